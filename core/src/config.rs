@@ -1,0 +1,215 @@
+//! The config that runs: names resolved, units converted, everything checked.
+//!
+//! `file` mirrors the document as it is written; `compile` leads from there to here and reports
+//! every error with its position. Nothing else builds these types.
+
+pub mod compile;
+pub mod file;
+
+use crate::dialect::Dialect;
+use crate::secret::Secret;
+use crate::units::{Millis, Time};
+use crate::vendor::Vendor;
+use http::{HeaderMap, Uri};
+use std::collections::BTreeMap;
+
+/// Everything a gateway needs to know to run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listener and its limits.
+    pub server: Server,
+    /// In the order of the file; [`ProviderId`] counts into it.
+    pub providers: Vec<Provider>,
+    /// Model names of the gateway's own, by name.
+    pub routes: BTreeMap<String, Route>,
+    /// Virtual keys.
+    pub keys: Vec<Key>,
+    /// Where the host keeps its state, verbatim for the host.
+    pub store: Store,
+    /// What is worth telling a person who checks the config, though it is no error.
+    pub notes: Vec<String>,
+}
+
+/// The listener and its limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// `address:port`.
+    pub listen: String,
+    /// Opens the admin API; absent: it is closed.
+    pub admin_key: Option<Secret>,
+    /// Whether calls need a key. `true` as soon as one exists unless the file says otherwise.
+    pub require_key: bool,
+    /// Bytes of a request body.
+    pub max_body: u64,
+    /// How long a stopping server waits for what is in flight.
+    pub drain: Millis,
+    /// Certificate and key files.
+    pub tls: Option<Tls>,
+    /// Origins browsers may call from; empty: none, `*`: all.
+    pub cors_origins: Vec<String>,
+}
+
+/// PEM files, read by the host and read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate chain.
+    pub cert: String,
+    /// Private key.
+    pub key: String,
+}
+
+/// Where the host keeps its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    /// SQLite file, or `:memory:`.
+    pub path: String,
+    /// Redis URL.
+    pub redis: Option<Secret>,
+}
+
+/// Counts into [`Config::providers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderId(pub u16);
+
+/// A named provider: one endpoint and its keys.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The name used in `provider/model`.
+    pub name: String,
+    /// The vendor's row, or the custom row of its dialect.
+    pub vendor: &'static Vendor,
+    /// The wire format it speaks; the vendor's.
+    pub dialect: Dialect,
+    /// Everything before the dialect's own path, without a trailing slash.
+    pub base_url: Uri,
+    /// At least one; a provider without keys has one that sends nothing.
+    pub credentials: Vec<Credential>,
+    /// Waiting times.
+    pub timeouts: Timeouts,
+    /// Headers sent with every call to it.
+    pub headers: HeaderMap,
+    /// Azure's `api-version` and such: appended to the query verbatim.
+    pub query: Option<String>,
+}
+
+/// A key of a provider.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// For logs.
+    pub name: String,
+    /// Absent: nothing is sent.
+    pub secret: Option<Secret>,
+    /// Its share among the provider's keys; positive.
+    pub weight: f64,
+    /// The models it serves.
+    pub models: Vec<Pattern>,
+}
+
+/// `*`, `gpt-4o`, `gpt-*`, `openai/*`: a name with at most one star, at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Exactly this.
+    Exact(String),
+    /// Whatever begins like this.
+    Prefix(String),
+}
+
+impl Pattern {
+    /// Reads a pattern; a star anywhere but at the end is `None`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.find('*') {
+            None => Some(Self::Exact(text.to_owned())),
+            Some(at) if at + 1 == text.len() => Some(Self::Prefix(text[..at].to_owned())),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether a name fits.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+/// How long an upstream may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From sending the request to the first byte of the answer's body.
+    pub first_byte: Millis,
+    /// Between two pieces of the answer.
+    pub idle: Millis,
+    /// For the whole answer.
+    pub total: Millis,
+}
+
+/// A model name of the gateway's own, or one derived for `provider/model`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// What clients ask for.
+    pub name: String,
+    /// How one of the targets is picked.
+    pub strategy: Strategy,
+    /// At least one.
+    pub targets: Vec<RouteTarget>,
+    /// Tried in order after the targets.
+    pub fallbacks: Vec<RouteTarget>,
+    /// Upstream calls in all for one request; at least 1.
+    pub attempts: u32,
+    /// For the whole request.
+    pub deadline: Millis,
+}
+
+/// A model at a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteTarget {
+    /// The provider.
+    pub provider: ProviderId,
+    /// The model as the provider names it.
+    pub model: String,
+    /// Its share; positive.
+    pub weight: f64,
+}
+
+/// How one of a route's targets is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// In proportion to the weights.
+    #[default]
+    Weighted,
+    /// Weights, shifted by recent errors, latency and throughput.
+    Adaptive,
+    /// The fastest to its first byte.
+    Latency,
+    /// The cheapest.
+    Cost,
+    /// The one with the fewest requests in flight for its weight.
+    LeastBusy,
+    /// The first that is available.
+    Ordered,
+}
+
+/// A virtual key from the config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// For logs; never the key itself.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub sha256: [u8; 32],
+    /// The team it belongs to.
+    pub team: Option<String>,
+    /// What it may call: route names and `provider/model` patterns. Empty: everything.
+    pub models: Vec<Pattern>,
+    /// When its time is over.
+    pub expires: Option<Time>,
+    /// Whether it is refused.
+    pub blocked: bool,
+}
+
+impl Config {
+    /// The provider of this id. Ids come from this config only, so it is always there.
+    pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
+        self.providers.get(usize::from(id.0))
+    }
+}

@@ -1,0 +1,1 @@
+//! From the document to the config that runs.

@@ -1,0 +1,24 @@
+//! Wire formats by name.
+
+/// A wire format. A surface serves one and a provider speaks one; where the two are equal, bytes
+/// pass through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dialect {
+    /// OpenAI chat completions, and everything under the same base URL.
+    OpenAi,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Google generateContent.
+    Gemini,
+}
+
+impl Dialect {
+    /// Every dialect with its name in the config.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::OpenAi, "openai"), (Self::Anthropic, "anthropic"), (Self::Gemini, "gemini")];
+
+    /// Its name in the config.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(dialect, _)| *dialect == self).map_or("openai", |(_, name)| name)
+    }
+}

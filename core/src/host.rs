@@ -1,0 +1,102 @@
+//! What a host must be able to do, each with its contract in words.
+//!
+//! The traits are poll-based where an exchange waits for several things at once, so that one future
+//! without allocation can wait for all of them. None asks for `Send`.
+
+use crate::fleet::Fleet;
+use crate::units::Time;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use std::task::{Context, Poll};
+
+/// The platform an exchange runs on.
+pub trait Host {
+    /// An upstream call in progress.
+    type Upstream: Upstream;
+    /// A timer of one exchange.
+    type Timer: Timer;
+
+    /// The time. Never runs backwards.
+    fn now(&self) -> Time;
+
+    /// 64 random bits, good enough for spreading load; not for keys.
+    fn random(&self) -> u64;
+
+    /// Starts a call. Errors come from polling. Dropping the result cancels the call at once and
+    /// closes or resets its connection.
+    fn fetch(&self, request: Fetch) -> Self::Upstream;
+
+    /// A timer that is not set.
+    fn timer(&self) -> Self::Timer;
+
+    /// What has been learned of the upstreams, to read or to change. Not kept across an await.
+    fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R;
+}
+
+/// One call to an upstream.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// `POST` for every model call.
+    pub method: Method,
+    /// Absolute.
+    pub uri: Uri,
+    /// Authentication included; `host` and `content-length` are the host's to add.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// An upstream call in progress.
+pub trait Upstream: Unpin {
+    /// Waits for status and headers. Called until it is ready, and not again.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, FetchError>>;
+
+    /// Waits for the next piece of the body, `None` at its proper end. Pieces that are ready together
+    /// should come as one. An end that is not proper (a closed connection in mid-body) is an error.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>>;
+}
+
+/// Status and headers of an answer.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// Why no answer came, or not all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchError {
+    /// What went wrong, without the URL's query and without headers.
+    pub what: String,
+}
+
+/// Wakes one exchange at a time of its choice.
+pub trait Timer: Unpin {
+    /// Ready at or after `at`. Each call replaces the time of the call before.
+    fn poll_until(&mut self, at: Time, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// The client's side of an exchange.
+pub trait Client {
+    /// Hands over a piece of the answer. Called again only after `poll_flushed` was ready.
+    fn send(&self, out: Out);
+
+    /// Ready once the last piece has been taken. What was taken is on its way, not yet received.
+    fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Ready once the client has left, and from then on.
+    fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub enum Out {
+    /// Status and headers, and the whole body where it is known already. First.
+    Head(http::Response<Option<Bytes>>),
+    /// More of a streamed body.
+    Chunk(Bytes),
+    /// The body is complete.
+    End,
+}

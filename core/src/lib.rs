@@ -1,0 +1,25 @@
+//! The pure core of the Tollgate gateway. It decides everything and performs nothing: no I/O, no
+//! clock, no randomness, no threads, no environment. Hosts bring those (see [`host`]).
+//!
+//! In reading order:
+
+pub mod call; // the canonical call
+pub mod dialect; // wire formats by name
+pub mod fault;
+pub mod reply; // the canonical reply, whole and streamed
+pub mod secret; // what must not be printed
+pub mod units; // requests, tokens, money, time: never mixed up
+pub mod usage; // what a call consumed // what can go wrong, by blame
+
+pub mod json; // a validated JSON text that knows where everything stands
+pub mod sse; // frames in a stream
+
+pub mod mount;
+pub mod provider; // what we call
+pub mod surface; // what we serve
+pub mod vendor; // rows on a known dialect // which surface a path is
+
+pub mod config; // the document, and what runs
+pub mod fleet; // what has been learned of the upstreams
+
+pub mod host; // what a host must be able to do

@@ -1,0 +1,1 @@
+//! From a request's method and path to what is served there.

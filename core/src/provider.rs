@@ -1,0 +1,120 @@
+//! What we call: each provider is one dialect seen from the client's side.
+//!
+//! A provider encodes canonical calls, decodes replies, streams and errors. It knows no surface.
+//! What differs between vendors of one dialect is a [`crate::vendor::Vendor`] row, not code.
+
+pub mod anthropic;
+pub mod gemini;
+pub mod openai;
+
+use crate::call::{Call, Delivery};
+use crate::dialect::Dialect;
+use crate::fault::{Fault, UpstreamFault};
+use crate::reply::{Event, Reply};
+use crate::usage::Usage;
+use crate::vendor::Vendor;
+use bytes::Bytes;
+use http::HeaderMap;
+
+/// What every provider can do.
+pub trait Provider: Sync {
+    /// The dialect it speaks.
+    fn dialect(&self) -> Dialect;
+
+    /// The path below the base URL (and query, if any) and the headers for a chat call; for a
+    /// pass-through these are all that the gateway adds to the client's own body.
+    fn endpoint(&self, target: &Target<'_>, delivery: Delivery) -> Endpoint;
+
+    /// Writes the call in this dialect. What it cannot carry is in [`Encoded::lost`]; what makes no
+    /// sense to it at all is a fault.
+    fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault>;
+
+    /// Reads a whole answer with a 2xx status. An error object inside it is an `Err`.
+    fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>>;
+
+    /// Reads a stream, frame by frame.
+    fn decoder(&self, target: &Target<'_>) -> Box<dyn Decode>;
+
+    /// Reads an answer with an error status, or an error object inside a stream.
+    fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], target: &Target<'_>) -> UpstreamFault;
+
+    /// What a frame of this dialect's stream means for a pass-through, found without decoding it:
+    /// by looking for a few byte patterns, since it runs on every frame of the hot path.
+    fn glance(&self, frame: &crate::sse::Frame) -> Glance;
+
+    /// The usage in a whole answer or in one frame's data, taken together with what earlier frames
+    /// said. `None`, cheaply, where the bytes carry none.
+    fn usage(&self, data: &[u8], earlier: Option<&Usage>, target: &Target<'_>) -> Option<Usage>;
+
+    /// A frame that breaks the dialect in a way that breaks clients (a streamed tool call without
+    /// its index), mended by the smallest splice; `None`, cheaply, for all others.
+    fn mend(&self, frame: &crate::sse::Frame, target: &Target<'_>) -> Option<Bytes> {
+        let _ = (frame, target);
+        None
+    }
+}
+
+/// What a pass-through needs to know of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// Nothing a client could see: comments, pings, role-only chunks. May be held back until the
+    /// first real one, so that a fault arriving first can still be hidden by another upstream.
+    Preamble,
+    /// Content.
+    Content,
+    /// The answer's last content: a stream that ends after it ended properly.
+    Finish,
+    /// The end mark of the dialect.
+    End,
+    /// It looks like an error: decode it.
+    Fault,
+}
+
+/// Which model of which vendor is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The vendor's row, quirks included.
+    pub vendor: &'a Vendor,
+    /// The model as the provider names it.
+    pub model: &'a str,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Endpoint {
+    /// Appended to the base URL: `/chat/completions`, with its query.
+    pub path: String,
+    /// Headers of the dialect (`anthropic-version`); authentication is the vendor's.
+    pub headers: HeaderMap,
+}
+
+/// A call in a provider's words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// Where it goes.
+    pub endpoint: Endpoint,
+    /// JSON.
+    pub body: Bytes,
+    /// What could not be carried: field names in the words of the surface's dialect, such as `seed`
+    /// or `messages[2].content[0]`. In the order found, without repeats.
+    pub lost: Vec<String>,
+}
+
+/// Turns frames into events.
+pub trait Decode {
+    /// Appends the events of one frame. After an `Event::End` or `Event::Fault` nothing more comes.
+    fn on(&mut self, frame: &crate::sse::Frame, out: &mut Vec<Event>);
+
+    /// The connection ended. Appends what was held back and `Event::End` if the answer is complete,
+    /// or an `Event::Fault` if it was cut. Nothing if the end had already been seen.
+    fn on_end(&mut self, out: &mut Vec<Event>);
+}
+
+/// The provider of a dialect.
+pub fn of(dialect: Dialect) -> &'static dyn Provider {
+    match dialect {
+        Dialect::OpenAi => &openai::OpenAi,
+        Dialect::Anthropic => &anthropic::Anthropic,
+        Dialect::Gemini => &gemini::Gemini,
+    }
+}

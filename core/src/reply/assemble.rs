@@ -1,0 +1,210 @@
+//! Between whole replies and streams.
+
+use super::{Choice, Event, Level, Reply, Start};
+use crate::call::{Part, Text, Thinking, ToolCall};
+use crate::fault::UpstreamFault;
+
+/// Builds a whole reply from a stream's events.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    reply: Reply,
+    fault: Option<Box<UpstreamFault>>,
+    complete: bool,
+    /// For each choice, the index in its parts of each tool call, by the call's number.
+    calls: Vec<(u32, u32, usize)>,
+}
+
+impl Assembler {
+    /// Takes the next event.
+    pub fn on(&mut self, event: Event) {
+        match event {
+            Event::Start(Start { id, model, created }) => {
+                self.reply.id = id;
+                self.reply.model = model;
+                self.reply.created = created;
+            }
+            Event::Text { choice, text } => self.add_text(choice, &text),
+            Event::TextSignature { choice, signature } => match self.choice(choice).parts.last_mut() {
+                Some(Part::Text(last)) => last.signature = Some(signature),
+                _ => self.push(choice, Part::Text(Text { signature: Some(signature), ..Text::default() })),
+            },
+            Event::Citation { choice, citation } => self.push(choice, Part::Opaque(citation)),
+            Event::Thinking { choice, text } => self.add_thinking(choice, &text),
+            Event::ThinkingSignature { choice, signature } => match self.choice(choice).parts.last_mut() {
+                Some(Part::Thinking(last)) if last.signature.is_none() && last.sealed.is_none() => {
+                    last.signature = Some(signature);
+                }
+                _ => self.push(
+                    choice,
+                    Part::Thinking(Thinking { signature: Some(signature), ..Thinking::default() }),
+                ),
+            },
+            Event::SealedThinking { choice, sealed } => {
+                self.push(choice, Part::Thinking(Thinking { sealed: Some(sealed), ..Thinking::default() }));
+            }
+            Event::Refusal { choice, text } => match self.choice(choice).parts.last_mut() {
+                Some(Part::Refusal(last)) => last.push_str(&text),
+                _ => self.push(choice, Part::Refusal(text)),
+            },
+            Event::ToolStart { choice, call, id, name, signature } => {
+                let at = self.choice(choice).parts.len();
+                self.calls.push((choice, call, at));
+                let arguments = String::new();
+                self.push(choice, Part::ToolCall(ToolCall { id, name, arguments, signature, cache: None }));
+            }
+            Event::ToolArguments { choice, call, text } => self.add_arguments(choice, call, &text),
+            Event::Part { choice, part } => self.push(choice, part),
+            Event::LogProbs { choice, logprobs } => {
+                let all = &mut self.choice(choice).logprobs;
+                match all {
+                    Some(earlier) => merge_logprobs(earlier, logprobs),
+                    None => *all = Some(logprobs),
+                }
+            }
+            Event::Extras { level, fields } => {
+                let all = match level {
+                    Level::Reply => &mut self.reply.extras,
+                    Level::Choice(choice) => &mut self.choice(choice).extras,
+                    Level::Message(choice) => &mut self.choice(choice).message_extras,
+                };
+                all.extend(fields);
+            }
+            Event::Stop { choice, stop, sequence } => {
+                let choice = self.choice(choice);
+                choice.stop = Some(stop);
+                choice.stop_sequence = sequence;
+            }
+            Event::Usage(usage) => self.reply.usage = Some(*usage),
+            Event::Fault(fault) => self.fault = Some(fault),
+            Event::End => self.complete = true,
+        }
+    }
+
+    /// The reply, once the stream is complete; the fault that ended it; or `None` if it did not end.
+    pub fn finish(self) -> Option<Result<Reply, Box<UpstreamFault>>> {
+        match (self.fault, self.complete) {
+            (Some(fault), _) => Some(Err(fault)),
+            (None, true) => Some(Ok(self.reply)),
+            (None, false) => None,
+        }
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let at = match self.reply.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None => {
+                let at = self.reply.choices.partition_point(|choice| choice.index < index);
+                self.reply.choices.insert(at, Choice { index, ..Choice::default() });
+                at
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "`at` was found or inserted just above")]
+        &mut self.reply.choices[at]
+    }
+
+    fn push(&mut self, choice: u32, part: Part) {
+        self.choice(choice).parts.push(part);
+    }
+
+    fn add_text(&mut self, choice: u32, text: &str) {
+        match self.choice(choice).parts.last_mut() {
+            // A signed text is complete: what follows is another part.
+            Some(Part::Text(last)) if last.signature.is_none() => last.text.push_str(text),
+            _ => self.push(choice, Part::Text(Text::new(text))),
+        }
+    }
+
+    fn add_thinking(&mut self, choice: u32, text: &str) {
+        match self.choice(choice).parts.last_mut() {
+            Some(Part::Thinking(last)) if last.signature.is_none() && last.sealed.is_none() => {
+                last.text.push_str(text);
+            }
+            _ => self.push(choice, Part::Thinking(Thinking { text: text.to_owned(), ..Thinking::default() })),
+        }
+    }
+
+    fn add_arguments(&mut self, choice: u32, call: u32, text: &str) {
+        let Some((_, _, at)) = self.calls.iter().find(|(c, k, _)| (*c, *k) == (choice, call)).copied() else {
+            return;
+        };
+        if let Some(Part::ToolCall(tool)) = self.choice(choice).parts.get_mut(at) {
+            tool.arguments.push_str(text);
+        }
+    }
+}
+
+/// Appends streamed log probabilities (`{content: […], refusal: […]}`) to those before.
+fn merge_logprobs(all: &mut serde_json::Value, more: serde_json::Value) {
+    let serde_json::Value::Object(more) = more else { return };
+    let Some(all) = all.as_object_mut() else { return };
+    for (key, value) in more {
+        match (all.get_mut(&key), value) {
+            (Some(serde_json::Value::Array(earlier)), serde_json::Value::Array(later)) => {
+                earlier.extend(later)
+            }
+            (Some(earlier), later) if earlier.is_null() => *earlier = later,
+            (Some(_), _) => {}
+            (None, later) => {
+                all.insert(key, later);
+            }
+        }
+    }
+}
+
+impl Reply {
+    /// The events a stream of this reply would have had.
+    pub fn into_events(self) -> Vec<Event> {
+        let Self { id, model, created, choices, usage, extras } = self;
+        let mut events = vec![Event::Start(Start { id, model, created })];
+        if !extras.is_empty() {
+            events.push(Event::Extras { level: Level::Reply, fields: extras });
+        }
+        for choice in choices {
+            choice_events(choice, &mut events);
+        }
+        events.extend(usage.map(|usage| Event::Usage(Box::new(usage))));
+        events.push(Event::End);
+        events
+    }
+}
+
+fn choice_events(whole: Choice, events: &mut Vec<Event>) {
+    let Choice { index: choice, parts, stop, stop_sequence, logprobs, extras, message_extras } = whole;
+    if !message_extras.is_empty() {
+        events.push(Event::Extras { level: Level::Message(choice), fields: message_extras });
+    }
+    let mut calls = 0..;
+    for part in parts {
+        match part {
+            Part::Text(Text { text, cache: _, signature, citations }) => {
+                events.push(Event::Text { choice, text });
+                events.extend(citations.map(|citation| Event::Citation { choice, citation }));
+                events.extend(signature.map(|signature| Event::TextSignature { choice, signature }));
+            }
+            Part::Thinking(Thinking { text, signature, sealed }) => {
+                if !text.is_empty() {
+                    events.push(Event::Thinking { choice, text });
+                }
+                events.extend(sealed.map(|sealed| Event::SealedThinking { choice, sealed }));
+                events.extend(signature.map(|signature| Event::ThinkingSignature { choice, signature }));
+            }
+            Part::Refusal(text) => events.push(Event::Refusal { choice, text }),
+            Part::ToolCall(ToolCall { id, name, arguments, signature, cache: _ }) => {
+                let call = calls.next().unwrap_or(u32::MAX);
+                events.push(Event::ToolStart { choice, call, id, name, signature });
+                events.push(Event::ToolArguments { choice, call, text: arguments });
+            }
+            part @ (Part::Image(_)
+            | Part::Audio(_)
+            | Part::Video(_)
+            | Part::Document(_)
+            | Part::ToolResult(_)
+            | Part::Opaque(_)) => events.push(Event::Part { choice, part }),
+        }
+    }
+    events.extend(logprobs.map(|logprobs| Event::LogProbs { choice, logprobs }));
+    if !extras.is_empty() {
+        events.push(Event::Extras { level: Level::Choice(choice), fields: extras });
+    }
+    events.push(Event::Stop { choice, stop: stop.unwrap_or(super::Stop::End), sequence: stop_sequence });
+}

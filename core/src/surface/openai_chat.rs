@@ -1,0 +1,5 @@
+//! OpenAI chat completions.
+
+/// OpenAI chat completions.
+#[derive(Debug)]
+pub struct OpenAiChat;
