@@ -22,4 +22,8 @@ pub mod vendor; // rows on a known dialect // which surface a path is
 pub mod config; // the document, and what runs
 pub mod fleet; // what has been learned of the upstreams
 
+pub mod admit; // the door: what is decided from a request's head
+pub mod drive;
+pub mod exchange; // a request in flight as a value // the one piece of async code
+
 pub mod host; // what a host must be able to do
