@@ -21,6 +21,10 @@ pub mod vendor; // rows on a known dialect // which surface a path is
 
 pub mod config; // the document, and what runs
 pub mod fleet; // what has been learned of the upstreams
+pub mod retry; // what an upstream's fault means for a request
+pub mod ledger; // where scopes' counters live
+pub mod keyring; // whose request it is
+pub mod models; // model lists
 
 pub mod admit; // the door: what is decided from a request's head
 pub mod drive;
