@@ -21,6 +21,7 @@ pub mod vendor; // rows on a known dialect // which surface a path is
 
 pub mod config; // the document, and what runs
 pub mod fleet; // what has been learned of the upstreams
+pub mod retry; // what a fault of theirs means for a request
 
 pub mod admit; // the door: what is decided from a request's head
 pub mod drive;
