@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
     Answered(Response<Bytes>),
+    /// It asks for the host's metrics in Prometheus' text form.
+    Metrics,
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
 }
@@ -60,37 +62,49 @@ impl Admitted {
     }
 }
 
-/// Decides on a request by its head: finds the surface, then the key.
+/// Decides on a request by its head: finds what is served at its path, then whose request it is.
 pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Admission {
-    let mounted = match mount::resolve(&head.method, head.uri.path()) {
-        Ok(mounted) => mounted,
-        Err(fault) => return Admission::Answered(refusal(&OpenAiChat, &fault, id)),
-    };
-    let surface = match &mounted {
-        Mounted::Health | Mounted::Ready => return Admission::Answered(healthy()),
-        Mounted::Chat(id) => surface::of(*id),
-        Mounted::Models { .. } => &OpenAiChat,
-    };
-    // Authenticate before the body is read: a stranger must not buy memory or JSON work.
-    let key = match keyring::authenticate(&head.headers, head.uri.query(), config, now) {
-        Ok(key) => key,
-        Err(fault) => return Admission::Answered(refusal(surface, &fault, id)),
-    };
-    match mounted {
-        Mounted::Models { id: model } => {
-            Admission::Answered(models::answer(head, config, key.as_deref(), model.as_deref(), id))
+    match mount::find(&head.method, head.uri.path()) {
+        Err(fault) => Admission::Answered(refusal(&OpenAiChat, &fault, id)),
+        Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy()),
+        Ok(Mounted::Metrics) => Admission::Metrics,
+        Ok(Mounted::Models { shape, id: model }) => list(head, config, shape, model.as_deref(), id, now),
+        Ok(Mounted::Surface { id: surface, model: _ }) => {
+            let surface = surface::of(surface);
+            // Authenticate before the body is read: a stranger must not buy memory or JSON work.
+            match keyring::authenticate(&head.headers, head.uri.query(), config, now) {
+                Err(fault) => Admission::Answered(refusal(surface, &fault, id)),
+                Ok(key) => Admission::Wanted(Admitted {
+                    config: config.clone(),
+                    surface,
+                    id,
+                    at: now,
+                    key,
+                    strictness: strictness(&head.headers),
+                    forward: forwarded(&head.headers),
+                }),
+            }
         }
-        Mounted::Health | Mounted::Ready => Admission::Answered(healthy()),
-        Mounted::Chat(_) => Admission::Wanted(Admitted {
-            config: config.clone(),
-            surface,
-            id,
-            at: now,
-            key,
-            strictness: strictness(&head.headers),
-            forward: forwarded(&head.headers),
-        }),
     }
+}
+
+fn list(
+    head: &Parts,
+    config: &Config,
+    shape: mount::Shape,
+    model: Option<&str>,
+    id: RequestId,
+    now: Time,
+) -> Admission {
+    let shape = models::shape(shape, &head.headers, head.uri.query());
+    let found = keyring::authenticate(&head.headers, head.uri.query(), config, now).and_then(|key| match model {
+        Some(model) => models::one(config, key.as_deref(), shape, model),
+        None => Ok(models::list(config, key.as_deref(), shape)),
+    });
+    Admission::Answered(match found {
+        Ok(body) => json(body),
+        Err(fault) => refusal(&OpenAiChat, &fault, id),
+    })
 }
 
 fn strictness(headers: &HeaderMap) -> Strictness {
@@ -111,7 +125,11 @@ fn forwarded(headers: &HeaderMap) -> HeaderMap {
 }
 
 fn healthy() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(b"{\"status\":\"ok\"}"));
+    json(Bytes::from_static(b"{\"status\":\"ok\"}"))
+}
+
+fn json(body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
