@@ -19,7 +19,9 @@ pub mod provider; // what we call
 pub mod surface; // what we serve
 pub mod vendor; // rows on a known dialect // which surface a path is
 
+pub mod catalog; // which models there are
 pub mod config; // the document, and what runs
+pub mod keyring; // who is asking
 pub mod fleet; // what has been learned of the upstreams
 
 pub mod admit; // the door: what is decided from a request's head
