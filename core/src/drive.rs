@@ -86,7 +86,12 @@ enum Room {
 }
 
 impl<H: Host> Wires<H> {
-    fn poll_room<C: Client>(&mut self, cx: &mut Context<'_>, wake: crate::units::Time, client: &C) -> Poll<Room> {
+    fn poll_room<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wake: crate::units::Time,
+        client: &C,
+    ) -> Poll<Room> {
         if client.poll_flushed(cx).is_ready() {
             return Poll::Ready(Room::Free);
         }
@@ -96,7 +101,12 @@ impl<H: Host> Wires<H> {
         Poll::Pending
     }
 
-    fn poll_input<C: Client>(&mut self, cx: &mut Context<'_>, wake: crate::units::Time, client: &C) -> Poll<Input> {
+    fn poll_input<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wake: crate::units::Time,
+        client: &C,
+    ) -> Poll<Input> {
         if client.poll_left(cx).is_ready() {
             return Poll::Ready(Input::ClientLeft);
         }

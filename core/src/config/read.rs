@@ -168,12 +168,7 @@ impl<'a> Cell<'a> {
         self.parsed(parse(text), expected, errors)
     }
 
-    fn parsed<T>(
-        &self,
-        parsed: Result<T, String>,
-        expected: &str,
-        errors: &mut Errors,
-    ) -> Option<Spot<T>> {
+    fn parsed<T>(&self, parsed: Result<T, String>, expected: &str, errors: &mut Errors) -> Option<Spot<T>> {
         match parsed {
             Ok(value) => Some(self.spot(value)),
             Err(message) => {

@@ -89,8 +89,13 @@ fn print() {
     println!("{:?}", config.route_for("chat", &[], None).unwrap());
     println!("{:?}", config.route_for("chta", &[], None).unwrap_err());
     println!("{:?}", config.route_for("openai/a/b", &["cheap".into()], Some(&config.keys[0])).unwrap_err());
-    println!("{:?}", load(br#"{"providers":{"openai":{"base_url":"ftp://x","keys":5, "kez":[]}}}"#, &secrets));
+    println!(
+        "{:?}",
+        load(br#"{"providers":{"openai":{"base_url":"ftp://x","keys":5, "kez":[]}}}"#, &secrets)
+    );
     println!("{:?}", Code::Bug);
     full_();
 }
-fn full_() { let _ = full(); }
+fn full_() {
+    let _ = full();
+}

@@ -79,7 +79,11 @@ pub(super) fn parse(text: &[u8], errors: &mut Errors) -> Option<Node> {
             return None;
         }
     };
-    if text.trim_start().starts_with('{') { super::json::parse(text, errors) } else { parse_toml(text, errors) }
+    if text.trim_start().starts_with('{') {
+        super::json::parse(text, errors)
+    } else {
+        parse_toml(text, errors)
+    }
 }
 
 fn parse_toml(text: &str, errors: &mut Errors) -> Option<Node> {
@@ -105,12 +109,7 @@ pub(super) fn too_deep(place: &Place, errors: &mut Errors) {
     );
 }
 
-fn toml_table(
-    table: &DeTable<'_>,
-    place: Place,
-    depth: usize,
-    errors: &mut Errors,
-) -> Value {
+fn toml_table(table: &DeTable<'_>, place: Place, depth: usize, errors: &mut Errors) -> Value {
     if depth > MAX_DEPTH {
         too_deep(&place, errors);
         return Value::Null;
@@ -128,12 +127,7 @@ fn toml_table(
     Value::Table(entries)
 }
 
-fn toml_node(
-    node: &Spanned<DeValue<'_>>,
-    place: Place,
-    depth: usize,
-    errors: &mut Errors,
-) -> Node {
+fn toml_node(node: &Spanned<DeValue<'_>>, place: Place, depth: usize, errors: &mut Errors) -> Node {
     let offset = node.span().start;
     let value = match node.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),

@@ -42,11 +42,7 @@ struct Directory<'a> {
 }
 
 impl Compiler<'_> {
-    pub(super) fn routes(
-        &mut self,
-        raw: Vec<file::Model>,
-        named: &Named,
-    ) -> BTreeMap<String, Arc<Route>> {
+    pub(super) fn routes(&mut self, raw: Vec<file::Model>, named: &Named) -> BTreeMap<String, Arc<Route>> {
         let names = raw.iter().enumerate().map(|(index, model)| (model.name.value.clone(), index));
         let directory = Directory { named, routes: names.collect() };
         let drafts: Vec<Draft> = raw.into_iter().map(|model| self.draft(model, &directory)).collect();
@@ -68,7 +64,8 @@ impl Compiler<'_> {
         let strategy = strategy.map_or(Strategy::default(), |strategy| strategy.value);
         if strategy == Strategy::Cost {
             let name = &name.value;
-            self.notes.push(format!("route `{name}` goes by cost, but no prices are known yet: it goes by weight"));
+            self.notes
+                .push(format!("route `{name}` goes by cost, but no prices are known yet: it goes by weight"));
         }
         let attempts = attempts.map_or(u64::from(ATTEMPTS), |attempts| {
             if attempts.value > MAX_ATTEMPTS {
@@ -146,7 +143,9 @@ impl Compiler<'_> {
         let fix = match (near, declared.clone().next()) {
             (Some(near), _) if directory.named.declared.contains(near) => format!("write `{near}/<model>`"),
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some(provider)) => format!("write provider/model, such as `{provider}/{}`", clip(&to.value)),
+            (None, Some(provider)) => {
+                format!("write provider/model, such as `{provider}/{}`", clip(&to.value))
+            }
             (None, None) => "add a provider and write provider/model".to_owned(),
         };
         self.errors.push(&to.place, format!("{} points nowhere", show(&to.value)), fix);

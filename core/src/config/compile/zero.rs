@@ -26,7 +26,8 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         }
     }
     if providers.is_empty() {
-        notes.push("no provider is on: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or write a config".to_owned());
+        notes
+            .push("no provider is on: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or write a config".to_owned());
     }
     let server = Server {
         listen: LISTEN.to_owned(),
