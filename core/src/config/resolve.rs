@@ -111,14 +111,8 @@ impl Config {
         self.provider_where(|provider| provider.name == name)
     }
 
-    /// A provider of this vendor: one at the vendor's own address before one elsewhere, such as a
-    /// local server that speaks the same dialect.
     fn provider_of(&self, vendor: &str) -> Option<ProviderId> {
-        let home = self.provider_where(|provider| {
-            provider.vendor.name == vendor
-                && provider.base_url.host().is_some_and(|host| provider.vendor.base_url.contains(host))
-        });
-        home.or_else(|| self.provider_where(|provider| provider.vendor.name == vendor))
+        self.provider_where(|provider| provider.vendor.name == vendor)
     }
 
     fn provider_where(&self, fits: impl Fn(&super::Provider) -> bool) -> Option<ProviderId> {
