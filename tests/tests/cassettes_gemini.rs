@@ -2,6 +2,13 @@
 //! be checked by eye. The recordings stand beside the checkout and are no part of the project; where
 //! they are absent, these tests say so and pass.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the helpers are part of the tests, in which a failure is a panic"
+)]
+
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
