@@ -160,7 +160,7 @@ impl Decoder {
         let fields = Extras::from_iter([("promptFeedback".to_owned(), feedback.clone())]);
         out.push(Event::Extras { level: Level::Reply, fields });
         let blocked = feedback.get("blockReason").is_some_and(|reason| {
-            !matches!(reason.as_str(), Some("BLOCK_REASON_UNSPECIFIED")) && *reason != Value::from(0)
+            reason.as_str() != Some("BLOCK_REASON_UNSPECIFIED") && reason.as_u64() != Some(0)
         });
         if blocked && self.choices.is_empty() {
             self.choices.push(Choice::new(0));
