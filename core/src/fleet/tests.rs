@@ -174,6 +174,18 @@ pub(super) fn sent(choice: Choice) -> Lane {
     }
 }
 
+pub(super) struct Wait {
+    pub(super) lane: Lane,
+    pub(super) until: Time,
+}
+
+pub(super) fn waits(choice: Choice) -> Wait {
+    match choice {
+        Choice::Wait { lane, until } => Wait { lane, until },
+        Choice::Send(_) | Choice::Exhausted { .. } => panic!("expected to wait, got {choice:?}"),
+    }
+}
+
 pub(super) fn turn(prefix: u64, follows: Follows) -> Option<Conversation> {
     Some(Conversation { prefix, follows })
 }

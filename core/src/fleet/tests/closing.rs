@@ -145,10 +145,7 @@ fn i5_when_all_are_limited_the_first_to_reopen_is_waited_for() {
         world.fail_until(lane, UpstreamClass::RateLimited, Some(Millis::from_secs(seconds)));
     }
     let opens = world.now + Millis::from_secs(10);
-    let (waited, until) = match world.choose() {
-        Choice::Wait { lane, until } => (lane, until),
-        choice => panic!("{choice:?}"),
-    };
+    let Wait { lane: waited, until } = waits(world.choose());
     assert!((opens.0..opens.0 + 250).contains(&until.0));
     world.now = until;
     assert_eq!(world.ask(|query| query.waited = Some(waited)), Choice::Send(waited));
@@ -183,10 +180,8 @@ fn i5_a_lane_that_was_limited_again_while_it_was_waited_for_is_not_asked() {
     world.fail_until(lane, UpstreamClass::RateLimited, Some(Millis(1000)));
     world.pass(Millis(1000));
     world.fail_until(lane, UpstreamClass::RateLimited, Some(Millis(3000)));
-    match world.ask(|query| query.waited = Some(lane)) {
-        Choice::Wait { until, .. } => assert!(until >= world.now + Millis(3000)),
-        choice => panic!("{choice:?}"),
-    }
+    let Wait { until, .. } = waits(world.ask(|query| query.waited = Some(lane)));
+    assert!(until >= world.now + Millis(3000));
 }
 
 #[test]

@@ -230,10 +230,8 @@ fn a_wait_ends_before_the_deadline_or_is_not_begun() {
     let opens = world.now + Millis(5000);
     let late = world.ask(|query| query.deadline = query.now + Millis(5000));
     assert_eq!(late, Choice::Exhausted { reopens: Some(opens), limited: true });
-    match world.ask(|query| query.deadline = query.now + Millis(5001)) {
-        Choice::Wait { until, .. } => assert_eq!(until, opens),
-        choice => panic!("{choice:?}"),
-    }
+    let Wait { until, .. } = waits(world.ask(|query| query.deadline = query.now + Millis(5001)));
+    assert_eq!(until, opens);
     world.pass(Millis(5000));
     assert_eq!(world.ask(|query| query.waited = Some(only)), Choice::Send(only));
 }
@@ -271,7 +269,21 @@ fn models_named_by_clients_do_not_fill_the_memory() {
     }
     let rows = world.fleet.report(world.now);
     assert!(rows.len() <= roster::MAX_LANES, "{}", rows.len());
+    let known = |model: &str| rows.iter().any(|row| row.model == model);
+    assert!(known("made-up-24999") && known("made-up-16500") && !known("made-up-14000"));
     // What is in flight is kept however old it is.
     assert_eq!(rows.iter().find(|row| row.model == "m").map(|row| row.in_flight), Some(1));
     world.answer(only);
+}
+
+#[test]
+fn adaptive_takes_a_few_milliseconds_for_noise() {
+    let mut world = World::of_targets(Strategy::Adaptive, &[1.0, 1.0]);
+    let mut counts = [0; 2];
+    for _ in 0..10_000 {
+        let lane = world.send();
+        counts[usize::from(lane.target)] += 1;
+        world.observe(lane, answered(u64::from(lane.target)));
+    }
+    assert!(chi_squared(&counts, &[1.0, 1.0]) < 10.83, "{counts:?}");
 }
