@@ -114,10 +114,11 @@ fn tool_calls_are_counted_by_themselves_and_always_have_arguments() {
     .concat();
     let calls: Vec<_> = events(&frames)
         .into_iter()
-        .filter_map(|event| match event {
-            Event::ToolStart { call, id, .. } => Some((call, id)),
-            Event::ToolArguments { call, text, .. } => Some((call, text)),
-            _ => None,
+        .filter_map(|event| {
+            if let Event::ToolStart { call, id, .. } = event {
+                return Some((call, id));
+            }
+            if let Event::ToolArguments { call, text, .. } = event { Some((call, text)) } else { None }
         })
         .collect();
     let expected = [(0, "a"), (0, "{}"), (1, "b"), (1, "{\"b\":2}")];
