@@ -75,6 +75,7 @@ fn instructions_alone_are_spoken_by_the_user() {
     let sent = encode(&call(vec![system("Rules."), system("Write a poem.")]), OLD);
     assert_eq!(sent.at("/system/0/text"), json!("Rules."));
     assert_eq!(sent.at("/messages/0/content/0/text"), json!("Write a poem."));
+    assert_eq!(sent.lost, ["messages[1].role"]);
     assert_eq!(param(vec![user("  ")]).1, "messages");
 }
 
