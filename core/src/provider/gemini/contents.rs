@@ -113,8 +113,9 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn message(&mut self, at: usize, message: &Message) -> Result<(), Fault> {
         let Message { role, name, parts, extras } = message;
-        if name.is_some() {
-            self.lost.add(format!("messages[{at}].name"));
+        // On a tool's message it is the function's name, which the call tells.
+        if *role != Role::Tool {
+            self.lost.add_if(name.as_ref(), &format!("messages[{at}].name"));
         }
         match role {
             // Wherever they stand: there is one place for instructions.
