@@ -138,7 +138,7 @@ fn a_call_without_its_result_is_refused_by_field_unless_it_is_the_last_word() {
     let asked = vec![text(Role::User, "go"), message(Role::Assistant, vec![asks("call_1", "f", None)])];
     let mut more = asked.clone();
     more.push(text(Role::User, "well?"));
-    assert_eq!(refused(&call(more), "m").param.as_deref(), Some("messages[1].content[0]"));
+    assert_eq!(refused(&call(more), "m").param.as_deref(), Some("messages[1].tool_calls[0]"));
     encoded(&call(asked), "m");
 }
 
@@ -406,7 +406,7 @@ fn arguments_that_are_no_object_are_refused_by_field() {
         call.arguments = "[1]".to_owned();
     }
     let fault = refused(&call(vec![message(Role::Assistant, vec![asked])]), "m");
-    assert_eq!(fault.param.as_deref(), Some("messages[0].content[0].arguments"));
+    assert_eq!(fault.param.as_deref(), Some("messages[0].tool_calls[0].function.arguments"));
 }
 
 #[test]
