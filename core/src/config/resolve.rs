@@ -46,7 +46,11 @@ impl Config {
             match self.permitted(name, &format!("fallbacks[{index}]"), key)? {
                 Found::Target(target) => append(&mut route, &target),
                 Found::Route(other) => {
-                    other.targets.iter().chain(&other.fallbacks).for_each(|target| append(&mut route, target));
+                    other
+                        .targets
+                        .iter()
+                        .chain(&other.fallbacks)
+                        .for_each(|target| append(&mut route, target));
                 }
             }
         }
@@ -73,11 +77,9 @@ impl Config {
             key.allows(name)
                 || match &found {
                     // A bare name of the catalogue is also known by its provider's name.
-                    Some(Found::Target(target)) => {
-                        self.provider(target.provider).is_some_and(|provider| {
-                            key.allows(&format!("{}/{}", provider.name, target.model))
-                        })
-                    }
+                    Some(Found::Target(target)) => self
+                        .provider(target.provider)
+                        .is_some_and(|provider| key.allows(&format!("{}/{}", provider.name, target.model))),
                     Some(Found::Route(_)) | None => false,
                 }
         });

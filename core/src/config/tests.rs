@@ -81,13 +81,16 @@ budget = [{ usd = 10, per = "day" }, { usd = 0.1, per = "month" }]
 expires = "2027-01-01T00:00:00Z"
 "#;
 
-
 fn loaded(text: &str) -> Config {
     load(text.as_bytes(), &secrets).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 fn errors(text: &str) -> Vec<String> {
-    load(text.as_bytes(), &secrets).map_or_else(|errors| errors, |_| Vec::new()).iter().map(ToString::to_string).collect()
+    load(text.as_bytes(), &secrets)
+        .map_or_else(|errors| errors, |_| Vec::new())
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]

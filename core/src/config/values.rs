@@ -74,7 +74,7 @@ pub(super) fn weight(number: &str) -> Result<f64, String> {
     Decimal::parse(number)?;
     match number.replace('_', "").parse::<f64>() {
         Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(weight),
-        Ok(weight) if weight == 0.0 => Err("zero is not above zero".to_owned()),
+        Ok(0.0) => Err("zero is not above zero".to_owned()),
         Ok(_) | Err(_) => Err("the number is out of range".to_owned()),
     }
 }
@@ -218,7 +218,8 @@ mod tests {
     fn durations_are_whole_numbers_with_a_unit() {
         assert_eq!(duration("500ms"), Ok(Millis(500)));
         assert_eq!(duration("1h"), Ok(Millis(3_600_000)));
-        for wrong in ["", "5", "-5s", "5 parsecs", "1.5s", "s", "99999999999999999999s", "999999999999999999d"]
+        for wrong in
+            ["", "5", "-5s", "5 parsecs", "1.5s", "s", "99999999999999999999s", "999999999999999999d"]
         {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
@@ -237,7 +238,9 @@ mod tests {
         assert_eq!(dollars("1e3"), Ok(NanoDollars(1_000_000_000_000)));
         assert_eq!(dollars("0.000000001"), Ok(NanoDollars(1)));
         assert_eq!(dollars("2.500000000000000"), Ok(NanoDollars(2_500_000_000)));
-        for wrong in ["-1", "nan", "inf", "+inf", "-nan", "0", "0.0", "0.0000000001", "1e99", "1e-99", "1e", "."] {
+        for wrong in
+            ["-1", "nan", "inf", "+inf", "-nan", "0", "0.0", "0.0000000001", "1e99", "1e-99", "1e", "."]
+        {
             assert!(dollars(wrong).is_err(), "{wrong}");
         }
     }
@@ -247,7 +250,9 @@ mod tests {
         assert_eq!(moment("1970-01-01T00:00:00Z"), Ok(Time(0)));
         assert_eq!(moment("2027-01-01T00:00:00Z"), Ok(Time(1_798_761_600_000)));
         assert_eq!(moment("2000-02-29 23:59:59.25+01:00"), Ok(Time(951_865_199_250)));
-        for wrong in ["2027-01-01", "2027-01-01T00:00:00", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "ü", ""] {
+        for wrong in
+            ["2027-01-01", "2027-01-01T00:00:00", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "ü", ""]
+        {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
     }

@@ -50,7 +50,8 @@ impl Compiler<'_> {
     }
 
     fn provider(&mut self, raw: file::Provider) -> Option<Provider> {
-        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } = raw;
+        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } =
+            raw;
         self.provider_name(&name);
         let vendor = self.vendor(&name, kind.as_ref());
         let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url));
@@ -222,7 +223,8 @@ impl Compiler<'_> {
         for (index, provider) in providers.iter().enumerate() {
             if u16::try_from(index).is_ok_and(|index| !used.contains(&ProviderId(index))) {
                 let name = &provider.name;
-                self.notes.push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
+                self.notes
+                    .push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
             }
         }
     }
