@@ -49,7 +49,11 @@ impl Place {
     /// A field of the table at this place. A name that is no bare word is quoted, as in TOML.
     pub(super) fn field(&self, name: &str, offset: usize) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let quoted = if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { show(name) };
+        let quoted = if (1..=80).contains(&name.len()) && name.chars().all(plain) {
+            name.to_owned()
+        } else {
+            show(name)
+        };
         let path = if self.path.is_empty() { quoted } else { format!("{}.{quoted}", self.path) };
         Self { path, offset }
     }
