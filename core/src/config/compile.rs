@@ -123,14 +123,18 @@ impl Compiler<'_> {
                 (format!("environment variable {name}"), format!("set {name} where the gateway starts"))
             }
             SecretRef::File(path) => (format!("file {path}"), "put the secret there, readable".to_owned()),
+<<<<<<< HEAD
             SecretRef::Literal(_) => {
                 ("the secret".to_owned(), "write it without control characters".to_owned())
             }
+=======
+            SecretRef::Literal(_) => ("the secret".to_owned(), "write it in visible ASCII".to_owned()),
+>>>>>>> config
         };
         // Files end in a line feed, and pasted variables often do; no secret does.
         match found.map(|secret| Secret::new(secret.expose().trim())) {
             Ok(secret) if secret.is_empty() => self.errors.push(&spot.place, format!("{what} is empty"), fix),
-            Ok(secret) if !secret.expose().bytes().all(|byte| (0x20..0x7F).contains(&byte)) => {
+            Ok(secret) if !sendable(secret.expose()) => {
                 let message = format!("{what} holds a character that no header can carry");
                 self.errors.push(&spot.place, message, fix);
             }
@@ -145,6 +149,11 @@ impl Compiler<'_> {
         let message = format!("a second {what} named {}", super::fault::show(name));
         self.errors.push(place, message, "give each its own name");
     }
+}
+
+/// Whether a header can carry it for every client and server: visible ASCII and spaces.
+fn sendable(secret: &str) -> bool {
+    secret.bytes().all(|byte| (0x20..0x7F).contains(&byte))
 }
 
 /// `127.0.0.1:8080`, `[::]:80`, `localhost:8080`, `:8080` is not: it hides that all may reach it.

@@ -81,7 +81,7 @@ fn key_line(out: &mut String, key: &Key) -> fmt::Result {
         write!(out, "; team {team}")?;
     }
     if let Some(expires) = expires {
-        write!(out, "; expires at {} s since 1970", expires.unix_secs())?;
+        write!(out, "; expires {}", super::values::written(*expires))?;
     }
     writeln!(out, "{}", if *blocked { "; blocked" } else { "" })
 }

@@ -358,7 +358,7 @@ impl Key {
         let models = table.get("models").map_or_else(Vec::new, |cell| {
             let listed = cell.texts(errors);
             if matches!(&cell.node.value, super::tree::Value::List(items) if items.is_empty()) {
-                let fix = r#"name the models, or leave the field out (or write ["*"]) to allow all"#;
+                let fix = "name some, or leave the field out to allow all";
                 errors.push(&cell.place, "an empty list allows no model", fix);
             }
             listed

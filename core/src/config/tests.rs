@@ -81,13 +81,16 @@ budget = [{ usd = 10, per = "day" }, { usd = 0.1, per = "month" }]
 expires = "2027-01-01T00:00:00Z"
 "#;
 
-
 fn loaded(text: &str) -> Config {
     load(text.as_bytes(), &secrets).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 fn errors(text: &str) -> Vec<String> {
-    load(text.as_bytes(), &secrets).map_or_else(|errors| errors, |_| Vec::new()).iter().map(ToString::to_string).collect()
+    load(text.as_bytes(), &secrets)
+        .map_or_else(|errors| errors, |_| Vec::new())
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn the_description_shows_what_was_resolved_and_no_secret() {
         "  openai: OpenAI (openai) at https://api.openai.com/v1, 2 keys\n",
         "  chat: weighted, at most 3 attempts in 120s: openai/gpt-4o ×3, azure/gpt-4o ×1\n",
         "    then claude/claude-sonnet-4-5, openai/meta/gpt-4o-mini\n",
-        "  ci: chat, openai/*; 600 requests a minute, 200000 tokens a minute, 20 at once, $10 per day, $0.1 per month; team search;",
+        "  ci: chat, openai/*; 600 requests a minute, 200000 tokens a minute, 20 at once, $10 per day, $0.1 per month; team search; expires 2027-01-01T00:00:00Z\n",
     ] {
         assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
     }
@@ -185,6 +188,31 @@ fn a_provider_without_a_key_takes_the_usual_variable_at_its_vendors_address_only
     let elsewhere = loaded("[providers.openai]\nbase_url = \"http://127.0.0.1:8000/v1\"\n");
     assert_eq!(elsewhere.providers[0].credentials[0].secret, None);
     assert_eq!(elsewhere.providers[0].vendor.name, "openai");
+}
+
+#[test]
+fn what_works_but_not_as_meant_is_noted() {
+    let notes = loaded(
+        r#"
+        [providers.openai]
+        keys = [{ value = "k", models = ["gpt-*"] }]
+        [providers.anthropic]
+        key = "k"
+        [models.chat]
+        strategy = "cost"
+        targets = ["openai/o3"]
+        "#,
+    )
+    .notes;
+    assert_eq!(
+        notes,
+        [
+            "route `chat` goes by cost, but no prices are known yet: it goes by weight",
+            "route `chat`: no key of provider `openai` serves `o3`",
+            "provider `anthropic` is in no route: it is reached as `anthropic/<model>`",
+        ]
+    );
+    assert_eq!(loaded("").notes, ["there is no provider: no model can be reached"]);
 }
 
 #[test]

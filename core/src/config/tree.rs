@@ -10,6 +10,9 @@ pub(super) const MAX_DEPTH: usize = 16;
 /// More than any config needs; keeps a stray file from being read as one.
 const MAX_BYTES: usize = 8 << 20;
 
+/// Of one document; the first is the one that counts.
+const MAX_SYNTAX_ERRORS: usize = 10;
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
@@ -88,7 +91,8 @@ pub(super) fn parse(text: &[u8], errors: &mut Errors) -> Option<Node> {
 
 fn parse_toml(text: &str, errors: &mut Errors) -> Option<Node> {
     let (table, faults) = DeTable::parse_recoverable(text);
-    for fault in &faults {
+    // One slip may make the parser stumble over everything after it.
+    for fault in faults.iter().take(MAX_SYNTAX_ERRORS) {
         let offset = fault.span().map_or(0, |span| span.start);
         let place = Place { path: String::new(), offset };
         let message = fault.message().lines().next().unwrap_or("cannot be read").to_owned();

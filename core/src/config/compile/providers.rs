@@ -1,6 +1,6 @@
 //! Providers: the vendor's row, the base URL, the keys.
 
-use super::Compiler;
+use super::{Compiler, sendable};
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
@@ -50,7 +50,8 @@ impl Compiler<'_> {
     }
 
     fn provider(&mut self, raw: file::Provider) -> Option<Provider> {
-        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } = raw;
+        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } =
+            raw;
         self.provider_name(&name);
         let vendor = self.vendor(&name, kind.as_ref());
         let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url));
@@ -144,7 +145,9 @@ impl Compiler<'_> {
             if let Ok(mut text) = HeaderValue::from_str(secret.expose()) {
                 // Values may be secrets; this keeps them out of debug prints.
                 text.set_sensitive(true);
-                headers.insert(key, text);
+                if headers.insert(key, text).is_some() {
+                    self.twice(&name.place, "header", &name.value);
+                }
             }
         }
         headers
@@ -184,7 +187,7 @@ impl Compiler<'_> {
         home: Home,
     ) -> Vec<Credential> {
         let usual = match home {
-            Home::Vendor => vendor.env.iter().find_map(|name| (self.secrets)(SecretRef::Env(name)).ok()),
+            Home::Vendor => vendor.env.iter().find_map(|name| self.usual(name)),
             Home::Elsewhere => None,
         };
         if let (None, Home::Vendor, Auth::Bearer | Auth::Header(_)) = (&usual, home, vendor.auth) {
@@ -193,8 +196,14 @@ impl Compiler<'_> {
             let fix = format!("set {variables}, or add `key = \"env:NAME\"` to [{path}]");
             self.errors.push(&name.place, message, fix);
         }
-        let secret = usual.map(|secret| Secret::new(secret.expose().trim()));
-        vec![Credential { name: "1".to_owned(), secret, weight: 1.0, models: all_models() }]
+        vec![Credential { name: "1".to_owned(), secret: usual, weight: 1.0, models: all_models() }]
+    }
+
+    /// The secret in a vendor's usual variable, if it holds one that can be sent.
+    fn usual(&self, name: &str) -> Option<Secret> {
+        let found = (self.secrets)(SecretRef::Env(name)).ok()?;
+        let secret = Secret::new(found.expose().trim());
+        (!secret.is_empty() && sendable(secret.expose())).then_some(secret)
     }
 
     /// Patterns of model names; what is none is reported.
@@ -209,10 +218,25 @@ impl Compiler<'_> {
         patterns
     }
 
+    /// Targets whose models none of their provider's keys serves.
+    fn note_unserved(&mut self, providers: &[Provider], route: &Route) {
+        for target in route.targets.iter().chain(&route.fallbacks) {
+            let Some(provider) = providers.get(usize::from(target.provider.0)) else { continue };
+            let serves = |key: &Credential| key.models.iter().any(|pattern| pattern.matches(&target.model));
+            if !provider.credentials.iter().any(serves) {
+                let (route, model, name) = (&route.name, &target.model, &provider.name);
+                self.notes.push(format!("route `{route}`: no key of provider `{name}` serves `{model}`"));
+            }
+        }
+    }
+
     /// What works, though perhaps not as meant.
     pub(super) fn notes_on_use(&mut self, providers: &[Provider], routes: &BTreeMap<String, Arc<Route>>) {
         if routes.is_empty() {
             return;
+        }
+        for route in routes.values() {
+            self.note_unserved(providers, route);
         }
         let used: BTreeSet<ProviderId> = routes
             .values()
@@ -222,7 +246,8 @@ impl Compiler<'_> {
         for (index, provider) in providers.iter().enumerate() {
             if u16::try_from(index).is_ok_and(|index| !used.contains(&ProviderId(index))) {
                 let name = &provider.name;
-                self.notes.push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
+                self.notes
+                    .push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use super::Compiler;
 use super::providers::Named;
+use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{Provider, Route, RouteTarget, Strategy};
+use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy};
 use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,7 +52,8 @@ impl Compiler<'_> {
         }
         let mut routes = BTreeMap::new();
         for draft in &drafts {
-            let fallbacks = self.flatten(draft, &drafts);
+            // What is too much for one is too much for those that lead to it: once is told enough.
+            let Some(fallbacks) = self.flatten(draft, &drafts) else { break };
             let route = finish(draft, fallbacks, &named.compiled);
             routes.insert(draft.name.value.clone(), Arc::new(route));
         }
@@ -139,6 +141,14 @@ impl Compiler<'_> {
 
     fn nowhere(&mut self, to: &Spot<String>, directory: &Directory<'_>) {
         let declared = directory.named.declared.iter();
+        let providers = &directory.named.compiled;
+        let owner = catalog::vendors(&to.value)
+            .find_map(|vendor| providers.iter().find(|provider| provider.vendor.name == vendor));
+        if let Some(Provider { name, .. }) = owner {
+            let fix = format!("did you mean `{name}/{}`?", to.value);
+            self.errors.push(&to.place, format!("{} names no provider", show(&to.value)), fix);
+            return;
+        }
         let near = closest(&to.value, directory.routes.keys().chain(declared.clone()).map(String::as_str));
         let fix = match (near, declared.clone().next()) {
             (Some(near), _) if directory.named.declared.contains(near) => format!("write `{near}/<model>`"),
@@ -209,36 +219,42 @@ impl Compiler<'_> {
 
     /// A route's fallbacks with other routes' targets and fallbacks in place of their names, in
     /// order, each upstream model once.
-    fn flatten(&mut self, draft: &Draft, drafts: &[Draft]) -> Vec<RouteTarget> {
-        let mut flat = draft.targets.clone();
-        let own = flat.len();
+    fn flatten(&mut self, draft: &Draft, drafts: &[Draft]) -> Option<Vec<RouteTarget>> {
+        let mut known: BTreeSet<Upstream<'_>> = draft.targets.iter().map(upstream).collect();
+        let mut flat = Vec::new();
         let mut seen = BTreeSet::new();
         let mut stack: Vec<&Step> = draft.steps.iter().rev().collect();
         while let Some(step) = stack.pop() {
-            match step {
-                Step::Target(target) => append(&mut flat, target),
+            let targets = match step {
+                Step::Target(target) => std::slice::from_ref(target),
                 Step::Route(index) if seen.insert(*index) => {
                     let Some(other) = drafts.get(*index) else { continue };
-                    other.targets.iter().for_each(|target| append(&mut flat, target));
                     stack.extend(other.steps.iter().rev());
+                    other.targets.as_slice()
                 }
-                Step::Route(_) => {}
-            }
-            if flat.len() > MAX_TARGETS {
+                Step::Route(_) => continue,
+            };
+            flat.extend(targets.iter().filter(|target| known.insert(upstream(target))).cloned());
+            if known.len() > MAX_TARGETS {
                 let message = format!("more than {MAX_TARGETS} targets and fallbacks");
                 self.errors.push(&draft.name.place, message, "name fewer");
-                break;
+                return None;
             }
         }
-        flat.split_off(own)
+        Some(flat)
     }
 }
 
-fn append(flat: &mut Vec<RouteTarget>, target: &RouteTarget) {
+/// A model at a provider, whatever its weight.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Upstream<'a> {
+    provider: ProviderId,
+    model: &'a str,
+}
+
+fn upstream(target: &RouteTarget) -> Upstream<'_> {
     let RouteTarget { provider, model, weight: _ } = target;
-    if !flat.iter().any(|earlier| earlier.provider == *provider && earlier.model == *model) {
-        flat.push(target.clone());
-    }
+    Upstream { provider: *provider, model }
 }
 
 fn next_routes(draft: &Draft) -> impl Iterator<Item = usize> + '_ {

@@ -1,12 +1,12 @@
 //! The config of a gateway that was given none.
 
 use super::providers::{TIMEOUTS, absolute, all_models};
-use super::{DRAIN, LISTEN, MAX_BODY, STORE};
+use super::{DRAIN, LISTEN, MAX_BODY, STORE, sendable};
 use crate::config::{Config, Credential, Provider, Server, Store};
 use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::vendor::{VENDORS, Vendor};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use std::collections::BTreeMap;
 
 /// Every vendor whose usual variable is set, on; no keys, no routes. Asks `env` for nothing but the
@@ -61,7 +61,7 @@ fn provider(
     let Ok(base_url) = absolute(vendor.base_url) else {
         return Some(Err(format!("{variable} is set, but {} needs a `base_url` in a config", vendor.title)));
     };
-    if HeaderValue::from_str(&value).is_err() {
+    if !sendable(&value) {
         return Some(Err(format!("{variable} holds a character that no header can carry: left out")));
     }
     let secret = Some(Secret::new(value));

@@ -22,9 +22,8 @@ models = ["chat", "openai/gpt-4*"]
 "#;
 
 fn shown(config: &Config, targets: &[RouteTarget]) -> Vec<String> {
-    let name = |target: &RouteTarget| {
-        format!("{}/{}", config.provider(target.provider).unwrap().name, target.model)
-    };
+    let name =
+        |target: &RouteTarget| format!("{}/{}", config.provider(target.provider).unwrap().name, target.model);
     targets.iter().map(name).collect()
 }
 

@@ -2,7 +2,6 @@
 
 use super::*;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
-use proptest::strategy::Strategy as _;
 
 fn survives(text: &[u8]) {
     let lines = text.split(|byte| *byte == b'\n').count();
@@ -21,10 +20,49 @@ fn survives(text: &[u8]) {
 /// Pieces a config is made of, and some it is not.
 fn piece() -> impl Strategy<Value = String> {
     let pieces = [
-        "[server]\n", "[providers.a]\n", "[models.m]\n", "[[keys]]\n", "[[teams]]\n", "name = ", "to", "targets = ",
-        "fallbacks = ", "budget = ", "{ usd = ", "per = ", "\"m\"", "\"a/b\"", "\"env:CI_KEY\"", "[", "]", "{", "}",
-        ",", "=", "\n", ".", "1e400", "nan", "-1", "0x7f", "\"", "'", "\"\"\"", "2027-01-01", "key", "value", "sha256",
-        "kind = \"openai\"\n", "base_url = \"http://x\"\n", "models", "*", "/", "🦀", "\u{feff}", "\\u0000", "\0",
+        "[server]\n",
+        "[providers.a]\n",
+        "[models.m]\n",
+        "[[keys]]\n",
+        "[[teams]]\n",
+        "name = ",
+        "to",
+        "targets = ",
+        "fallbacks = ",
+        "budget = ",
+        "{ usd = ",
+        "per = ",
+        "\"m\"",
+        "\"a/b\"",
+        "\"env:CI_KEY\"",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "=",
+        "\n",
+        ".",
+        "1e400",
+        "nan",
+        "-1",
+        "0x7f",
+        "\"",
+        "'",
+        "\"\"\"",
+        "2027-01-01",
+        "key",
+        "value",
+        "sha256",
+        "kind = \"openai\"\n",
+        "base_url = \"http://x\"\n",
+        "models",
+        "*",
+        "/",
+        "🦀",
+        "\u{feff}",
+        "\\u0000",
+        "\0",
     ];
     prop_oneof![4 => proptest::sample::select(pieces.to_vec()).prop_map(str::to_owned), 1 => ".{0,8}"]
 }
@@ -60,7 +98,7 @@ proptest! {
 
 #[test]
 fn depth_overflows_no_stack() {
-    let deep = 200_000;
+    let deep = 50_000;
     for text in [
         format!("a = {}", "[".repeat(deep)),
         format!("a = {}", "{a=".repeat(deep)),
@@ -89,5 +127,9 @@ fn a_long_chain_of_fallbacks_overflows_no_stack() {
     let circle = text.replace("openai/last\"", "openai/last\"\nfallbacks = \"m0\"");
     let said = errors(&circle);
     assert_eq!(said.len(), 1);
-    assert!(said[0].contains("fallbacks lead in a circle: m0 → m1 → m2 → m3 → m4 → m5 → … → m0"), "{}", said[0]);
+    assert!(
+        said[0].contains("fallbacks lead in a circle: m0 → m1 → m2 → m3 → m4 → m5 → … → m0"),
+        "{}",
+        said[0]
+    );
 }
