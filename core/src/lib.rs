@@ -14,6 +14,7 @@ pub mod usage; // what a call consumed // what can go wrong, by blame
 pub mod json; // a validated JSON text that knows where everything stands
 pub mod sse; // frames in a stream
 
+pub mod models; // lists of what may be asked for
 pub mod mount;
 pub mod provider; // what we call
 pub mod surface; // what we serve
