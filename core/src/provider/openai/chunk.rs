@@ -355,7 +355,7 @@ fn image_part(image: Value) -> Part {
 }
 
 /// A `data:` URL is content; any other is an address.
-pub(crate) fn source_of(url: &str) -> MediaSource {
+fn source_of(url: &str) -> MediaSource {
     let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')).and_then(|(kind, data)| {
         let media_type = kind.strip_suffix(";base64")?;
         let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
