@@ -19,6 +19,8 @@ mod proxy;
 mod stream;
 pub mod tls;
 
+pub use http2::Local;
+
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;

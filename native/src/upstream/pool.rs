@@ -7,6 +7,7 @@ use super::tls::Roots;
 use super::{Outgoing, broken};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -34,7 +35,12 @@ pub struct Outside {
 impl Outside {
     /// Reads the proxy variables. Reads no file.
     pub fn from_env() -> Self {
-        Self { proxies: Proxies::from_env(), roots: Roots::default() }
+        Self::through(Matcher::from_env())
+    }
+
+    /// Uses these proxies whatever the variables say.
+    pub fn through(proxies: Matcher) -> Self {
+        Self { proxies: Proxies::of(proxies), roots: Roots::default() }
     }
 }
 

@@ -34,11 +34,6 @@ pub(super) struct Proxy {
 }
 
 impl Proxies {
-    pub(super) fn from_env() -> Self {
-        Self(Matcher::from_env())
-    }
-
-    #[cfg(test)]
     pub(super) fn of(matcher: Matcher) -> Self {
         Self(matcher)
     }
