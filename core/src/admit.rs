@@ -1,23 +1,30 @@
 //! The door: what is decided from a request's head alone, before its body is read.
 
-use crate::config::Config;
-use crate::exchange::RequestId;
-use crate::fault::Fault;
-use crate::surface::Surface;
+use crate::config::{Config, Key};
+use crate::exchange::{RequestId, RequestIdText, retry_hints};
+use crate::fault::{Code, Fault};
+use crate::keyring;
+use crate::models;
+use crate::mount::{self, Mounted};
+use crate::surface::{self, Surface, openai_chat::OpenAiChat};
 use crate::units::Time;
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::{Response, StatusCode};
 use std::sync::Arc;
 
 /// What becomes of a request.
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
-    Answered(http::Response<Bytes>),
+    Answered(Response<Bytes>),
+    /// It asks for the host's metrics in Prometheus' text form.
+    Metrics,
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
 }
 
-/// A request that may go on. Holds what the head told.
+/// A request that may go on. Holds what its head told.
 pub struct Admitted {
     /// The config it runs under to its end, whatever is reloaded meanwhile.
     pub config: Arc<Config>,
@@ -27,18 +34,121 @@ pub struct Admitted {
     pub id: RequestId,
     /// When it came.
     pub at: Time,
+    /// The virtual key it presented.
+    pub key: Option<Arc<Key>>,
+    /// What to do where the provider cannot carry everything.
+    pub strictness: Strictness,
+    /// Headers of the client's that its own dialect's upstreams are to see.
+    pub forward: HeaderMap,
 }
+
+/// What to do where the provider cannot carry everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Send what can be carried and name the rest in `x-tollgate-lost`.
+    Report,
+    /// Refuse with 400 (`x-tollgate-strict: true`).
+    Refuse,
+}
+
+/// Headers that change what the provider does, and so belong to a pass-through.
+const FORWARDED: [&str; 5] =
+    ["openai-beta", "openai-organization", "openai-project", "anthropic-beta", "anthropic-version"];
 
 impl Admitted {
     /// The answer to a body that could not be read: too large, cut, too slow.
-    pub fn refuse(&self, fault: &Fault) -> http::Response<Bytes> {
-        let _ = fault;
-        unimplemented!()
+    pub fn refuse(&self, fault: &Fault) -> Response<Bytes> {
+        refusal(self.surface, fault, self.id)
     }
 }
 
-/// Decides on a request by its head: finds the surface, then the key.
+/// Decides on a request by its head: finds what is served at its path, then whose request it is.
 pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Admission {
-    let _ = (head, config, id, now);
-    unimplemented!()
+    match mount::find(&head.method, head.uri.path()) {
+        Err(fault) => Admission::Answered(refusal(&OpenAiChat, &fault, id)),
+        Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy()),
+        Ok(Mounted::Metrics) => Admission::Metrics,
+        Ok(Mounted::Models { shape, id: model }) => list(head, config, shape, model.as_deref(), id, now),
+        Ok(Mounted::Surface { id: surface, model: _ }) => {
+            let surface = surface::of(surface);
+            // Authenticate before the body is read: a stranger must not buy memory or JSON work.
+            match keyring::authenticate(&head.headers, head.uri.query(), config, now) {
+                Err(fault) => Admission::Answered(refusal(surface, &fault, id)),
+                Ok(key) => Admission::Wanted(Admitted {
+                    config: config.clone(),
+                    surface,
+                    id,
+                    at: now,
+                    key,
+                    strictness: strictness(&head.headers),
+                    forward: forwarded(&head.headers),
+                }),
+            }
+        }
+    }
+}
+
+fn list(
+    head: &Parts,
+    config: &Config,
+    shape: mount::Shape,
+    model: Option<&str>,
+    id: RequestId,
+    now: Time,
+) -> Admission {
+    let shape = models::shape(shape, &head.headers, head.uri.query());
+    let found = keyring::authenticate(&head.headers, head.uri.query(), config, now).and_then(|key| match model {
+        Some(model) => models::one(config, key.as_deref(), shape, model),
+        None => Ok(models::list(config, key.as_deref(), shape)),
+    });
+    Admission::Answered(match found {
+        Ok(body) => json(body),
+        Err(fault) => refusal(&OpenAiChat, &fault, id),
+    })
+}
+
+fn strictness(headers: &HeaderMap) -> Strictness {
+    match headers.get("x-tollgate-strict") {
+        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"true") => Strictness::Refuse,
+        Some(_) | None => Strictness::Report,
+    }
+}
+
+fn forwarded(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in FORWARDED {
+        for value in headers.get_all(name) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+fn healthy() -> Response<Bytes> {
+    json(Bytes::from_static(b"{\"status\":\"ok\"}"))
+}
+
+fn json(body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A fault as a whole answer in a surface's shape.
+pub(crate) fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<Bytes> {
+    let text = RequestIdText::new(id);
+    let mut response = Response::new(surface.fault(fault, text.as_str()));
+    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(value) = HeaderValue::from_str(text.as_str()) {
+        headers.insert("x-tollgate-request-id", value);
+    }
+    headers.insert("x-tollgate-attempts", HeaderValue::from_static("0"));
+    headers.insert("x-tollgate-cache", HeaderValue::from_static("off"));
+    retry_hints(headers, fault);
+    if fault.code == Code::MissingKey || fault.code == Code::InvalidKey {
+        headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }

@@ -1,17 +1,77 @@
 //! The config that runs: names resolved, units converted, everything checked.
 //!
-//! `file` mirrors the document as it is written; `compile` leads from there to here and reports
-//! every error with its position. Nothing else builds these types.
+//! `tree` is the text with positions, `file` mirrors the document as it is written; `compile` leads
+//! from there to here and reports every error with its position. Nothing else builds these types.
 
 pub mod compile;
-pub mod file;
+mod describe; // the resolved config in words
+mod fault; // what is wrong, and where
+mod file; // the document as it is written
+mod json; // the document's second spelling
+mod limits; // what keys and teams may consume
+mod read; // fields off the tree
+mod resolve; // from a model's name to a route
+mod tree; // values with positions
+mod values; // durations, sizes, moments, dollars
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::ConfigError;
+pub use limits::{Budget, Limits, Period, Team};
 
 use crate::dialect::Dialect;
+use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::units::{Millis, Time};
 use crate::vendor::Vendor;
 use http::{HeaderMap, Uri};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Reads a document, TOML or JSON, and resolves it: all of it, or every error in the order of the
+/// document. The text may be any bytes.
+pub fn load(text: &[u8], secrets: Secrets<'_>) -> Result<Config, Vec<ConfigError>> {
+    compile::load(text, secrets)
+}
+
+/// The host's way to a secret. An `Err` says why it cannot be had (`it is not set`), without any of
+/// it. Asked for what a config names, and for the usual variables of a vendor whose key it leaves out;
+/// never for a [`SecretRef::Literal`].
+pub type Secrets<'a> = &'a dyn Fn(SecretRef<'_>) -> Result<Secret, String>;
+
+/// Where a secret is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SecretRef<'a> {
+    /// `env:NAME`: an environment variable, or what the platform has in place of them.
+    Env(&'a str),
+    /// `file:PATH`.
+    File(&'a str),
+    /// The secret itself.
+    Literal(&'a str),
+}
+
+impl<'a> SecretRef<'a> {
+    /// Reads a reference; what begins like none is the secret itself.
+    pub fn parse(text: &'a str) -> Self {
+        match (text.strip_prefix("env:"), text.strip_prefix("file:")) {
+            (Some(name), _) => Self::Env(name),
+            (None, Some(path)) => Self::File(path),
+            (None, None) => Self::Literal(text),
+        }
+    }
+}
+
+impl std::fmt::Debug for SecretRef<'_> {
+    /// A literal is a secret, so it is not printed (invariant I7).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+            Self::Literal(secret) => write!(f, "Literal({} bytes)", secret.len()),
+        }
+    }
+}
 
 /// Everything a gateway needs to know to run.
 #[derive(Clone, Debug)]
@@ -21,9 +81,13 @@ pub struct Config {
     /// In the order of the file; [`ProviderId`] counts into it.
     pub providers: Vec<Provider>,
     /// Model names of the gateway's own, by name.
-    pub routes: BTreeMap<String, Route>,
+    pub routes: BTreeMap<String, Arc<Route>>,
+    /// Teams that keys belong to.
+    pub teams: Vec<Team>,
     /// Virtual keys.
-    pub keys: Vec<Key>,
+    pub keys: Vec<Arc<Key>>,
+    /// Finds them by digest; always the ring of `keys`.
+    pub keyring: Keyring,
     /// Where the host keeps its state, verbatim for the host.
     pub store: Store,
     /// What is worth telling a person who checks the config, though it is no error.
@@ -47,6 +111,8 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// Origins browsers may call from; empty: none, `*`: all.
     pub cors_origins: Vec<String>,
+    /// Whether an address others can reach may be bound while no key is required.
+    pub open: bool,
 }
 
 /// PEM files, read by the host and read again when they change.
@@ -119,7 +185,7 @@ impl Pattern {
     pub fn parse(text: &str) -> Option<Self> {
         match text.find('*') {
             None => Some(Self::Exact(text.to_owned())),
-            Some(at) if at + 1 == text.len() => Some(Self::Prefix(text[..at].to_owned())),
+            Some(at) if at + 1 == text.len() => text.get(..at).map(|prefix| Self::Prefix(prefix.to_owned())),
             Some(_) => None,
         }
     }
@@ -201,10 +267,19 @@ pub struct Key {
     pub team: Option<String>,
     /// What it may call: route names and `provider/model` patterns. Empty: everything.
     pub models: Vec<Pattern>,
+    /// What it may consume.
+    pub limits: Limits,
     /// When its time is over.
     pub expires: Option<Time>,
     /// Whether it is refused.
     pub blocked: bool,
+}
+
+impl Key {
+    /// Whether it may ask for this name.
+    pub fn allows(&self, name: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(name))
+    }
 }
 
 impl Config {

@@ -1,12 +1,141 @@
 //! The one piece of async code in core: performs an exchange's steps and feeds it what happens.
+//!
+//! No `if` here knows what a language model is. The driver waits for one of four things: the
+//! upstream, the client's leaving, the client's having taken the last piece, and the time the
+//! exchange wants to be woken at. While a piece has not been taken the upstream is not read, so a slow
+//! client slows its upstream and memory stays bounded.
 
-use crate::exchange::Exchange;
-use crate::host::{Client, Host};
+use crate::exchange::{Exchange, Input, Step};
+use crate::host::{Client, Host, Timer, Upstream};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 /// Runs an exchange to its end. The future must not be dropped before it is ready: when the client
 /// leaves, tell it through [`Client::poll_left`] and go on polling, so that the upstream is cancelled
-/// and the hold settled.
-pub async fn drive<H: Host, C: Client>(exchange: Exchange, host: &H, client: &C) {
-    let _ = (exchange, host, client);
-    unimplemented!()
+/// and the hold settled. The answer is complete if and only if `Out::End`, or a head with a body, was
+/// sent; otherwise the connection to the client is to be broken.
+pub async fn drive<H: Host, C: Client>(mut exchange: Exchange, host: &H, client: &C) {
+    let mut wires = Wires { upstream: Stage::Idle, timer: host.timer() };
+    while !exchange.is_done() {
+        match exchange.next_step() {
+            Some(step) => perform(step, &mut exchange, &mut wires, host, client).await,
+            None => {
+                let wake = exchange.wake_at();
+                let input = poll_fn(|cx| wires.poll_input(cx, wake, client)).await;
+                exchange.on(input, host.now());
+            }
+        }
+    }
+}
+
+/// What an exchange is connected to.
+struct Wires<H: Host> {
+    upstream: Stage<H::Upstream>,
+    timer: H::Timer,
+}
+
+/// How far an upstream call has come.
+enum Stage<U> {
+    Idle,
+    Head(U),
+    Body(U),
+}
+
+async fn perform<H: Host, C: Client>(
+    step: Step,
+    exchange: &mut Exchange,
+    wires: &mut Wires<H>,
+    host: &H,
+    client: &C,
+) {
+    match step {
+        Step::Reserve(entry) => {
+            let answer = host.reserve(entry).await;
+            exchange.on(Input::Reserved(answer), host.now());
+        }
+        Step::Choose => {
+            let (now, random) = (host.now(), host.random());
+            let choice = host.with_fleet(|fleet| fleet.choose(&exchange.query(now, random)));
+            exchange.on(Input::Chosen(choice), now);
+        }
+        Step::Fetch(fetch) => wires.upstream = Stage::Head(host.fetch(*fetch)),
+        Step::Abort => wires.upstream = Stage::Idle,
+        Step::Emit(out) => {
+            let wake = exchange.wake_at();
+            if poll_fn(|cx| wires.poll_room(cx, wake, client)).await == Room::Free {
+                client.send(out);
+            } else {
+                exchange.on(Input::ClientLeft, host.now());
+            }
+        }
+        Step::Observe(lane, outcome) => {
+            let now = host.now();
+            host.with_fleet(|fleet| fleet.observe(exchange.config(), exchange.route(), lane, outcome, now));
+        }
+        Step::Settle(hold, settlement) => host.settle(hold, settlement).await,
+        Step::Log(record) => host.log(*record),
+    }
+}
+
+/// Whether the client can be given another piece.
+#[derive(PartialEq, Eq)]
+enum Room {
+    Free,
+    /// The client left, or took nothing until the exchange's time was up.
+    Gone,
+}
+
+impl<H: Host> Wires<H> {
+    fn poll_room<C: Client>(&mut self, cx: &mut Context<'_>, wake: crate::units::Time, client: &C) -> Poll<Room> {
+        if client.poll_flushed(cx).is_ready() {
+            return Poll::Ready(Room::Free);
+        }
+        if client.poll_left(cx).is_ready() || self.timer.poll_until(wake, cx).is_ready() {
+            return Poll::Ready(Room::Gone);
+        }
+        Poll::Pending
+    }
+
+    fn poll_input<C: Client>(&mut self, cx: &mut Context<'_>, wake: crate::units::Time, client: &C) -> Poll<Input> {
+        if client.poll_left(cx).is_ready() {
+            return Poll::Ready(Input::ClientLeft);
+        }
+        if client.poll_flushed(cx).is_ready()
+            && let Poll::Ready(input) = self.upstream.poll(cx)
+        {
+            return Poll::Ready(input);
+        }
+        self.timer.poll_until(wake, cx).map(|()| Input::Tick)
+    }
+}
+
+impl<U: Upstream> Stage<U> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        match std::mem::replace(self, Self::Idle) {
+            Self::Idle => Poll::Pending,
+            Self::Head(mut upstream) => match upstream.poll_head(cx) {
+                Poll::Pending => {
+                    *self = Self::Head(upstream);
+                    Poll::Pending
+                }
+                Poll::Ready(Ok(head)) => {
+                    *self = Self::Body(upstream);
+                    Poll::Ready(Input::Head(head))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Input::Broken(error)),
+            },
+            Self::Body(mut upstream) => match upstream.poll_chunk(cx) {
+                Poll::Pending => {
+                    *self = Self::Body(upstream);
+                    Poll::Pending
+                }
+                Poll::Ready(Some(Ok(chunk))) => {
+                    *self = Self::Body(upstream);
+                    Poll::Ready(Input::Chunk(chunk))
+                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Input::Broken(error)),
+                Poll::Ready(None) => Poll::Ready(Input::End),
+            },
+        }
+    }
 }

@@ -1,20 +1,550 @@
 //! A request in flight as a value: facts go in, wishes come out.
+//!
+//! ```text
+//!  new ──▶ CHOOSE ──Send──▶ SENT ──head──▶ READ ──first content──▶ RELAY ──end──▶ SETTLE ──▶ done
+//!            │ ▲              │             │                        │              ▲
+//!         Wait│ │time         └──fault──────┤                        ├──fault───────┤ (fault event)
+//!            ▼ │                            │                        └──client left─┤
+//!          PAUSE ◀───── another attempt ────┘ whole answer, or nothing left to try ─┘
+//! ```
+//!
+//! Invariants, checked by the simulator after every step:
+//!
+//! - **I1** Each hold ends exactly once: settled or released.
+//! - **I2** No attempt is made after the client's first byte.
+//! - **I3** The client's bytes are a prefix of the fault-free answer, or end in one fault event.
+//! - **I4** Past the deadline nothing but settlement is asked for.
+//! - **I5** Requests, tokens and money balance, each on its own.
+//! - **I6** A refused call reaches no upstream.
+//! - **I7** No secret and no prompt text appears in a log, an error or a debug print.
+//!
+//! The exchange never waits. [`crate::drive::drive`] performs its steps, tells it what happened, and
+//! wakes it at [`Exchange::wake_at`].
+
+mod answer;
+mod attempt;
+mod read;
+mod record;
+mod relay;
+mod request;
+
+pub(crate) use answer::retry_hints;
+pub use record::{Ending, Record, Settlement};
 
 use crate::admit::Admitted;
-use crate::units::Time;
+use crate::config::{Config, Route};
+use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
+use crate::host::{Fetch, FetchError, Head, Out};
+use crate::ledger::{Entry, Hold, Refusal};
+use crate::retry::{self, Closed, Verdict};
+use crate::units::{Millis, Time};
+use attempt::Sent;
 use bytes::Bytes;
+use read::Reading;
+use relay::Relay;
+use request::Request;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
 
-/// A request in flight.
-pub struct Exchange {}
+/// What an exchange is told.
+#[derive(Debug)]
+pub enum Input {
+    /// The ledger's answer to [`Step::Reserve`].
+    Reserved(Result<Hold, Refusal>),
+    /// The fleet's answer to [`Step::Choose`].
+    Chosen(Choice),
+    /// The upstream answers.
+    Head(Head),
+    /// More of the upstream's body.
+    Chunk(Bytes),
+    /// The upstream's body is complete.
+    End,
+    /// No answer came, or not all of it.
+    Broken(FetchError),
+    /// The time of [`Exchange::wake_at`] has come.
+    Tick,
+    /// The client left, or takes no more of the answer and the time is up.
+    ClientLeft,
+}
 
-/// Names one request in every log, header and record. 128 random bits in base-32.
+/// What an exchange wants done, in order.
+#[derive(Debug)]
+pub enum Step {
+    /// Take quota; answer with [`Input::Reserved`].
+    Reserve(Entry),
+    /// Ask the fleet with [`Exchange::query`]; answer with [`Input::Chosen`].
+    Choose,
+    /// Start an upstream call in place of any before it.
+    Fetch(Box<Fetch>),
+    /// Cancel the upstream call.
+    Abort,
+    /// Give this to the client.
+    Emit(Out),
+    /// Tell the fleet how an attempt went.
+    Observe(Lane, Outcome),
+    /// End the hold.
+    Settle(Hold, Settlement),
+    /// Write the request's record.
+    Log(Box<Record>),
+}
+
+/// Names one request in every log, header and record: 128 random bits, shown as 26 base-32 digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(RequestIdText::new(*self).as_str())
+    }
+}
+
+/// A request id's 26 digits, without allocating.
+pub(crate) struct RequestIdText([u8; 26]);
+
+impl RequestIdText {
+    const DIGITS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+    pub(crate) fn new(id: RequestId) -> Self {
+        let mut digits = [b'0'; 26];
+        for (place, digit) in digits.iter_mut().rev().enumerate() {
+            let value = (id.0 >> (5 * place)) & 31;
+            *digit = Self::DIGITS.get(value as usize).copied().unwrap_or(b'0');
+        }
+        Self(digits)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub struct Exchange {
+    request: Request,
+    phase: Phase,
+    hold: Option<Hold>,
+    attempts: Vec<Attempt>,
+    failures: Vec<retry::Failure>,
+    /// Upstream calls made, the one in progress included.
+    calls: u32,
+    /// The lane that was waited for.
+    waited: Option<Lane>,
+    steps: VecDeque<Step>,
+    record: Box<Record>,
+}
+
+/// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
+#[derive(Debug)]
+enum Phase {
+    /// Quota has been asked for.
+    Admit,
+    /// The fleet has been asked.
+    Choose,
+    /// Nothing is open now; it will be.
+    Pause { until: Time },
+    /// A call is on its way.
+    Sent(Sent),
+    /// An answer has begun, and nothing of it has been emitted.
+    Read(Box<Reading>),
+    /// The client is being served.
+    Relay(Box<Relay>),
+    /// Everything is asked for.
+    Done,
+}
 
 impl Exchange {
     /// Begins an exchange with a whole request body.
     pub fn new(admitted: Admitted, body: Bytes, now: Time) -> Self {
-        let _ = (admitted, body, now);
-        Self {}
+        let (request, fault) = Request::new(admitted, body);
+        let record = Box::new(Record::new(&request, now));
+        let mut exchange = Self {
+            request,
+            phase: Phase::Admit,
+            hold: None,
+            attempts: Vec::new(),
+            failures: Vec::new(),
+            calls: 0,
+            waited: None,
+            steps: VecDeque::with_capacity(8),
+            record,
+        };
+        match fault {
+            Some(fault) => exchange.refuse(&fault, now),
+            None => match exchange.request.entry() {
+                Some(entry) => exchange.steps.push_back(Step::Reserve(entry)),
+                None => exchange.choose(),
+            },
+        }
+        exchange
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn next_step(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// True once nothing more will be asked for.
+    pub fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Done) && self.steps.is_empty()
+    }
+
+    /// When to wake the exchange with [`Input::Tick`] if nothing else happens.
+    pub fn wake_at(&self) -> Time {
+        let deadline = self.request.deadline;
+        match &self.phase {
+            Phase::Admit | Phase::Choose => deadline,
+            Phase::Pause { until } => deadline.min(*until),
+            Phase::Sent(sent) => deadline.min(sent.wake_at()),
+            Phase::Read(reading) => deadline.min(reading.wake_at()),
+            Phase::Relay(relay) => deadline.min(relay.wake_at()),
+            Phase::Done => Time::NEVER,
+        }
+    }
+
+    /// The question behind [`Step::Choose`].
+    pub fn query(&self, now: Time, random: u64) -> Query<'_> {
+        Query {
+            config: &self.request.config,
+            route: &self.request.route,
+            conversation: self.request.conversation(),
+            attempts: &self.attempts,
+            waited: self.waited,
+            deadline: self.request.deadline,
+            now,
+            random,
+        }
+    }
+
+    /// The config the exchange runs under.
+    pub fn config(&self) -> &Config {
+        &self.request.config
+    }
+
+    /// The route it takes.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.request.route
+    }
+
+    /// Takes in what happened. What does not fit the phase (a chunk that was under way when the call
+    /// was aborted) is ignored.
+    pub fn on(&mut self, input: Input, now: Time) {
+        if matches!(self.phase, Phase::Done) {
+            return;
+        }
+        match input {
+            Input::ClientLeft => self.on_client_left(now),
+            Input::Tick => self.on_tick(now),
+            Input::Reserved(answer) => self.on_reserved(answer, now),
+            Input::Chosen(choice) => self.on_chosen(choice, now),
+            Input::Head(head) => self.on_head(head, now),
+            Input::Chunk(chunk) => self.on_chunk(chunk, now),
+            Input::End => self.on_end(now),
+            Input::Broken(error) => {
+                let fault = UpstreamFault::new(UpstreamClass::Connection, 0, error.what);
+                self.fail(fault, now);
+            }
+        }
+    }
+
+    fn choose(&mut self) {
+        self.phase = Phase::Choose;
+        self.steps.push_back(Step::Choose);
+    }
+
+    fn on_reserved(&mut self, answer: Result<Hold, Refusal>, now: Time) {
+        match answer {
+            Ok(hold) => {
+                self.hold = Some(hold);
+                self.choose();
+            }
+            Err(refusal) => self.refuse(&refusal.into_fault(), now),
+        }
+    }
+
+    fn on_chosen(&mut self, choice: Choice, now: Time) {
+        self.waited = None;
+        match choice {
+            Choice::Send(lane) => self.send(lane, now),
+            Choice::Wait { lane, until } => {
+                self.waited = Some(lane);
+                self.phase = Phase::Pause { until };
+            }
+            Choice::Exhausted { reopens, limited } => {
+                let reopens_in = reopens.map(|at| at.since(now).max(Millis(1)));
+                let fault = retry::explain(&self.failures, Closed { reopens_in, limited });
+                self.refuse(&fault, now);
+            }
+        }
+    }
+
+    fn send(&mut self, lane: Lane, now: Time) {
+        match Sent::new(&mut self.request, lane, now) {
+            Ok((sent, fetch)) => {
+                self.calls += 1;
+                self.record.sent(&self.request, lane, self.calls);
+                self.phase = Phase::Sent(sent);
+                self.steps.push_back(Step::Fetch(fetch));
+            }
+            Err(fault) => {
+                self.steps.push_back(Step::Observe(lane, Outcome::Unknown));
+                self.refuse(&fault, now);
+            }
+        }
+    }
+
+    fn on_head(&mut self, head: Head, now: Time) {
+        match std::mem::replace(&mut self.phase, Phase::Choose) {
+            Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head, now))),
+            other => self.phase = other,
+        }
+    }
+
+    fn on_chunk(&mut self, chunk: Bytes, now: Time) {
+        match std::mem::replace(&mut self.phase, Phase::Choose) {
+            Phase::Read(mut reading) => {
+                let verdict = reading.on_chunk(chunk, &self.request, now);
+                self.after_read(reading, verdict, now);
+            }
+            Phase::Relay(mut relay) => {
+                let verdict = relay.on_chunk(chunk, now);
+                self.after_relay(relay, verdict, now);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn on_end(&mut self, now: Time) {
+        match std::mem::replace(&mut self.phase, Phase::Choose) {
+            Phase::Read(mut reading) => {
+                let verdict = reading.on_end(&self.request, now);
+                self.after_read(reading, verdict, now);
+            }
+            Phase::Relay(mut relay) => {
+                let verdict = relay.on_end();
+                self.after_relay(relay, verdict, now);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn after_read(&mut self, reading: Box<Reading>, verdict: read::Verdict, now: Time) {
+        match verdict {
+            read::Verdict::More => self.phase = Phase::Read(reading),
+            read::Verdict::Failed(fault) => {
+                self.phase = Phase::Read(reading);
+                self.fail(*fault, now);
+            }
+            read::Verdict::Whole(whole) => self.answer_whole(*reading, *whole, now),
+            read::Verdict::Committed(opening) => self.answer_stream(*reading, *opening, now),
+        }
+    }
+
+    fn after_relay(&mut self, relay: Box<Relay>, verdict: relay::Verdict, now: Time) {
+        match verdict {
+            relay::Verdict::More(bytes) => {
+                self.emit(bytes);
+                self.phase = Phase::Relay(relay);
+            }
+            relay::Verdict::Complete(bytes) => {
+                self.emit(bytes);
+                self.complete(*relay, now);
+            }
+            relay::Verdict::Failed(bytes, fault) => {
+                self.emit(bytes);
+                self.phase = Phase::Relay(relay);
+                self.fail(*fault, now);
+            }
+        }
+    }
+
+    fn emit(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.steps.push_back(Step::Emit(Out::Chunk(bytes)));
+        }
+    }
+
+    fn on_tick(&mut self, now: Time) {
+        if now >= self.request.deadline {
+            return self.on_deadline(now);
+        }
+        match &mut self.phase {
+            Phase::Pause { until } if now >= *until => self.choose(),
+            Phase::Sent(sent) if now >= sent.wake_at() => {
+                let fault = sent.times.fault(now);
+                self.fail(fault, now);
+            }
+            Phase::Read(reading) if now >= reading.wake_at() => {
+                let fault = reading.sent.times.fault(now);
+                self.fail(fault, now);
+            }
+            Phase::Relay(relay) if now >= relay.wake_at() => self.on_relay_time(now),
+            Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Sent(_)
+            | Phase::Read(_)
+            | Phase::Relay(_)
+            | Phase::Done => {}
+        }
+    }
+
+    /// A stream that has shown its end mark is complete, whether or not the connection ends.
+    fn on_relay_time(&mut self, now: Time) {
+        match std::mem::replace(&mut self.phase, Phase::Choose) {
+            Phase::Relay(relay) if relay.is_complete() => {
+                self.steps.push_back(Step::Abort);
+                self.complete(*relay, now);
+            }
+            Phase::Relay(relay) => {
+                let fault = relay.times().fault(now);
+                self.phase = Phase::Relay(relay);
+                self.fail(fault, now);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        let spent = now.since(self.request.at);
+        let fault = Fault::new(Code::Deadline, format!("the request's deadline of {spent} passed"));
+        match self.lane() {
+            // The upstream had its time and did not use it.
+            Some(lane) => {
+                let class = UpstreamClass::Timeout;
+                self.steps.push_back(Step::Abort);
+                self.steps.push_back(Step::Observe(lane, Outcome::Failed { class, retry_after: None }));
+                self.end_with(&fault, now);
+            }
+            None => self.refuse(&fault, now),
+        }
+    }
+
+    fn on_client_left(&mut self, now: Time) {
+        if let Some(lane) = self.lane() {
+            self.steps.push_back(Step::Abort);
+            self.steps.push_back(Step::Observe(lane, Outcome::Unknown));
+        }
+        self.record.ending = Ending::ClientLeft;
+        self.record.status = Code::ClientLeft.status();
+        self.settle(now);
+    }
+
+    /// The lane of the call in progress.
+    fn lane(&self) -> Option<Lane> {
+        match &self.phase {
+            Phase::Sent(sent) => Some(sent.lane),
+            Phase::Read(reading) => Some(reading.sent.lane),
+            Phase::Relay(relay) => Some(relay.lane()),
+            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Done => None,
+        }
+    }
+
+    /// The call in progress failed: tries another upstream where that is still possible.
+    fn fail(&mut self, fault: UpstreamFault, now: Time) {
+        let Some(lane) = self.lane() else { return };
+        let (class, retry_after) = (fault.class, fault.retry_after);
+        self.steps.push_back(Step::Abort);
+        let verdict = retry::verdict(class);
+        let outcome = match verdict {
+            Verdict::PassOn => Outcome::Unknown,
+            Verdict::NextKey | Verdict::Next => Outcome::Failed { class, retry_after },
+        };
+        self.steps.push_back(Step::Observe(lane, outcome));
+        self.failures.push(self.failure(lane, &fault));
+        self.attempts.push(Attempt { lane, class, at: now });
+        // I2: once a byte of the answer is out, nobody else can go on with it.
+        if matches!(self.phase, Phase::Relay(_)) {
+            let fault = answer::mid_stream_fault(fault);
+            return self.end_with(&fault, now);
+        }
+        match verdict {
+            Verdict::PassOn => {
+                let fault = answer::passed_on(fault);
+                self.refuse(&fault, now);
+            }
+            Verdict::NextKey | Verdict::Next => self.choose(),
+        }
+    }
+
+    fn failure(&self, lane: Lane, fault: &UpstreamFault) -> retry::Failure {
+        let request = &self.request;
+        let target = request.target(lane);
+        retry::Failure {
+            provider: request.provider_name(lane).to_owned(),
+            model: target.map(|target| target.model.clone()).unwrap_or_default(),
+            key: request.credential_name(lane).to_owned(),
+            class: fault.class,
+            status: fault.status,
+            code: fault.code.clone().or_else(|| fault.kind.clone()),
+        }
+    }
+
+    /// Answers with an error status; nothing has been emitted.
+    fn refuse(&mut self, fault: &Fault, now: Time) {
+        self.record.failed(fault);
+        let head = answer::refusal(&self.request, fault, self.calls, &self.failures);
+        self.steps.push_back(Step::Emit(Out::Head(head)));
+        self.settle(now);
+    }
+
+    /// Ends with a fault event what is being emitted, or answers with an error status.
+    fn end_with(&mut self, fault: &Fault, now: Time) {
+        if let Phase::Relay(relay) = &self.phase {
+            self.record.usage = relay.usage().cloned().map(Box::new);
+            self.record.failed(fault);
+            self.record.ending = Ending::Cut;
+            let event = self.request.surface.fault_event(fault, RequestIdText::new(self.request.id).as_str());
+            self.steps.push_back(Step::Emit(Out::Chunk(event)));
+            self.steps.push_back(Step::Emit(Out::End));
+            self.settle(now);
+        } else {
+            self.refuse(fault, now);
+        }
+    }
+
+    fn answer_whole(&mut self, reading: Reading, whole: read::Whole, now: Time) {
+        let lane = reading.sent.lane;
+        self.record.usage = whole.usage.map(Box::new);
+        self.record.answered(reading.sent.first_byte(now));
+        let head = answer::whole(&self.request, &reading, whole.body, self.calls);
+        self.steps.push_back(Step::Emit(Out::Head(head)));
+        let output = self.record.usage.as_ref().map(|usage| usage.output);
+        self.steps.push_back(Step::Observe(lane, reading.sent.answered(output, now)));
+        self.settle(now);
+    }
+
+    fn answer_stream(&mut self, reading: Reading, opening: read::Opening, now: Time) {
+        self.record.answered(reading.sent.first_byte(now));
+        let head = answer::stream(&self.request, &reading, self.calls);
+        self.steps.push_back(Step::Emit(Out::Head(head)));
+        let (relay, verdict) = Relay::new(reading, opening, &self.request);
+        self.after_relay(Box::new(relay), verdict, now);
+    }
+
+    fn complete(&mut self, relay: Relay, now: Time) {
+        self.record.usage = relay.usage().cloned().map(Box::new);
+        let output = self.record.usage.as_ref().map(|usage| usage.output);
+        self.steps.push_back(Step::Emit(Out::End));
+        self.steps.push_back(Step::Observe(relay.lane(), relay.answered(output, now)));
+        self.settle(now);
+    }
+
+    /// Every exit comes through here.
+    fn settle(&mut self, now: Time) {
+        if let Phase::Relay(relay) = &self.phase
+            && self.record.usage.is_none()
+        {
+            self.record.usage = relay.usage().cloned().map(Box::new);
+        }
+        self.phase = Phase::Done;
+        self.record.total = now.since(self.request.at);
+        self.record.attempts = self.calls;
+        if let Some(hold) = self.hold.take() {
+            self.steps.push_back(Step::Settle(hold, Settlement::of(&self.record)));
+        }
+        self.steps.push_back(Step::Log(self.record.take()));
     }
 }

@@ -1,4 +1,36 @@
 //! What has been learned of the upstreams: cool-downs, errors, latency, load. Picks the next one.
+//!
+//! Where a request goes, first that applies:
+//! 1. to the lane it has waited for, if that is open;
+//! 2. where its conversation was in the last five minutes, if that lane is open and untried;
+//! 3. after a refused or limited key, to another key of the same target;
+//! 4. to an untried target, by the route's strategy, then to an untried key of a tried one;
+//! 5. to an untried fallback, in order, then to an untried key of a tried one;
+//! 6. to those that keep failing and so were left out of 2 to 5, in the same order;
+//! 7. back to the lane that may be asked again first: a tried one after its backoff, a limited one
+//!    at its time. That can mean waiting, at most to the deadline. Nobody waits for a refused key.
+//!
+//! What closes a lane:
+//! - **429** closes that model at that key until `retry-after`; without one for 5 s, doubling to a
+//!   minute. A later answer extends the time and never shortens it.
+//! - **401, 402, 403** close the key for every model for a minute, doubling to ten; one probe opens it.
+//! - **Five failures in a row**, or half of the recent ones, close the lane for a second, doubling to
+//!   30 s; one probe opens it. This one is soft: it never closes the only lane there is.
+//!
+//! Everything is kept by name, so it outlives a reload of the config, and is bounded: 10,000 lanes,
+//! 65,536 conversations.
+
+mod affinity;
+mod cooldown;
+mod dice;
+mod learn;
+mod plan;
+mod report;
+mod roster;
+mod stats;
+mod strategy;
+
+pub use report::{LaneReport, LaneState};
 
 use crate::config::{Config, ProviderId, Route};
 use crate::fault::UpstreamClass;
@@ -7,7 +39,12 @@ use crate::units::{Millis, Time, Tokens};
 
 /// What has been learned of the upstreams, shared by all requests of a host.
 #[derive(Debug, Default)]
-pub struct Fleet {}
+pub struct Fleet {
+    roster: roster::Roster,
+    affinity: affinity::Affinity,
+    /// Kept for its memory, so that choosing allocates nothing.
+    candidates: Vec<strategy::Candidate>,
+}
 
 /// An upstream within a route: which of its targets, with which key of that target's provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,17 +134,5 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Fleet {
-    /// Picks the upstream for a request's next attempt and counts it as in flight if the answer is
-    /// [`Choice::Send`]; `observe` must follow.
-    pub fn choose(&mut self, query: &Query<'_>) -> Choice {
-        let _ = query;
-        unimplemented!()
-    }
-
-    /// Learns how an attempt went, exactly once for each `Send`.
-    pub fn observe(&mut self, config: &Config, route: &Route, lane: Lane, outcome: Outcome, now: Time) {
-        let _ = (config, route, lane, outcome, now);
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;

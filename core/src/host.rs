@@ -3,7 +3,9 @@
 //! The traits are poll-based where an exchange waits for several things at once, so that one future
 //! without allocation can wait for all of them. None asks for `Send`.
 
+use crate::exchange::{Record, Settlement};
 use crate::fleet::Fleet;
+use crate::ledger::{Entry, Hold, Refusal};
 use crate::units::Time;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -31,6 +33,16 @@ pub trait Host {
 
     /// What has been learned of the upstreams, to read or to change. Not kept across an await.
     fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R;
+
+    /// Takes quota from every scope of an entry or from none. Idempotent by the entry's id. Answers
+    /// within 100 ms, if need be with [`Refusal::Unavailable`].
+    fn reserve(&self, entry: Entry) -> impl Future<Output = Result<Hold, Refusal>>;
+
+    /// Ends a hold. Never fails to the caller: what a store does not take now is kept and tried again.
+    fn settle(&self, hold: Hold, settlement: Settlement) -> impl Future<Output = ()>;
+
+    /// Keeps or writes a request's record. Must not block.
+    fn log(&self, record: Record);
 }
 
 /// One call to an upstream.

@@ -3,27 +3,32 @@
 //!
 //! In reading order:
 
-pub mod call; // the canonical call
-pub mod dialect; // wire formats by name
-pub mod fault;
-pub mod reply; // the canonical reply, whole and streamed
-pub mod secret; // what must not be printed
 pub mod units; // requests, tokens, money, time: never mixed up
-pub mod usage; // what a call consumed // what can go wrong, by blame
+pub mod secret; // what must not be printed
+pub mod dialect; // wire formats by name
+pub mod call; // the canonical call
+pub mod reply; // the canonical reply, whole and streamed
+pub mod usage; // what a call consumed
+pub mod fault; // what can go wrong, by blame
 
 pub mod json; // a validated JSON text that knows where everything stands
 pub mod sse; // frames in a stream
 
-pub mod mount;
-pub mod provider; // what we call
 pub mod surface; // what we serve
-pub mod vendor; // rows on a known dialect // which surface a path is
+pub mod provider; // what we call
+pub mod vendor; // rows on a known dialect
+pub mod mount; // what is served at which path
+pub mod models; // lists of what may be asked for
 
+pub mod catalog; // which models there are
 pub mod config; // the document, and what runs
+pub mod keyring; // whose request it is
 pub mod fleet; // what has been learned of the upstreams
+pub mod retry; // what an upstream's fault means for a request
+pub mod ledger; // where scopes' counters live
 
 pub mod admit; // the door: what is decided from a request's head
-pub mod drive;
-pub mod exchange; // a request in flight as a value // the one piece of async code
+pub mod exchange; // a request in flight as a value
+pub mod drive; // the one piece of async code
 
 pub mod host; // what a host must be able to do

@@ -1,1 +1,223 @@
 //! From a request's method and path to what is served there.
+//!
+//! Everything that is served is one line of [`PLACES`]; documentation and tests are made from it.
+//! Each place but the operational ones is also found under every mount of [`MOUNTS`], with and
+//! without its version, so that a client of another gateway or of a provider only changes its host.
+
+mod path;
+#[cfg(test)]
+mod tests;
+
+use crate::dialect::Dialect;
+use crate::fault::{Code, Fault};
+use crate::surface::SurfaceId;
+use http::Method;
+use path::Pattern;
+use std::borrow::Cow;
+
+/// A place where something is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The method it takes.
+    pub method: Verb,
+    /// Its path. `{model}` stands for one or more segments, so that model names may contain slashes;
+    /// there is at most one.
+    pub path: &'static str,
+    /// What is served there.
+    pub serves: Serves,
+}
+
+/// A method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `GET`, and `HEAD` with it.
+    Get,
+    /// `POST`.
+    Post,
+}
+
+/// What a place serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// A surface.
+    Surface(SurfaceId),
+    /// Model lists, and with `{model}` one model.
+    Models(Shape),
+    /// Whether the process lives.
+    Health,
+    /// Whether it can take requests.
+    Ready,
+    /// Metrics in Prometheus' text form.
+    Metrics,
+}
+
+/// Whose shape a model list takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The request's headers tell; see [`crate::models::shape`].
+    Asked,
+    /// The path tells.
+    Of(Dialect),
+}
+
+/// Everything that is served, in the order in which it is looked for.
+pub const PLACES: &[Place] = &[
+    post("/v1/chat/completions", SurfaceId::OpenAiChat),
+    post("/openai/deployments/{model}/chat/completions", SurfaceId::OpenAiChat),
+    get("/v1/models", Serves::Models(Shape::Asked)),
+    get("/v1/models/{model}", Serves::Models(Shape::Asked)),
+    get("/v1beta/models", Serves::Models(Shape::Of(Dialect::Gemini))),
+    get("/v1beta/models/{model}", Serves::Models(Shape::Of(Dialect::Gemini))),
+    get("/healthz", Serves::Health),
+    get("/readyz", Serves::Ready),
+    get("/metrics", Serves::Metrics),
+];
+
+/// A prefix under which every place is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Without a trailing slash.
+    pub prefix: &'static str,
+    /// Whose clients come here; decides the shape of model lists.
+    pub shape: Shape,
+}
+
+/// All mounts; each place is served without one, too.
+pub const MOUNTS: &[Mount] = &[
+    Mount { prefix: "/openai", shape: Shape::Of(Dialect::OpenAi) },
+    Mount { prefix: "/anthropic", shape: Shape::Of(Dialect::Anthropic) },
+    Mount { prefix: "/genai", shape: Shape::Of(Dialect::Gemini) },
+    Mount { prefix: "/bedrock", shape: Shape::Asked },
+    Mount { prefix: "/litellm", shape: Shape::Asked },
+    Mount { prefix: "/langchain", shape: Shape::Asked },
+];
+
+/// Versions a path may leave out.
+const VERSIONS: [&str; 2] = ["/v1", "/v1beta"];
+
+/// What a request has come for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mounted {
+    /// A surface.
+    Surface {
+        /// Which.
+        id: SurfaceId,
+        /// The model, where the path names it (an Azure deployment).
+        model: Option<String>,
+    },
+    /// A model list, or one model.
+    Models {
+        /// Whose shape.
+        shape: Shape,
+        /// The one model asked for.
+        id: Option<String>,
+    },
+    /// Whether the process lives.
+    Health,
+    /// Whether it can take requests.
+    Ready,
+    /// Metrics in Prometheus' text form.
+    Metrics,
+}
+
+const fn post(path: &'static str, surface: SurfaceId) -> Place {
+    Place { method: Verb::Post, path, serves: Serves::Surface(surface) }
+}
+
+const fn get(path: &'static str, serves: Serves) -> Place {
+    Place { method: Verb::Get, path, serves }
+}
+
+impl Verb {
+    /// As it is written in a request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Get => matches!(*method, Method::GET | Method::HEAD),
+            Self::Post => *method == Method::POST,
+        }
+    }
+}
+
+impl Serves {
+    /// Operational places are not found under mounts: a probe knows whom it asks.
+    const fn is_mounted(self) -> bool {
+        match self {
+            Self::Surface(_) | Self::Models(_) => true,
+            Self::Health | Self::Ready | Self::Metrics => false,
+        }
+    }
+}
+
+/// What is served at this path of a request target (its query, if any, is left aside).
+///
+/// Percent escapes are decoded once, slashes that follow each other count as one and a last one not
+/// at all; a path with dot segments is refused rather than resolved, since proxies in front of the
+/// gateway may resolve it differently. Fails with `no_route`, naming the closest path that is served,
+/// or with `wrong_method`, naming the right one.
+pub fn find(method: &Method, target: &str) -> Result<Mounted, Fault> {
+    let path = path::normal(target)?;
+    let mut other_method = None;
+    for (place, shape, model) in places_at(&path) {
+        if place.method.takes(method) {
+            return Ok(mounted(place, shape, model));
+        }
+        other_method.get_or_insert(place.method);
+    }
+    Err(match other_method {
+        Some(verb) => wrong_method(method, verb),
+        None => path::no_route(&path),
+    })
+}
+
+/// Every place this path could mean, best first.
+fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<&str>)> {
+    let direct = PLACES.iter().filter_map(move |place| {
+        let model = hole(place, path)?;
+        Some((place, Shape::Asked, model))
+    });
+    let below = MOUNTS.iter().find_map(|mount| {
+        let rest = path.strip_prefix(mount.prefix)?;
+        rest.starts_with('/').then_some((mount, rest))
+    });
+    let mounted = below.into_iter().flat_map(|(mount, rest)| {
+        PLACES.iter().filter(|place| place.serves.is_mounted()).filter_map(move |place| {
+            let model = hole(place, rest)?;
+            Some((place, mount.shape, model))
+        })
+    });
+    direct.chain(mounted)
+}
+
+/// Matches a path against a place, with or without the place's version: `Some` if it fits, with what
+/// stands for `{model}`.
+fn hole<'p>(place: &Place, path: &'p str) -> Option<Option<&'p str>> {
+    let unversioned = || {
+        let version = VERSIONS.iter().find_map(|version| place.path.strip_prefix(version));
+        version.filter(|rest| rest.starts_with('/') && place.serves.is_mounted())
+    };
+    Pattern(place.path).fit(path).or_else(|| Pattern(unversioned()?).fit(path))
+}
+
+fn mounted(place: &Place, mount: Shape, model: Option<&str>) -> Mounted {
+    let model = model.map(str::to_owned);
+    match place.serves {
+        Serves::Surface(id) => Mounted::Surface { id, model },
+        Serves::Models(Shape::Asked) => Mounted::Models { shape: mount, id: model },
+        Serves::Models(shape @ Shape::Of(_)) => Mounted::Models { shape, id: model },
+        Serves::Health => Mounted::Health,
+        Serves::Ready => Mounted::Ready,
+        Serves::Metrics => Mounted::Metrics,
+    }
+}
+
+fn wrong_method(method: &Method, verb: Verb) -> Fault {
+    let found: Cow<'_, str> = path::shown(method.as_str());
+    Fault::new(Code::WrongMethod, format!("this path takes {}, not {found}", verb.name()))
+}

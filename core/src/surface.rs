@@ -41,6 +41,13 @@ pub trait Surface: Sync {
     fn fault_event(&self, fault: &Fault, request_id: &str) -> Bytes;
 }
 
+/// The surfaces by name: what a path leads to before anything is known of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SurfaceId {
+    /// OpenAI chat completions.
+    OpenAiChat,
+}
+
 /// What a renderer needs to know of the request.
 #[derive(Clone, Debug)]
 pub struct Asked {

@@ -1,5 +1,14 @@
 //! Vendors: rows of base URL, authentication and quirks on a known dialect.
 
+mod quirks;
+mod rows;
+
+pub use quirks::{
+    ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount, Quirks,
+    ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, Turns,
+};
+pub use rows::VENDORS;
+
 use crate::dialect::Dialect;
 
 /// One vendor. Adding one is adding a row to [`VENDORS`].
@@ -15,7 +24,8 @@ pub struct Vendor {
     pub base_url: &'static str,
     /// How it wants its key.
     pub auth: Auth,
-    /// Environment variables that may hold the key, first found wins; these turn it on in zero-config.
+    /// Environment variables that may hold the key, first found wins. In zero-config they turn the
+    /// vendor on, if it has a base URL.
     pub env: &'static [&'static str],
     /// Where it departs from its dialect.
     pub quirks: Quirks,
@@ -32,14 +42,67 @@ pub enum Auth {
     Optional,
 }
 
-/// Where a vendor departs from its dialect. `Default` is: not at all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quirks {}
-
-/// Every known vendor.
-pub const VENDORS: &[Vendor] = &[];
-
 /// The row of this name.
 pub fn find(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name)
+}
+
+/// The row for a server that speaks the dialect and is no known vendor: its base URL is the user's
+/// to give, and nothing is assumed of it but what every server of the dialect understands.
+pub fn custom(dialect: Dialect) -> &'static Vendor {
+    match dialect {
+        Dialect::OpenAi => &rows::CUSTOM_OPENAI,
+        Dialect::Anthropic => &rows::CUSTOM_ANTHROPIC,
+        Dialect::Gemini => &rows::CUSTOM_GEMINI,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_vendor_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = VENDORS.iter().map(|vendor| vendor.name).collect();
+        assert_eq!(names.len(), VENDORS.len());
+        assert!(names.iter().all(|name| {
+            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        }));
+    }
+
+    #[test]
+    fn every_base_url_is_https_unless_it_is_local_and_has_no_trailing_slash() {
+        for vendor in VENDORS.iter().filter(|vendor| !vendor.base_url.is_empty()) {
+            let local = vendor.base_url.starts_with("http://localhost:");
+            assert!(local || vendor.base_url.starts_with("https://"), "{}", vendor.name);
+            assert!(!vendor.base_url.ends_with('/'), "{}", vendor.name);
+            assert_eq!(local, vendor.auth == Auth::Optional, "{}", vendor.name);
+        }
+    }
+
+    #[test]
+    fn a_header_for_a_key_is_a_lower_case_header_name() {
+        for vendor in VENDORS {
+            if let Auth::Header(name) = vendor.auth {
+                assert_eq!(http::HeaderName::from_static(name).as_str(), name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_vendors_are_turned_on_by_one_variable() {
+        let all: Vec<_> = VENDORS.iter().flat_map(|vendor| vendor.env).collect();
+        let unique: BTreeSet<_> = all.iter().collect();
+        assert_eq!(all.len(), unique.len());
+    }
+
+    #[test]
+    fn a_dialect_is_found_by_its_name_and_has_a_custom_row() {
+        for (dialect, name) in Dialect::ALL {
+            assert_eq!(find(name).map(|vendor| vendor.dialect), Some(dialect));
+            assert_eq!(custom(dialect).dialect, dialect);
+            assert_eq!(custom(dialect).base_url, "");
+        }
+    }
 }

@@ -1,1 +1,432 @@
-//! The config as it is written.
+//! The config as it is written: every field read into its kind, nothing looked up yet.
+//!
+//! The constants of field names are the one list of what a document may hold.
+
+use super::fault::{Errors, Place};
+use super::limits::{Budget, Limits, Period};
+use super::read::{Cell, Field, Spot, Table, Word};
+use super::tree::Node;
+use crate::config::Strategy;
+use crate::units::{Millis, Requests, Time, Tokens};
+
+const DOCUMENT: &[&str] = &["server", "store", "providers", "models", "teams", "keys"];
+const SERVER: &[&str] =
+    &["listen", "admin_key", "require_key", "max_body", "drain", "tls", "cors", "open"];
+const TLS: &[&str] = &["cert", "key"];
+const CORS: &[&str] = &["origins"];
+const STORE: &[&str] = &["path", "redis"];
+const PROVIDER: &[&str] = &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version"];
+const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models"];
+const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
+const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline"];
+const TARGET: &[&str] = &["to", "weight"];
+const TEAM: &[&str] = &["name", "rpm", "tpm", "concurrency", "budget"];
+const KEY: &[&str] = &[
+    "name", "value", "sha256", "team", "models", "rpm", "tpm", "concurrency", "budget", "expires", "blocked",
+];
+const BUDGET: &[&str] = &["usd", "per"];
+
+/// How one of a route's targets is picked, by its word.
+pub(super) const STRATEGIES: &[Word<Strategy>] = &[
+    Word { name: "weighted", value: Strategy::Weighted },
+    Word { name: "adaptive", value: Strategy::Adaptive },
+    Word { name: "latency", value: Strategy::Latency },
+    Word { name: "cost", value: Strategy::Cost },
+    Word { name: "least-busy", value: Strategy::LeastBusy },
+    Word { name: "ordered", value: Strategy::Ordered },
+];
+
+/// A document.
+#[derive(Default)]
+pub(super) struct Document {
+    pub(super) server: Server,
+    pub(super) store: Store,
+    pub(super) providers: Vec<Provider>,
+    pub(super) models: Vec<Model>,
+    pub(super) teams: Vec<Team>,
+    pub(super) keys: Vec<Key>,
+}
+
+/// `[server]`
+#[derive(Default)]
+pub(super) struct Server {
+    pub(super) listen: Option<Spot<String>>,
+    pub(super) admin_key: Option<Spot<String>>,
+    pub(super) require_key: Option<bool>,
+    pub(super) max_body: Option<u64>,
+    pub(super) drain: Option<Millis>,
+    pub(super) tls: Option<Tls>,
+    pub(super) cors_origins: Vec<Spot<String>>,
+    pub(super) open: Option<bool>,
+}
+
+/// `server.tls`
+pub(super) struct Tls {
+    pub(super) cert: String,
+    pub(super) key: String,
+}
+
+/// `[store]`
+#[derive(Default)]
+pub(super) struct Store {
+    pub(super) path: Option<String>,
+    pub(super) redis: Option<Spot<String>>,
+}
+
+/// `[providers.NAME]`
+pub(super) struct Provider {
+    pub(super) name: Spot<String>,
+    pub(super) kind: Option<Spot<String>>,
+    pub(super) base_url: Option<Spot<String>>,
+    pub(super) keys: Vec<ProviderKey>,
+    pub(super) first_byte: Option<Millis>,
+    pub(super) idle: Option<Millis>,
+    pub(super) total: Option<Millis>,
+    pub(super) headers: Vec<Header>,
+    pub(super) api_version: Option<Spot<String>>,
+}
+
+/// A header sent with every call to a provider.
+pub(super) struct Header {
+    pub(super) name: Spot<String>,
+    pub(super) value: Spot<String>,
+}
+
+/// One of a provider's keys.
+pub(super) struct ProviderKey {
+    pub(super) name: Option<Spot<String>>,
+    pub(super) value: Spot<String>,
+    pub(super) weight: f64,
+    /// Absent: all.
+    pub(super) models: Option<Vec<Spot<String>>>,
+}
+
+/// `[models.NAME]`
+pub(super) struct Model {
+    pub(super) name: Spot<String>,
+    pub(super) strategy: Option<Spot<Strategy>>,
+    pub(super) targets: Vec<Target>,
+    pub(super) fallbacks: Vec<Spot<String>>,
+    pub(super) attempts: Option<Spot<u64>>,
+    pub(super) deadline: Option<Millis>,
+}
+
+/// One of a model's targets.
+pub(super) struct Target {
+    pub(super) to: Spot<String>,
+    pub(super) weight: f64,
+}
+
+/// `[[teams]]`
+pub(super) struct Team {
+    pub(super) name: Spot<String>,
+    pub(super) limits: Limits,
+}
+
+/// `[[keys]]`
+pub(super) struct Key {
+    pub(super) name: Spot<String>,
+    pub(super) material: Material,
+    pub(super) team: Option<Spot<String>>,
+    pub(super) models: Vec<Spot<String>>,
+    pub(super) limits: Limits,
+    pub(super) expires: Option<Time>,
+    pub(super) blocked: bool,
+}
+
+/// What a virtual key is recognised by.
+pub(super) enum Material {
+    /// The key, or where it is found.
+    Value(Spot<String>),
+    /// Its SHA-256 in hexadecimal.
+    Digest(Spot<String>),
+}
+
+impl Document {
+    /// Reads a document from its tree. What cannot be read is reported and left out.
+    pub(super) fn read(root: &Node, errors: &mut Errors) -> Self {
+        let root = Cell { node: root, place: Place::root() };
+        let Some(table) = Table::read(&root, DOCUMENT, errors) else { return Self::default() };
+        let server = table.get("server").and_then(|cell| Server::read(&cell, errors));
+        let store = table.get("store").and_then(|cell| Store::read(&cell, errors));
+        Self {
+            server: server.unwrap_or_default(),
+            store: store.unwrap_or_default(),
+            providers: named(table.get("providers"), Provider::read, errors),
+            models: named(table.get("models"), Model::read, errors),
+            teams: listed(table.get("teams"), Team::read, errors),
+            keys: listed(table.get("keys"), Key::read, errors),
+        }
+    }
+}
+
+fn named<T>(
+    cell: Option<Cell<'_>>,
+    read: impl Fn(Field<'_>, &mut Errors) -> Option<T>,
+    errors: &mut Errors,
+) -> Vec<T> {
+    let Some(table) = cell.and_then(|cell| Table::open(&cell, errors)) else { return Vec::new() };
+    table.fields().filter_map(|field| read(field, errors)).collect()
+}
+
+fn listed<T>(
+    cell: Option<Cell<'_>>,
+    read: impl Fn(&Cell<'_>, &mut Errors) -> Option<T>,
+    errors: &mut Errors,
+) -> Vec<T> {
+    let items = cell.map_or_else(Vec::new, |cell| cell.items(errors));
+    items.iter().filter_map(|item| read(item, errors)).collect()
+}
+
+impl Server {
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        let table = Table::read(cell, SERVER, errors)?;
+        let cors = table.get("cors").and_then(|cell| Table::read(&cell, CORS, errors));
+        let origins = cors.and_then(|cors| cors.get("origins"));
+        Some(Self {
+            listen: table.get("listen").and_then(|cell| cell.text(errors)),
+            admin_key: table.get("admin_key").and_then(|cell| cell.text(errors)),
+            require_key: table.get("require_key").and_then(|cell| cell.truth(errors)),
+            max_body: table.get("max_body").and_then(|cell| cell.size(errors)).map(|size| size.value),
+            drain: table.get("drain").and_then(|cell| cell.span(errors)).map(|span| span.value),
+            tls: table.get("tls").and_then(|cell| Tls::read(&cell, errors)),
+            cors_origins: origins.map_or_else(Vec::new, |cell| cell.texts(errors)),
+            open: table.get("open").and_then(|cell| cell.truth(errors)),
+        })
+    }
+}
+
+impl Tls {
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        let table = Table::read(cell, TLS, errors)?;
+        let cert = required(&table, "cert", "the certificate chain's PEM file", errors);
+        let key = required(&table, "key", "the private key's PEM file", errors);
+        Some(Self { cert: cert?.value, key: key?.value })
+    }
+}
+
+impl Store {
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        let table = Table::read(cell, STORE, errors)?;
+        Some(Self {
+            path: table.get("path").and_then(|cell| cell.text(errors)).map(|path| path.value),
+            redis: table.get("redis").and_then(|cell| cell.text(errors)),
+        })
+    }
+}
+
+/// A string that must be there.
+fn required(table: &Table<'_>, name: &str, what: &str, errors: &mut Errors) -> Option<Spot<String>> {
+    match table.get(name) {
+        Some(cell) => cell.text(errors),
+        None => {
+            errors.push(&table.place, format!("`{name}` is missing"), format!("add `{name}`: {what}"));
+            None
+        }
+    }
+}
+
+impl Provider {
+    fn read(Field { name, cell }: Field<'_>, errors: &mut Errors) -> Option<Self> {
+        let table = Table::read(&cell, PROVIDER, errors)?;
+        let timeout = table.get("timeout").and_then(|cell| Table::read(&cell, TIMEOUT, errors));
+        let mut wait = |name: &str| {
+            let cell = timeout.as_ref().and_then(|timeout| timeout.get(name))?;
+            cell.wait(errors).map(|span| span.value)
+        };
+        let (first_byte, idle, total) = (wait("first_byte"), wait("idle"), wait("total"));
+        Some(Self {
+            name,
+            kind: table.get("kind").and_then(|cell| cell.text(errors)),
+            base_url: table.get("base_url").and_then(|cell| cell.text(errors)),
+            keys: ProviderKey::all(&table, errors),
+            first_byte,
+            idle,
+            total,
+            headers: named(table.get("headers"), Header::read, errors),
+            api_version: table.get("api_version").and_then(|cell| cell.text(errors)),
+        })
+    }
+}
+
+impl Header {
+    fn read(Field { name, cell }: Field<'_>, errors: &mut Errors) -> Option<Self> {
+        let value = cell.text(errors)?;
+        Some(Self { name, value })
+    }
+}
+
+impl ProviderKey {
+    fn all(table: &Table<'_>, errors: &mut Errors) -> Vec<Self> {
+        let single = table.get("key");
+        let list = table.get("keys");
+        if let (Some(single), Some(_)) = (&single, &list) {
+            errors.push(&single.place, "`key` stands beside `keys`", "move it into `keys`");
+        }
+        let listed = list.map_or_else(Vec::new, |cell| cell.one_or_more(errors));
+        single.into_iter().chain(listed).filter_map(|cell| Self::read(&cell, errors)).collect()
+    }
+
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        if let super::tree::Value::Text(_) = &cell.node.value {
+            return Some(Self { name: None, value: cell.text(errors)?, weight: 1.0, models: None });
+        }
+        let table = Table::read(cell, PROVIDER_KEY, errors)?;
+        let name = table.get("name").and_then(|cell| cell.text(errors));
+        let weight = table.get("weight").and_then(|cell| cell.weight(errors));
+        let models = table.get("models").map(|cell| cell.texts(errors));
+        let value = required(&table, "value", r#"the key as "env:NAME" or "file:PATH""#, errors)?;
+        Some(Self { name, value, weight: weight.map_or(1.0, |weight| weight.value), models })
+    }
+}
+
+impl Model {
+    fn read(Field { name, cell }: Field<'_>, errors: &mut Errors) -> Option<Self> {
+        if let super::tree::Value::Text(_) = &cell.node.value {
+            let targets = vec![Target { to: cell.text(errors)?, weight: 1.0 }];
+            return Some(Self {
+                name,
+                strategy: None,
+                targets,
+                fallbacks: Vec::new(),
+                attempts: None,
+                deadline: None,
+            });
+        }
+        let table = Table::read(&cell, MODEL, errors)?;
+        let strategy =
+            table.get("strategy").and_then(|cell| cell.word("strategy", STRATEGIES, errors));
+        let targets = Target::all(&table, errors);
+        let fallbacks = table.get("fallbacks").map_or_else(Vec::new, |cell| cell.one_or_more(errors));
+        Some(Self {
+            name,
+            strategy,
+            targets,
+            fallbacks: fallbacks.iter().filter_map(|cell| cell.text(errors)).collect(),
+            attempts: table.get("attempts").and_then(|cell| cell.count(errors)),
+            deadline: table.get("deadline").and_then(|cell| cell.wait(errors)).map(|span| span.value),
+        })
+    }
+}
+
+impl Target {
+    fn all(table: &Table<'_>, errors: &mut Errors) -> Vec<Self> {
+        const FIX: &str = r#"add `targets = ["provider/model"]`"#;
+        let Some(cell) = table.get("targets") else {
+            errors.push(&table.place, "`targets` is missing", FIX);
+            return Vec::new();
+        };
+        if matches!(&cell.node.value, super::tree::Value::List(items) if items.is_empty()) {
+            errors.push(&cell.place, "there is no target", r#"name at least one "provider/model""#);
+        }
+        cell.one_or_more(errors).iter().filter_map(|item| Self::read(item, errors)).collect()
+    }
+
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        if let super::tree::Value::Text(_) = &cell.node.value {
+            return Some(Self { to: cell.text(errors)?, weight: 1.0 });
+        }
+        let table = Table::read(cell, TARGET, errors)?;
+        let weight = table.get("weight").and_then(|cell| cell.weight(errors));
+        let to = required(&table, "to", r#"the target as "provider/model""#, errors)?;
+        Some(Self { to, weight: weight.map_or(1.0, |weight| weight.value) })
+    }
+}
+
+impl Team {
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        let table = Table::read(cell, TEAM, errors)?;
+        let limits = limits(&table, errors);
+        let name = required(&table, "name", "what keys call it in `team`", errors)?;
+        Some(Self { name, limits })
+    }
+}
+
+impl Key {
+    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
+        let table = Table::read(cell, KEY, errors)?;
+        let limits = limits(&table, errors);
+        let team = table.get("team").and_then(|cell| cell.text(errors));
+        let models = table.get("models").map_or_else(Vec::new, |cell| {
+            let listed = cell.texts(errors);
+            if matches!(&cell.node.value, super::tree::Value::List(items) if items.is_empty()) {
+                let fix = r#"name the models, or leave the field out (or write ["*"]) to allow all"#;
+                errors.push(&cell.place, "an empty list allows no model", fix);
+            }
+            listed
+        });
+        let expires = table.get("expires").and_then(|cell| cell.moment(errors));
+        let blocked = table.get("blocked").and_then(|cell| cell.truth(errors));
+        let name = required(&table, "name", "what logs call it", errors);
+        let material = Material::read(&table, errors);
+        Some(Self {
+            name: name?,
+            material: material?,
+            team,
+            models,
+            limits,
+            expires: expires.map(|moment| moment.value),
+            blocked: blocked.unwrap_or(false),
+        })
+    }
+}
+
+impl Material {
+    fn read(table: &Table<'_>, errors: &mut Errors) -> Option<Self> {
+        match (table.get("value"), table.get("sha256")) {
+            (Some(value), None) => value.text(errors).map(Self::Value),
+            (None, Some(digest)) => digest.text(errors).map(Self::Digest),
+            (Some(_), Some(digest)) => {
+                errors.push(&digest.place, "`sha256` stands beside `value`", "keep one of the two");
+                None
+            }
+            (None, None) => {
+                let fix = r#"add `value = "env:NAME"` or `sha256 = "<64 hexadecimal digits>"`"#;
+                errors.push(&table.place, "the key itself is missing", fix);
+                None
+            }
+        }
+    }
+}
+
+fn limits(table: &Table<'_>, errors: &mut Errors) -> Limits {
+    let mut count = |name: &str| table.get(name)?.count(errors).map(|count| count.value);
+    let (rpm, tpm, concurrency) = (count("rpm"), count("tpm"), count("concurrency"));
+    let budgets = table.get("budget").map_or_else(Vec::new, |cell| budgets(&cell, errors));
+    Limits {
+        rpm: rpm.map(Requests),
+        tpm: tpm.map(Tokens),
+        concurrency: concurrency.map(Requests),
+        budgets,
+    }
+}
+
+fn budgets(cell: &Cell<'_>, errors: &mut Errors) -> Vec<Budget> {
+    let mut budgets: Vec<Budget> = Vec::new();
+    for item in cell.one_or_more(errors) {
+        let Some(budget) = budget(&item, errors) else { continue };
+        if budgets.iter().any(|earlier| earlier.per == budget.per) {
+            let message = format!("a second budget per {}", budget.per.name());
+            errors.push(&item.place, message, "keep one for each period");
+            continue;
+        }
+        budgets.push(budget);
+    }
+    budgets
+}
+
+fn budget(cell: &Cell<'_>, errors: &mut Errors) -> Option<Budget> {
+    let words = Period::ALL.map(|period| Word { name: period.name(), value: period });
+    let table = Table::read(cell, BUDGET, errors)?;
+    let mut missing = |name: &str, fix: &str| {
+        if table.get(name).is_none() {
+            errors.push(&table.place, format!("`{name}` is missing"), fix);
+        }
+    };
+    missing("usd", "add `usd`: the amount in US dollars");
+    // A budget without a period could be read as one that is always full or one that never is.
+    missing("per", r#"add `per = "month"`, or `per = "never"` for one that is not filled again"#);
+    let amount = table.get("usd").and_then(|cell| cell.dollars(errors));
+    let per = table.get("per").and_then(|cell| cell.word("period", &words, errors));
+    Some(Budget { amount: amount?.value, per: per?.value })
+}

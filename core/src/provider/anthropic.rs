@@ -1,4 +1,28 @@
-//! The Anthropic dialect.
+//! The Anthropic dialect: Messages, as a client of it.
+//!
+//! `encode` writes calls (`request`, with `turns` for the conversation, `blocks` for its parts and
+//! `settings` for the rest), `decode` reads whole answers, `stream` reads streams, `usage` counts,
+//! `fault` classifies, `glance` serves the pass-through. What a model accepts is in `model`, by its
+//! name alone.
+//!
+//! Encoding is deterministic: a call has one byte form, and a conversation that grows keeps the bytes
+//! of its earlier turns, since prompt caches and signed thinking are bound to them.
+
+mod blocks;
+mod decode;
+mod fault;
+mod glance;
+mod ids;
+mod lost;
+mod media;
+mod model;
+mod request;
+mod schema;
+mod settings;
+mod stream;
+mod thinking;
+mod turns;
+mod usage;
 
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
 use crate::call::{Call, Delivery};
@@ -7,7 +31,15 @@ use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
+
+/// The API version spoken. Later versions refuse every sampling parameter, which models that know
+/// them still take under this one: <https://platform.claude.com/docs/en/api/versioning>
+const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+/// The tool that stands in for a response format on models without one. Its input is the answer: a
+/// decoder that meets it writes text, not a tool call.
+const JSON_TOOL: &str = "tollgate_json_output";
 
 /// The Anthropic dialect.
 #[derive(Debug)]
@@ -17,25 +49,35 @@ impl Provider for Anthropic {
     fn dialect(&self) -> Dialect {
         Dialect::Anthropic
     }
+
     fn endpoint(&self, _target: &Target<'_>, _delivery: Delivery) -> Endpoint {
-        unimplemented!()
+        let mut headers = HeaderMap::with_capacity(1);
+        headers.insert("anthropic-version", VERSION);
+        Endpoint { path: "/messages".to_owned(), headers }
     }
-    fn encode(&self, _call: &Call, _target: &Target<'_>) -> Result<Encoded, Fault> {
-        unimplemented!()
+
+    fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
+        let request::Written { body, lost } = request::encode(call, target.model)?;
+        Ok(Encoded { endpoint: self.endpoint(target, call.delivery), body, lost })
     }
-    fn decode(&self, _body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
-        unimplemented!()
+
+    fn decode(&self, body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
+        decode::reply(body)
     }
+
     fn decoder(&self, _target: &Target<'_>) -> Box<dyn Decode> {
-        unimplemented!()
+        Box::new(stream::Decoder::default())
     }
-    fn fault(&self, _status: u16, _headers: &HeaderMap, _body: &[u8], _target: &Target<'_>) -> UpstreamFault {
-        unimplemented!()
+
+    fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], _target: &Target<'_>) -> UpstreamFault {
+        fault::read(status, headers, body)
     }
-    fn glance(&self, _frame: &Frame) -> Glance {
-        unimplemented!()
+
+    fn glance(&self, frame: &Frame) -> Glance {
+        glance::glance(frame)
     }
-    fn usage(&self, _data: &[u8], _earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
-        unimplemented!()
+
+    fn usage(&self, data: &[u8], earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
+        usage::find(data, earlier)
     }
 }

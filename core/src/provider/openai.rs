@@ -1,4 +1,16 @@
-//! The OpenAi dialect.
+//! OpenAI's chat dialect, as OpenAI and some thirty others speak it.
+//!
+//! What vendors do differently on the way in (fields they refuse) is in their row's quirks; what they
+//! do differently on the way out is read by one tolerant decoder, since servers behind a custom base
+//! URL do the same things without saying so.
+
+mod decode;
+mod encode;
+mod fault;
+mod glance;
+mod scan;
+mod stream;
+mod usage;
 
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
 use crate::call::{Call, Delivery};
@@ -7,9 +19,11 @@ use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
+use crate::vendor::{ChatPath, StreamedToolIndex};
+use bytes::Bytes;
 use http::HeaderMap;
 
-/// The OpenAi dialect.
+/// The OpenAI dialect.
 #[derive(Debug)]
 pub struct OpenAi;
 
@@ -17,25 +31,80 @@ impl Provider for OpenAi {
     fn dialect(&self) -> Dialect {
         Dialect::OpenAi
     }
-    fn endpoint(&self, _target: &Target<'_>, _delivery: Delivery) -> Endpoint {
-        unimplemented!()
+
+    fn endpoint(&self, target: &Target<'_>, _delivery: Delivery) -> Endpoint {
+        let path = match target.vendor.quirks.path {
+            ChatPath::Plain => "/chat/completions".to_owned(),
+            ChatPath::Deployment => format!("/deployments/{}/chat/completions", path_segment(target.model)),
+        };
+        Endpoint { path, headers: HeaderMap::new() }
     }
-    fn encode(&self, _call: &Call, _target: &Target<'_>) -> Result<Encoded, Fault> {
-        unimplemented!()
+
+    fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
+        encode::encode(call, target, self.endpoint(target, call.delivery))
     }
-    fn decode(&self, _body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
-        unimplemented!()
+
+    fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
+        decode::reply(body, target)
     }
-    fn decoder(&self, _target: &Target<'_>) -> Box<dyn Decode> {
-        unimplemented!()
+
+    fn decoder(&self, target: &Target<'_>) -> Box<dyn Decode> {
+        Box::new(stream::Decoder::new(target))
     }
-    fn fault(&self, _status: u16, _headers: &HeaderMap, _body: &[u8], _target: &Target<'_>) -> UpstreamFault {
-        unimplemented!()
+
+    fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], _target: &Target<'_>) -> UpstreamFault {
+        fault::read(status, headers, body)
     }
-    fn glance(&self, _frame: &Frame) -> Glance {
-        unimplemented!()
+
+    fn glance(&self, frame: &Frame) -> Glance {
+        glance::glance(frame)
     }
-    fn usage(&self, _data: &[u8], _earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
-        unimplemented!()
+
+    fn usage(&self, data: &[u8], _earlier: Option<&Usage>, target: &Target<'_>) -> Option<Usage> {
+        usage::find(data, &target.vendor.quirks)
+    }
+
+    fn mend(&self, frame: &Frame, target: &Target<'_>) -> Option<Bytes> {
+        match target.vendor.quirks.tool_index {
+            StreamedToolIndex::Sent => None,
+            StreamedToolIndex::Missing => glance::mend(frame),
+        }
+    }
+}
+
+/// A model name as one segment of a path: what is not unreserved is percent-encoded.
+fn path_segment(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// FNV-1a: names things by their bytes, the same way on every host.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::UsageChunk;
+    use crate::vendor;
+
+    #[test]
+    fn azure_deployments_are_named_in_the_path() {
+        let path = |vendor: &str, model: &str| {
+            let target = Target { vendor: vendor::find(vendor).unwrap(), model };
+            OpenAi.endpoint(&target, Delivery::Stream(UsageChunk::Wanted)).path
+        };
+        assert_eq!(path("azure-deployments", "my dep/1"), "/deployments/my%20dep%2F1/chat/completions");
+        assert_eq!(path("azure", "my-dep"), "/chat/completions");
+        assert_eq!(path("openai", "gpt-4o"), "/chat/completions");
     }
 }

@@ -80,6 +80,11 @@ impl Assembler {
         }
     }
 
+    /// True once the stream has ended, well or not.
+    pub fn is_finished(&self) -> bool {
+        self.complete || self.fault.is_some()
+    }
+
     /// The reply, once the stream is complete; the fault that ended it; or `None` if it did not end.
     pub fn finish(self) -> Option<Result<Reply, Box<UpstreamFault>>> {
         match (self.fault, self.complete) {

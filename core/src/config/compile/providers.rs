@@ -1,0 +1,271 @@
+//! Providers: the vendor's row, the base URL, the keys.
+
+use super::Compiler;
+use crate::config::fault::{Place, closest, show};
+use crate::config::file;
+use crate::config::read::Spot;
+use crate::config::{Credential, Pattern, Provider, ProviderId, Route, SecretRef, Timeouts};
+use crate::dialect::Dialect;
+use crate::secret::Secret;
+use crate::units::Millis;
+use crate::vendor::{Auth, Quirks, VENDORS, Vendor, find};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Waiting times where the config names none.
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    first_byte: Millis::from_secs(60),
+    idle: Millis::from_secs(60),
+    total: Millis::from_secs(600),
+};
+
+/// A dialect as a kind where no vendor has its name: whoever speaks it, at a base URL of the user's.
+static BARE: [Vendor; 3] = [
+    bare(Dialect::OpenAi, "openai", Auth::Bearer),
+    bare(Dialect::Anthropic, "anthropic", Auth::Header("x-api-key")),
+    bare(Dialect::Gemini, "gemini", Auth::Header("x-goog-api-key")),
+];
+
+const fn bare(dialect: Dialect, name: &'static str, auth: Auth) -> Vendor {
+    Vendor { name, title: name, dialect, base_url: "", auth, env: &[], quirks: Quirks {} }
+}
+
+/// The providers of a document.
+pub(super) struct Named {
+    /// Those without errors.
+    pub(super) compiled: Vec<Provider>,
+    /// All names, so that a mistake in a provider is not reported again wherever it is used.
+    pub(super) declared: BTreeSet<String>,
+}
+
+impl Named {
+    /// The id of a compiled provider.
+    pub(super) fn id(&self, name: &str) -> Option<ProviderId> {
+        let at = self.compiled.iter().position(|provider| provider.name == name)?;
+        u16::try_from(at).ok().map(ProviderId)
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn providers(&mut self, raw: Vec<file::Provider>) -> Named {
+        let declared = raw.iter().map(|provider| provider.name.value.clone()).collect();
+        if raw.is_empty() {
+            self.notes.push("there is no provider: no model can be reached".to_owned());
+        }
+        if let Some(surplus) = raw.get(usize::from(u16::MAX)) {
+            self.errors.push(&surplus.name.place, "more than 65535 providers", "remove some");
+        }
+        let compiled = raw.into_iter().filter_map(|provider| self.provider(provider)).collect();
+        Named { compiled, declared }
+    }
+
+    fn provider(&mut self, raw: file::Provider) -> Option<Provider> {
+        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } = raw;
+        self.provider_name(&name);
+        let vendor = self.vendor(&name, kind.as_ref());
+        let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url));
+        let headers = self.headers(headers);
+        let query = self.api_version(api_version);
+        let credentials = self.credentials(keys);
+        let (vendor, Place { path, .. }) = (vendor?, &name.place);
+        let base_url = base_url?;
+        let credentials = if credentials.is_empty() {
+            let at_home = vendor.base_url.trim_end_matches('/') == text_of(&base_url);
+            self.usual_credential(path, &name, vendor, if at_home { Home::Vendor } else { Home::Elsewhere })
+        } else {
+            credentials
+        };
+        Some(Provider {
+            name: name.value,
+            vendor,
+            dialect: vendor.dialect,
+            base_url,
+            credentials,
+            timeouts: Timeouts {
+                first_byte: first_byte.unwrap_or(TIMEOUTS.first_byte),
+                idle: idle.unwrap_or(TIMEOUTS.idle),
+                total: total.unwrap_or(TIMEOUTS.total),
+            },
+            headers,
+            query,
+        })
+    }
+
+    fn provider_name(&mut self, name: &Spot<String>) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.value.is_empty() || !name.value.chars().all(fits) {
+            let fix = "use letters, digits, `-`, `_` and `.` only";
+            self.errors.push(&name.place, "the name cannot stand before the slash of provider/model", fix);
+        }
+    }
+
+    fn vendor(&mut self, name: &Spot<String>, kind: Option<&Spot<String>>) -> Option<&'static Vendor> {
+        let asked = kind.unwrap_or(name);
+        if let Some(vendor) = find(&asked.value).or_else(|| BARE.iter().find(|row| row.name == asked.value)) {
+            return Some(vendor);
+        }
+        let known = || VENDORS.iter().chain(&BARE).map(|vendor| vendor.name);
+        let fix = match (closest(&asked.value, known()), kind) {
+            (Some(name), Some(_)) => format!("did you mean `{name}`?"),
+            (Some(name), None) => format!("did you mean `{name}`? Otherwise add `kind`, such as \"openai\""),
+            (None, _) => r#"add `kind`: a vendor, or the dialect it speaks, such as "openai""#.to_owned(),
+        };
+        self.errors.push(&asked.place, format!("unknown kind of provider {}", show(&asked.value)), fix);
+        None
+    }
+
+    fn base_url(
+        &mut self,
+        name: &Spot<String>,
+        vendor: &'static Vendor,
+        raw: Option<Spot<String>>,
+    ) -> Option<Uri> {
+        let Some(raw) = raw else {
+            if vendor.base_url.is_empty() {
+                let message = format!("`base_url` is missing: {} has no common one", vendor.title);
+                let fix = r#"add `base_url = "https://…"`, everything before the dialect's own path"#;
+                self.errors.push(&name.place, message, fix);
+                return None;
+            }
+            return absolute(vendor.base_url).ok();
+        };
+        match absolute(&raw.value) {
+            Ok(url) => Some(url),
+            Err(message) => {
+                let fix = r#"write an absolute URL such as "https://api.example.com/v1""#;
+                self.errors.push(&raw.place, message, fix);
+                None
+            }
+        }
+    }
+
+    fn headers(&mut self, raw: Vec<file::Header>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for file::Header { name, value } in raw {
+            let Ok(key) = name.value.to_ascii_lowercase().parse::<HeaderName>() else {
+                self.errors.push(&name.place, "not a header name", "use letters, digits and `-`");
+                continue;
+            };
+            if matches!(key.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
+                self.errors.push(&name.place, "this header is the gateway's own to set", "remove it");
+            }
+            let Some(secret) = self.secret(&value) else { continue };
+            if let Ok(mut text) = HeaderValue::from_str(secret.expose()) {
+                // Values may be secrets; this keeps them out of debug prints.
+                text.set_sensitive(true);
+                headers.insert(key, text);
+            }
+        }
+        headers
+    }
+
+    fn api_version(&mut self, raw: Option<Spot<String>>) -> Option<String> {
+        let raw = raw?;
+        if !raw.value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')) {
+            self.errors.push(&raw.place, "not a version", r#"write it bare, such as "2024-10-21""#);
+        }
+        Some(format!("api-version={}", raw.value))
+    }
+
+    fn credentials(&mut self, raw: Vec<file::ProviderKey>) -> Vec<Credential> {
+        let mut names = BTreeSet::new();
+        let mut credentials = Vec::with_capacity(raw.len());
+        for (index, file::ProviderKey { name, value, weight, models }) in raw.into_iter().enumerate() {
+            let secret = self.secret(&value);
+            let place = name.as_ref().map_or_else(|| value.place.clone(), |name| name.place.clone());
+            let name = name.map_or_else(|| (index + 1).to_string(), |name| name.value);
+            if !names.insert(name.clone()) {
+                self.twice(&place, "key", &name);
+            }
+            let models = models.map_or_else(all_models, |models| self.patterns(models));
+            credentials.push(Credential { name, secret, weight, models });
+        }
+        credentials
+    }
+
+    /// The key of a provider that names none: at the vendor's own address the one of its usual
+    /// variable; anywhere else nothing, since the vendor's key is no other host's to see.
+    fn usual_credential(
+        &mut self,
+        path: &str,
+        name: &Spot<String>,
+        vendor: &'static Vendor,
+        home: Home,
+    ) -> Vec<Credential> {
+        let usual = match home {
+            Home::Vendor => vendor.env.iter().find_map(|name| (self.secrets)(SecretRef::Env(name)).ok()),
+            Home::Elsewhere => None,
+        };
+        if let (None, Home::Vendor, Auth::Bearer | Auth::Header(_)) = (&usual, home, vendor.auth) {
+            let variables = vendor.env.join(" or ");
+            let message = format!("no key, and {variables} is not set");
+            let fix = format!("set {variables}, or add `key = \"env:NAME\"` to [{path}]");
+            self.errors.push(&name.place, message, fix);
+        }
+        let secret = usual.map(|secret| Secret::new(secret.expose().trim()));
+        vec![Credential { name: "1".to_owned(), secret, weight: 1.0, models: all_models() }]
+    }
+
+    /// Patterns of model names; what is none is reported.
+    pub(super) fn patterns(&mut self, raw: Vec<Spot<String>>) -> Vec<Pattern> {
+        let mut patterns = Vec::with_capacity(raw.len());
+        for Spot { value, place } in raw {
+            match Pattern::parse(&value) {
+                Some(pattern) => patterns.push(pattern),
+                None => self.errors.push(&place, "a star stands before the end", "move it to the end"),
+            }
+        }
+        patterns
+    }
+
+    /// What works, though perhaps not as meant.
+    pub(super) fn notes_on_use(&mut self, providers: &[Provider], routes: &BTreeMap<String, Arc<Route>>) {
+        if routes.is_empty() {
+            return;
+        }
+        let used: BTreeSet<ProviderId> = routes
+            .values()
+            .flat_map(|route| route.targets.iter().chain(&route.fallbacks))
+            .map(|target| target.provider)
+            .collect();
+        for (index, provider) in providers.iter().enumerate() {
+            if u16::try_from(index).is_ok_and(|index| !used.contains(&ProviderId(index))) {
+                let name = &provider.name;
+                self.notes.push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
+            }
+        }
+    }
+}
+
+/// Whether a provider's base URL is its vendor's own.
+#[derive(Clone, Copy)]
+enum Home {
+    Vendor,
+    Elsewhere,
+}
+
+/// Every model.
+pub(super) fn all_models() -> Vec<Pattern> {
+    vec![Pattern::Prefix(String::new())]
+}
+
+fn text_of(url: &Uri) -> String {
+    url.to_string().trim_end_matches('/').to_owned()
+}
+
+/// An absolute `http` or `https` URL without query, fragment or credentials.
+pub(super) fn absolute(text: &str) -> Result<Uri, String> {
+    let trimmed = text.trim_end_matches('/');
+    let url: Uri = trimmed.parse().map_err(|_| "not a URL".to_owned())?;
+    match (url.scheme_str(), url.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            Err("a base URL carries no user name or password".to_owned())
+        }
+        (Some("http" | "https"), Some(_)) if url.query().is_some() || text.contains('#') => {
+            Err("a base URL carries no query".to_owned())
+        }
+        (Some("http" | "https"), Some(authority)) if !authority.host().is_empty() => Ok(url),
+        (Some(_) | None, Some(_) | None) => Err("not an absolute http or https URL".to_owned()),
+    }
+}

@@ -1,0 +1,77 @@
+//! The config of a gateway that was given none.
+
+use super::providers::{TIMEOUTS, absolute, all_models};
+use super::{DRAIN, LISTEN, MAX_BODY, STORE};
+use crate::config::{Config, Credential, Provider, Server, Store};
+use crate::keyring::Keyring;
+use crate::secret::Secret;
+use crate::vendor::{VENDORS, Vendor};
+use http::{HeaderMap, HeaderValue};
+use std::collections::BTreeMap;
+
+/// Every vendor whose usual variable is set, on; no keys, no routes. Asks `env` for nothing but the
+/// variables of the vendors' rows. Cannot fail: what is not usable is left out with a note.
+pub fn zero(env: &dyn Fn(&str) -> Option<String>) -> Config {
+    from_rows(VENDORS, env)
+}
+
+fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> Config {
+    let mut notes = Vec::new();
+    let mut providers = Vec::new();
+    for vendor in rows {
+        match provider(vendor, env) {
+            Some(Ok(provider)) => providers.push(provider),
+            Some(Err(note)) => notes.push(note),
+            None => {}
+        }
+    }
+    if providers.is_empty() {
+        notes.push("no provider is on: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or write a config".to_owned());
+    }
+    let server = Server {
+        listen: LISTEN.to_owned(),
+        admin_key: None,
+        require_key: false,
+        max_body: MAX_BODY,
+        drain: DRAIN,
+        tls: None,
+        cors_origins: Vec::new(),
+        open: false,
+    };
+    Config {
+        server,
+        providers,
+        routes: BTreeMap::new(),
+        teams: Vec::new(),
+        keys: Vec::new(),
+        keyring: Keyring::default(),
+        store: Store { path: STORE.to_owned(), redis: None },
+        notes,
+    }
+}
+
+/// The provider of a row whose variable is set, or why it cannot be on.
+fn provider(
+    vendor: &'static Vendor,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<Result<Provider, String>> {
+    let set = |name: &&str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let (variable, value) = vendor.env.iter().find_map(|name| set(name).map(|value| (name, value)))?;
+    let Ok(base_url) = absolute(vendor.base_url) else {
+        return Some(Err(format!("{variable} is set, but {} needs a `base_url` in a config", vendor.title)));
+    };
+    if HeaderValue::from_str(&value).is_err() {
+        return Some(Err(format!("{variable} holds a character that no header can carry: left out")));
+    }
+    let secret = Some(Secret::new(value));
+    Some(Ok(Provider {
+        name: vendor.name.to_owned(),
+        vendor,
+        dialect: vendor.dialect,
+        base_url,
+        credentials: vec![Credential { name: "1".to_owned(), secret, weight: 1.0, models: all_models() }],
+        timeouts: TIMEOUTS,
+        headers: HeaderMap::new(),
+        query: None,
+    }))
+}

@@ -1,0 +1,279 @@
+//! Reads fields off the tree: each reader takes one kind of value and says what it expected where
+//! it finds another.
+
+use super::fault::{Errors, Place, closest, show};
+use super::tree::{Entry, Node, Value};
+use super::values;
+use crate::units::{Millis, NanoDollars, Time};
+
+/// A value with its place, so that what is found out later can still be reported by position.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Spot<T> {
+    /// The value.
+    pub(super) value: T,
+    /// Where it stands.
+    pub(super) place: Place,
+}
+
+/// A node with its place.
+#[derive(Clone, Debug)]
+pub(super) struct Cell<'a> {
+    pub(super) node: &'a Node,
+    pub(super) place: Place,
+}
+
+/// A table whose fields are all known.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    entries: &'a [Entry],
+    /// Where the table stands.
+    pub(super) place: Place,
+}
+
+impl<'a> Table<'a> {
+    /// Takes a table and reports the fields that are not in `known`.
+    pub(super) fn read(cell: &Cell<'a>, known: &[&str], errors: &mut Errors) -> Option<Self> {
+        let table = Self::open(cell, errors)?;
+        for entry in table.entries.iter().filter(|entry| !known.contains(&entry.name.as_str())) {
+            unknown(entry, &table.place, known, errors);
+        }
+        Some(table)
+    }
+
+    /// Takes a table whose field names are the user's own.
+    pub(super) fn open(cell: &Cell<'a>, errors: &mut Errors) -> Option<Self> {
+        match &cell.node.value {
+            Value::Table(entries) => Some(Self { entries, place: cell.place.clone() }),
+            other => {
+                wrong(&cell.place, "a table", other, errors);
+                None
+            }
+        }
+    }
+
+    /// The field of this name.
+    pub(super) fn get(&self, name: &str) -> Option<Cell<'a>> {
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        Some(Cell { node: &entry.node, place: self.place.field(name, entry.node.offset) })
+    }
+
+    /// All fields in order: the name at its place, and what it holds.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'a>> + '_ {
+        self.entries.iter().map(|entry| Field {
+            name: Spot { value: entry.name.clone(), place: self.place.field(&entry.name, entry.offset) },
+            cell: Cell { node: &entry.node, place: self.place.field(&entry.name, entry.node.offset) },
+        })
+    }
+}
+
+/// A field whose name is the user's own.
+pub(super) struct Field<'a> {
+    pub(super) name: Spot<String>,
+    pub(super) cell: Cell<'a>,
+}
+
+fn unknown(entry: &Entry, table: &Place, known: &[&str], errors: &mut Errors) {
+    let fix = match closest(&entry.name, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    errors.push(&table.field(&entry.name, entry.offset), "unknown field", fix);
+}
+
+/// Reports a value of the wrong kind. The value itself is not shown: it may be a secret.
+fn wrong(place: &Place, expected: &str, found: &Value, errors: &mut Errors) {
+    errors.push(place, format!("expected {expected}, found {}", found.kind()), format!("write {expected}"));
+}
+
+impl<'a> Cell<'a> {
+    fn spot<T>(&self, value: T) -> Spot<T> {
+        Spot { value, place: self.place.clone() }
+    }
+
+    /// A string that is not empty.
+    pub(super) fn text(&self, errors: &mut Errors) -> Option<Spot<String>> {
+        match &self.node.value {
+            Value::Text(text) if !text.is_empty() => Some(self.spot(text.clone())),
+            Value::Text(_) => {
+                errors.push(&self.place, "the string is empty", "give it a value or leave the field out");
+                None
+            }
+            other => {
+                wrong(&self.place, "a string", other, errors);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn truth(&self, errors: &mut Errors) -> Option<bool> {
+        match &self.node.value {
+            Value::Bool(truth) => Some(*truth),
+            other => {
+                wrong(&self.place, "true or false", other, errors);
+                None
+            }
+        }
+    }
+
+    /// A list's items, each at its place.
+    pub(super) fn items(&self, errors: &mut Errors) -> Vec<Cell<'a>> {
+        match &self.node.value {
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, node)| Cell { node, place: self.place.item(index, node.offset) })
+                .collect(),
+            other => {
+                wrong(&self.place, "a list", other, errors);
+                Vec::new()
+            }
+        }
+    }
+
+    /// A list of strings.
+    pub(super) fn texts(&self, errors: &mut Errors) -> Vec<Spot<String>> {
+        self.items(errors).iter().filter_map(|item| item.text(errors)).collect()
+    }
+
+    /// A list, or one item that stands for a list of one.
+    pub(super) fn one_or_more(&self, errors: &mut Errors) -> Vec<Cell<'a>> {
+        match &self.node.value {
+            Value::Text(_) | Value::Table(_) => vec![self.clone()],
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Date(_) | Value::List(_) => {
+                self.items(errors)
+            }
+        }
+    }
+
+    /// A string in one of our own spellings, read by `parse`, which says what is wrong otherwise.
+    fn spelt<T>(
+        &self,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+        errors: &mut Errors,
+    ) -> Option<Spot<T>> {
+        let text = match &self.node.value {
+            Value::Text(text) => text,
+            Value::Number(number) => {
+                let message = format!("the number {} has no unit", show_number(number));
+                errors.push(&self.place, message, format!("write {expected}"));
+                return None;
+            }
+            other @ (Value::Null | Value::Bool(_) | Value::Date(_) | Value::List(_) | Value::Table(_)) => {
+                wrong(&self.place, expected, other, errors);
+                return None;
+            }
+        };
+        self.parsed(parse(text), expected, errors)
+    }
+
+    fn parsed<T>(
+        &self,
+        parsed: Result<T, String>,
+        expected: &str,
+        errors: &mut Errors,
+    ) -> Option<Spot<T>> {
+        match parsed {
+            Ok(value) => Some(self.spot(value)),
+            Err(message) => {
+                errors.push(&self.place, message, format!("write {expected}"));
+                None
+            }
+        }
+    }
+
+    /// A span of time, zero allowed.
+    pub(super) fn span(&self, errors: &mut Errors) -> Option<Spot<Millis>> {
+        self.spelt(r#"a duration such as "500ms", "60s", "5m" or "1h""#, values::duration, errors)
+    }
+
+    /// A span of time that is longer than none.
+    pub(super) fn wait(&self, errors: &mut Errors) -> Option<Spot<Millis>> {
+        let span = self.span(errors)?;
+        if span.value.is_zero() {
+            errors.push(&self.place, "no time at all would fail every call", r#"write at least "1ms""#);
+            return None;
+        }
+        Some(span)
+    }
+
+    /// A number of bytes.
+    pub(super) fn size(&self, errors: &mut Errors) -> Option<Spot<u64>> {
+        self.spelt(r#"a size such as "512KiB", "32MiB" or "1GiB""#, values::size, errors)
+    }
+
+    /// A point in time.
+    pub(super) fn moment(&self, errors: &mut Errors) -> Option<Spot<Time>> {
+        let expected = r#"a moment with its zone, such as "2027-01-01T00:00:00Z""#;
+        match &self.node.value {
+            Value::Text(text) | Value::Date(text) => self.parsed(values::moment(text), expected, errors),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Table(_)) => {
+                wrong(&self.place, expected, other, errors);
+                None
+            }
+        }
+    }
+
+    /// A number's spelling.
+    fn number(&self, expected: &str, errors: &mut Errors) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Number(number) => Some(number),
+            other => {
+                wrong(&self.place, expected, other, errors);
+                None
+            }
+        }
+    }
+
+    /// A whole number, one or more.
+    pub(super) fn count(&self, errors: &mut Errors) -> Option<Spot<u64>> {
+        let expected = "a whole number above zero";
+        let number = self.number(expected, errors)?;
+        self.parsed(values::count(number), expected, errors)
+    }
+
+    /// A positive, finite number.
+    pub(super) fn weight(&self, errors: &mut Errors) -> Option<Spot<f64>> {
+        let expected = "a number above zero";
+        let number = self.number(expected, errors)?;
+        self.parsed(values::weight(number), expected, errors)
+    }
+
+    /// An amount of US dollars above zero, to the billionth.
+    pub(super) fn dollars(&self, errors: &mut Errors) -> Option<Spot<NanoDollars>> {
+        let expected = "an amount above zero, such as 10 or 2.5";
+        let number = self.number(expected, errors)?;
+        self.parsed(values::dollars(number), expected, errors)
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(
+        &self,
+        what: &str,
+        words: &[Word<T>],
+        errors: &mut Errors,
+    ) -> Option<Spot<T>> {
+        let text = self.text(errors)?;
+        if let Some(word) = words.iter().find(|word| word.name == text.value) {
+            return Some(self.spot(word.value));
+        }
+        let names: Vec<&str> = words.iter().map(|word| word.name).collect();
+        let fix = match closest(&text.value, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("write one of {}", names.join(", ")),
+        };
+        errors.push(&self.place, format!("unknown {what} {}", show(&text.value)), fix);
+        None
+    }
+}
+
+/// A word of the config and what it stands for.
+pub(super) struct Word<T> {
+    pub(super) name: &'static str,
+    pub(super) value: T,
+}
+
+fn show_number(number: &str) -> String {
+    number.chars().take(40).collect()
+}

@@ -1,0 +1,154 @@
+//! From the name a client asks for to the route its request takes.
+
+use super::compile::{ATTEMPTS, default_deadline};
+use super::fault::{closest_few, show};
+use super::{Config, Key, ProviderId, Route, RouteTarget, Strategy};
+use crate::catalog;
+use crate::fault::{Code, Fault};
+use std::sync::Arc;
+
+/// More fallbacks in one request than any attempt budget could use.
+const MAX_FALLBACKS: usize = 16;
+
+/// What a name leads to.
+enum Found<'c> {
+    /// A route of the config.
+    Route(&'c Arc<Route>),
+    /// A model at a provider.
+    Target(RouteTarget),
+}
+
+impl Config {
+    /// The route of a request for `model` with the `fallbacks` of its body.
+    ///
+    /// `provider/model` goes to the provider of that name. Any other name is a route, else a model of
+    /// the catalogue whose vendor is configured, else the fault `model_not_found`. The names are
+    /// checked against the key's models: the one asked for and each fallback of the request; what a
+    /// route of the config falls back to is allowed with the route. A configured route without
+    /// fallbacks from the request costs one reference count (hot).
+    pub fn route_for(
+        &self,
+        model: &str,
+        fallbacks: &[String],
+        key: Option<&Key>,
+    ) -> Result<Arc<Route>, Fault> {
+        let found = self.permitted(model, "model", key)?;
+        if fallbacks.len() > MAX_FALLBACKS {
+            let expected = format!("at most {MAX_FALLBACKS} names");
+            return Err(Fault::bad_field("fallbacks", expected, format!("{} of them", fallbacks.len())));
+        }
+        let mut route = match found {
+            Found::Route(route) if fallbacks.is_empty() => return Ok(Arc::clone(route)),
+            Found::Route(route) => Route::clone(route),
+            Found::Target(target) => self.derived(model, target),
+        };
+        for (index, name) in fallbacks.iter().enumerate() {
+            match self.permitted(name, &format!("fallbacks[{index}]"), key)? {
+                Found::Target(target) => append(&mut route, &target),
+                Found::Route(other) => {
+                    other.targets.iter().chain(&other.fallbacks).for_each(|target| append(&mut route, target));
+                }
+            }
+        }
+        Ok(Arc::new(route))
+    }
+
+    /// The route of a model that no route of the config names.
+    fn derived(&self, name: &str, target: RouteTarget) -> Route {
+        let targets = vec![target];
+        Route {
+            name: name.to_owned(),
+            strategy: Strategy::Ordered,
+            deadline: default_deadline(&self.providers, targets.iter()),
+            targets,
+            fallbacks: Vec::new(),
+            attempts: ATTEMPTS,
+        }
+    }
+
+    /// What a name leads to, if the key may ask for it.
+    fn permitted(&self, name: &str, field: &str, key: Option<&Key>) -> Result<Found<'_>, Fault> {
+        let found = self.find(name);
+        let allowed = key.is_none_or(|key| {
+            key.allows(name)
+                || match &found {
+                    // A bare name of the catalogue is also known by its provider's name.
+                    Some(Found::Target(target)) => {
+                        self.provider(target.provider).is_some_and(|provider| {
+                            key.allows(&format!("{}/{}", provider.name, target.model))
+                        })
+                    }
+                    Some(Found::Route(_)) | None => false,
+                }
+        });
+        match found {
+            Some(found) if allowed => Ok(found),
+            Some(_) => {
+                let message = format!("the key presented may not use the model {}", show(name));
+                Err(Fault::new(Code::ModelNotAllowed, message).at(field))
+            }
+            None => Err(self.not_found(name, key).at(field)),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Found<'_>> {
+        if let Some((provider, model)) = name.split_once('/')
+            && let Some(id) = self.provider_named(provider)
+        {
+            let target = || RouteTarget { provider: id, model: model.to_owned(), weight: 1.0 };
+            return (!model.is_empty()).then(|| Found::Target(target()));
+        }
+        if let Some(route) = self.routes.get(name) {
+            return Some(Found::Route(route));
+        }
+        let provider = catalog::vendors(name).find_map(|vendor| self.provider_of(vendor))?;
+        Some(Found::Target(RouteTarget { provider, model: name.to_owned(), weight: 1.0 }))
+    }
+
+    fn provider_named(&self, name: &str) -> Option<ProviderId> {
+        self.provider_where(|provider| provider.name == name)
+    }
+
+    /// A provider of this vendor: one at the vendor's own address before one elsewhere, such as a
+    /// local server that speaks the same dialect.
+    fn provider_of(&self, vendor: &str) -> Option<ProviderId> {
+        let home = self.provider_where(|provider| {
+            provider.vendor.name == vendor
+                && provider.base_url.host().is_some_and(|host| provider.vendor.base_url.contains(host))
+        });
+        home.or_else(|| self.provider_where(|provider| provider.vendor.name == vendor))
+    }
+
+    fn provider_where(&self, fits: impl Fn(&super::Provider) -> bool) -> Option<ProviderId> {
+        let at = self.providers.iter().position(fits)?;
+        u16::try_from(at).ok().map(ProviderId)
+    }
+
+    /// Names close matches among what the key may use; a route it may not use stays unknown to it.
+    fn not_found(&self, name: &str, key: Option<&Key>) -> Fault {
+        let configured =
+            |row: &&catalog::Row| self.providers.iter().any(|provider| provider.vendor.name == row.vendor);
+        let rows = catalog::ROWS.iter().filter(configured).map(|row| row.name);
+        let visible = |name: &&str| key.is_none_or(|key| key.allows(name));
+        let near = closest_few(name, self.routes.keys().map(String::as_str).chain(rows).filter(visible));
+        let missing = catalog::vendors(name).next();
+        let advice = match (near.as_slice(), name.split_once('/'), missing) {
+            ([], _, Some(vendor)) => format!("it is a model of {vendor}, which is not configured"),
+            ([], Some((provider, _)), None) => format!("there is no provider {}", show(provider)),
+            ([], None, None) => "ask for a configured route or for provider/model".to_owned(),
+            (near, _, _) => format!("did you mean {}?", near.join(", ")),
+        };
+        Fault::new(Code::ModelNotFound, format!("the model {} is not known here: {advice}", show(name)))
+    }
+}
+
+fn append(route: &mut Route, target: &RouteTarget) {
+    let known = route
+        .targets
+        .iter()
+        .chain(&route.fallbacks)
+        .any(|earlier| earlier.provider == target.provider && earlier.model == target.model);
+    if !known {
+        route.fallbacks.push(target.clone());
+    }
+}

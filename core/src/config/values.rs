@@ -1,0 +1,254 @@
+//! The spellings of durations, sizes, moments, counts and dollars. All arithmetic is on integers:
+//! what is written is what is meant, or it is refused.
+
+use crate::units::{Millis, NanoDollars, Time};
+
+/// `500ms`, `60s`, `5m`, `1h`, `1d`.
+pub(super) fn duration(text: &str) -> Result<Millis, String> {
+    let Measure { number, unit } = measure(text, "duration")?;
+    let factor: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "" => return Err("the duration has no unit".to_owned()),
+        _ => return Err("the duration's unit is unknown".to_owned()),
+    };
+    number.checked_mul(factor).map(Millis).ok_or_else(|| "the duration is too long".to_owned())
+}
+
+/// `512KiB`, `32MiB`, `1GB`, `100B`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let Measure { number, unit } = measure(text, "size")?;
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "" => return Err("the size has no unit".to_owned()),
+        _ => return Err("the size's unit is unknown".to_owned()),
+    };
+    match number.checked_mul(factor) {
+        Some(0) => Err("the size is zero".to_owned()),
+        Some(bytes) => Ok(bytes),
+        None => Err("the size is too large".to_owned()),
+    }
+}
+
+/// A whole number and the letters after it.
+struct Measure<'a> {
+    number: u64,
+    unit: &'a str,
+}
+
+fn measure<'a>(text: &'a str, what: &str) -> Result<Measure<'a>, String> {
+    let text = text.trim();
+    if text.starts_with('-') {
+        return Err(format!("the {what} is negative"));
+    }
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    if number.is_empty() {
+        return Err(format!("the {what} does not begin with a whole number"));
+    }
+    let number = number.parse().map_err(|_| format!("the {what} is too large"))?;
+    Ok(Measure { number, unit: unit.trim_start() })
+}
+
+/// A whole number above zero.
+pub(super) fn count(number: &str) -> Result<u64, String> {
+    let decimal = Decimal::parse(number)?;
+    match decimal.scaled(0) {
+        Some(0) => Err("zero would refuse everything".to_owned()),
+        Some(count) => Ok(count),
+        None => Err("not a whole number in range".to_owned()),
+    }
+}
+
+/// A positive, finite number.
+pub(super) fn weight(number: &str) -> Result<f64, String> {
+    Decimal::parse(number)?;
+    match number.replace('_', "").parse::<f64>() {
+        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(weight),
+        Ok(weight) if weight == 0.0 => Err("zero is not above zero".to_owned()),
+        Ok(_) | Err(_) => Err("the number is out of range".to_owned()),
+    }
+}
+
+/// US dollars from their decimal spelling, exactly.
+pub(super) fn dollars(number: &str) -> Result<NanoDollars, String> {
+    let decimal = Decimal::parse(number)?;
+    match decimal.scaled(9) {
+        Some(0) => Err("zero would refuse everything".to_owned()),
+        Some(nanos) => Ok(NanoDollars(nanos)),
+        None => Err("the amount is finer than a billionth of a dollar or larger than 18 billion".to_owned()),
+    }
+}
+
+/// A decimal number that is not negative: `digits` times ten to the `exponent`.
+struct Decimal {
+    /// Without leading or trailing zeros; empty for zero.
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    fn parse(number: &str) -> Result<Self, String> {
+        let number = number.trim().replace('_', "");
+        let number = number.strip_prefix('+').unwrap_or(&number);
+        if number.starts_with('-') {
+            return Err("the number is negative".to_owned());
+        }
+        let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let mut digits = format!("{whole}{fraction}");
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err("not a finite number".to_owned());
+        }
+        let exponent: i64 = exponent.parse().map_err(|_| "the exponent is out of range".to_owned())?;
+        let fraction = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
+        let mut exponent = exponent.saturating_sub(fraction);
+        while digits.ends_with('0') {
+            digits.pop();
+            exponent = exponent.saturating_add(1);
+        }
+        let digits = digits.trim_start_matches('0').to_owned();
+        Ok(Self { digits, exponent })
+    }
+
+    /// The number times ten to the `places`, if that is whole and fits.
+    fn scaled(&self, places: i64) -> Option<u64> {
+        if self.digits.is_empty() {
+            return Some(0);
+        }
+        let zeros = u32::try_from(self.exponent.checked_add(places)?).ok()?;
+        let digits: u64 = self.digits.parse().ok()?;
+        digits.checked_mul(10_u64.checked_pow(zeros)?)
+    }
+}
+
+/// An RFC 3339 moment: `2027-01-01T00:00:00Z`, `2027-01-01 01:00:00.5+01:00`.
+pub(super) fn moment(text: &str) -> Result<Time, String> {
+    let wrong = || "not a moment".to_owned();
+    let (date, rest) = text.trim().split_at_checked(10).ok_or_else(wrong)?;
+    let mut fields = date.split('-').map(digits);
+    let (year, month, day) = (next(&mut fields)?, next(&mut fields)?, next(&mut fields)?);
+    let rest = rest.strip_prefix(['T', 't', ' ']).ok_or_else(wrong)?;
+    let (clock, zone) = rest.split_at_checked(8).ok_or_else(wrong)?;
+    let mut fields = clock.split(':').map(digits);
+    let (hour, minute, second) = (next(&mut fields)?, next(&mut fields)?, next(&mut fields)?);
+    if year < 1970 || day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 60 {
+        return Err("the date is out of range".to_owned());
+    }
+    let (millis, zone) = fraction(zone);
+    let secs = days_from_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    let utc = secs.checked_sub(offset(zone)?).filter(|secs| *secs >= 0);
+    let utc = utc.and_then(|secs| u64::try_from(secs).ok()).ok_or_else(wrong)?;
+    Ok(Time(utc.saturating_mul(1000).saturating_add(millis)))
+}
+
+fn digits(text: &str) -> Result<i64, String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if plain { text.parse().ok() } else { None };
+    number.ok_or_else(|| "not a moment".to_owned())
+}
+
+fn next(fields: &mut impl Iterator<Item = Result<i64, String>>) -> Result<i64, String> {
+    fields.next().unwrap_or_else(|| Err("not a moment".to_owned()))
+}
+
+/// Milliseconds of `.123456` and what comes after it.
+fn fraction(text: &str) -> (u64, &str) {
+    let Some(rest) = text.strip_prefix('.') else { return (0, text) };
+    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let mut thousandths: String = rest.chars().take_while(char::is_ascii_digit).take(3).collect();
+    while thousandths.len() < 3 {
+        thousandths.push('0');
+    }
+    (thousandths.parse().unwrap_or(0), zone)
+}
+
+/// Seconds east of Greenwich.
+fn offset(zone: &str) -> Result<i64, String> {
+    if zone.eq_ignore_ascii_case("z") {
+        return Ok(0);
+    }
+    let sign = match zone.as_bytes().first() {
+        Some(b'+') => 1,
+        Some(b'-') => -1,
+        Some(_) => return Err("the zone is not `Z` or `+hh:mm`".to_owned()),
+        None => return Err("the moment has no zone".to_owned()),
+    };
+    let mut fields = zone.trim_start_matches(['+', '-']).split(':').map(digits);
+    let (hours, minutes) = (next(&mut fields)?, next(&mut fields)?);
+    if hours > 23 || minutes > 59 {
+        return Err("the zone is out of range".to_owned());
+    }
+    Ok(sign * (hours * 3600 + minutes * 60))
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 0,
+    }
+}
+
+/// Days since 1970-01-01 of a date in the Gregorian calendar. Years begin in March here, so that
+/// the leap day is a year's last.
+fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month = (month + 9) % 12;
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_whole_numbers_with_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Millis(500)));
+        assert_eq!(duration("1h"), Ok(Millis(3_600_000)));
+        for wrong in ["", "5", "-5s", "5 parsecs", "1.5s", "s", "99999999999999999999s", "999999999999999999d"]
+        {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_know_binary_and_decimal_units() {
+        assert_eq!(size("32MiB"), Ok(32 << 20));
+        assert_eq!(size("1 GB"), Ok(1_000_000_000));
+        assert!(size("32").is_err() && size("0MiB").is_err() && size("32MBit").is_err());
+    }
+
+    #[test]
+    fn b12_dollars_are_read_exactly_and_negative_or_nan_is_refused() {
+        assert_eq!(dollars("0.1"), Ok(NanoDollars(100_000_000)));
+        assert_eq!(dollars("1e3"), Ok(NanoDollars(1_000_000_000_000)));
+        assert_eq!(dollars("0.000000001"), Ok(NanoDollars(1)));
+        assert_eq!(dollars("2.500000000000000"), Ok(NanoDollars(2_500_000_000)));
+        for wrong in ["-1", "nan", "inf", "+inf", "-nan", "0", "0.0", "0.0000000001", "1e99", "1e-99", "1e", "."] {
+            assert!(dollars(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn moments_count_from_the_epoch_in_their_zone() {
+        assert_eq!(moment("1970-01-01T00:00:00Z"), Ok(Time(0)));
+        assert_eq!(moment("2027-01-01T00:00:00Z"), Ok(Time(1_798_761_600_000)));
+        assert_eq!(moment("2000-02-29 23:59:59.25+01:00"), Ok(Time(951_865_199_250)));
+        for wrong in ["2027-01-01", "2027-01-01T00:00:00", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "ü", ""] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+}

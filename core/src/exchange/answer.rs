@@ -1,0 +1,142 @@
+//! The heads of answers: status and headers, in one place.
+
+use super::RequestIdText;
+use super::read::Reading;
+use super::request::Request;
+use crate::fault::{Code, Fault, UpstreamFault};
+use crate::retry::Failure;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-request-id");
+const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
+const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
+const LOST: HeaderName = HeaderName::from_static("x-tollgate-lost");
+const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-tollgate-upstream-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Where providers put their own request id, most telling first.
+const UPSTREAM_IDS: [HeaderName; 5] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("x-goog-request-id"),
+];
+
+/// A whole answer with its body.
+pub(super) fn whole(request: &Request, reading: &Reading, body: Bytes, calls: u32) -> Response<Option<Bytes>> {
+    let mut response = Response::new(Some(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, reading.content_type("application/json"));
+    common(headers, request, calls);
+    served_by(headers, request, reading);
+    response
+}
+
+/// The beginning of a stream.
+pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Response<Option<Bytes>> {
+    let mut response = Response::new(None);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, reading.content_type("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    common(headers, request, calls);
+    served_by(headers, request, reading);
+    response
+}
+
+/// An error answer in the surface's shape.
+pub(super) fn refusal(
+    request: &Request,
+    fault: &Fault,
+    calls: u32,
+    failures: &[Failure],
+) -> Response<Option<Bytes>> {
+    let id = RequestIdText::new(request.id);
+    let mut response = Response::new(Some(request.surface.fault(fault, id.as_str())));
+    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    common(headers, request, calls);
+    if let Some(last) = failures.last() {
+        insert(headers, PROVIDER, &last.provider);
+        insert(headers, MODEL, &last.model);
+    }
+    retry_hints(headers, fault);
+    response
+}
+
+/// `retry-after` on every 429 and 503, and a word to SDKs that the gateway has tried already.
+pub(crate) fn retry_hints(headers: &mut HeaderMap, fault: &Fault) {
+    let status = fault.status();
+    let upstream_wait = fault.upstream.as_ref().and_then(|upstream| upstream.retry_after);
+    let wait = fault.retry_after.or(upstream_wait);
+    if let Some(wait) = wait {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.ceil_secs().max(1)));
+    } else if status == 429 || status == 503 {
+        headers.insert(RETRY_AFTER, HeaderValue::from(1));
+    }
+    if matches!(fault.code, Code::UpstreamError | Code::UpstreamTimeout | Code::Deadline) {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+}
+
+/// What every answer carries.
+fn common(headers: &mut HeaderMap, request: &Request, calls: u32) {
+    insert(headers, REQUEST_ID, RequestIdText::new(request.id).as_str());
+    headers.insert(ATTEMPTS, HeaderValue::from(calls));
+    headers.insert(CACHE, HeaderValue::from_static("off"));
+}
+
+fn served_by(headers: &mut HeaderMap, request: &Request, reading: &Reading) {
+    insert(headers, PROVIDER, request.provider_name(reading.sent.lane));
+    insert(headers, MODEL, &reading.sent.model);
+    if let Some(id) = UPSTREAM_IDS.iter().find_map(|name| reading.headers.get(name)) {
+        headers.insert(UPSTREAM_ID, id.clone());
+    }
+    if !reading.sent.lost.is_empty() {
+        insert(headers, LOST, &reading.sent.lost.join(", "));
+    }
+}
+
+/// Names may hold characters that a header cannot; such a header is left out.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The upstream's own refusal of what the client asked.
+pub(super) fn passed_on(upstream: UpstreamFault) -> Fault {
+    let mut fault = Fault::new(Code::UpstreamRefused, upstream.message.clone());
+    fault.param.clone_from(&upstream.param);
+    fault.upstream = Some(Box::new(upstream));
+    fault
+}
+
+/// What ends a stream that its upstream broke.
+pub(super) fn mid_stream_fault(upstream: UpstreamFault) -> Fault {
+    use crate::fault::UpstreamClass as Class;
+    let code = match upstream.class {
+        Class::Timeout => Code::UpstreamTimeout,
+        Class::RateLimited => Code::UpstreamLimited,
+        Class::BadRequest
+        | Class::ContextLength
+        | Class::ContentFilter
+        | Class::Auth
+        | Class::Billing
+        | Class::Forbidden
+        | Class::NotFound
+        | Class::TooLarge
+        | Class::Overloaded
+        | Class::Server
+        | Class::Connection
+        | Class::Garbled => Code::UpstreamError,
+    };
+    let mut fault = Fault::new(code, format!("the upstream's stream failed: {}", upstream.message));
+    fault.upstream = Some(Box::new(upstream));
+    fault
+}

@@ -1,0 +1,235 @@
+//! One upstream call: what is sent, and how long it may take.
+
+use super::request::Request;
+use crate::admit::Strictness;
+use crate::call::Delivery;
+use crate::config::{Provider, Timeouts};
+use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::fleet::{Lane, Outcome};
+use crate::host::Fetch;
+use crate::provider::{self, Encoded, Endpoint, Target};
+use crate::units::{Millis, Time, Tokens};
+use crate::vendor::{Auth, Vendor};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{Method, Uri};
+
+/// A call that has been sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) lane: Lane,
+    pub(super) vendor: &'static Vendor,
+    pub(super) model: String,
+    pub(super) path: Path,
+    pub(super) times: Times,
+    /// What the provider's dialect could not carry.
+    pub(super) lost: Vec<String>,
+}
+
+/// How the two sides relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Path {
+    /// One dialect: bytes pass.
+    Pass,
+    /// Two dialects: everything is decoded and rendered.
+    Translate,
+}
+
+/// The clocks of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    limits: Timeouts,
+    sent: Time,
+    /// When the last piece of the body arrived.
+    heard: Option<Time>,
+    /// When the first content arrived.
+    first_content: Option<Time>,
+}
+
+impl Times {
+    fn new(limits: Timeouts, sent: Time) -> Self {
+        Self { limits, sent, heard: None, first_content: None }
+    }
+
+    /// A piece of the body arrived.
+    pub(super) fn heard(&mut self, now: Time) {
+        self.heard = Some(now);
+    }
+
+    /// When the last piece arrived, or the call was sent.
+    pub(super) fn last_heard(&self) -> Time {
+        self.heard.unwrap_or(self.sent)
+    }
+
+    /// Content arrived.
+    pub(super) fn content(&mut self, now: Time) {
+        self.first_content.get_or_insert(now);
+    }
+
+    /// When the call has taken too long.
+    pub(super) fn wake_at(&self) -> Time {
+        let quiet = match self.heard {
+            None => self.sent + self.limits.first_byte,
+            Some(at) => at + self.limits.idle,
+        };
+        quiet.min(self.sent + self.limits.total)
+    }
+
+    /// Which of the clocks ran out.
+    pub(super) fn fault(&self, now: Time) -> UpstreamFault {
+        let Timeouts { first_byte, idle, total } = self.limits;
+        let what = if now >= self.sent + total {
+            format!("the answer was not complete after {total}")
+        } else if self.heard.is_some() {
+            format!("nothing more came for {idle}")
+        } else {
+            format!("no answer began within {first_byte}")
+        };
+        UpstreamFault::new(UpstreamClass::Timeout, 0, what)
+    }
+}
+
+impl Sent {
+    /// Decides what to send. A fault here is the client's: what it asked cannot be put into the
+    /// provider's words.
+    pub(super) fn new(request: &mut Request, lane: Lane, now: Time) -> Result<(Self, Box<Fetch>), Fault> {
+        let config = request.config.clone();
+        let bug = || Fault::new(Code::Bug, "a chosen upstream is not in the config");
+        let provider = config.provider(lane.provider).ok_or_else(bug)?;
+        let model = request.target(lane).ok_or_else(bug)?.model.clone();
+        let target = Target { vendor: provider.vendor, model: &model };
+        let path = if provider.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
+        let Encoded { endpoint, body, lost } = match path {
+            Path::Pass => pass(request, &target),
+            Path::Translate => translate(request, &target)?,
+        };
+        let fetch = fetch(request, provider, lane, endpoint, body, path)?;
+        let times = Times::new(provider.timeouts, now);
+        let sent = Self { lane, vendor: provider.vendor, model, path, times, lost };
+        Ok((sent, Box::new(fetch)))
+    }
+
+    pub(super) fn wake_at(&self) -> Time {
+        self.times.wake_at()
+    }
+
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { vendor: self.vendor, model: &self.model }
+    }
+
+    pub(super) fn provider(&self) -> &'static dyn provider::Provider {
+        provider::of(self.vendor.dialect)
+    }
+
+    /// From sending to the first content, now if there was none before.
+    pub(super) fn first_byte(&self, now: Time) -> Millis {
+        self.times.first_content.unwrap_or(now).since(self.times.sent)
+    }
+
+    /// What the fleet learns of a complete answer.
+    pub(super) fn answered(&self, output: Option<Tokens>, now: Time) -> Outcome {
+        Outcome::Answered { first_byte: self.first_byte(now), total: now.since(self.times.sent), output }
+    }
+}
+
+/// The client's own bytes with the model's name replaced and the gateway's fields cut out.
+fn pass(request: &Request, target: &Target<'_>) -> Encoded {
+    let endpoint = provider::of(target.vendor.dialect).endpoint(target, request.envelope.delivery);
+    Encoded { endpoint, body: splice(request, target.model), lost: Vec::new() }
+}
+
+fn splice(request: &Request, model: &str) -> Bytes {
+    let body = &request.body;
+    let envelope = &request.envelope;
+    if envelope.cuts.is_empty() && envelope.model == model {
+        return body.clone();
+    }
+    let quoted = serde_json::Value::from(model).to_string();
+    let mut edits: Vec<_> = envelope.cuts.iter().map(|cut| (cut.clone(), "")).collect();
+    edits.push((envelope.model_span.clone(), &quoted));
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = BytesMut::with_capacity(body.len() + quoted.len());
+    let mut kept = 0;
+    for (range, text) in edits {
+        out.extend_from_slice(body.get(kept..range.start).unwrap_or_default());
+        out.extend_from_slice(text.as_bytes());
+        kept = range.end;
+    }
+    out.extend_from_slice(body.get(kept..).unwrap_or_default());
+    out.freeze()
+}
+
+fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
+    let strictness = request.strictness;
+    let encoded = provider::of(target.vendor.dialect).encode(request.call()?, target)?;
+    match (strictness, encoded.lost.as_slice()) {
+        (Strictness::Refuse, [first, ..]) => {
+            let names = encoded.lost.join(", ");
+            let message = format!("{} cannot carry: {names}", target.vendor.title);
+            Err(Fault::new(Code::Unsupported, message).at(first.clone()))
+        }
+        (Strictness::Refuse, []) | (Strictness::Report, _) => Ok(encoded),
+    }
+}
+
+fn fetch(
+    request: &Request,
+    provider: &Provider,
+    lane: Lane,
+    endpoint: Endpoint,
+    body: Bytes,
+    path: Path,
+) -> Result<Fetch, Fault> {
+    let Endpoint { path: below, headers } = endpoint;
+    let mut all = HeaderMap::with_capacity(8 + provider.headers.len());
+    all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    all.insert(ACCEPT, accept(request.envelope.delivery));
+    all.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
+    all.extend(headers);
+    if path == Path::Pass {
+        // The client speaks the provider's dialect, so its version and beta headers are meant for it.
+        all.extend(request.forward.clone());
+    }
+    all.extend(provider.headers.clone());
+    authenticate(provider, lane, &mut all)?;
+    Ok(Fetch { method: Method::POST, uri: uri(provider, &below)?, headers: all, body })
+}
+
+fn accept(delivery: Delivery) -> HeaderValue {
+    match delivery {
+        Delivery::Whole => HeaderValue::from_static("application/json"),
+        Delivery::Stream(_) => HeaderValue::from_static("text/event-stream"),
+    }
+}
+
+fn uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
+    let mut text = provider.base_url.to_string();
+    while text.ends_with('/') {
+        text.pop();
+    }
+    text.push_str(below);
+    if let Some(query) = &provider.query {
+        text.push(if below.contains('?') { '&' } else { '?' });
+        text.push_str(query);
+    }
+    text.parse().map_err(|_| Fault::new(Code::Bug, "the upstream's address cannot be built from its base URL"))
+}
+
+fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Result<(), Fault> {
+    let credential = provider.credentials.get(usize::from(lane.credential));
+    let Some(secret) = credential.and_then(|credential| credential.secret.as_ref()) else { return Ok(()) };
+    let unfit = |_| {
+        let message = format!("a key of provider {} holds characters a header cannot carry", provider.name);
+        Fault::new(Code::Bug, message)
+    };
+    let (name, value) = match provider.vendor.auth {
+        Auth::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(secret.expose())),
+        Auth::Bearer | Auth::Optional => {
+            (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", secret.expose())))
+        }
+    };
+    let mut value = value.map_err(unfit)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! An answer has begun, and nothing of it has been emitted: the last chance to try another upstream.
+//!
+//! Whole answers are read to their end, since a cut or an error inside them can then still be
+//! hidden. Streams are read up to their first content.
+
+use super::attempt::{Path, Sent};
+use super::request::Request;
+use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::host::Head;
+use crate::provider::{Decode, Glance};
+use crate::reply::{Assembler, Event, Reply};
+use crate::sse::{Frame, Framer};
+use crate::units::Time;
+use crate::usage::Usage;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use std::fmt;
+
+/// The largest whole answer read into memory.
+const MAX_WHOLE: usize = 128 * 1024 * 1024;
+/// The most of an error answer that is read.
+const MAX_ERROR: usize = 1024 * 1024;
+/// The most that is held back before a stream's first content.
+const MAX_PREAMBLE: usize = 1024 * 1024;
+
+/// An answer that has begun.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) sent: Sent,
+    pub(super) headers: HeaderMap,
+    status: u16,
+    form: Form,
+}
+
+/// What the body turns out to be.
+enum Form {
+    /// Nothing of it has come.
+    Unknown,
+    /// One JSON text, or an error in whatever form.
+    Whole(Gathered),
+    /// Events for a client that wants events of the same dialect.
+    Pass { framer: Framer, held: Vec<Frame> },
+    /// Events for a client that wants events of another dialect.
+    Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event>, size: usize },
+    /// Events for a client that wants a whole answer.
+    Assemble { framer: Framer, decoder: Box<dyn Decode>, assembler: Box<Assembler>, size: usize },
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "Unknown",
+            Self::Whole(_) => "Whole",
+            Self::Pass { .. } => "Pass",
+            Self::Translate { .. } => "Translate",
+            Self::Assemble { .. } => "Assemble",
+        })
+    }
+}
+
+/// Bytes gathered without copying while there is one piece only.
+#[derive(Debug, Default)]
+struct Gathered {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Gathered {
+    fn push(&mut self, chunk: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = chunk;
+        } else {
+            if self.all.is_empty() {
+                self.all.reserve(2 * (self.first.len() + chunk.len()));
+                self.all.extend_from_slice(&self.first);
+                self.first = Bytes::new();
+            }
+            self.all.extend_from_slice(&chunk);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.all.is_empty() { std::mem::take(&mut self.first) } else { self.all.split().freeze() }
+    }
+}
+
+/// What reading has led to.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// More is needed.
+    More,
+    /// The attempt failed.
+    Failed(Box<UpstreamFault>),
+    /// A whole answer for a client that wants one.
+    Whole(Box<Whole>),
+    /// A stream for a client that wants one.
+    Committed(Box<Opening>),
+}
+
+/// A whole answer, in the client's dialect.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) body: Bytes,
+    pub(super) usage: Option<Usage>,
+}
+
+/// The beginning of a stream, and what reads the rest of it.
+pub(super) enum Opening {
+    /// Frames of the client's own dialect.
+    Pass { framer: Framer, frames: Vec<Frame> },
+    /// Events to render, and the decoder for more.
+    Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event> },
+    /// A whole reply to be shown as a stream.
+    Reply(Box<Reply>),
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass { .. } => "Pass",
+            Self::Translate { .. } => "Translate",
+            Self::Reply(_) => "Reply",
+        })
+    }
+}
+
+impl Reading {
+    pub(super) fn new(sent: Sent, head: Head, _now: Time) -> Self {
+        let Head { status, headers } = head;
+        Self { sent, headers, status: status.as_u16(), form: Form::Unknown }
+    }
+
+    pub(super) fn wake_at(&self) -> Time {
+        self.sent.wake_at()
+    }
+
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn on_chunk(&mut self, chunk: Bytes, request: &Request, now: Time) -> Verdict {
+        self.sent.times.heard(now);
+        if matches!(self.form, Form::Unknown) {
+            self.form = self.recognise(&chunk, request);
+        }
+        match &mut self.form {
+            Form::Unknown => Verdict::More,
+            Form::Whole(gathered) => {
+                let limit = if (200..300).contains(&self.status) { MAX_WHOLE } else { MAX_ERROR };
+                gathered.push(chunk);
+                if gathered.len() <= limit {
+                    return Verdict::More;
+                }
+                if self.is_success() { too_large(limit) } else { self.judge_whole(request) }
+            }
+            Form::Pass { framer, held } => match framer.push(chunk, held) {
+                Ok(()) => self.judge_frames(now),
+                Err(_) => too_large(crate::sse::MAX_FRAME),
+            },
+            Form::Translate { framer, decoder, events, size } => {
+                *size += chunk.len();
+                match decode(framer, decoder.as_mut(), chunk, events) {
+                    Ok(()) => self.judge_events(now),
+                    Err(verdict) => verdict,
+                }
+            }
+            Form::Assemble { framer, decoder, assembler, size } => {
+                *size += chunk.len();
+                let mut events = Vec::new();
+                if let Err(verdict) = decode(framer, decoder.as_mut(), chunk, &mut events) {
+                    return verdict;
+                }
+                events.into_iter().for_each(|event| assembler.on(event));
+                if *size > MAX_WHOLE { too_large(MAX_WHOLE) } else { self.judge_assembled(request) }
+            }
+        }
+    }
+
+    pub(super) fn on_end(&mut self, request: &Request, now: Time) -> Verdict {
+        match &mut self.form {
+            Form::Unknown | Form::Whole(_) => self.judge_whole(request),
+            Form::Pass { framer, held } => {
+                held.extend(framer.finish());
+                match self.judge_frames(now) {
+                    Verdict::More => failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer"),
+                    other => other,
+                }
+            }
+            Form::Translate { framer, decoder, events, .. } => {
+                finish(framer, decoder.as_mut(), events);
+                match self.judge_events(now) {
+                    Verdict::More => failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer"),
+                    other => other,
+                }
+            }
+            Form::Assemble { framer, decoder, assembler, .. } => {
+                let mut events = Vec::new();
+                finish(framer, decoder.as_mut(), &mut events);
+                events.into_iter().for_each(|event| assembler.on(event));
+                match self.judge_assembled(request) {
+                    Verdict::More => failed(UpstreamClass::Connection, self.status, "the stream was cut"),
+                    other => other,
+                }
+            }
+        }
+    }
+
+    /// Goes by the body's first byte: labels are wrong often enough, and either form may come
+    /// whatever was asked for.
+    fn recognise(&self, chunk: &[u8], request: &Request) -> Form {
+        let first = chunk.iter().find(|byte| !byte.is_ascii_whitespace());
+        let is_stream = match first {
+            Some(b'{' | b'[' | b'<' | b'"') => false,
+            Some(_) => self.is_success(),
+            None => return Form::Unknown,
+        };
+        let target = self.sent.target();
+        if !is_stream {
+            return Form::Whole(Gathered::default());
+        }
+        let framer = Framer::new();
+        match (request.wants_stream(), self.sent.path) {
+            (true, Path::Pass) => Form::Pass { framer, held: Vec::new() },
+            (true, Path::Translate) => {
+                let decoder = self.sent.provider().decoder(&target);
+                Form::Translate { framer, decoder, events: Vec::new(), size: 0 }
+            }
+            (false, _) => {
+                let decoder = self.sent.provider().decoder(&target);
+                Form::Assemble { framer, decoder, assembler: Box::default(), size: 0 }
+            }
+        }
+    }
+
+    fn judge_whole(&mut self, request: &Request) -> Verdict {
+        let body = match &mut self.form {
+            Form::Whole(gathered) => gathered.take(),
+            Form::Unknown | Form::Pass { .. } | Form::Translate { .. } | Form::Assemble { .. } => Bytes::new(),
+        };
+        let (provider, target) = (self.sent.provider(), self.sent.target());
+        if !self.is_success() {
+            return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
+        }
+        if !is_whole_json(&body) {
+            return failed(UpstreamClass::Garbled, self.status, "the answer is empty, cut or not JSON");
+        }
+        let may_pass = self.sent.path == Path::Pass && !request.wants_stream();
+        // The word is rare in an answer; where it stands, decoding tells an error from prose.
+        if may_pass && memchr::memmem::find(&body, b"\"error\"").is_none() {
+            let usage = provider.usage(&body, None, &target);
+            return Verdict::Whole(Box::new(Whole { body, usage }));
+        }
+        match provider.decode(&body, &target) {
+            Err(fault) => Verdict::Failed(fault),
+            Ok(reply) if request.wants_stream() => Verdict::Committed(Box::new(Opening::Reply(Box::new(reply)))),
+            Ok(reply) if may_pass => Verdict::Whole(Box::new(Whole { body, usage: reply.usage })),
+            Ok(reply) => Verdict::Whole(Box::new(render(reply, request))),
+        }
+    }
+
+    fn judge_frames(&mut self, now: Time) -> Verdict {
+        let Form::Pass { framer, held } = &mut self.form else { return Verdict::More };
+        let (provider, target) = (self.sent.provider(), Target { vendor: self.sent.vendor, model: &self.sent.model });
+        for frame in held.iter() {
+            match provider.glance(frame) {
+                Glance::Preamble => {}
+                Glance::Fault => {
+                    let fault = in_band_fault(provider, frame, &self.headers, &target);
+                    return Verdict::Failed(Box::new(fault));
+                }
+                Glance::Content | Glance::Finish | Glance::End => {
+                    self.sent.times.content(now);
+                    let (framer, frames) = (std::mem::take(framer), std::mem::take(held));
+                    return Verdict::Committed(Box::new(Opening::Pass { framer, frames }));
+                }
+            }
+        }
+        let size: usize = held.iter().map(|frame| frame.raw.len()).sum();
+        if size <= MAX_PREAMBLE {
+            return Verdict::More;
+        }
+        let (framer, frames) = (std::mem::take(framer), std::mem::take(held));
+        Verdict::Committed(Box::new(Opening::Pass { framer, frames }))
+    }
+
+    fn judge_events(&mut self, now: Time) -> Verdict {
+        let status = self.status;
+        let form = std::mem::replace(&mut self.form, Form::Unknown);
+        let Form::Translate { framer, decoder, mut events, size } = form else { return Verdict::More };
+        let decisive = events.iter().position(|event| event.is_content() || matches!(event, Event::Fault(_)));
+        match decisive.and_then(|at| events.get(at)) {
+            Some(Event::Fault(fault)) => Verdict::Failed(fault.clone()),
+            Some(Event::End) if !events.iter().any(|event| matches!(event, Event::Start(_))) => {
+                failed(UpstreamClass::Garbled, status, "the stream ended without an answer")
+            }
+            Some(_) => {
+                self.sent.times.content(now);
+                let events = std::mem::take(&mut events);
+                Verdict::Committed(Box::new(Opening::Translate { framer, decoder, events }))
+            }
+            None if size > MAX_PREAMBLE => too_large(MAX_PREAMBLE),
+            None => {
+                self.form = Form::Translate { framer, decoder, events, size };
+                Verdict::More
+            }
+        }
+    }
+
+    fn judge_assembled(&mut self, request: &Request) -> Verdict {
+        let Form::Assemble { assembler, .. } = &mut self.form else { return Verdict::More };
+        if !assembler.is_finished() {
+            return Verdict::More;
+        }
+        match std::mem::take(assembler).finish() {
+            None => Verdict::More,
+            Some(Err(fault)) => Verdict::Failed(fault),
+            Some(Ok(reply)) => Verdict::Whole(Box::new(render(reply, request))),
+        }
+    }
+
+    /// The label the client is given: the upstream's own where its bytes pass.
+    pub(super) fn content_type(&self, fallback: &'static str) -> HeaderValue {
+        let label = self.headers.get(CONTENT_TYPE).filter(|label| {
+            self.sent.path == Path::Pass && label.as_bytes().starts_with(fallback.as_bytes())
+        });
+        label.cloned().unwrap_or(HeaderValue::from_static(fallback))
+    }
+}
+
+use crate::provider::{Provider, Target};
+
+/// A fault inside a stream, read by the provider. A frame that only looked like one is told as it is.
+pub(super) fn in_band_fault(
+    provider: &dyn Provider,
+    frame: &Frame,
+    headers: &HeaderMap,
+    target: &Target<'_>,
+) -> UpstreamFault {
+    provider.fault(200, headers, &frame.data, target)
+}
+
+fn render(reply: Reply, request: &Request) -> Whole {
+    let body = request.surface.render(&reply, &request.asked());
+    Whole { body, usage: reply.usage }
+}
+
+fn decode(
+    framer: &mut Framer,
+    decoder: &mut dyn Decode,
+    chunk: Bytes,
+    events: &mut Vec<Event>,
+) -> Result<(), Verdict> {
+    let mut frames = Vec::new();
+    framer.push(chunk, &mut frames).map_err(|_| too_large(crate::sse::MAX_FRAME))?;
+    frames.iter().for_each(|frame| decoder.on(frame, events));
+    Ok(())
+}
+
+fn finish(framer: &mut Framer, decoder: &mut dyn Decode, events: &mut Vec<Event>) {
+    if let Some(frame) = framer.finish() {
+        decoder.on(&frame, events);
+    }
+    decoder.on_end(events);
+}
+
+/// A cheap look at both ends: the transport has vouched for what is between them.
+fn is_whole_json(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    matches!((body.first(), body.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+}
+
+fn failed(class: UpstreamClass, status: u16, what: &str) -> Verdict {
+    Verdict::Failed(Box::new(UpstreamFault::new(class, status, what)))
+}
+
+fn too_large(limit: usize) -> Verdict {
+    let what = format!("the answer holds a piece larger than {limit} bytes");
+    Verdict::Failed(Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)))
+}

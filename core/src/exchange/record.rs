@@ -1,0 +1,112 @@
+//! What remains of a request when it is over.
+
+use super::RequestId;
+use super::request::Request;
+use crate::fault::Fault;
+use crate::fleet::Lane;
+use crate::units::{Millis, Time};
+use crate::usage::Usage;
+
+/// What remains of a request. Holds no secret and no text of prompt or answer (invariant I7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The request.
+    pub id: RequestId,
+    /// When it came.
+    pub at: Time,
+    /// The surface it came to.
+    pub surface: &'static str,
+    /// The virtual key's name.
+    pub key: Option<String>,
+    /// The model as the client named it.
+    pub asked: String,
+    /// The provider called last.
+    pub provider: Option<String>,
+    /// The model called last.
+    pub model: Option<String>,
+    /// Upstream calls made.
+    pub attempts: u32,
+    /// The status the client got; 499 if it left first.
+    pub status: u16,
+    /// The fault's code, if any.
+    pub fault: Option<&'static str>,
+    /// How it ended.
+    pub ending: Ending,
+    /// From sending the last call to its first content.
+    pub first_byte: Option<Millis>,
+    /// From beginning to end.
+    pub total: Millis,
+    /// What the provider reported.
+    pub usage: Option<Box<Usage>>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a complete answer, or a complete refusal.
+    Complete,
+    /// With a fault event in mid-stream.
+    Cut,
+    /// The client left.
+    ClientLeft,
+}
+
+/// What ends a hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settlement {
+    /// Nothing was sent anywhere.
+    Release,
+    /// Something was sent; usage is absent where no upstream reported any.
+    Settle(Option<Box<Usage>>),
+}
+
+impl Settlement {
+    pub(super) fn of(record: &Record) -> Self {
+        if record.attempts == 0 { Self::Release } else { Self::Settle(record.usage.clone()) }
+    }
+}
+
+impl Record {
+    pub(super) fn new(request: &Request, now: Time) -> Self {
+        Self {
+            id: request.id,
+            at: now,
+            surface: request.surface.name(),
+            key: request.key.as_ref().map(|key| key.name.clone()),
+            asked: request.envelope.model.clone(),
+            provider: None,
+            model: None,
+            attempts: 0,
+            status: 0,
+            fault: None,
+            ending: Ending::Complete,
+            first_byte: None,
+            total: Millis::ZERO,
+            usage: None,
+        }
+    }
+
+    pub(super) fn sent(&mut self, request: &Request, lane: Lane, calls: u32) {
+        self.provider = Some(request.provider_name(lane).to_owned());
+        self.model = request.target(lane).map(|target| target.model.clone());
+        self.attempts = calls;
+    }
+
+    pub(super) fn answered(&mut self, first_byte: Millis) {
+        self.status = 200;
+        self.first_byte = Some(first_byte);
+    }
+
+    pub(super) fn failed(&mut self, fault: &Fault) {
+        if self.status == 0 {
+            self.status = fault.status();
+        }
+        self.fault = Some(fault.code.code());
+    }
+
+    /// Leaves an empty record behind.
+    pub(super) fn take(&mut self) -> Box<Self> {
+        let empty = Self { key: None, asked: String::new(), provider: None, model: None, usage: None, ..*self };
+        Box::new(std::mem::replace(self, empty))
+    }
+}

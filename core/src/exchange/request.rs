@@ -1,0 +1,154 @@
+//! What an exchange knows of its request from the beginning to the end.
+
+use super::RequestId;
+use crate::admit::{Admitted, Strictness};
+use crate::call::{Call, Delivery, UsageChunk};
+use crate::config::{self, Config, Route, RouteTarget};
+use crate::fault::{Code, Fault};
+use crate::fleet::Lane;
+use crate::json::Tape;
+use crate::ledger::Entry;
+use crate::surface::{Asked, Conversation, Envelope, Surface};
+use crate::units::{Millis, Time};
+use bytes::Bytes;
+use http::HeaderMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an exchange knows of its request.
+pub(super) struct Request {
+    pub(super) config: Arc<Config>,
+    pub(super) surface: &'static dyn Surface,
+    pub(super) id: RequestId,
+    pub(super) at: Time,
+    pub(super) deadline: Time,
+    pub(super) route: Arc<Route>,
+    pub(super) strictness: Strictness,
+    pub(super) key: Option<Arc<config::Key>>,
+    pub(super) body: Bytes,
+    pub(super) envelope: Envelope,
+    /// Headers of the client's that its own dialect's upstreams are to see.
+    pub(super) forward: HeaderMap,
+    /// The canonical call, once an upstream of another dialect has needed it.
+    call: Option<Box<Call>>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("id", &self.id)
+            .field("surface", &self.surface.name())
+            .field("route", &self.route.name)
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
+    /// refused.
+    pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
+        let Admitted { config, surface, id, at, key, strictness, forward } = admitted;
+        let found = inspect(surface, &body).and_then(|envelope| {
+            let route = config.route_for(&envelope.model, &envelope.fallbacks, key.as_deref())?;
+            Ok(Found { envelope, route })
+        });
+        let (Found { envelope, route }, fault) = match found {
+            Ok(found) => (found, None),
+            Err(fault) => (Found::nothing(), Some(fault)),
+        };
+        let deadline = at + route.deadline;
+        let request =
+            Self { config, surface, id, at, deadline, route, strictness, key, body, envelope, forward, call: None };
+        (request, fault)
+    }
+
+    /// What is to be reserved; nothing for a client without a key.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        let key = self.key.as_ref()?;
+        Some(Entry { id: self.id, key: key.name.clone() })
+    }
+
+    /// The conversation, where there is a choice to make.
+    pub(super) fn conversation(&self) -> Option<Conversation> {
+        self.envelope.conversation
+    }
+
+    pub(super) fn wants_stream(&self) -> bool {
+        matches!(self.envelope.delivery, Delivery::Stream(_))
+    }
+
+    pub(super) fn target(&self, lane: Lane) -> Option<&RouteTarget> {
+        let at = usize::from(lane.target);
+        let Route { targets, fallbacks, .. } = &*self.route;
+        targets.get(at).or_else(|| fallbacks.get(at.saturating_sub(targets.len())))
+    }
+
+    pub(super) fn provider_name(&self, lane: Lane) -> &str {
+        self.config.provider(lane.provider).map_or("", |provider| &provider.name)
+    }
+
+    pub(super) fn credential_name(&self, lane: Lane) -> &str {
+        let provider = self.config.provider(lane.provider);
+        let credential = provider.and_then(|provider| provider.credentials.get(usize::from(lane.credential)));
+        credential.map_or("", |credential| &credential.name)
+    }
+
+    /// What a renderer needs to know.
+    pub(super) fn asked(&self) -> Asked {
+        let usage = match self.envelope.delivery {
+            Delivery::Stream(usage) => usage,
+            Delivery::Whole => UsageChunk::Wanted,
+        };
+        Asked {
+            model: self.envelope.model.clone(),
+            request_id: self.id.to_string(),
+            now_secs: self.at.unix_secs(),
+            usage,
+        }
+    }
+
+    /// The canonical call. Parsed on first use: a pass-through never needs it.
+    pub(super) fn call(&mut self) -> Result<&Call, Fault> {
+        let call = match self.call.take() {
+            Some(call) => call,
+            None => Box::new(self.surface.parse(&self.body)?),
+        };
+        Ok(self.call.insert(call))
+    }
+}
+
+struct Found {
+    envelope: Envelope,
+    route: Arc<Route>,
+}
+
+impl Found {
+    /// What stands in for a request that could not be read.
+    fn nothing() -> Self {
+        let envelope = Envelope {
+            model: String::new(),
+            model_span: 0..0,
+            delivery: Delivery::Whole,
+            fallbacks: Vec::new(),
+            cuts: Vec::new(),
+            conversation: None,
+            max_tokens: None,
+        };
+        let route = Route {
+            name: String::new(),
+            strategy: config::Strategy::Ordered,
+            targets: Vec::new(),
+            fallbacks: Vec::new(),
+            attempts: 1,
+            deadline: Millis::from_secs(60),
+        };
+        Self { envelope, route: Arc::new(route) }
+    }
+}
+
+fn inspect(surface: &dyn Surface, body: &Bytes) -> Result<Envelope, Fault> {
+    let tape = Tape::parse(body)
+        .map_err(|error| Fault::new(Code::BadJson, format!("the body is not acceptable JSON: {error}")))?;
+    surface.inspect(&tape)
+}

@@ -1,0 +1,367 @@
+//! Where a request goes next.
+
+use super::affinity;
+use super::dice::{Dice, Draw};
+use super::roster::{FAILING, Gate, Known, Names, REFUSED};
+use super::strategy::{self, Candidate, Seen};
+use super::{Attempt, Choice, Fleet, Lane, Query};
+use crate::config::{Config, Credential, Provider, Route, RouteTarget};
+use crate::retry::{self, Verdict};
+use crate::units::Time;
+
+/// Those that wait for one lane to open come back spread over this span, so that they do not all
+/// meet the limit again at once.
+const SPREAD: u64 = 250;
+
+/// Which lanes of a target are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    /// Those of targets that this request has not tried with any key.
+    Target,
+    /// Those that this request has not tried.
+    Key,
+}
+
+/// Whether lanes that keep failing are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    Any,
+}
+
+/// Which lanes are meant.
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    fresh: Fresh,
+    health: Health,
+}
+
+impl Want {
+    fn admits(self, gate: Gate) -> bool {
+        match gate {
+            Gate::Open => true,
+            Gate::Failing(_) => self.health == Health::Any,
+            Gate::Limited(_) | Gate::Refused(_) => false,
+        }
+    }
+}
+
+/// The names of a lane; nothing if the lane is of another route or config.
+pub(super) fn names<'a>(config: &'a Config, route: &'a Route, lane: Lane) -> Option<Names<'a>> {
+    let provider = config.provider(lane.provider)?;
+    let credential = provider.credentials.get(usize::from(lane.credential))?;
+    let target = target(route, lane.target)?;
+    Some(Names { provider: &provider.name, key: &credential.name, model: &target.model })
+}
+
+/// Counts through the targets, then through the fallbacks.
+fn target(route: &Route, at: u16) -> Option<&RouteTarget> {
+    let at = usize::from(at);
+    match at.checked_sub(route.targets.len()) {
+        None => route.targets.get(at),
+        Some(at) => route.fallbacks.get(at),
+    }
+}
+
+/// One of the route's targets or fallbacks, with its provider.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    at: u16,
+    target: &'a RouteTarget,
+    provider: &'a Provider,
+}
+
+impl<'a> Place<'a> {
+    /// The lanes whose key serves the model.
+    fn lanes(self) -> impl Iterator<Item = Spot<'a>> {
+        let serves = move |key: &Credential| {
+            key.models.is_empty() || key.models.iter().any(|pattern| pattern.matches(&self.target.model))
+        };
+        let keys = (0..).zip(&self.provider.credentials).filter(move |(_, key)| serves(key));
+        keys.map(move |(credential, key)| Spot {
+            lane: Lane { target: self.at, provider: self.target.provider, credential },
+            key,
+        })
+    }
+}
+
+/// A lane with its key.
+#[derive(Clone, Copy, Debug)]
+struct Spot<'a> {
+    lane: Lane,
+    key: &'a Credential,
+}
+
+impl<'a> Query<'a> {
+    fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
+        let Self { config, route, .. } = *self;
+        (0..).zip(route.targets.iter().chain(&route.fallbacks)).filter_map(move |(at, target)| {
+            Some(Place { at, target, provider: config.provider(target.provider)? })
+        })
+    }
+
+    fn place(&self, at: u16) -> Option<Place<'a>> {
+        let target = target(self.route, at)?;
+        Some(Place { at, target, provider: self.config.provider(target.provider)? })
+    }
+
+    fn targets(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
+        self.places().take(self.route.targets.len())
+    }
+
+    fn fallbacks(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
+        self.places().skip(self.route.targets.len())
+    }
+
+    /// The attempts that went to this very upstream, oldest first: a route may name it twice.
+    fn tries(&self, lane: Lane) -> impl Iterator<Item = &'a Attempt> {
+        let model = move |lane: Lane| target(self.route, lane.target).map(|target| target.model.as_str());
+        self.attempts.iter().filter(move |Attempt { lane: tried, .. }| {
+            tried.provider == lane.provider
+                && tried.credential == lane.credential
+                && model(*tried) == model(lane)
+        })
+    }
+
+    fn tried_target(&self, at: u16) -> bool {
+        self.attempts.iter().any(|attempt| attempt.lane.target == at)
+    }
+
+    /// The only lane the route can take, if there is but one.
+    fn only_lane(&self) -> Option<Lane> {
+        let [target] = self.route.targets.as_slice() else { return None };
+        let place = Place { at: 0, target, provider: self.config.provider(target.provider)? };
+        let one_key = place.provider.credentials.len() == 1 && self.route.fallbacks.is_empty();
+        if one_key { place.lanes().next().map(|spot| spot.lane) } else { None }
+    }
+}
+
+impl Fleet {
+    /// Picks the upstream for a request's next attempt and counts it as in flight if the answer is
+    /// [`Choice::Send`]; `observe` must follow.
+    pub fn choose(&mut self, query: &Query<'_>) -> Choice {
+        let made = u32::try_from(query.attempts.len()).unwrap_or(u32::MAX);
+        if made >= query.route.attempts || query.now >= query.deadline {
+            return self.exhausted(query);
+        }
+        let waited = query.waited.filter(|lane| self.open(query, *lane));
+        if let Some(lane) = waited {
+            return self.send(query, lane);
+        }
+        // Most routes have one lane, and most requests no failed attempt.
+        let only = query.only_lane().filter(|lane| query.attempts.is_empty() && self.open(query, *lane));
+        if let Some(lane) = only {
+            return self.send(query, lane);
+        }
+        let mut dice = Dice::new(query.random);
+        match self.fresh(query, &mut dice) {
+            Some(lane) => self.send(query, lane),
+            None => self.again(query, &mut dice),
+        }
+    }
+
+    /// Whether a lane may be used if there is no better one.
+    fn open(&self, query: &Query<'_>, lane: Lane) -> bool {
+        let any = Want { fresh: Fresh::Key, health: Health::Any };
+        names(query.config, query.route, lane)
+            .is_some_and(|names| any.admits(self.roster.find(names).gate(query.now)))
+    }
+
+    /// An untried lane.
+    fn fresh(&mut self, query: &Query<'_>, dice: &mut Dice) -> Option<Lane> {
+        if let Some(lane) = self.stayed(query) {
+            return Some(lane);
+        }
+        [Health::Good, Health::Any].into_iter().find_map(|health| {
+            self.next_key(query, health, dice)
+                .or_else(|| self.next_target(query, Want { fresh: Fresh::Target, health }, dice))
+                .or_else(|| self.next_target(query, Want { fresh: Fresh::Key, health }, dice))
+                .or_else(|| self.next_fallback(query, Want { fresh: Fresh::Target, health }, dice))
+                .or_else(|| self.next_fallback(query, Want { fresh: Fresh::Key, health }, dice))
+        })
+    }
+
+    /// The lane whose provider still holds the conversation's cache.
+    fn stayed(&self, query: &Query<'_>) -> Option<Lane> {
+        let conversation = query.conversation.filter(|conversation| match conversation.follows {
+            crate::surface::Follows::FirstTurn => false,
+            crate::surface::Follows::Earlier => true,
+        })?;
+        let key = affinity::Key::new(conversation, &query.route.name);
+        let serial = self.affinity.find(key, query.now)?;
+        let want = Want { fresh: Fresh::Key, health: Health::Good };
+        query.places().find_map(|place| {
+            self.usable(query, place, want)
+                .find(|(_, known)| known.serial() == Some(serial))
+                .map(|(spot, _)| spot.lane)
+        })
+    }
+
+    /// Another key of the target whose key was refused or limited just now.
+    fn next_key(&self, query: &Query<'_>, health: Health, dice: &mut Dice) -> Option<Lane> {
+        let last = query.attempts.last()?;
+        let place = match retry::verdict(last.class) {
+            Verdict::NextKey => query.place(last.lane.target)?,
+            Verdict::PassOn | Verdict::Next => return None,
+        };
+        Some(self.candidate(query, place, Want { fresh: Fresh::Key, health }, dice)?.lane)
+    }
+
+    /// One of the targets, by the route's strategy.
+    fn next_target(&mut self, query: &Query<'_>, want: Want, dice: &mut Dice) -> Option<Lane> {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        candidates.extend(query.targets().filter_map(|place| self.candidate(query, place, want, dice)));
+        let picked = strategy::pick(query.route.strategy, &candidates, dice);
+        self.candidates = candidates;
+        picked
+    }
+
+    /// The first of the fallbacks.
+    fn next_fallback(&self, query: &Query<'_>, want: Want, dice: &mut Dice) -> Option<Lane> {
+        query.fallbacks().find_map(|place| Some(self.candidate(query, place, want, dice)?.lane))
+    }
+
+    /// A target with one of its keys, drawn by weight among those that are meant.
+    fn candidate(
+        &self,
+        query: &Query<'_>,
+        place: Place<'_>,
+        want: Want,
+        dice: &mut Dice,
+    ) -> Option<Candidate> {
+        let mut draw = Draw::new();
+        for (spot, known) in self.usable(query, place, want) {
+            draw.add((spot.lane, known), spot.key.weight, dice);
+        }
+        let (lane, known) = draw.held()?;
+        let in_flight = self.lanes(place).filter_map(|(_, known)| known.lane).map(|lane| lane.in_flight);
+        Some(Candidate {
+            lane,
+            weight: place.target.weight,
+            in_flight: in_flight.fold(0, u32::saturating_add),
+            seen: Seen::of(known, query.now),
+        })
+    }
+
+    /// The lanes of a target that are meant.
+    fn usable<'a>(
+        &'a self,
+        query: &Query<'a>,
+        place: Place<'a>,
+        want: Want,
+    ) -> impl Iterator<Item = (Spot<'a>, Known<'a>)> {
+        let query = *query;
+        let tried = want.fresh == Fresh::Target && query.tried_target(place.at);
+        let lanes = if tried { None } else { Some(self.lanes(place)) };
+        lanes.into_iter().flatten().filter(move |(spot, known)| {
+            want.admits(known.gate(query.now)) && query.tries(spot.lane).next().is_none()
+        })
+    }
+
+    /// The lanes of a target with what is known of them.
+    fn lanes<'a>(&'a self, place: Place<'a>) -> impl Iterator<Item = (Spot<'a>, Known<'a>)> {
+        let keys = self.roster.keys(&place.provider.name);
+        place.lanes().map(move |spot| (spot, self.roster.known(keys, &spot.key.name, &place.target.model)))
+    }
+
+    /// The lane that may be asked again first, now or later.
+    fn again(&mut self, query: &Query<'_>, dice: &mut Dice) -> Choice {
+        let mut first: Option<Return> = None;
+        for place in query.places() {
+            for (spot, known) in self.lanes(place) {
+                let Some(at) = returns(query, spot.lane, known, dice) else { continue };
+                if first.is_none_or(|first| at < first.at) {
+                    first = Some(Return { lane: spot.lane, at });
+                }
+            }
+        }
+        match first {
+            Some(Return { lane, at }) if at <= query.now => self.send(query, lane),
+            Some(Return { lane, at }) if at < query.deadline => Choice::Wait { lane, until: at },
+            _ => self.exhausted(query),
+        }
+    }
+
+    /// Nowhere, and when that will change.
+    fn exhausted(&self, query: &Query<'_>) -> Choice {
+        let mut reopens: Option<Time> = None;
+        let mut limited = true;
+        for (_, known) in query.places().flat_map(|place| self.lanes(place)) {
+            let until = match known.gate(query.now) {
+                Gate::Open | Gate::Failing(_) => continue,
+                Gate::Limited(until) => until,
+                Gate::Refused(until) => {
+                    limited = false;
+                    until
+                }
+            };
+            reopens = Some(reopens.map_or(until, |first| first.min(until)));
+        }
+        Choice::Exhausted { reopens, limited: limited && reopens.is_some() }
+    }
+
+    /// Counts the request and remembers where its conversation goes.
+    fn send(&mut self, query: &Query<'_>, lane: Lane) -> Choice {
+        let known = names(query.config, query.route, lane).and_then(|names| self.roster.entry(names));
+        let Some(entry) = known else { return self.exhausted(query) };
+        entry.lane.in_flight = entry.lane.in_flight.saturating_add(1);
+        entry.lane.used = query.now;
+        entry.lane.failing.send(FAILING, query.now);
+        entry.key.refused.send(REFUSED, query.now);
+        let serial = entry.lane.serial;
+        if let Some(conversation) = query.conversation.filter(|_| query.only_lane().is_none()) {
+            let key = affinity::Key::new(conversation, &query.route.name);
+            self.affinity.remember(key, serial, query.now);
+        }
+        Choice::Send(lane)
+    }
+}
+
+/// A lane and when it may be asked again.
+#[derive(Clone, Copy, Debug)]
+struct Return {
+    lane: Lane,
+    at: Time,
+}
+
+/// When a lane may be asked (again) by this request; never, if its key is refused or it has failed in
+/// a way that a repeat does not mend.
+fn returns(query: &Query<'_>, lane: Lane, known: Known<'_>, dice: &mut Dice) -> Option<Time> {
+    let opens = match known.gate(query.now) {
+        Gate::Refused(_) => return None,
+        Gate::Limited(until) => spread(until, query.deadline, dice),
+        Gate::Open | Gate::Failing(_) => query.now,
+    };
+    if query.tries(lane).any(|attempt| !retry::may_repeat(attempt.class)) {
+        return None;
+    }
+    let Some(last) = query.tries(lane).last() else { return Some(opens) };
+    let failures = u32::try_from(query.tries(lane).count()).unwrap_or(u32::MAX);
+    let rested = last.at + retry::backoff(failures, dice.bits());
+    // A provider that failed and named a time is heard as far as a backoff can go.
+    let asked = known.lane.map_or(Time(0), |lane| lane.asked).min(last.at + retry::BACKOFF_CAP);
+    Some(opens.max(rested).max(asked))
+}
+
+/// A moment soon after `until`, before the deadline if `until` is.
+fn spread(until: Time, deadline: Time, dice: &mut Dice) -> Time {
+    let later = until + retry::below(SPREAD, dice.bits());
+    if later < deadline { later } else { until }
+}
+
+#[cfg(test)]
+mod bounds {
+    use super::*;
+    use crate::units::Millis;
+
+    #[test]
+    fn those_who_waited_come_back_apart_but_before_their_deadline() {
+        let mut dice = Dice::new(7);
+        for _ in 0..100 {
+            let at = spread(Time(1000), Time(1100), &mut dice);
+            assert!((1000..1100).contains(&at.0));
+            assert!(spread(Time(1000), Time::NEVER, &mut dice).since(Time(1000)) < Millis(SPREAD));
+        }
+    }
+}

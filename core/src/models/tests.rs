@@ -1,0 +1,173 @@
+use super::*;
+use crate::config::{
+    Credential, Provider, ProviderId, Route, RouteTarget, Server, Store, Strategy, Timeouts,
+};
+use crate::units::Millis;
+use crate::vendor::{Auth, Quirks, Vendor};
+use serde_json::{Value, json};
+
+fn vendor() -> &'static Vendor {
+    Box::leak(Box::new(Vendor {
+        name: "openai",
+        title: "OpenAI",
+        dialect: Dialect::OpenAi,
+        base_url: "https://upstream.test/v1",
+        auth: Auth::Bearer,
+        env: &[],
+        quirks: Quirks::default(),
+    }))
+}
+
+fn provider(name: &str) -> Provider {
+    let wait = Millis::from_secs(1);
+    Provider {
+        name: name.to_owned(),
+        vendor: vendor(),
+        dialect: Dialect::OpenAi,
+        base_url: http::Uri::from_static("https://upstream.test/v1"),
+        credentials: Vec::<Credential>::new(),
+        timeouts: Timeouts { first_byte: wait, idle: wait, total: wait },
+        headers: HeaderMap::new(),
+        query: None,
+    }
+}
+
+fn target(provider: u16, model: &str) -> RouteTarget {
+    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight: 1.0 }
+}
+
+fn route(name: &str, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {
+    let deadline = Millis::from_secs(1);
+    Route { name: name.to_owned(), strategy: Strategy::Weighted, targets, fallbacks, attempts: 1, deadline }
+}
+
+/// Two routes over two providers, one model of which both use.
+fn config() -> Config {
+    let routes = [
+        route("chat", vec![target(0, "gpt-4o"), target(1, "gpt-4o")], vec![target(1, "claude")]),
+        route("fast", vec![target(0, "gpt-4o")], vec![]),
+    ];
+    Config {
+        server: Server {
+            listen: String::new(),
+            admin_key: None,
+            require_key: false,
+            max_body: 0,
+            drain: Millis::ZERO,
+            tls: None,
+            cors_origins: vec![],
+        },
+        providers: vec![provider("openai"), provider("other")],
+        routes: routes.into_iter().map(|route| (route.name.clone(), route)).collect(),
+        keys: vec![],
+        store: Store { path: String::new(), redis: None },
+        notes: vec![],
+    }
+}
+
+fn key(models: &[&str]) -> Key {
+    Key {
+        name: "k".to_owned(),
+        sha256: [0; 32],
+        team: None,
+        models: models.iter().map(|model| Pattern::parse(model).unwrap()).collect(),
+        expires: None,
+        blocked: false,
+    }
+}
+
+fn read(body: &Bytes) -> Value {
+    serde_json::from_slice(body).unwrap()
+}
+
+fn ids(key: Option<&Key>) -> Vec<String> {
+    let body = read(&list(&config(), key, Dialect::OpenAi));
+    body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn routes_and_the_models_they_name_are_listed_once_each() {
+    assert_eq!(ids(None), ["chat", "fast", "openai/gpt-4o", "other/claude", "other/gpt-4o"]);
+}
+
+#[test]
+fn a_key_sees_what_it_may_use() {
+    assert_eq!(ids(Some(&key(&[]))), ids(None));
+    assert_eq!(ids(Some(&key(&["chat", "other/*"]))), ["chat", "other/claude", "other/gpt-4o"]);
+    assert_eq!(ids(Some(&key(&["nothing"]))), Vec::<String>::new());
+}
+
+#[test]
+fn openai_lists_have_openais_shape() {
+    assert_eq!(
+        read(&list(&config(), Some(&key(&["fast", "openai/*"])), Dialect::OpenAi)),
+        json!({"object": "list", "data": [
+            {"id": "fast", "object": "model", "created": 0, "owned_by": "tollgate"},
+            {"id": "openai/gpt-4o", "object": "model", "created": 0, "owned_by": "openai"},
+        ]})
+    );
+}
+
+#[test]
+fn anthropic_lists_have_anthropics_shape() {
+    let model =
+        |id| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
+    assert_eq!(
+        read(&list(&config(), Some(&key(&["chat", "fast"])), Dialect::Anthropic)),
+        json!({"data": [model("chat"), model("fast")], "has_more": false, "first_id": "chat", "last_id": "fast"})
+    );
+    assert_eq!(
+        read(&list(&config(), Some(&key(&["nothing"])), Dialect::Anthropic)),
+        json!({"data": [], "has_more": false, "first_id": null, "last_id": null})
+    );
+}
+
+#[test]
+fn google_lists_have_googles_shape() {
+    assert_eq!(
+        read(&list(&config(), Some(&key(&["chat"])), Dialect::Gemini)),
+        json!({"models": [{"name": "models/chat", "displayName": "chat",
+            "supportedGenerationMethods": ["generateContent", "countTokens"]}]})
+    );
+}
+
+#[test]
+fn one_model_is_described_as_it_is_listed() {
+    for (shape, list_field) in
+        [(Dialect::OpenAi, "data"), (Dialect::Anthropic, "data"), (Dialect::Gemini, "models")]
+    {
+        let all = read(&list(&config(), None, shape));
+        let one = read(&one(&config(), None, shape, "openai/gpt-4o").unwrap());
+        assert_eq!(one, all[list_field][2]);
+    }
+}
+
+#[test]
+fn a_model_that_is_not_there_is_told_the_closest_that_is() {
+    let fault = one(&config(), None, Dialect::OpenAi, "openai/gpt-4").unwrap_err();
+    assert_eq!(fault.code, Code::ModelNotFound);
+    assert_eq!(fault.param.as_deref(), Some("model"));
+    assert_eq!(fault.message, "the model openai/gpt-4 does not exist: did you mean openai/gpt-4o");
+    let fault = one(&config(), None, Dialect::OpenAi, "zzz").unwrap_err();
+    assert_eq!(fault.message, "the model zzz does not exist");
+}
+
+#[test]
+fn a_model_the_key_may_not_use_is_not_there_and_not_hinted_at() {
+    let fault = one(&config(), Some(&key(&["fast"])), Dialect::OpenAi, "chat").unwrap_err();
+    assert_eq!(fault.message, "the model chat does not exist");
+}
+
+#[test]
+fn the_path_decides_on_the_shape_before_the_headers_do() {
+    let headers = |name: &'static str| {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), "x".parse().unwrap())])
+    };
+    let none = HeaderMap::new();
+    assert_eq!(shape(Shape::Asked, &none, None), Dialect::OpenAi);
+    assert_eq!(shape(Shape::Asked, &none, Some("monkey=1&x=key=")), Dialect::OpenAi);
+    assert_eq!(shape(Shape::Asked, &none, Some("pageSize=5&key=tg-1")), Dialect::Gemini);
+    assert_eq!(shape(Shape::Asked, &headers("x-goog-api-key"), None), Dialect::Gemini);
+    assert_eq!(shape(Shape::Asked, &headers("anthropic-version"), None), Dialect::Anthropic);
+    assert_eq!(shape(Shape::Of(Dialect::OpenAi), &headers("anthropic-version"), None), Dialect::OpenAi);
+}

@@ -1,0 +1,136 @@
+use super::*;
+
+fn chat(model: Option<&str>) -> Mounted {
+    Mounted::Surface { id: SurfaceId::OpenAiChat, model: model.map(str::to_owned) }
+}
+
+fn models(shape: Shape, id: Option<&str>) -> Mounted {
+    Mounted::Models { shape, id: id.map(str::to_owned) }
+}
+
+fn posted(target: &str) -> Mounted {
+    find(&Method::POST, target).expect(target)
+}
+
+fn got(target: &str) -> Mounted {
+    find(&Method::GET, target).expect(target)
+}
+
+fn refused(method: &Method, target: &str) -> Fault {
+    find(method, target).expect_err(target)
+}
+
+#[test]
+fn chat_completions_are_served_with_and_without_version_and_under_every_mount() {
+    let prefixes = MOUNTS.iter().map(|mount| mount.prefix).chain([""]);
+    for prefix in prefixes {
+        for path in ["/v1/chat/completions", "/chat/completions"] {
+            assert_eq!(posted(&format!("{prefix}{path}")), chat(None), "{prefix}{path}");
+        }
+    }
+}
+
+#[test]
+fn an_azure_client_names_its_deployment_in_the_path() {
+    let target = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21";
+    assert_eq!(posted(target), chat(Some("gpt-4o")));
+    assert_eq!(posted("/openai/deployments/a/b/chat/completions"), chat(Some("a/b")));
+    assert_eq!(posted("/litellm/openai/deployments/x/chat/completions"), chat(Some("x")));
+}
+
+#[test]
+fn model_lists_take_the_shape_of_their_path_or_what_the_headers_say() {
+    let google = Shape::Of(Dialect::Gemini);
+    assert_eq!(got("/v1/models"), models(Shape::Asked, None));
+    assert_eq!(got("/models"), models(Shape::Asked, None));
+    assert_eq!(got("/litellm/v1/models"), models(Shape::Asked, None));
+    assert_eq!(got("/v1beta/models?key=x"), models(google, None));
+    assert_eq!(got("/genai/v1/models"), models(google, None));
+    assert_eq!(got("/genai/v1beta/models/gemini-2.5-pro"), models(google, Some("gemini-2.5-pro")));
+    assert_eq!(got("/anthropic/v1/models"), models(Shape::Of(Dialect::Anthropic), None));
+    assert_eq!(got("/openai/models"), models(Shape::Of(Dialect::OpenAi), None));
+}
+
+#[test]
+fn a_model_id_may_contain_slashes_and_escapes() {
+    assert_eq!(got("/v1/models/openai/gpt-4o"), models(Shape::Asked, Some("openai/gpt-4o")));
+    assert_eq!(got("/v1/models/openai%2Fgpt%204o"), models(Shape::Asked, Some("openai/gpt 4o")));
+    assert_eq!(got("/v1/models/a%252Fb"), models(Shape::Asked, Some("a%2Fb")), "decoded once");
+}
+
+#[test]
+fn operations_are_served_at_the_root_only() {
+    assert_eq!(got("/healthz"), Mounted::Health);
+    assert_eq!(got("/readyz"), Mounted::Ready);
+    assert_eq!(got("/metrics"), Mounted::Metrics);
+    assert_eq!(find(&Method::HEAD, "/healthz").unwrap(), Mounted::Health);
+    assert_eq!(refused(&Method::GET, "/openai/healthz").code, Code::NoRoute);
+}
+
+#[test]
+fn doubled_and_trailing_slashes_do_not_count() {
+    for target in [
+        "//v1//chat/completions",
+        "/v1/chat/completions/",
+        "/v1/chat/%63ompletions//",
+        "/openai//v1/chat/completions",
+    ] {
+        assert_eq!(posted(target), chat(None), "{target}");
+    }
+}
+
+#[test]
+fn dot_segments_are_refused_however_they_are_spelt() {
+    for target in
+        ["/v1/../v1/chat/completions", "/./v1/chat/completions", "/v1/models/%2e%2E/x", "/v1/models/.."]
+    {
+        let fault = refused(&Method::GET, target);
+        assert_eq!(fault.code, Code::NoRoute);
+        assert!(fault.message.contains("dot segments"), "{}", fault.message);
+    }
+    assert_eq!(got("/v1/models/..x"), models(Shape::Asked, Some("..x")));
+}
+
+#[test]
+fn escapes_that_are_none_are_refused() {
+    for target in
+        ["/v1/models/%", "/v1/models/%f", "/v1/models/%+1", "/v1/models/%zz", "/v1/models/%€", "/v1/%ff"]
+    {
+        assert_eq!(refused(&Method::GET, target).code, Code::NoRoute, "{target}");
+    }
+}
+
+#[test]
+fn a_path_that_is_not_served_is_told_the_closest_that_is() {
+    let message = |target| refused(&Method::POST, target).message;
+    assert_eq!(
+        message("/v1/chat/completion?key=hidden"),
+        "nothing is served at /v1/chat/completion: did you mean POST /v1/chat/completions"
+    );
+    assert_eq!(message("/health"), "nothing is served at /health: did you mean GET /healthz");
+    assert!(message("/").starts_with("nothing is served at /:"));
+    assert!(message(&format!("/{}", "a\u{1}".repeat(9000))).len() < 700);
+}
+
+#[test]
+fn a_path_that_is_served_names_its_method() {
+    let fault = refused(&Method::GET, "/v1/chat/completions");
+    assert_eq!((fault.code, fault.message.as_str()), (Code::WrongMethod, "this path takes POST, not GET"));
+    assert_eq!(refused(&Method::DELETE, "/v1/models/x").message, "this path takes GET, not DELETE");
+}
+
+#[test]
+fn an_empty_model_is_no_model() {
+    assert_eq!(got("/v1/models/"), models(Shape::Asked, None));
+    assert_eq!(refused(&Method::POST, "/openai/deployments//chat/completions").code, Code::NoRoute);
+}
+
+#[test]
+fn every_place_is_found_at_its_own_path() {
+    for place in PLACES {
+        let method = Method::from_bytes(place.method.name().as_bytes()).unwrap();
+        let found = find(&method, &place.path.replace("{model}", "some/model")).unwrap();
+        let model = place.path.contains("{model}").then_some("some/model");
+        assert_eq!(found, mounted(place, Shape::Asked, model), "{}", place.path);
+    }
+}

@@ -1,0 +1,284 @@
+//! Usage as servers of OpenAI's dialect report it, in all its spellings.
+
+use super::scan;
+use crate::call::Extras;
+use crate::units::{NanoDollars, Requests, Tokens};
+use crate::usage::{Inclusive, Usage, UsageParts};
+use crate::vendor::{CompletionCount, PromptCount, Quirks};
+use memchr::memmem::FinderRev;
+use serde_json::{Map, Number, Value};
+use std::sync::LazyLock;
+
+static USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("\"usage\""));
+
+/// The last usage object in the text that has counts, wherever it stands: Groq has it in `x_groq`.
+/// Cheap where there is none; only the object itself is parsed.
+pub(super) fn find(text: &[u8], quirks: &Quirks) -> Option<Usage> {
+    USAGE.rfind_iter(text).find_map(|at| {
+        let value = scan::value_after_key(text, at + USAGE.needle().len())?;
+        if text.get(value) != Some(&b'{') {
+            return None;
+        }
+        let end = scan::skip_value(text, value)?;
+        let fields: Value = serde_json::from_slice(text.get(value..end)?).ok()?;
+        read(fields, quirks)
+    })
+}
+
+/// Reads a usage object; `None` for null and for an object without any count.
+pub(super) fn read(value: Value, quirks: &Quirks) -> Option<Usage> {
+    let Value::Object(fields) = value else { return None };
+    let mut fields = Fields(fields);
+    let native = Box::new(Value::Object(fields.0.clone()));
+    let prompt = fields.tokens("prompt_tokens");
+    let completion = fields.tokens("completion_tokens");
+    let total = fields.tokens("total_tokens");
+    if prompt.is_none() && completion.is_none() && total.is_none() {
+        return None;
+    }
+    let mut input = fields.object("prompt_tokens_details");
+    let mut output = fields.object("completion_tokens_details");
+    let hit = fields.tokens("prompt_cache_hit_tokens");
+    // DeepSeek's misses are the rest of the prompt: what the canonical form says by itself.
+    fields.0.shift_remove("prompt_cache_miss_tokens");
+    let cached = [input.tokens("cached_tokens"), hit, fields.tokens("num_cached_tokens")];
+    let write = input.tokens("cache_write_tokens").or_else(|| input.tokens("cache_creation_tokens"));
+    let mistral_audio = fields.tokens("audio_prompt_tokens");
+    let parts = parts(&mut fields, &mut input, &mut output, mistral_audio);
+    let counts = Inclusive {
+        prompt: whole_prompt(prompt.unwrap_or_default(), mistral_audio, quirks),
+        cached: cached.into_iter().flatten().max().unwrap_or_default(),
+        cache_write: write.unwrap_or_default(),
+        completion: whole_completion(prompt, completion, total, &parts, quirks),
+    };
+    let mut usage = Usage { parts, native: Some(native), ..Usage::from(counts) };
+    // Subsets never exceed the whole, whatever the provider says.
+    usage.parts.reasoning = usage.parts.reasoning.map(|reasoning| reasoning.min(usage.output));
+    usage.reported_total = total.filter(|total| *total != usage.prompt() + usage.output);
+    usage.reported_cost = fields.cost();
+    keep("prompt_tokens_details", input, &mut fields);
+    keep("completion_tokens_details", output, &mut fields);
+    usage.extras = fields.0;
+    usage.extras.retain(|_, value| !value.is_null());
+    Some(usage)
+}
+
+fn parts(
+    fields: &mut Fields,
+    input: &mut Fields,
+    output: &mut Fields,
+    mistral_audio: Option<Tokens>,
+) -> UsageParts {
+    UsageParts {
+        reasoning: output.tokens("reasoning_tokens").or_else(|| fields.tokens("reasoning_tokens")),
+        audio_input: input.tokens("audio_tokens").or(mistral_audio),
+        audio_output: output.tokens("audio_tokens"),
+        image_input: input.tokens("image_tokens"),
+        image_output: output.tokens("image_tokens"),
+        text_input: input.tokens("text_tokens"),
+        text_output: output.tokens("text_tokens"),
+        tool_input: None,
+        accepted_prediction: output.tokens("accepted_prediction_tokens"),
+        rejected_prediction: output.tokens("rejected_prediction_tokens"),
+        web_searches: fields.take("num_search_queries").and_then(|count| whole(&count)).map(Requests),
+    }
+}
+
+fn whole_prompt(prompt: Tokens, audio: Option<Tokens>, quirks: &Quirks) -> Tokens {
+    match quirks.prompt {
+        PromptCount::Whole => prompt,
+        PromptCount::WithoutAudio => prompt + audio.unwrap_or_default(),
+    }
+}
+
+/// Where reasoning is counted apart it is added. Some servers say nothing of hidden reasoning but
+/// in their total, which then exceeds prompt and completion: the difference was generated too.
+fn whole_completion(
+    prompt: Option<Tokens>,
+    completion: Option<Tokens>,
+    total: Option<Tokens>,
+    parts: &UsageParts,
+    quirks: &Quirks,
+) -> Tokens {
+    let completion = completion.unwrap_or_default();
+    match (quirks.completion, quirks.prompt) {
+        (CompletionCount::WithoutReasoning, _) => completion + parts.reasoning.unwrap_or_default(),
+        (CompletionCount::Whole, PromptCount::WithoutAudio) => completion,
+        (CompletionCount::Whole, PromptCount::Whole) => {
+            let rest = total.unwrap_or_default().less(prompt.unwrap_or_default());
+            completion.max(rest)
+        }
+    }
+}
+
+/// What is left of a details object goes back where it was.
+fn keep(key: &str, mut details: Fields, fields: &mut Fields) {
+    details.0.retain(|_, value| !value.is_null());
+    if !details.0.is_empty() {
+        fields.0.insert(key.to_owned(), Value::Object(details.0));
+    }
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.0.shift_remove(key)
+    }
+
+    /// A count; null, negative and absent ones are not said.
+    fn tokens(&mut self, key: &str) -> Option<Tokens> {
+        let value = self.0.get(key)?;
+        let count = if value.is_null() { None } else { Some(whole(value)?) };
+        self.0.shift_remove(key);
+        count.map(Tokens)
+    }
+
+    fn object(&mut self, key: &str) -> Self {
+        match self.take(key) {
+            Some(Value::Object(fields)) => Self(fields),
+            _ => Self(Extras::new()),
+        }
+    }
+
+    /// In dollars as `cost` (OpenRouter) or `cost.total_cost` (Perplexity), or in ticks of 10^-10
+    /// dollars (xAI). The field stays where it is, for clients that read it.
+    fn cost(&self) -> Option<NanoDollars> {
+        if let Some(ticks) = self.0.get("cost_in_usd_ticks").and_then(whole) {
+            return Some(NanoDollars(ticks.div_ceil(10)));
+        }
+        match self.0.get("cost")? {
+            Value::Number(dollars) => nano(dollars),
+            Value::Object(cost) => nano(cost.get("total_cost")?.as_number()?),
+            _ => None,
+        }
+    }
+}
+
+fn whole(value: &Value) -> Option<u64> {
+    let number = value.as_number()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a whole number within range"
+    )]
+    number
+        .as_u64()
+        .or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64))
+}
+
+/// Rounded up, so that what a provider charges is never undercounted; a hair is taken off first
+/// since decimal fractions are seldom exact in binary.
+fn nano(dollars: &Number) -> Option<NanoDollars> {
+    let nano = dollars.as_f64()? * 1e9;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive and within range"
+    )]
+    (0.0..1e19).contains(&nano).then(|| NanoDollars((nano - 1e-4).ceil().max(0.0) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendor;
+
+    fn usage(vendor: &str, text: &str) -> Usage {
+        find(text.as_bytes(), &vendor::find(vendor).unwrap().quirks).unwrap()
+    }
+
+    #[test]
+    fn openai_counts_are_inclusive_with_subsets() {
+        let usage = usage(
+            "openai",
+            r#"{"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,
+            "prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":10,"audio_tokens":0},
+            "completion_tokens_details":{"reasoning_tokens":5,"rejected_prediction_tokens":2}}}"#,
+        );
+        assert_eq!(
+            (usage.fresh_input, usage.cache_read, usage.cache_write_5m),
+            (Tokens(30), Tokens(60), Tokens(10))
+        );
+        assert_eq!((usage.output, usage.parts.reasoning), (Tokens(20), Some(Tokens(5))));
+        assert_eq!((usage.reported_total, usage.extras.len()), (None, 0));
+    }
+
+    #[test]
+    fn xai_reasoning_comes_on_top() {
+        let usage = usage(
+            "xai",
+            r#"{"usage":{"prompt_tokens":26,"completion_tokens":196,"total_tokens":513,
+            "completion_tokens_details":{"reasoning_tokens":291},"cost_in_usd_ticks":1330500}}"#,
+        );
+        assert_eq!((usage.output, usage.total()), (Tokens(487), Tokens(513)));
+        assert_eq!(usage.reported_cost, Some(NanoDollars(133_050)));
+    }
+
+    #[test]
+    fn mistral_sound_is_outside_the_prompt_count() {
+        let usage = usage(
+            "mistral",
+            r#"{"usage":{"prompt_tokens":9,"completion_tokens":248,"total_tokens":632,"audio_prompt_tokens":375,
+            "num_cached_tokens":0}}"#,
+        );
+        assert_eq!((usage.prompt(), usage.output, usage.total()), (Tokens(384), Tokens(248), Tokens(632)));
+    }
+
+    #[test]
+    fn hidden_reasoning_is_what_the_total_has_more() {
+        let usage = usage(
+            "gemini-openai",
+            r#"{"usage":{"prompt_tokens":8,"completion_tokens":4,"total_tokens":112}}"#,
+        );
+        assert_eq!(usage.output, Tokens(104));
+    }
+
+    #[test]
+    fn deepseek_openrouter_and_perplexity_say_it_in_their_own_fields() {
+        let deepseek = usage(
+            "deepseek",
+            r#"{"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11,"prompt_cache_hit_tokens":4,"prompt_cache_miss_tokens":6}}"#,
+        );
+        assert_eq!((deepseek.fresh_input, deepseek.cache_read), (Tokens(6), Tokens(4)));
+        let openrouter = usage(
+            "openrouter",
+            r#"{"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11,"cost":0.00002445,"is_byok":false}}"#,
+        );
+        assert_eq!(openrouter.reported_cost, Some(NanoDollars(24_450)));
+        assert!(openrouter.extras.contains_key("is_byok"));
+        let perplexity = usage(
+            "perplexity",
+            r#"{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"num_search_queries":2,"cost":{"total_cost":0.006}}}"#,
+        );
+        assert_eq!(perplexity.parts.web_searches, Some(Requests(2)));
+        assert_eq!(perplexity.reported_cost, Some(NanoDollars(6_000_000)));
+    }
+
+    #[test]
+    fn counts_beyond_the_whole_are_clamped_and_nulls_are_not_said() {
+        let usage = usage(
+            "azure",
+            r#"{"usage":{"prompt_tokens":10,"completion_tokens":null,"total_tokens":10,
+            "prompt_tokens_details":{"cached_tokens":16},"completion_tokens_details":{"reasoning_tokens":7}}}"#,
+        );
+        assert_eq!((usage.fresh_input, usage.cache_read, usage.output), (Tokens(0), Tokens(10), Tokens(0)));
+        assert_eq!(usage.parts.reasoning, Some(Tokens(0)));
+    }
+
+    #[test]
+    fn usage_is_found_wherever_it_stands_and_not_where_it_is_only_talked_about() {
+        let quirks = Quirks::NONE;
+        let groq = br#"{"choices":[],"x_groq":{"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}},"usage":null}"#;
+        assert_eq!(find(groq, &quirks).unwrap().prompt(), Tokens(3));
+        for none in [
+            &br#"{"choices":[{"delta":{"content":"\"usage\":{\"prompt_tokens\":1}"}}]}"#[..],
+            br#"{"usage":null}"#,
+            br#"{"usage":{}}"#,
+            br#"{"usage":{"prompt_tokens":"#,
+            br#"{"a":"usage"}"#,
+        ] {
+            assert_eq!(find(none, &quirks), None);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Where vendors depart from their dialect, one enum for each departure.
+//!
+//! Most of these concern servers that speak OpenAI's chat dialect with an accent. The default of
+//! each is what OpenAI itself does.
+
+/// Where a vendor departs from its dialect. `Default` is: not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// Where its chat endpoint stands below the base URL.
+    pub path: ChatPath,
+    /// The field that caps output.
+    pub max_tokens: MaxTokensField,
+    /// Whether `stream_options` may be sent to it.
+    pub stream_options: StreamOptions,
+    /// Whether it knows the `developer` role.
+    pub developer: DeveloperRole,
+    /// How it is asked to think.
+    pub reasoning: ReasoningAsk,
+    /// What becomes of the model's earlier thinking when the conversation is sent back.
+    pub thinking_back: ThinkingBack,
+    /// What it calls a tool choice that forces a call.
+    pub required: RequiredWord,
+    /// The field for repeatable answers.
+    pub seed: SeedField,
+    /// Which tool call ids it accepts.
+    pub tool_ids: ToolIds,
+    /// Whether it tells tool calls of one stream apart by index.
+    pub tool_index: StreamedToolIndex,
+    /// Whether messages may carry a speaker's name.
+    pub names: MessageNames,
+    /// In which order messages may stand.
+    pub turns: Turns,
+    /// What its `prompt_tokens` counts.
+    pub prompt: PromptCount,
+    /// What its `completion_tokens` counts.
+    pub completion: CompletionCount,
+}
+
+/// Where the chat endpoint stands below the base URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChatPath {
+    /// `/chat/completions`.
+    #[default]
+    Plain,
+    /// `/deployments/{model}/chat/completions`: Azure's API before v1. Its `api-version` is the
+    /// config's to add to the query.
+    Deployment,
+}
+
+/// The field that caps output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaxTokensField {
+    /// `max_completion_tokens`; OpenAI's newer models refuse the older word.
+    #[default]
+    MaxCompletionTokens,
+    /// `max_tokens`; most other servers know only this one, and some ignore the newer silently.
+    MaxTokens,
+}
+
+/// Whether `stream_options` may be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamOptions {
+    /// It may, and usage comes only when asked for by it.
+    #[default]
+    Known,
+    /// It must not: it is refused or useless, and usage comes unasked.
+    Unknown,
+}
+
+/// Whether the `developer` role is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeveloperRole {
+    /// It is.
+    #[default]
+    Known,
+    /// It is refused, `system` says the same.
+    AsSystem,
+}
+
+/// How a vendor is asked to think.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningAsk {
+    /// `reasoning_effort`.
+    #[default]
+    Effort,
+    /// `reasoning: {effort, max_tokens, exclude, enabled}` (OpenRouter).
+    Object,
+    /// `thinking: {type: enabled | disabled}` beside `reasoning_effort` (DeepSeek, Z.ai, Moonshot).
+    Switch,
+    /// `enable_thinking` and `thinking_budget` (Alibaba).
+    EnableFlag,
+}
+
+/// What becomes of the model's earlier thinking when the conversation is sent back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ThinkingBack {
+    /// Left out: the server has no field for it, or refuses it.
+    #[default]
+    LeftOut,
+    /// In `reasoning_content`.
+    ReasoningContent,
+    /// In `reasoning_content`, of turns that call tools only: DeepSeek demands it there and refused
+    /// it elsewhere with its first reasoning model.
+    WithToolCalls,
+    /// In `reasoning`.
+    Reasoning,
+    /// As `thinking` chunks of the content (Mistral).
+    Chunks,
+}
+
+/// What a tool choice is called that forces a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequiredWord {
+    /// `required`.
+    #[default]
+    Required,
+    /// `any`.
+    Any,
+}
+
+/// The field for repeatable answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeedField {
+    /// `seed`.
+    #[default]
+    Seed,
+    /// `random_seed`.
+    RandomSeed,
+}
+
+/// Which tool call ids are accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolIds {
+    /// Any.
+    #[default]
+    Any,
+    /// Exactly nine letters and digits.
+    NineAlphanumeric,
+}
+
+/// Whether tool calls of one stream are told apart by index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamedToolIndex {
+    /// They are.
+    #[default]
+    Sent,
+    /// The index may be missing: calls come whole, several in one delta.
+    Missing,
+}
+
+/// Whether messages may carry a speaker's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MessageNames {
+    /// They may.
+    #[default]
+    Known,
+    /// The field is refused.
+    Refused,
+}
+
+/// In which order messages may stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turns {
+    /// In any.
+    #[default]
+    Free,
+    /// User and assistant must alternate, after any system messages: neighbours are joined.
+    Alternating,
+    /// A user message must not follow a tool message directly: an assistant turn is put between.
+    NoUserAfterTool,
+}
+
+/// What `prompt_tokens` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromptCount {
+    /// The whole prompt.
+    #[default]
+    Whole,
+    /// The prompt without its sound, which is counted in a field of its own.
+    WithoutAudio,
+}
+
+/// What `completion_tokens` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CompletionCount {
+    /// Everything generated.
+    #[default]
+    Whole,
+    /// What is visible; reasoning comes on top.
+    WithoutReasoning,
+}
+
+impl Quirks {
+    /// No departure at all, in a form constants can start from.
+    pub const NONE: Self = Self {
+        path: ChatPath::Plain,
+        max_tokens: MaxTokensField::MaxCompletionTokens,
+        stream_options: StreamOptions::Known,
+        developer: DeveloperRole::Known,
+        reasoning: ReasoningAsk::Effort,
+        thinking_back: ThinkingBack::LeftOut,
+        required: RequiredWord::Required,
+        seed: SeedField::Seed,
+        tool_ids: ToolIds::Any,
+        tool_index: StreamedToolIndex::Sent,
+        names: MessageNames::Known,
+        turns: Turns::Free,
+        prompt: PromptCount::Whole,
+        completion: CompletionCount::Whole,
+    };
+
+    /// What most servers have in common that follow OpenAI from some way behind.
+    pub const COMPATIBLE: Self = Self {
+        max_tokens: MaxTokensField::MaxTokens,
+        developer: DeveloperRole::AsSystem,
+        thinking_back: ThinkingBack::ReasoningContent,
+        ..Self::NONE
+    };
+}

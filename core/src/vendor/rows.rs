@@ -1,0 +1,221 @@
+//! The rows.
+
+use super::quirks::{
+    ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount, ReasoningAsk,
+    RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, Turns,
+};
+use super::{Auth, Quirks, Vendor};
+use crate::dialect::Dialect;
+
+/// A server of OpenAI's dialect that takes a bearer key.
+const fn openai(
+    name: &'static str,
+    title: &'static str,
+    base_url: &'static str,
+    env: &'static [&'static str],
+) -> Vendor {
+    Vendor {
+        name,
+        title,
+        dialect: Dialect::OpenAi,
+        base_url,
+        auth: Auth::Bearer,
+        env,
+        quirks: Quirks::COMPATIBLE,
+    }
+}
+
+/// A server of OpenAI's dialect on the user's own machine.
+const fn local(name: &'static str, title: &'static str, base_url: &'static str) -> Vendor {
+    Vendor { auth: Auth::Optional, ..openai(name, title, base_url, &[]) }
+}
+
+/// Azure refuses what OpenAI refuses; it differs in its addresses and in the header of its key.
+const AZURE: Vendor = Vendor {
+    name: "azure",
+    title: "Azure OpenAI (v1)",
+    dialect: Dialect::OpenAi,
+    base_url: "",
+    auth: Auth::Header("api-key"),
+    env: &["AZURE_OPENAI_API_KEY"],
+    quirks: Quirks::NONE,
+};
+
+/// Nothing is known of it, so it gets what every server of the dialect understands.
+pub(super) const CUSTOM_OPENAI: Vendor = Vendor {
+    auth: Auth::Optional,
+    quirks: Quirks { thinking_back: ThinkingBack::WithToolCalls, ..Quirks::COMPATIBLE },
+    ..openai("custom-openai", "An OpenAI-compatible server", "", &[])
+};
+
+/// An Anthropic-compatible server at the user's address.
+pub(super) const CUSTOM_ANTHROPIC: Vendor = Vendor {
+    name: "custom-anthropic",
+    title: "An Anthropic-compatible server",
+    dialect: Dialect::Anthropic,
+    base_url: "",
+    auth: Auth::Header("x-api-key"),
+    env: &[],
+    quirks: Quirks::NONE,
+};
+
+/// A Gemini-compatible server at the user's address.
+pub(super) const CUSTOM_GEMINI: Vendor = Vendor {
+    name: "custom-gemini",
+    title: "A Gemini-compatible server",
+    dialect: Dialect::Gemini,
+    base_url: "",
+    auth: Auth::Header("x-goog-api-key"),
+    env: &[],
+    quirks: Quirks::NONE,
+};
+
+/// Every known vendor.
+pub const VENDORS: &[Vendor] = &[
+    Vendor {
+        quirks: Quirks::NONE,
+        ..openai("openai", "OpenAI", "https://api.openai.com/v1", &["OPENAI_API_KEY"])
+    },
+    Vendor {
+        env: &["ANTHROPIC_API_KEY"],
+        name: "anthropic",
+        title: "Anthropic",
+        base_url: "https://api.anthropic.com/v1",
+        ..CUSTOM_ANTHROPIC
+    },
+    Vendor {
+        env: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        name: "gemini",
+        title: "Google Gemini",
+        base_url: "https://generativelanguage.googleapis.com/v1beta",
+        ..CUSTOM_GEMINI
+    },
+    // `https://{resource}.openai.azure.com/openai/v1`: the model is the deployment's name.
+    AZURE,
+    // `https://{resource}.openai.azure.com/openai`, with `api-version=…` as the provider's query.
+    Vendor {
+        name: "azure-deployments",
+        title: "Azure OpenAI (deployments)",
+        env: &[],
+        quirks: Quirks { path: ChatPath::Deployment, ..Quirks::NONE },
+        ..AZURE
+    },
+    Vendor {
+        quirks: Quirks {
+            stream_options: StreamOptions::Unknown,
+            thinking_back: ThinkingBack::Chunks,
+            required: RequiredWord::Any,
+            seed: SeedField::RandomSeed,
+            tool_ids: ToolIds::NineAlphanumeric,
+            tool_index: StreamedToolIndex::Missing,
+            turns: Turns::NoUserAfterTool,
+            prompt: PromptCount::WithoutAudio,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("mistral", "Mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks {
+            max_tokens: MaxTokensField::MaxCompletionTokens,
+            developer: DeveloperRole::Known,
+            names: MessageNames::Refused,
+            thinking_back: ThinkingBack::LeftOut,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("groq", "Groq", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks {
+            reasoning: ReasoningAsk::Switch,
+            thinking_back: ThinkingBack::WithToolCalls,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("deepseek", "DeepSeek", "https://api.deepseek.com/v1", &["DEEPSEEK_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks {
+            max_tokens: MaxTokensField::MaxCompletionTokens,
+            completion: CompletionCount::WithoutReasoning,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("xai", "xAI", "https://api.x.ai/v1", &["XAI_API_KEY"])
+    },
+    openai("together", "Together AI", "https://api.together.xyz/v1", &["TOGETHER_API_KEY"]),
+    openai(
+        "fireworks",
+        "Fireworks AI",
+        "https://api.fireworks.ai/inference/v1",
+        &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"],
+    ),
+    Vendor {
+        quirks: Quirks {
+            developer: DeveloperRole::Known,
+            reasoning: ReasoningAsk::Object,
+            thinking_back: ThinkingBack::Reasoning,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", &["OPENROUTER_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks {
+            stream_options: StreamOptions::Unknown,
+            turns: Turns::Alternating,
+            thinking_back: ThinkingBack::LeftOut,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("perplexity", "Perplexity", "https://api.perplexity.ai", &["PERPLEXITY_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks {
+            max_tokens: MaxTokensField::MaxCompletionTokens,
+            thinking_back: ThinkingBack::Reasoning,
+            ..Quirks::COMPATIBLE
+        },
+        ..openai("cerebras", "Cerebras", "https://api.cerebras.ai/v1", &["CEREBRAS_API_KEY"])
+    },
+    openai(
+        "nvidia",
+        "NVIDIA NIM",
+        "https://integrate.api.nvidia.com/v1",
+        &["NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"],
+    ),
+    openai("huggingface", "Hugging Face", "https://router.huggingface.co/v1", &["HF_TOKEN"]),
+    openai("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"]),
+    openai("sambanova", "SambaNova", "https://api.sambanova.ai/v1", &["SAMBANOVA_API_KEY"]),
+    Vendor {
+        quirks: Quirks { reasoning: ReasoningAsk::Switch, ..Quirks::COMPATIBLE },
+        ..openai("moonshot", "Moonshot AI", "https://api.moonshot.ai/v1", &["MOONSHOT_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks { reasoning: ReasoningAsk::Switch, ..Quirks::COMPATIBLE },
+        ..openai("zai", "Z.ai", "https://api.z.ai/api/paas/v4", &["ZAI_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks { reasoning: ReasoningAsk::EnableFlag, ..Quirks::COMPATIBLE },
+        ..openai(
+            "alibaba",
+            "Alibaba Cloud Model Studio",
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            &["DASHSCOPE_API_KEY"],
+        )
+    },
+    // `https://api.cloudflare.com/client/v4/accounts/{account}/ai/v1`.
+    openai("cloudflare", "Cloudflare Workers AI", "", &["CLOUDFLARE_API_TOKEN"]),
+    // Google's own OpenAI-compatible endpoint sends streamed tool calls without index and id.
+    Vendor {
+        quirks: Quirks { tool_index: StreamedToolIndex::Missing, ..Quirks::COMPATIBLE },
+        ..openai(
+            "gemini-openai",
+            "Google Gemini (OpenAI-compatible)",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            &[],
+        )
+    },
+    Vendor {
+        quirks: Quirks { tool_index: StreamedToolIndex::Missing, ..Quirks::COMPATIBLE },
+        ..local("ollama", "Ollama", "http://localhost:11434/v1")
+    },
+    local("vllm", "vLLM", "http://localhost:8000/v1"),
+    local("lmstudio", "LM Studio", "http://localhost:1234/v1"),
+    local("llamacpp", "llama.cpp", "http://localhost:8080/v1"),
+];
