@@ -42,6 +42,7 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     }
     let admitted = match admit(&head, &config, host.random.request_id(), host.now()) {
         Admission::Answered(answer) => return answer.map(Answer::from),
+        Admission::Metrics => return metrics(&config),
         Admission::Wanted(admitted) => admitted,
     };
     drop(head);
@@ -56,6 +57,20 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
         Ok(answer) => answer,
         Err(_) => speechless(),
     }
+}
+
+/// What is known of the process.
+fn metrics(config: &Config) -> Response<Answer> {
+    let text = format!(
+        "# TYPE tollgate_build_info gauge\ntollgate_build_info{{version=\"{}\"}} 1\n\
+         # TYPE tollgate_providers gauge\ntollgate_providers {}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.providers.len()
+    );
+    let mut answer = Response::new(Answer::from(Bytes::from(text)));
+    let form = HeaderValue::from_static("text/plain; version=0.0.4");
+    answer.headers_mut().insert(header::CONTENT_TYPE, form);
+    answer
 }
 
 /// An exchange ended without an answer: a defect of ours.

@@ -3,6 +3,12 @@
 //! One worker per core, each with its own single-threaded runtime, listener and upstream connections;
 //! what they share is the config and what has been learned of the upstreams. In reading order:
 
+pub mod cli; // the command line
+pub mod demo;
+pub mod serve; // binds, starts workers, stops
+pub mod settings; // where the config comes from
+pub mod reload; // a changed config, without a restart
+
 pub mod worker; // a thread, its listener and its connections
 pub mod linger; // how a connection is closed
 pub mod answer; // from a request to its answer
