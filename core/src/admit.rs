@@ -79,7 +79,7 @@ pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Ad
                     surface,
                     id,
                     at: now,
-                    key,
+                    key: key.cloned(),
                     strictness: strictness(&head.headers),
                     forward: forwarded(&head.headers),
                 }),
@@ -98,8 +98,8 @@ fn list(
 ) -> Admission {
     let shape = models::shape(shape, &head.headers, head.uri.query());
     let found = keyring::authenticate(&head.headers, head.uri.query(), config, now).and_then(|key| match model {
-        Some(model) => models::one(config, key.as_deref(), shape, model),
-        None => Ok(models::list(config, key.as_deref(), shape)),
+        Some(model) => models::one(config, key.map(|key| &**key), shape, model),
+        None => Ok(models::list(config, key.map(|key| &**key), shape)),
     });
     Admission::Answered(match found {
         Ok(body) => json(body),

@@ -30,5 +30,6 @@ pub mod ledger; // where scopes' counters live
 pub mod admit; // the door: what is decided from a request's head
 pub mod exchange; // a request in flight as a value
 pub mod drive; // the one piece of async code
+pub mod metrics; // counters over finished requests
 
 pub mod host; // what a host must be able to do

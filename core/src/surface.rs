@@ -48,6 +48,13 @@ pub enum SurfaceId {
     OpenAiChat,
 }
 
+/// The surface of a name.
+pub fn of(id: SurfaceId) -> &'static dyn Surface {
+    match id {
+        SurfaceId::OpenAiChat => &openai_chat::OpenAiChat,
+    }
+}
+
 /// What a renderer needs to know of the request.
 #[derive(Clone, Debug)]
 pub struct Asked {

@@ -1,4 +1,22 @@
-//! The Gemini dialect.
+//! The Gemini dialect: Google's generateContent, on AI Studio and on Vertex.
+//!
+//! Differences that shape everything here: the model stands in the path, a stream has no end mark,
+//! `STOP` is also said when tools are called, ids of tool calls are optional, usage is cumulative in
+//! every chunk, and thoughts are counted beside the candidates rather than within them.
+
+mod contents;
+mod decode;
+mod fault;
+mod generation;
+mod media;
+mod metering;
+mod model;
+mod schema;
+mod thinking;
+mod tools;
+
+#[cfg(test)]
+mod tests;
 
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
 use crate::call::{Call, Delivery};
@@ -7,7 +25,10 @@ use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
+use bytes::Bytes;
 use http::HeaderMap;
+use memchr::memmem;
+use serde_json::{Map, Value};
 
 /// The Gemini dialect.
 #[derive(Debug)]
@@ -17,25 +38,129 @@ impl Provider for Gemini {
     fn dialect(&self) -> Dialect {
         Dialect::Gemini
     }
-    fn endpoint(&self, _target: &Target<'_>, _delivery: Delivery) -> Endpoint {
-        unimplemented!()
+
+    fn endpoint(&self, target: &Target<'_>, delivery: Delivery) -> Endpoint {
+        let method = match delivery {
+            Delivery::Whole => "generateContent",
+            // Without `alt=sse` the stream is one JSON array that grows.
+            Delivery::Stream(_) => "streamGenerateContent?alt=sse",
+        };
+        Endpoint { path: format!("{}:{method}", model::path(target.model)), headers: HeaderMap::new() }
     }
-    fn encode(&self, _call: &Call, _target: &Target<'_>) -> Result<Encoded, Fault> {
-        unimplemented!()
+
+    fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
+        let mut lost = Lost::default();
+        let body = generation::body(call, target, &mut lost)?;
+        let body = serde_json::to_vec(&body)
+            .map_err(|_| Fault::new(crate::fault::Code::Bug, "a JSON value did not serialise"))?;
+        Ok(Encoded {
+            endpoint: self.endpoint(target, call.delivery),
+            body: Bytes::from(body),
+            lost: lost.names,
+        })
     }
-    fn decode(&self, _body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
-        unimplemented!()
+
+    fn decode(&self, body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
+        decode::whole(body)
     }
+
     fn decoder(&self, _target: &Target<'_>) -> Box<dyn Decode> {
-        unimplemented!()
+        Box::new(decode::Decoder::default())
     }
-    fn fault(&self, _status: u16, _headers: &HeaderMap, _body: &[u8], _target: &Target<'_>) -> UpstreamFault {
-        unimplemented!()
+
+    fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], _target: &Target<'_>) -> UpstreamFault {
+        fault::read(status, headers, body)
     }
-    fn glance(&self, _frame: &Frame) -> Glance {
-        unimplemented!()
+
+    fn glance(&self, frame: &Frame) -> Glance {
+        glance(&frame.data)
     }
-    fn usage(&self, _data: &[u8], _earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
-        unimplemented!()
+
+    fn usage(&self, data: &[u8], earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
+        metering::of_bytes(data, earlier)
     }
+}
+
+/// Quotes inside strings are escaped, so these patterns are found at keys only.
+fn glance(data: &[u8]) -> Glance {
+    let head = data.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'{' | b'['));
+    let body = head.and_then(|at| data.get(at..)).unwrap_or_default();
+    let has = |pattern: &[u8]| memmem::find(data, pattern).is_some();
+    if body.starts_with(b"\"error\"") {
+        Glance::Fault
+    } else if has(b"\"finishReason\"") || has(b"\"blockReason\"") {
+        Glance::Finish
+    } else if has(b"\"parts\"") {
+        Glance::Content
+    } else {
+        // Vertex opens streams with chunks that carry only a traffic type.
+        Glance::Preamble
+    }
+}
+
+/// What could not be carried, in the order found and without repeats.
+#[derive(Debug, Default)]
+struct Lost {
+    names: Vec<String>,
+}
+
+impl Lost {
+    fn add(&mut self, name: impl Into<String>) {
+        let name = name.into();
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
+    /// Notes a setting that is there and cannot be carried.
+    fn add_if<T>(&mut self, setting: Option<&T>, name: &str) {
+        if setting.is_some() {
+            self.add(name);
+        }
+    }
+}
+
+/// Adds what the origin dialect alone can say: verbatim where that is this dialect, else as lost.
+/// What is already there wins, since it came from the canonical form; objects are joined.
+fn add_extras(
+    into: &mut Map<String, Value>,
+    extras: &Map<String, Value>,
+    origin: Dialect,
+    lost: &mut LostAt<'_>,
+) {
+    match origin {
+        Dialect::Gemini => join(into, extras),
+        Dialect::OpenAi | Dialect::Anthropic => extras.keys().for_each(|name| lost.add(name)),
+    }
+}
+
+/// Depth is bounded by the parser that read the extras.
+fn join(into: &mut Map<String, Value>, extras: &Map<String, Value>) {
+    for (name, value) in extras {
+        match (into.get_mut(name), value) {
+            (Some(Value::Object(ours)), Value::Object(theirs)) => join(ours, theirs),
+            (Some(_), _) => {}
+            (None, value) => {
+                into.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Notes losses below a path.
+struct LostAt<'a> {
+    lost: &'a mut Lost,
+    /// `messages[2].`, or empty at the top.
+    prefix: String,
+}
+
+impl LostAt<'_> {
+    fn add(&mut self, name: &str) {
+        self.lost.add(format!("{}{name}", self.prefix));
+    }
+}
+
+/// An object of the members that are there.
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

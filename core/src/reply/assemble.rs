@@ -25,7 +25,8 @@ impl Assembler {
             }
             Event::Text { choice, text } => self.add_text(choice, &text),
             Event::TextSignature { choice, signature } => match self.choice(choice).parts.last_mut() {
-                Some(Part::Text(last)) => last.signature = Some(signature),
+                // A second signature belongs to another, empty text.
+                Some(Part::Text(last)) if last.signature.is_none() => last.signature = Some(signature),
                 _ => self.push(choice, Part::Text(Text { signature: Some(signature), ..Text::default() })),
             },
             Event::Citation { choice, citation } => self.push(choice, Part::Opaque(citation)),

@@ -28,7 +28,7 @@ static BARE: [Vendor; 3] = [
 ];
 
 const fn bare(dialect: Dialect, name: &'static str, auth: Auth) -> Vendor {
-    Vendor { name, title: name, dialect, base_url: "", auth, env: &[], quirks: Quirks {} }
+    Vendor { name, title: name, dialect, base_url: "", auth, env: &[], quirks: Quirks::default() }
 }
 
 /// The providers of a document.

@@ -1,0 +1,398 @@
+//! The conversation as `contents` and `systemInstruction`.
+//!
+//! What the API insists on: the first content is the user's and there is at least one; a content
+//! with function calls is followed by one with as many responses in the same order, and nothing else
+//! in it; a response names its function. Parts are never joined, since a signature belongs to the
+//! part it came on.
+
+mod results;
+
+use super::model::{Family, Model};
+use super::{Lost, LostAt, add_extras, media};
+use crate::call::{
+    Audio, Document, DocumentBody, Image, Message, Opaque, Part, Role, Signature, Text, Thinking, ToolCall,
+    Video,
+};
+use crate::dialect::Dialect;
+use crate::fault::Fault;
+use crate::provider::Target;
+use results::{Open, Results};
+use serde_json::{Map, Value, json};
+
+/// Tells Gemini 3 to accept a call from a history that lacks its signature. The field is bytes, so
+/// this is `skip_thought_signature_validator` in base64
+/// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
+const NO_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+
+/// The two fields that the conversation fills.
+pub(super) struct Said {
+    pub(super) contents: Vec<Value>,
+    pub(super) system: Option<Value>,
+}
+
+pub(super) fn of(
+    messages: &[Message],
+    origin: Dialect,
+    model: Model,
+    target: &Target<'_>,
+    lost: &mut Lost,
+) -> Result<Said, Fault> {
+    let mut writer = Writer {
+        origin,
+        model,
+        target,
+        lost,
+        contents: Vec::new(),
+        system: Vec::new(),
+        results: Results::default(),
+    };
+    for (at, message) in messages.iter().enumerate() {
+        writer.message(at, message)?;
+    }
+    writer.close(End::OfConversation)?;
+    // The API wants something from the user first, and does not take an empty text.
+    if writer.contents.first().is_none_or(|first| first.speaker == Speaker::Model) {
+        writer.contents.insert(0, Content::new(Speaker::User, json!({"text": " "})));
+    }
+    let system = (!writer.system.is_empty()).then(|| json!({"parts": writer.system}));
+    Ok(Said { contents: writer.contents.into_iter().map(Content::into_json).collect(), system })
+}
+
+/// Who speaks in a content. Responses are the user's too but stand alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    User,
+    Model,
+    Responses,
+}
+
+struct Content {
+    speaker: Speaker,
+    parts: Vec<Value>,
+    extras: Map<String, Value>,
+}
+
+impl Content {
+    fn new(speaker: Speaker, part: Value) -> Self {
+        Self { speaker, parts: vec![part], extras: Map::new() }
+    }
+
+    fn into_json(self) -> Value {
+        let Self { speaker, parts, extras } = self;
+        let role = match speaker {
+            Speaker::User | Speaker::Responses => "user",
+            Speaker::Model => "model",
+        };
+        let mut content = json!({"role": role, "parts": parts});
+        if let Some(content) = content.as_object_mut() {
+            super::join(content, &extras);
+        }
+        content
+    }
+}
+
+/// Why a turn's responses are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Somebody else speaks.
+    OfTurn,
+    /// Nothing follows: calls may still be open.
+    OfConversation,
+}
+
+struct Writer<'a> {
+    origin: Dialect,
+    model: Model,
+    target: &'a Target<'a>,
+    lost: &'a mut Lost,
+    contents: Vec<Content>,
+    system: Vec<Value>,
+    results: Results,
+}
+
+impl Writer<'_> {
+    fn message(&mut self, at: usize, message: &Message) -> Result<(), Fault> {
+        let Message { role, name, parts, extras } = message;
+        if name.is_some() {
+            self.lost.add(format!("messages[{at}].name"));
+        }
+        match role {
+            // Wherever they stand: there is one place for instructions.
+            Role::System | Role::Developer => self.instruct(at, parts),
+            Role::Tool => self.tool(at, parts)?,
+            Role::User | Role::Assistant => {
+                self.close(End::OfTurn)?;
+                let ids = Ids::of(message, self.origin);
+                for (index, part) in parts.iter().enumerate() {
+                    let path = format!("messages[{at}].content[{index}]");
+                    match role {
+                        Role::Assistant => self.part(Speaker::Model, part, &path, ids)?,
+                        Role::User | Role::System | Role::Developer | Role::Tool => {
+                            self.part(Speaker::User, part, &path, ids)?;
+                        }
+                    }
+                }
+            }
+        }
+        let mut kept = Map::new();
+        let lost = &mut LostAt { lost: self.lost, prefix: format!("messages[{at}].") };
+        add_extras(&mut kept, extras, self.origin, lost);
+        if let (Role::User | Role::Assistant, Some(content)) = (role, self.contents.last_mut()) {
+            super::join(&mut content.extras, &kept);
+        }
+        Ok(())
+    }
+
+    fn instruct(&mut self, at: usize, parts: &[Part]) {
+        for (index, part) in parts.iter().enumerate() {
+            let path = format!("messages[{at}].content[{index}]");
+            match part {
+                Part::Text(text) => {
+                    self.lost.add_if(text.cache.as_ref(), &format!("{path}.cache_control"));
+                    if !text.text.is_empty() {
+                        self.system.push(json!({"text": text.text}));
+                    }
+                }
+                Part::Opaque(Opaque { origin: Dialect::Gemini, value }) => self.system.push(value.clone()),
+                Part::Image(_)
+                | Part::Audio(_)
+                | Part::Video(_)
+                | Part::Document(_)
+                | Part::Thinking(_)
+                | Part::Refusal(_)
+                | Part::ToolCall(_)
+                | Part::ToolResult(_)
+                | Part::Opaque(_) => self.lost.add(path),
+            }
+        }
+    }
+
+    fn tool(&mut self, at: usize, parts: &[Part]) -> Result<(), Fault> {
+        for (index, part) in parts.iter().enumerate() {
+            match part {
+                Part::ToolResult(result) => self.results.add(at, result, self.lost),
+                Part::Text(_)
+                | Part::Image(_)
+                | Part::Audio(_)
+                | Part::Video(_)
+                | Part::Document(_)
+                | Part::Thinking(_)
+                | Part::Refusal(_)
+                | Part::ToolCall(_)
+                | Part::Opaque(_) => {
+                    return Err(Fault::bad_field(
+                        format!("messages[{at}].content[{index}]"),
+                        "a tool result",
+                        "another part",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the responses that have come to the calls that are open.
+    fn close(&mut self, end: End) -> Result<(), Fault> {
+        let results = std::mem::take(&mut self.results);
+        let answered = results.answer(end, self.model, self.target, self.lost)?;
+        if !answered.responses.is_empty() {
+            let (parts, extras) = (answered.responses, Map::new());
+            self.contents.push(Content { speaker: Speaker::Responses, parts, extras });
+        }
+        for part in answered.beside {
+            self.push(Speaker::User, part);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, speaker: Speaker, part: Value) {
+        match self.contents.last_mut() {
+            Some(last) if last.speaker == speaker => last.parts.push(part),
+            _ => self.contents.push(Content::new(speaker, part)),
+        }
+    }
+
+    fn part(&mut self, speaker: Speaker, part: &Part, path: &str, ids: Ids) -> Result<(), Fault> {
+        match part {
+            Part::Text(text) => self.text(speaker, text, path),
+            Part::Image(image) => {
+                let part = image_part(image, self.target, path, self.lost)?;
+                self.push(speaker, part);
+            }
+            Part::Audio(audio) => self.audio(speaker, audio, path)?,
+            Part::Video(Video { source }) => {
+                let part = media::part(source, self.target, &format!("{path}.video_url"))?;
+                self.push(speaker, Value::Object(part));
+            }
+            Part::Document(document) => {
+                let part = document_part(document, self.target, path, self.lost)?;
+                self.lost_or_pushed(speaker, part, path);
+            }
+            Part::Thinking(thinking) => self.thinking(speaker, thinking, path),
+            Part::Refusal(words) => self.push(speaker, json!({"text": words})),
+            Part::ToolCall(call) => self.call(call, path, ids)?,
+            Part::ToolResult(_) => {
+                return Err(Fault::bad_field(path, "a part of a user or assistant message", "a tool result"));
+            }
+            Part::Opaque(Opaque { origin, value }) => {
+                let value = (*origin == Dialect::Gemini).then(|| value.clone());
+                self.lost_or_pushed(speaker, value, path);
+            }
+        }
+        Ok(())
+    }
+
+    fn lost_or_pushed(&mut self, speaker: Speaker, part: Option<Value>, path: &str) {
+        match part {
+            Some(part) => self.push(speaker, part),
+            None => self.lost.add(path),
+        }
+    }
+
+    fn text(&mut self, speaker: Speaker, text: &Text, path: &str) {
+        let Text { text, cache, signature, citations } = text;
+        self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+        self.lost.add_if(citations.as_ref(), &format!("{path}.annotations"));
+        let signature = ours(signature.as_ref());
+        // An empty text is refused, unless a signature hangs on it.
+        if text.is_empty() && signature.is_none() {
+            return;
+        }
+        self.push(speaker, signed(json!({"text": text}), signature));
+    }
+
+    fn audio(&mut self, speaker: Speaker, audio: &Audio, path: &str) -> Result<(), Fault> {
+        let Audio { source, id, transcript, expires_at: _ } = audio;
+        match (source, transcript) {
+            (Some(source), _) => {
+                let part = media::part(source, self.target, &format!("{path}.input_audio"))?;
+                self.push(speaker, Value::Object(part));
+            }
+            // An earlier answer's sound is elsewhere; its words are the best there is.
+            (None, Some(words)) => {
+                self.lost.add_if(id.as_ref(), &format!("{path}.audio"));
+                self.push(speaker, json!({"text": words}));
+            }
+            (None, None) => self.lost.add(format!("{path}.audio")),
+        }
+        Ok(())
+    }
+
+    /// Readable thoughts are not sent back; the provider's own proof of them is. What another
+    /// provider sealed or signed cannot be carried.
+    fn thinking(&mut self, speaker: Speaker, thinking: &Thinking, path: &str) {
+        let Thinking { text: _, signature, sealed } = thinking;
+        if let Some(signature) = ours(signature.as_ref()) {
+            self.push(speaker, signed(json!({"text": "", "thought": true}), Some(signature)));
+        } else if signature.is_some() || sealed.is_some() {
+            self.lost.add(path);
+        }
+    }
+
+    fn call(&mut self, call: &ToolCall, path: &str, ids: Ids) -> Result<(), Fault> {
+        let ToolCall { id, name, arguments, signature, cache } = call;
+        self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+        let args = arguments_object(arguments, path)?;
+        let echoed = ids.echo(id);
+        let mut function = json!({"name": name, "args": args});
+        if let (Some(id), Some(function)) = (echoed, function.as_object_mut()) {
+            function.insert("id".to_owned(), Value::from(id));
+        }
+        // Only the first call of a step is checked, and only from Gemini 3 on.
+        let first = self.results.open.is_empty();
+        let needed = first && self.model.family == Family::V3;
+        let signature = ours(signature.as_ref()).or(needed.then_some(NO_SIGNATURE));
+        self.push(Speaker::Model, signed(json!({"functionCall": function}), signature));
+        let (id, name, echoed) = (id.clone(), name.clone(), echoed.map(str::to_owned));
+        self.results.open.push(Open { id, name, echoed, path: path.to_owned() });
+        Ok(())
+    }
+}
+
+/// Whether ids of tool calls in a message are Gemini's own. It gives them since version 3, together
+/// with a signature on the first call; ids that were invented on the way must not be sent to it.
+#[derive(Clone, Copy)]
+enum Ids {
+    Theirs,
+    Invented,
+}
+
+impl Ids {
+    fn of(message: &Message, origin: Dialect) -> Self {
+        let signed = message.parts.iter().any(|part| match part {
+            Part::ToolCall(call) => ours(call.signature.as_ref()).is_some(),
+            Part::Text(_)
+            | Part::Image(_)
+            | Part::Audio(_)
+            | Part::Video(_)
+            | Part::Document(_)
+            | Part::Thinking(_)
+            | Part::Refusal(_)
+            | Part::ToolResult(_)
+            | Part::Opaque(_) => false,
+        });
+        if signed || origin == Dialect::Gemini { Self::Theirs } else { Self::Invented }
+    }
+
+    /// The decoder's own invention begins with `call_`, as OpenAI's ids do.
+    fn echo(self, id: &str) -> Option<&str> {
+        match self {
+            Self::Theirs if !id.starts_with("call_") => Some(id),
+            Self::Theirs | Self::Invented => None,
+        }
+    }
+}
+
+/// The value of a signature that Gemini gave.
+fn ours(signature: Option<&Signature>) -> Option<&str> {
+    signature
+        .filter(|signature| signature.origin == Dialect::Gemini)
+        .map(|signature| signature.value.as_str())
+}
+
+fn signed(mut part: Value, signature: Option<&str>) -> Value {
+    if let (Some(signature), Some(part)) = (signature, part.as_object_mut()) {
+        part.insert("thoughtSignature".to_owned(), Value::from(signature));
+    }
+    part
+}
+
+/// Arguments are an object on this wire; an empty text is what some models write for none.
+fn arguments_object(arguments: &str, path: &str) -> Result<Value, Fault> {
+    if arguments.trim().is_empty() {
+        return Ok(json!({}));
+    }
+    let parsed = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
+    parsed.ok_or_else(|| Fault::bad_field(format!("{path}.arguments"), "a JSON object", "other text"))
+}
+
+fn image_part(image: &Image, target: &Target<'_>, path: &str, lost: &mut Lost) -> Result<Value, Fault> {
+    let Image { source, detail, cache } = image;
+    if detail.as_deref().is_some_and(|detail| detail != "auto") {
+        lost.add(format!("{path}.image_url.detail"));
+    }
+    lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+    Ok(Value::Object(media::part(source, target, &format!("{path}.image_url"))?))
+}
+
+/// `None` for a form that only another dialect has.
+fn document_part(
+    document: &Document,
+    target: &Target<'_>,
+    path: &str,
+    lost: &mut Lost,
+) -> Result<Option<Value>, Fault> {
+    let Document { body, title, about, citations, cache } = document;
+    lost.add_if(title.as_ref(), &format!("{path}.file.filename"));
+    lost.add_if(about.as_ref(), &format!("{path}.context"));
+    lost.add_if(citations.as_ref(), &format!("{path}.citations"));
+    lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+    Ok(match body {
+        DocumentBody::Media(source) => {
+            Some(Value::Object(media::part(source, target, &format!("{path}.file"))?))
+        }
+        DocumentBody::Text(text) => Some(json!({"text": text.text})),
+        DocumentBody::Opaque(Opaque { origin: Dialect::Gemini, value }) => Some(value.clone()),
+        DocumentBody::Opaque(_) => None,
+    })
+}

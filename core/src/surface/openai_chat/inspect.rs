@@ -1,0 +1,390 @@
+//! Checks a chat request's shape and reads what routing needs, in one pass over its tape.
+//!
+//! Refused is what no provider could make sense of: a wrong JSON type, a missing field, a tool result
+//! that answers nothing. What a provider may know and this code does not (a new part type, a new
+//! field) passes.
+
+use crate::call::{Delivery, UsageChunk};
+use crate::fault::Fault;
+use crate::json::{Kind, Tape, Value};
+use crate::surface::{Conversation, Envelope, Follows};
+use crate::units::Tokens;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// Fields of the body that are the gateway's and not the provider's.
+const OWN_FIELDS: &[&str] = &["fallbacks"];
+
+/// What a field's value must be. `null` is as good as absent.
+#[derive(Clone, Copy)]
+enum Shape {
+    Bool,
+    Number,
+    Whole,
+    Positive,
+    Text,
+    Texts,
+    TextOrTexts,
+    TextOrObject,
+    Object,
+    Array,
+}
+
+impl Shape {
+    fn fits(self, value: Value<'_>) -> bool {
+        match self {
+            Self::Bool => value.kind() == Kind::Bool,
+            Self::Number => value.kind() == Kind::Number,
+            Self::Whole => value.as_u64().is_some(),
+            Self::Positive => {
+                value.as_u64().is_some_and(|number| number > 0 && u32::try_from(number).is_ok())
+            }
+            Self::Text => value.kind() == Kind::String,
+            Self::Texts => {
+                value.kind() == Kind::Array && value.elements().all(|text| text.kind() == Kind::String)
+            }
+            Self::TextOrTexts => Self::Text.fits(value) || Self::Texts.fits(value),
+            Self::TextOrObject => matches!(value.kind(), Kind::String | Kind::Object),
+            Self::Object => value.kind() == Kind::Object,
+            Self::Array => value.kind() == Kind::Array,
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Bool => "true or false",
+            Self::Number => "a number",
+            Self::Whole => "a whole number of at least 0",
+            Self::Positive => "a whole number of at least 1",
+            Self::Text => "a string",
+            Self::Texts => "an array of strings",
+            Self::TextOrTexts => "a string or an array of strings",
+            Self::TextOrObject => "a string or an object",
+            Self::Object => "an object",
+            Self::Array => "an array",
+        }
+    }
+}
+
+/// The top-level fields that are checked by shape alone.
+const SHAPES: &[(&str, Shape)] = &[
+    ("stream", Shape::Bool),
+    ("stream_options", Shape::Object),
+    ("n", Shape::Positive),
+    ("max_tokens", Shape::Whole),
+    ("max_completion_tokens", Shape::Whole),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("seed", Shape::Number),
+    ("logprobs", Shape::Bool),
+    ("top_logprobs", Shape::Whole),
+    ("logit_bias", Shape::Object),
+    ("stop", Shape::TextOrTexts),
+    ("tools", Shape::Array),
+    ("functions", Shape::Array),
+    ("tool_choice", Shape::TextOrObject),
+    ("function_call", Shape::TextOrObject),
+    ("parallel_tool_calls", Shape::Bool),
+    ("response_format", Shape::Object),
+    ("modalities", Shape::Texts),
+    ("audio", Shape::Object),
+    ("reasoning_effort", Shape::Text),
+    ("verbosity", Shape::Text),
+    ("metadata", Shape::Object),
+    ("store", Shape::Bool),
+    ("user", Shape::Text),
+    ("safety_identifier", Shape::Text),
+    ("prompt_cache_key", Shape::Text),
+    ("service_tier", Shape::Text),
+    ("fallbacks", Shape::Texts),
+];
+
+/// See [`crate::surface::Surface::inspect`].
+pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
+    let root = tape.root();
+    if root.kind() != Kind::Object {
+        return Err(Fault::bad_field("body", "an object", noun(root)));
+    }
+    let mut seen = Seen::default();
+    for (key, value) in root.members() {
+        let Some(key) = key.as_str() else { continue };
+        if let Some((name, shape)) = SHAPES.iter().find(|(name, _)| *name == key)
+            && !value.is_null()
+            && !shape.fits(value)
+        {
+            return Err(Fault::bad_field(*name, shape.expected(), found(value)));
+        }
+        seen.note(&key, value);
+    }
+    let model = seen.model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
+    let name = model.as_str().ok_or_else(|| Fault::bad_field("model", "a string", noun(model)))?;
+    if name.is_empty() {
+        return Err(Fault::bad_field("model", "the name of a model", "an empty string"));
+    }
+    let messages = seen.messages.ok_or_else(|| Fault::missing_field("messages", "an array of messages"))?;
+    let turns = Turns::check(messages)?;
+    check_functions(seen.tools, "tools")?;
+    check_functions(seen.functions, "functions")?;
+    Ok(Envelope {
+        model: name.into_owned(),
+        model_span: model.span(),
+        delivery: seen.delivery()?,
+        fallbacks: seen.fallbacks.into_iter().flat_map(Value::elements).filter_map(text).collect(),
+        cuts: if seen.fallbacks.is_some() { root.member_cuts(OWN_FIELDS) } else { Vec::new() },
+        conversation: Some(turns.conversation(root, seen.tools)),
+        max_tokens: seen.max_completion_tokens.or(seen.max_tokens).and_then(Value::as_u64).map(Tokens),
+    })
+}
+
+/// The members that are looked at again.
+#[derive(Default)]
+struct Seen<'t> {
+    model: Option<Value<'t>>,
+    messages: Option<Value<'t>>,
+    tools: Option<Value<'t>>,
+    functions: Option<Value<'t>>,
+    fallbacks: Option<Value<'t>>,
+    max_tokens: Option<Value<'t>>,
+    max_completion_tokens: Option<Value<'t>>,
+    stream: Option<Value<'t>>,
+    stream_options: Option<Value<'t>>,
+}
+
+impl<'t> Seen<'t> {
+    fn note(&mut self, key: &str, value: Value<'t>) {
+        let place = match key {
+            "model" => &mut self.model,
+            "messages" => &mut self.messages,
+            // A null list must still be cut.
+            "fallbacks" => return self.fallbacks = Some(value),
+            "tools" => &mut self.tools,
+            "functions" => &mut self.functions,
+            "max_tokens" => &mut self.max_tokens,
+            "max_completion_tokens" => &mut self.max_completion_tokens,
+            "stream" => &mut self.stream,
+            "stream_options" => &mut self.stream_options,
+            _ => return,
+        };
+        *place = (!value.is_null()).then_some(value);
+    }
+
+    fn delivery(&self) -> Result<Delivery, Fault> {
+        let asked = self.stream_options.and_then(|options| options.get("include_usage"));
+        let asked = asked.filter(|asked| !asked.is_null());
+        let usage = match asked.map(|asked| asked.as_bool().ok_or(asked)) {
+            Some(Ok(true)) => UsageChunk::Wanted,
+            None | Some(Ok(false)) => UsageChunk::Unwanted,
+            Some(Err(other)) => {
+                return Err(Fault::bad_field("stream_options.include_usage", "true or false", found(other)));
+            }
+        };
+        let streamed = self.stream.and_then(Value::as_bool) == Some(true);
+        Ok(if streamed { Delivery::Stream(usage) } else { Delivery::Whole })
+    }
+}
+
+fn text(value: Value<'_>) -> Option<String> {
+    value.as_str().map(Cow::into_owned)
+}
+
+/// A value's kind, for an error message.
+fn noun(value: Value<'_>) -> &'static str {
+    match value.kind() {
+        Kind::Null => "null",
+        Kind::Bool => "a boolean",
+        Kind::Number => "a number",
+        Kind::String => "a string",
+        Kind::Array => "an array",
+        Kind::Object => "an object",
+    }
+}
+
+/// The same; short numbers are quoted, since they are what is wrong about themselves.
+fn found(value: Value<'_>) -> Cow<'static, str> {
+    match std::str::from_utf8(value.raw()) {
+        Ok(number) if value.kind() == Kind::Number && number.len() <= 20 => Cow::Owned(number.to_owned()),
+        _ => Cow::Borrowed(noun(value)),
+    }
+}
+
+/// Each function needs a name; a tool of another type is the provider's to understand.
+fn check_functions(list: Option<Value<'_>>, field: &'static str) -> Result<(), Fault> {
+    for (i, tool) in list.into_iter().flat_map(Value::elements).enumerate() {
+        if tool.kind() != Kind::Object {
+            return Err(Fault::bad_field(format!("{field}[{i}]"), "an object", noun(tool)));
+        }
+        if field == "functions" {
+            named(tool, || format!("{field}[{i}]"))?;
+            continue;
+        }
+        let kind = tool.get("type");
+        if !kind.is_some_and(|kind| kind.kind() == Kind::String) {
+            let path = format!("{field}[{i}].type");
+            return Err(kind.map_or_else(
+                || Fault::missing_field(path.clone(), "a string such as `function`"),
+                |kind| Fault::bad_field(path.clone(), "a string such as `function`", noun(kind)),
+            ));
+        }
+        if kind.is_some_and(|kind| kind.is_text("function")) {
+            let path = || format!("{field}[{i}].function");
+            let function = tool.get("function").ok_or_else(|| Fault::missing_field(path(), "an object"))?;
+            named(function, path)?;
+        }
+    }
+    Ok(())
+}
+
+fn named(function: Value<'_>, path: impl Fn() -> String) -> Result<(), Fault> {
+    let name = function.get("name");
+    match name {
+        Some(name) if name.kind() == Kind::String && !name.is_text("") => Ok(()),
+        Some(name) => Err(Fault::bad_field(format!("{}.name", path()), "a name", noun(name))),
+        None => Err(Fault::missing_field(format!("{}.name", path()), "a name")),
+    }
+}
+
+/// What the messages tell beyond being well-formed.
+#[derive(Default)]
+struct Turns<'t> {
+    asked_for: BTreeSet<Cow<'t, str>>,
+    instructions: Vec<Value<'t>>,
+    first_user: Option<Value<'t>>,
+    answered_before: bool,
+}
+
+impl<'t> Turns<'t> {
+    fn check(messages: Value<'t>) -> Result<Self, Fault> {
+        if messages.kind() != Kind::Array {
+            return Err(Fault::bad_field("messages", "an array of messages", noun(messages)));
+        }
+        let mut turns = Self::default();
+        let mut none = true;
+        for (i, message) in messages.elements().enumerate() {
+            none = false;
+            turns.message(i, message)?;
+        }
+        if none {
+            return Err(Fault::bad_field("messages", "at least one message", "an empty array"));
+        }
+        Ok(turns)
+    }
+
+    fn message(&mut self, i: usize, message: Value<'t>) -> Result<(), Fault> {
+        if message.kind() != Kind::Object {
+            return Err(Fault::bad_field(format!("messages[{i}]"), "an object", noun(message)));
+        }
+        const ROLES: &str = "one of system, developer, user, assistant, tool, function";
+        let path = |field: &str| format!("messages[{i}].{field}");
+        let role = message.get("role").ok_or_else(|| Fault::missing_field(path("role"), ROLES))?;
+        let content = message.get("content");
+        match role.as_str().as_deref() {
+            Some("system" | "developer") => self.instructions.extend(content),
+            Some("user") => self.first_user = self.first_user.or(content),
+            Some("assistant") => self.assistant(i, message)?,
+            Some("tool") => self.tool(i, message)?,
+            Some("function") => {}
+            Some(_) => return Err(Fault::bad_field(path("role"), ROLES, "another word")),
+            None => return Err(Fault::bad_field(path("role"), ROLES, noun(role))),
+        }
+        check_content(i, content)
+    }
+
+    fn assistant(&mut self, i: usize, message: Value<'t>) -> Result<(), Fault> {
+        self.answered_before = true;
+        let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) else { return Ok(()) };
+        let path = |rest: &str| format!("messages[{i}].tool_calls{rest}");
+        if calls.kind() != Kind::Array {
+            return Err(Fault::bad_field(path(""), "an array", noun(calls)));
+        }
+        for (k, call) in calls.elements().enumerate() {
+            let id =
+                call.get("id").ok_or_else(|| Fault::missing_field(path(&format!("[{k}].id")), "a string"))?;
+            let id = id
+                .as_str()
+                .ok_or_else(|| Fault::bad_field(path(&format!("[{k}].id")), "a string", noun(id)))?;
+            self.asked_for.insert(id);
+        }
+        Ok(())
+    }
+
+    fn tool(&mut self, i: usize, message: Value<'t>) -> Result<(), Fault> {
+        let path = format!("messages[{i}].tool_call_id");
+        let expected = "the id of the call this answers";
+        let id = message.get("tool_call_id").ok_or_else(|| Fault::missing_field(path.clone(), expected))?;
+        let text = id.as_str().ok_or_else(|| Fault::bad_field(path.clone(), expected, noun(id)))?;
+        if self.asked_for.contains(&text) {
+            return Ok(());
+        }
+        Err(Fault::bad_field(path, "the id of a call of an earlier assistant message", "an id no call has"))
+    }
+
+    /// Hashes what stays the same from turn to turn: tools, instructions, the first user message.
+    fn conversation(&self, root: Value<'_>, tools: Option<Value<'_>>) -> Conversation {
+        let parts = tools.into_iter().chain(self.instructions.iter().copied()).chain(self.first_user);
+        let prefix = parts.fold(SEED, |hash, part| hash_of(part.raw(), hash));
+        let marked = || memchr::memmem::find(root.raw(), b"\"cache_control\"").is_some();
+        let follows = if self.answered_before || marked() { Follows::Earlier } else { Follows::FirstTurn };
+        Conversation { prefix, follows }
+    }
+}
+
+fn check_content(i: usize, content: Option<Value<'_>>) -> Result<(), Fault> {
+    let Some(content) = content else { return Ok(()) };
+    let path = |rest: &str| format!("messages[{i}].content{rest}");
+    match content.kind() {
+        Kind::Null | Kind::String => return Ok(()),
+        Kind::Array => {}
+        Kind::Bool | Kind::Number | Kind::Object => {
+            return Err(Fault::bad_field(path(""), "a string or an array of parts", noun(content)));
+        }
+    }
+    for (j, part) in content.elements().enumerate() {
+        check_part(part, |rest| path(&format!("[{j}]{rest}")))?;
+    }
+    Ok(())
+}
+
+fn check_part(part: Value<'_>, path: impl Fn(&str) -> String) -> Result<(), Fault> {
+    if part.kind() != Kind::Object {
+        return Err(Fault::bad_field(path(""), "an object with a type", noun(part)));
+    }
+    let Some(kind) = part.get("type") else {
+        return Err(Fault::missing_field(path(".type"), "a string such as `text`"));
+    };
+    let Some(word) = kind.as_str() else {
+        return Err(Fault::bad_field(path(".type"), "a string such as `text`", noun(kind)));
+    };
+    let (field, shape) = match word.as_ref() {
+        "text" => ("text", Shape::Text),
+        "refusal" => ("refusal", Shape::Text),
+        // Mistral takes the bare URL.
+        "image_url" => ("image_url", Shape::TextOrObject),
+        "video_url" => ("video_url", Shape::TextOrObject),
+        "input_audio" => ("input_audio", Shape::TextOrObject),
+        "file" => ("file", Shape::Object),
+        _ => return Ok(()),
+    };
+    match part.get(field) {
+        Some(value) if shape.fits(value) => Ok(()),
+        Some(value) => Err(Fault::bad_field(path(&format!(".{field}")), shape.expected(), noun(value))),
+        None => Err(Fault::missing_field(path(&format!(".{field}")), shape.expected())),
+    }
+}
+
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Eight bytes at a time: system texts are long, and this runs for every request. The length goes in
+/// too, so that parts do not run into each other.
+fn hash_of(bytes: &[u8], seed: u64) -> u64 {
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(seed, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
+    let hash = mix(hash, bytes.len() as u64);
+    hash ^ (hash >> 32)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! A request as the simulator understands it, whatever dialect it came in.
+
+use serde_json::Value;
+
+/// What an answer is composed from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ask {
+    /// As it is named in the answer.
+    pub(crate) model: String,
+    pub(crate) last: Last,
+    pub(crate) prompt: Prompt,
+    /// Tokens; the text is cut at four times as many bytes.
+    pub(crate) max_tokens: Option<u64>,
+    pub(crate) stops: Vec<String>,
+    /// How many choices; 0 is read as 1.
+    pub(crate) choices: u64,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) choice: Choice,
+    pub(crate) parallel: Parallel,
+    pub(crate) format: Format,
+    pub(crate) thinking: Thinking,
+    pub(crate) stream_usage: StreamUsage,
+    pub(crate) logprobs: Option<usize>,
+    /// Everything up to the last cache mark, and how long it was.
+    pub(crate) cache: Option<CacheMark>,
+}
+
+/// How the conversation ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Last {
+    User(String),
+    Results(Vec<ToolResult>),
+    Assistant,
+}
+
+impl Default for Last {
+    fn default() -> Last {
+        Last::User(String::new())
+    }
+}
+
+/// What a tool answered.
+#[derive(Clone, Debug)]
+pub(crate) struct ToolResult {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// How much was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Prompt {
+    /// Of all texts, tools included.
+    pub(crate) bytes: usize,
+    pub(crate) images: usize,
+}
+
+impl Prompt {
+    pub(crate) fn add(&mut self, text: &str) {
+        self.bytes += text.len();
+    }
+}
+
+/// A function the model may call.
+#[derive(Clone, Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    pub(crate) schema: Value,
+}
+
+/// Which tools must be called.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Choice {
+    #[default]
+    Auto,
+    Never,
+    Required,
+    Named(String),
+}
+
+/// Whether several calls may come at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Parallel {
+    #[default]
+    Allowed,
+    Forbidden,
+}
+
+/// What the text must be.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Object,
+    Schema(Value),
+}
+
+/// Whether the thinking is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    #[default]
+    Off,
+    Hidden,
+    Shown,
+}
+
+/// Whether a stream ends with its usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StreamUsage {
+    #[default]
+    Unasked,
+    Asked,
+}
+
+/// The marked part of a prompt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheMark {
+    pub(crate) fingerprint: u64,
+    pub(crate) bytes: usize,
+}
+
+/// FNV-1a, for identifiers that depend on nothing but the request.
+pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The text of the last user message, whichever dialect `body` is in; empty when there is none.
+pub(crate) fn last_user_text(body: &Value) -> String {
+    let turns = ["messages", "contents", "input"].iter().find_map(|name| body[*name].as_array());
+    let Some(turns) = turns else {
+        return body["input"].as_str().unwrap_or_default().into();
+    };
+    let user = turns.iter().rev().find(|turn| turn["role"].as_str().is_none_or(|role| role == "user"));
+    user.map(|turn| texts(turn, " ")).unwrap_or_default()
+}
+
+/// The texts of a message's content (`content` or `parts`, a string or blocks), joined.
+pub(crate) fn texts(turn: &Value, between: &str) -> String {
+    let content = if turn["parts"].is_array() { &turn["parts"] } else { &turn["content"] };
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let parts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+            parts.join(between)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+    }
+}

@@ -1,0 +1,99 @@
+//! The wire formats. Each is one file that fills in a [`Dialect`]; to add one, write the file and
+//! give it a line in [`route`].
+
+pub(crate) mod openai;
+
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::ask::Ask;
+use crate::fault::{Kind, Refusal};
+use crate::quirks::{Delivery, Quirks};
+use crate::wire::Frame;
+
+/// The models listed; any name is served.
+const MODELS: [&str; 3] = ["gpt-sim", "claude-sim", "gemini-sim"];
+
+/// What a wire format must know.
+pub(crate) struct Dialect {
+    pub(crate) name: &'static str,
+    /// Understands a request, or refuses it as the provider would.
+    pub(crate) read: fn(&Arrival<'_>) -> Result<Ask, Refusal>,
+    /// The answer as one JSON value.
+    pub(crate) whole: fn(&Ask, &Answer, &Quirks) -> Value,
+    /// The answer as the frames of a stream, end mark included.
+    pub(crate) stream: fn(&Ask, &Answer, &Quirks) -> Vec<Frame>,
+    /// An error's body.
+    pub(crate) refuse: fn(&Refusal, StatusCode) -> Value,
+    /// An error inside a stream.
+    pub(crate) interrupt: fn(&Refusal, StatusCode) -> Frame,
+    /// The status this provider gives a kind of failure.
+    pub(crate) status: fn(Kind) -> u16,
+    /// The header that carries the request's id.
+    pub(crate) id_header: &'static str,
+}
+
+impl Dialect {
+    /// The status `refusal` is answered with.
+    pub(crate) fn status_of(&self, refusal: &Refusal) -> StatusCode {
+        let status = refusal.status.unwrap_or_else(|| (self.status)(refusal.kind));
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// A parsed request on its way to a dialect.
+pub(crate) struct Arrival<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a Value,
+    /// Without directives; empty when the request names none.
+    pub(crate) model: String,
+    /// The last user message without directives.
+    pub(crate) said: String,
+    /// Whether unknown fields are refused where the provider usually would not.
+    pub(crate) quirks: &'a Quirks,
+}
+
+/// Where a request leads.
+pub(crate) struct Target {
+    pub(crate) dialect: &'static Dialect,
+    pub(crate) place: Place,
+    pub(crate) framing: Framing,
+}
+
+/// Where the model and the delivery stand.
+pub(crate) enum Place {
+    /// `model` and `stream` in the body.
+    Body,
+    /// In the path.
+    Path { model: String, delivery: Delivery },
+}
+
+/// How frames become bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// `data:` lines ending in LF.
+    Sse,
+    /// The same ending in CRLF.
+    SseCrlf,
+    /// One JSON array, written element by element.
+    Array,
+}
+
+/// The dialect that serves `path`, if any does.
+pub(crate) fn route(path: &str, _query: &str) -> Option<Target> {
+    let body = |dialect| Some(Target { dialect, place: Place::Body, framing: Framing::Sse });
+    match path {
+        "/v1/chat/completions" | "/chat/completions" => body(&openai::DIALECT),
+        _ => None,
+    }
+}
+
+/// The list of models, if `parts` asks for it, in the shape its headers ask for.
+pub(crate) fn models(parts: &Parts) -> Option<Value> {
+    match parts.uri.path() {
+        "/v1/models" | "/models" => Some(openai::models()),
+        _ => None,
+    }
+}
