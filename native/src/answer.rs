@@ -3,7 +3,7 @@
 use crate::body;
 use crate::cors::Page;
 use crate::flight::{Answer, Flight};
-use crate::host::Native;
+use crate::host::{Native, held};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -42,7 +42,7 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     }
     let admitted = match admit(&head, &config, host.random.request_id(), host.now()) {
         Admission::Answered(answer) => return answer.map(Answer::from),
-        Admission::Metrics => return metrics(&config),
+        Admission::Metrics => return metrics(&host),
         Admission::Wanted(admitted) => admitted,
     };
     drop(head);
@@ -50,6 +50,7 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
         Ok(body) => body,
         Err(fault) => return admitted.refuse(&fault).map(Answer::from),
     };
+    held(&host.shared.metrics).began();
     let exchange = Exchange::new(admitted, body, host.now());
     let aloft = host.aloft.clone();
     let flight = Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await });
@@ -59,14 +60,9 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     }
 }
 
-/// What is known of the process.
-fn metrics(config: &Config) -> Response<Answer> {
-    let text = format!(
-        "# TYPE tollgate_build_info gauge\ntollgate_build_info{{version=\"{}\"}} 1\n\
-         # TYPE tollgate_providers gauge\ntollgate_providers {}\n",
-        env!("CARGO_PKG_VERSION"),
-        config.providers.len()
-    );
+/// What the process has counted.
+fn metrics(host: &Native) -> Response<Answer> {
+    let text = held(&host.shared.metrics).render();
     let mut answer = Response::new(Answer::from(Bytes::from(text)));
     let form = HeaderValue::from_static("text/plain; version=0.0.4");
     answer.headers_mut().insert(header::CONTENT_TYPE, form);

@@ -7,10 +7,13 @@ use crate::timer::LazyTimer;
 use crate::upstream::pool::{Outside, Pool};
 use crate::upstream::Call;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tollgate_core::config::Config;
+use tollgate_core::exchange::{Record, Settlement};
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host};
+use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal};
+use tollgate_core::metrics::Metrics;
 use tollgate_core::units::Time;
 
 /// What all workers of a process share.
@@ -21,6 +24,10 @@ pub struct Shared {
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     /// What has been learned of the upstreams.
     pub fleet: Mutex<Fleet>,
+    /// What keys have used and hold.
+    pub ledger: Mutex<Ledger>,
+    /// What `/metrics` tells.
+    pub metrics: Mutex<Metrics>,
     /// Proxies and roots.
     pub outside: Arc<Outside>,
     /// The time.
@@ -34,6 +41,8 @@ impl Shared {
             config: ArcSwap::from_pointee(config),
             tls: ArcSwapOption::new(tls),
             fleet: Mutex::default(),
+            ledger: Mutex::default(),
+            metrics: Mutex::default(),
             outside: Arc::new(outside),
             clock: Clock::start(),
         }
@@ -81,7 +90,25 @@ impl Host for Native {
     }
 
     fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R {
-        // What a panicking thread left behind is at worst a count that is off by one.
-        act(&mut self.shared.fleet.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut held(&self.shared.fleet))
     }
+
+    async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
+        held(&self.shared.ledger).reserve(entry)
+    }
+
+    async fn settle(&self, hold: Hold, settlement: Settlement) {
+        held(&self.shared.ledger).settle(hold, &settlement);
+    }
+
+    fn log(&self, record: Record) {
+        held(&self.shared.metrics).ended(&record);
+        tracing::debug!(?record, "request");
+    }
+}
+
+/// What all workers share, for a moment. What a panicking thread left behind is at worst a count that
+/// is off by one.
+pub(crate) fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
