@@ -1,0 +1,80 @@
+//! From a request to its answer.
+
+use crate::body;
+use crate::cors::Page;
+use crate::flight::{Answer, Flight};
+use crate::host::{Native, held};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use tollgate_core::admit::{Admission, admit};
+use tollgate_core::config::Config;
+use tollgate_core::drive::drive;
+use tollgate_core::exchange::Exchange;
+use tollgate_core::host::Host;
+
+/// Answers a request, whatever it is.
+pub async fn answer(host: Rc<Native>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+    let config = host.shared.config.load_full();
+    let origins = &config.server.cors_origins;
+    if origins.is_empty() {
+        return Ok(serve(host, request, config).await);
+    }
+    let Some(page) = Page::of(request.headers(), origins) else {
+        return Ok(serve(host, request, config).await);
+    };
+    if let Some(answer) = page.preflight(request.method(), request.headers()) {
+        return Ok(answer);
+    }
+    let mut answer = serve(host, request, config).await;
+    page.mark(answer.headers_mut());
+    Ok(answer)
+}
+
+async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>) -> Response<Answer> {
+    let (mut head, body) = request.into_parts();
+    // The server leaves out the body of an answer to HEAD by itself.
+    if head.method == Method::HEAD {
+        head.method = Method::GET;
+    }
+    let admitted = match admit(&head, &config, host.random.request_id(), host.now()) {
+        Admission::Answered(answer) => return answer.map(Answer::from),
+        Admission::Metrics => return metrics(&host),
+        Admission::Wanted(admitted) => admitted,
+    };
+    drop(head);
+    let body = match body::read(body, config.server.max_body).await {
+        Ok(body) => body,
+        Err(fault) => return admitted.refuse(&fault).map(Answer::from),
+    };
+    held(&host.shared.metrics).began();
+    let exchange = Exchange::new(admitted, body, host.now());
+    let aloft = host.aloft.clone();
+    let flight = Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await });
+    match Answer::of(flight).await {
+        Ok(answer) => answer,
+        Err(_) => speechless(),
+    }
+}
+
+/// What the process has counted.
+fn metrics(host: &Native) -> Response<Answer> {
+    let text = held(&host.shared.metrics).render();
+    let mut answer = Response::new(Answer::from(Bytes::from(text)));
+    let form = HeaderValue::from_static("text/plain; version=0.0.4");
+    answer.headers_mut().insert(header::CONTENT_TYPE, form);
+    answer
+}
+
+/// An exchange ended without an answer: a defect of ours.
+fn speechless() -> Response<Answer> {
+    tracing::error!("an exchange ended without an answer");
+    let text = r#"{"error":{"message":"the gateway has no answer","type":"api_error","code":"internal_error"}}"#;
+    let mut answer = Response::new(Answer::from(Bytes::from_static(text.as_bytes())));
+    *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

@@ -1,0 +1,114 @@
+//! The platform an exchange runs on: one per worker.
+
+use crate::clock::Clock;
+use crate::flight::Aloft;
+use crate::random::Random;
+use crate::timer::LazyTimer;
+use crate::upstream::pool::{Outside, Pool};
+use crate::upstream::Call;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tollgate_core::config::Config;
+use tollgate_core::exchange::{Record, Settlement};
+use tollgate_core::fleet::Fleet;
+use tollgate_core::host::{Fetch, Host};
+use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal};
+use tollgate_core::metrics::Metrics;
+use tollgate_core::units::Time;
+
+/// What all workers of a process share.
+pub struct Shared {
+    /// The config for requests that come now. Each keeps the one it came under.
+    pub config: ArcSwap<Config>,
+    /// How connections are encrypted, if they are.
+    pub tls: ArcSwapOption<rustls::ServerConfig>,
+    /// What has been learned of the upstreams.
+    pub fleet: Mutex<Fleet>,
+    /// What keys have used and hold.
+    pub ledger: Mutex<Ledger>,
+    /// What `/metrics` tells.
+    pub metrics: Mutex<Metrics>,
+    /// Proxies and roots.
+    pub outside: Arc<Outside>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Shared {
+    /// Nothing learned yet.
+    pub fn new(config: Config, tls: Option<Arc<rustls::ServerConfig>>, outside: Outside) -> Self {
+        Self {
+            config: ArcSwap::from_pointee(config),
+            tls: ArcSwapOption::new(tls),
+            fleet: Mutex::default(),
+            ledger: Mutex::default(),
+            metrics: Mutex::default(),
+            outside: Arc::new(outside),
+            clock: Clock::start(),
+        }
+    }
+}
+
+/// A worker's own platform.
+pub struct Native {
+    /// What it shares with the other workers.
+    pub shared: Arc<Shared>,
+    /// Its upstream connections.
+    pub pool: Pool,
+    /// Its randomness.
+    pub random: Random,
+    /// Its exchanges in progress.
+    pub aloft: Aloft,
+}
+
+impl Native {
+    /// A platform without connections.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let pool = Pool::new(Arc::clone(&shared.outside));
+        Self { shared, pool, random: Random::seeded(), aloft: Aloft::default() }
+    }
+}
+
+impl Host for Native {
+    type Upstream = Call;
+    type Timer = LazyTimer;
+
+    fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.random.next()
+    }
+
+    fn fetch(&self, request: Fetch) -> Call {
+        Call::new(&self.pool, request)
+    }
+
+    fn timer(&self) -> LazyTimer {
+        LazyTimer::new(self.shared.clock)
+    }
+
+    fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R {
+        act(&mut held(&self.shared.fleet))
+    }
+
+    async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
+        held(&self.shared.ledger).reserve(entry)
+    }
+
+    async fn settle(&self, hold: Hold, settlement: Settlement) {
+        held(&self.shared.ledger).settle(hold, &settlement);
+    }
+
+    fn log(&self, record: Record) {
+        held(&self.shared.metrics).ended(&record);
+        tracing::debug!(?record, "request");
+    }
+}
+
+/// What all workers share, for a moment. What a panicking thread left behind is at worst a count that
+/// is off by one.
+pub(crate) fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

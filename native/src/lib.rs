@@ -1,0 +1,26 @@
+//! The native host: hyper and rustls around the pure core.
+//!
+//! One worker per core, each with its own single-threaded runtime, listener and upstream connections;
+//! what they share is the config and what has been learned of the upstreams. In reading order:
+
+pub mod cli; // the command line
+pub mod demo;
+pub mod serve; // binds, starts workers, stops
+pub mod settings; // where the config comes from
+pub mod reload; // a changed config, without a restart
+
+pub mod worker; // a thread, its listener and its connections
+pub mod linger; // how a connection is closed
+pub mod answer; // from a request to its answer
+pub mod body; // a request's body, within limits
+pub mod flight; // a request in flight, polled by whoever waits for it
+pub mod upstream; // calls to upstreams, pooled connections
+
+pub mod cors;
+pub mod host; // the platform an exchange runs on
+pub mod shutdown;
+pub mod tls; // the gateway's own certificate
+
+pub mod clock;
+pub mod random;
+pub mod timer;

@@ -1,0 +1,94 @@
+//! Closes a client's connection so that the last answer arrives.
+
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+
+/// How long a client that goes on sending is listened to.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads on for a while after the last answer. Closing a socket with unread bytes makes the system
+/// send a reset, which may overtake an answer such as 413 or 431 on its way.
+pub struct Linger<T> {
+    inner: TokioIo<T>,
+    closing: Closing,
+}
+
+enum Closing {
+    No,
+    Lingering(Pin<Box<Sleep>>),
+}
+
+impl<T> Linger<T> {
+    /// Takes over a connection.
+    pub fn new(inner: T) -> Self {
+        Self { inner: TokioIo::new(inner), closing: Closing::No }
+    }
+}
+
+impl<T: AsyncRead + Unpin> Read for Linger<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Write for Linger<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Closing::No = self.closing {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            self.closing = Closing::Lingering(Box::pin(tokio::time::sleep(PATIENCE)));
+        }
+        let mut scratch = [MaybeUninit::uninit(); 16 * 1024];
+        // Bounded, so that one client that sends fast does not keep the others waiting.
+        for _ in 0..16 {
+            let mut unread = ReadBuf::uninit(&mut scratch);
+            match Pin::new(&mut self.inner).poll_read(cx, unread.unfilled()) {
+                Poll::Ready(Ok(())) if unread.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+                Poll::Pending => return self.poll_patience(cx),
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.poll_patience(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+}
+
+impl<T> Linger<T> {
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.closing {
+            Closing::No => Poll::Ready(Ok(())),
+            Closing::Lingering(end) => end.as_mut().poll(cx).map(Ok),
+        }
+    }
+}

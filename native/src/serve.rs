@@ -1,0 +1,220 @@
+//! Runs the gateway: binds, starts the workers, says so, and stops when told.
+
+use crate::host::Shared;
+use crate::reload::{INTERVAL, Reloader};
+use crate::settings::{self, Overrides, Problems, Source};
+use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
+use crate::upstream::pool::Outside;
+use crate::worker;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tollgate_core::config::Config;
+
+/// Connections the system keeps for us until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// After the time to drain is over, for exchanges to settle.
+const CLOSING: Duration = Duration::from_millis(1500);
+
+/// What to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where the config comes from.
+    pub source: Source,
+    /// What the command line says over it.
+    pub overrides: Overrides,
+    /// How many; as many as there are cores unless told otherwise.
+    pub workers: Option<usize>,
+    /// Said after the line that says the gateway is ready; `{url}` is where it listens.
+    pub greeting: Option<String>,
+}
+
+/// Runs until told to stop. The error says why it could not start.
+pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
+    let settings = settings::load(&plan.source, &plan.overrides)?;
+    raise_file_limit();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let listeners = bind(&settings.addresses, plan.workers.unwrap_or(cores).max(1))?;
+    let address = listeners.first().and_then(|listener| listener.local_addr().ok());
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let url = address.map_or_else(String::new, |address| format!("{scheme}://{address}"));
+    let shared = Arc::new(Shared::new(settings.config, settings.tls, Outside::from_env()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("could not start: {error}"))?;
+    runtime.block_on(async {
+        // Before anything is announced: who reads the announcement may send a signal.
+        let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
+        let Ends { conductor, baton } = phases();
+        let workers = start(&shared, listeners, &baton)?;
+        announce(&shared.config.load(), &url, plan.greeting.as_deref());
+        warm_up(&shared);
+        let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
+        Ok(conduct(&shared, workers, conductor, signals, reloader).await)
+    })
+}
+
+fn start(shared: &Arc<Shared>, listeners: Vec<TcpListener>, baton: &Baton) -> Result<Vec<Worker>, Problems> {
+    let start = |(index, listener)| {
+        let (shared, baton) = (Arc::clone(shared), baton.clone());
+        std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || worker::run(shared, listener, baton))
+            .map_err(|error| format!("could not start worker {index}: {error}").into())
+    };
+    listeners.into_iter().enumerate().map(start).collect()
+}
+
+type Worker = JoinHandle<io::Result<()>>;
+
+/// One listener for each worker on the first address that can be had.
+fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Vec<TcpListener>, Problems> {
+    let mut problem = "server.listen: names no address".to_owned();
+    for address in addresses {
+        match bind_all(*address, workers) {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) => {
+                let fix = "stop what listens there, or give another address with --listen";
+                problem = format!("server.listen: {address}: {error}\n  fix: {fix}");
+            }
+        }
+    }
+    Err(problem.into())
+}
+
+fn bind_all(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    // A port that is shared can be shared with another gateway by mistake. This first one is not.
+    let probe = listener(address, Sharing::Alone)?;
+    let address = probe.local_addr()?;
+    if cfg!(not(unix)) || workers == 1 {
+        return (0..workers).map(|_| probe.try_clone()).collect();
+    }
+    drop(probe);
+    (0..workers).map(|_| listener(address, Sharing::Workers)).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    /// Each worker has a queue of its own, filled by the system.
+    Workers,
+}
+
+fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(unix)]
+    {
+        // Elsewhere this would let others take the port away.
+        socket.set_reuse_address(true)?;
+        if sharing == Sharing::Workers {
+            socket.set_reuse_port(true)?;
+        }
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// One line that says where, what and for whom; what else is worth knowing below it.
+fn announce(config: &Config, url: &str, greeting: Option<&str>) {
+    let providers: Vec<_> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
+    let keys = if config.server.require_key { "a key is required" } else { "no key is required" };
+    println!("tollgate {} on {url}, providers: {providers}, {keys}", env!("CARGO_PKG_VERSION"));
+    for note in &config.notes {
+        println!("note: {note}");
+    }
+    if let Some(greeting) = greeting {
+        println!("{}", greeting.replace("{url}", url));
+    }
+}
+
+/// Loads what the first encrypted call would wait for.
+fn warm_up(shared: &Arc<Shared>) {
+    let config = shared.config.load();
+    if config.providers.iter().any(|provider| provider.base_url.scheme_str() == Some("https")) {
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || shared.outside.roots.upstream());
+    }
+}
+
+/// The limit of open files is what limits calls in flight: two for each.
+#[cfg(unix)]
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Refused in some sandboxes; then the old limit stays.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_file_limit() {}
+
+async fn conduct(
+    shared: &Shared,
+    workers: Vec<Worker>,
+    conductor: Conductor,
+    mut signals: Signals,
+    mut reloader: Reloader,
+) -> ExitCode {
+    loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop => break,
+                Told::Reload => reloader.reload(),
+            },
+            () = sleep(INTERVAL) => {
+                if reloader.is_stale() {
+                    reloader.reload();
+                }
+                if workers.iter().any(JoinHandle::is_finished) {
+                    tracing::error!("a worker has stopped, so the gateway does");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    tracing::info!("stopping: no new connections, finishing what is in flight");
+    let drain = Duration::from_millis(shared.config.load().server.drain.get());
+    tokio::select! {
+        () = stop(&workers, &conductor, drain) => ExitCode::SUCCESS,
+        () = told_again(&mut signals) => ExitCode::FAILURE,
+    }
+}
+
+async fn told_again(signals: &mut Signals) {
+    while signals.next().await != Told::Stop {}
+    tracing::warn!("told to stop again: stopping at once");
+}
+
+async fn stop(workers: &[Worker], conductor: &Conductor, drain: Duration) {
+    conductor.send_replace(Phase::Draining);
+    if finished(workers, drain).await {
+        return;
+    }
+    tracing::warn!("the time to drain is over, what is still in flight is cut");
+    conductor.send_replace(Phase::Closing);
+    finished(workers, CLOSING).await;
+}
+
+/// Whether all workers end in time.
+async fn finished(workers: &[Worker], patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    while !workers.iter().all(JoinHandle::is_finished) {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    true
+}

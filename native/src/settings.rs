@@ -1,0 +1,200 @@
+//! Where the config comes from: a file, a text, or the usual variables.
+
+use crate::tls;
+use rustls::ServerConfig;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tollgate_core::config::{self, Config, SecretRef};
+use tollgate_core::secret::Secret;
+
+/// The file that is used if it exists and no other is named.
+pub const USUAL_FILE: &str = "tollgate.toml";
+
+/// Where the config comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A document, TOML or JSON.
+    File(PathBuf),
+    /// A document that is no file; its name is for messages.
+    Text {
+        /// For messages.
+        name: &'static str,
+        /// The document.
+        text: String,
+    },
+    /// No document: every provider whose usual variable is set.
+    Environment,
+}
+
+/// What the command line says over the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Listen here.
+    pub listen: Option<String>,
+    /// Whether strangers may be served.
+    pub exposure: Exposure,
+}
+
+/// Whether an address that others can reach may be bound while no key is required.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exposure {
+    /// No.
+    #[default]
+    Guarded,
+    /// Yes, the operator said so.
+    Open,
+}
+
+/// A config that can run.
+#[derive(Debug)]
+pub struct Settings {
+    /// The config.
+    pub config: Config,
+    /// Where to listen; at least one address, tried in order.
+    pub addresses: Vec<SocketAddr>,
+    /// The certificate, if connections are encrypted.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+/// Everything that is wrong, one message each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl From<String> for Problems {
+    fn from(problem: String) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl Source {
+    /// The named file, else the usual one if it exists, else the environment.
+    pub fn choose(named: Option<PathBuf>) -> Self {
+        match named {
+            Some(path) => Self::File(path),
+            None if Path::new(USUAL_FILE).exists() => Self::File(USUAL_FILE.into()),
+            None => Self::Environment,
+        }
+    }
+
+    /// Reads, checks and resolves it.
+    pub fn read(&self) -> Result<Config, Problems> {
+        match self {
+            Self::Environment => Ok(config::compile::zero(&|name| std::env::var(name).ok())),
+            Self::Text { name, text } => parse(name, text.as_bytes()),
+            Self::File(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read(path).map_err(|error| {
+                    format!("{name}: {error}\n  fix: name a file that exists with --config, or start without one")
+                })?;
+                parse(&name, &text)
+            }
+        }
+    }
+}
+
+/// Reads the config and everything it names, and refuses what must not run.
+pub fn load(source: &Source, overrides: &Overrides) -> Result<Settings, Problems> {
+    let mut config = source.read()?;
+    if let Some(listen) = &overrides.listen {
+        config.server.listen.clone_from(listen);
+    }
+    let addresses = resolve(&config.server.listen)?;
+    let exposure = if config.server.open { Exposure::Open } else { overrides.exposure };
+    refuse_exposed(&config, &addresses, exposure)?;
+    let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+    Ok(Settings { config, addresses, tls })
+}
+
+fn parse(name: &str, text: &[u8]) -> Result<Config, Problems> {
+    config::load(text, &secret).map_err(|errors| Problems(errors.iter().map(|error| located(name, error)).collect()))
+}
+
+fn located(name: &str, error: &config::ConfigError) -> String {
+    let config::ConfigError { path, line, column, message, fix } = error;
+    let path = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    format!("{name}:{line}:{column}: {path}{message}\n  fix: {fix}")
+}
+
+fn secret(reference: SecretRef<'_>) -> Result<Secret, String> {
+    match reference {
+        SecretRef::Env(name) => match std::env::var(name) {
+            Ok(value) => Ok(Secret::new(value.trim())),
+            Err(std::env::VarError::NotPresent) => Err("it is not set".to_owned()),
+            Err(std::env::VarError::NotUnicode(_)) => Err("it is not UTF-8".to_owned()),
+        },
+        SecretRef::File(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Secret::new(text.trim())),
+            Err(error) => Err(error.to_string()),
+        },
+        SecretRef::Literal(secret) => Ok(Secret::new(secret)),
+    }
+}
+
+fn resolve(listen: &str) -> Result<Vec<SocketAddr>, Problems> {
+    let fix = "\n  fix: give an address and a port, such as 127.0.0.1:8080 or [::]:8080";
+    let found: Vec<_> =
+        listen.to_socket_addrs().map_err(|error| format!("server.listen: {listen}: {error}{fix}"))?.collect();
+    if found.is_empty() {
+        return Err(format!("server.listen: {listen}: names no address{fix}").into());
+    }
+    Ok(found)
+}
+
+fn refuse_exposed(config: &Config, addresses: &[SocketAddr], exposure: Exposure) -> Result<(), Problems> {
+    let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    match (reachable, exposure) {
+        (Some(address), Exposure::Guarded) if !config.server.require_key => Err(format!(
+            "server.listen: {address} can be reached from other machines and no key is required, so \
+             anybody could spend your money.\n  \
+             fix: add a [[keys]] entry to the config, or listen on 127.0.0.1:{port}, or pass --open if \
+             something in front of the gateway checks who calls",
+            port = address.port()
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Source {
+        Source::Text { name: "test.toml", text: text.to_owned() }
+    }
+
+    const OPEN: &str = "[server]\nlisten = \"0.0.0.0:0\"\n";
+
+    #[test]
+    fn an_open_gateway_is_not_shown_to_the_world() {
+        let problems = load(&text(OPEN), &Overrides::default()).unwrap_err();
+        for way_out in ["[[keys]]", "127.0.0.1", "--open"] {
+            assert!(problems.to_string().contains(way_out), "{problems}");
+        }
+        let loopback = Overrides { listen: Some("localhost:0".to_owned()), ..Overrides::default() };
+        assert!(load(&text(OPEN), &loopback).is_ok());
+        assert!(load(&text(OPEN), &Overrides { exposure: Exposure::Open, listen: None }).is_ok());
+        let guarded = format!("{OPEN}[[keys]]\nname = \"a\"\nvalue = \"tg-0123456789abcdef0123456789abcdef\"\n");
+        assert!(load(&text(&guarded), &Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn every_error_has_its_file_line_and_fix() {
+        let problems = load(&text("[server]\nlisten = 5\nlisen = \"x\"\n"), &Overrides::default()).unwrap_err();
+        assert_eq!(problems.0.len(), 2, "{problems}");
+        assert!(problems.0.iter().all(|problem| problem.starts_with("test.toml:") && problem.contains("fix:")));
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        let wrong = Overrides { listen: Some("8080".to_owned()), ..Overrides::default() };
+        assert!(load(&text(""), &wrong).unwrap_err().to_string().contains("server.listen: 8080"));
+    }
+}
