@@ -7,11 +7,10 @@ mod simulation;
 
 use super::dice::Dice;
 use super::*;
-use crate::config::{Credential, Pattern, Provider, RouteTarget, Server, Store, Strategy, Timeouts};
+use crate::config::{Credential, Pattern, Provider, RouteTarget, Strategy, Timeouts};
 use crate::dialect::Dialect;
 use crate::surface::Follows;
 use crate::vendor::{Auth, Quirks, Vendor};
-use std::collections::BTreeMap;
 
 static VENDOR: Vendor = Vendor {
     name: "test",
@@ -20,7 +19,7 @@ static VENDOR: Vendor = Vendor {
     base_url: "http://test",
     auth: Auth::Bearer,
     env: &[],
-    quirks: Quirks {},
+    quirks: Quirks::COMPATIBLE,
 };
 
 /// A provider with keys of these names, all of weight 1 and serving everything.
@@ -43,23 +42,8 @@ pub(super) fn credential(name: &str, weight: f64, models: &str) -> Credential {
 }
 
 pub(super) fn config(providers: Vec<Provider>) -> Config {
-    let server = Server {
-        listen: "127.0.0.1:0".to_owned(),
-        admin_key: None,
-        require_key: false,
-        max_body: 1 << 20,
-        drain: Millis(0),
-        tls: None,
-        cors_origins: Vec::new(),
-    };
-    Config {
-        server,
-        providers,
-        routes: BTreeMap::new(),
-        keys: Vec::new(),
-        store: Store { path: ":memory:".to_owned(), redis: None },
-        notes: Vec::new(),
-    }
+    let empty = crate::config::load(b"", &|_| Err("no secrets here".to_owned())).unwrap();
+    Config { providers, ..empty }
 }
 
 pub(super) fn to(provider: u16, model: &str, weight: f64) -> RouteTarget {
