@@ -98,7 +98,12 @@ impl<H: Host> Wires<H> {
 
     /// While the client has not taken the last piece, neither the upstream nor its clocks are looked
     /// at: an upstream is not to blame for a client that does not read.
-    fn poll_input<C: Client>(&mut self, cx: &mut Context<'_>, exchange: &Exchange, client: &C) -> Poll<Input> {
+    fn poll_input<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Exchange,
+        client: &C,
+    ) -> Poll<Input> {
         if client.poll_left(cx).is_ready() {
             return Poll::Ready(Input::ClientLeft);
         }

@@ -27,7 +27,8 @@ impl Gateway {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+        let address =
+            line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
         Self { child, address, file }
     }
 
@@ -104,7 +105,8 @@ fn frame(text: &str) -> String {
     format!("{:x}\r\n{delta}\r\n", delta.len())
 }
 
-const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const STREAM_HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const STREAM_END: &str = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
 fn read_until(stream: &mut TcpStream, end: &str) -> String {

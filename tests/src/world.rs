@@ -160,8 +160,8 @@ value = "tg-client-secret"
 impl World {
     /// The world of a seed.
     pub fn new(seed: u64, script: Script) -> Rc<Self> {
-        let config =
-            config::load(CONFIG.as_bytes(), &|_| Err("the world has no secrets".to_owned())).expect("the world's config is good");
+        let config = config::load(CONFIG.as_bytes(), &|_| Err("the world has no secrets".to_owned()))
+            .expect("the world's config is good");
         Rc::new(Self {
             dice: Dice::new(seed),
             now: Cell::new(Time(1_800_000_000_000)),

@@ -146,7 +146,8 @@ impl Origin {
         let port = authority.port_u16().unwrap_or(usual_port);
         let host = authority.host();
         let header = if port == usual_port { host.to_owned() } else { format!("{host}:{port}") };
-        let host_header = HeaderValue::try_from(header).map_err(|_| broken("the URL's host is not a host"))?;
+        let host_header =
+            HeaderValue::try_from(header).map_err(|_| broken("the URL's host is not a host"))?;
         Ok(Self {
             outside,
             security,
