@@ -123,14 +123,16 @@ impl Compiler<'_> {
                 (format!("environment variable {name}"), format!("set {name} where the gateway starts"))
             }
             SecretRef::File(path) => (format!("file {path}"), "put the secret there, readable".to_owned()),
-            SecretRef::Literal(_) => ("the secret".to_owned(), "write it in visible ASCII".to_owned()),
+            SecretRef::Literal(_) => {
+                ("the secret".to_owned(), "write it without control characters".to_owned())
+            }
         };
         // Files end in a line feed, and pasted variables often do; no secret does.
         match found.map(|secret| Secret::new(secret.expose().trim())) {
             Ok(secret) if secret.is_empty() => self.errors.push(&spot.place, format!("{what} is empty"), fix),
             Ok(secret) if !sendable(secret.expose()) => {
                 let message = format!("{what} holds a character that no header can carry");
-                self.errors.push(&spot.place, message, fix);
+                self.errors.push(&spot.place, message, "use visible ASCII only");
             }
             Ok(secret) => return Some(secret),
             Err(reason) => self.errors.push(&spot.place, format!("{what}: {reason}"), fix),
