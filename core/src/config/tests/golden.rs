@@ -29,7 +29,7 @@ fn columns_count_characters_and_a_byte_order_mark_is_none() {
     assert_eq!(
         said,
         [
-            "2:17: providers.openai.headers.x: the secret holds a character that no header can carry (write it in visible ASCII)",
+            "2:17: providers.openai.headers.x: the secret holds a character that no header can carry (use visible ASCII only)",
             "2:26: providers.openai.headers.y: expected a string, found a number (write a string)",
         ]
     );
