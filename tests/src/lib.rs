@@ -1,1 +1,3 @@
+//! Tests that know everything: fixtures, simulation, conformance, real clients.
 
+pub mod fixture;

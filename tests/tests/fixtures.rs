@@ -1,0 +1,24 @@
+//! One test for each provider's folder of fixtures.
+
+use tollgate_tests::fixture;
+
+fn check(provider: &str) {
+    if let Err(failures) = fixture::check(provider) {
+        panic!("{failures}");
+    }
+}
+
+#[test]
+fn openai_fixtures_hold() {
+    check("openai");
+}
+
+#[test]
+fn anthropic_fixtures_hold() {
+    check("anthropic");
+}
+
+#[test]
+fn gemini_fixtures_hold() {
+    check("gemini");
+}
