@@ -286,7 +286,7 @@ fn canonical(value: Value) -> Value {
                 .collect();
             Value::Object(fields)
         }
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 

@@ -67,9 +67,10 @@ impl Told {
 
     /// `{error: {…}}`, `{error: "…"}`, `{detail: …}`, `{message: …}`, `[{error: …}]`.
     fn from_json(body: Value) -> Self {
+        // Google's endpoint wraps its errors in a list.
         let body = match body {
-            Value::Array(mut list) if !list.is_empty() => list.swap_remove(0),
-            other => other,
+            Value::Array(list) => list.into_iter().next().unwrap_or_default(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => body,
         };
         let Value::Object(mut outer) = body else {
             return Self {

@@ -68,7 +68,9 @@ pub(super) fn tool_choice(fields: &mut Fields) -> Result<Option<ToolChoice>, Fau
             }
             None => return Err(Fault::bad_field(fields.path(key), expected, "an object without a name")),
         },
-        other => return Err(fields.wrong(key, expected, &other)),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+            return Err(fields.wrong(key, expected, &other));
+        }
     };
     Ok(Some(choice))
 }
