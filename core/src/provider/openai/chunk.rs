@@ -39,6 +39,21 @@ struct Choice {
     extras: Extras,
 }
 
+/// Message fields that events of their own tell.
+const KNOWN: [&str; 11] = [
+    "role",
+    "content",
+    "reasoning_content",
+    "reasoning",
+    "thinking_blocks",
+    "refusal",
+    "annotations",
+    "images",
+    "audio",
+    "tool_calls",
+    "function_call",
+];
+
 /// Padding against traffic analysis, of OpenAI and Mistral: different in each chunk, and worthless.
 const PADDING: [&str; 2] = ["obfuscation", "p"];
 
@@ -177,7 +192,13 @@ impl Choice {
     /// The order is the order of generation: reasoning, words, media, calls.
     fn message(&mut self, mut fields: Fields, out: &mut Vec<Event>) {
         let choice = self.index;
-        fields.shift_remove("role");
+        let signature = take_signature(&mut fields);
+        let mut unknown = fields.clone();
+        unknown.retain(|key, value| !value.is_null() && !KNOWN.contains(&key.as_str()));
+        // First, so that they go with the words they came with.
+        if !unknown.is_empty() {
+            out.push(Event::Extras { level: Level::Message(choice), fields: unknown });
+        }
         self.reasoning(&mut fields, out);
         if let Some(content) = fields.shift_remove("content") {
             self.content(content, out);
@@ -190,7 +211,7 @@ impl Choice {
         {
             out.push(Event::Citation { choice, citation: Opaque { origin: Dialect::OpenAi, value: list } });
         }
-        if let Some(value) = take_signature(&mut fields) {
+        if let Some(value) = signature {
             let signature = Signature { origin: Dialect::Gemini, value };
             out.push(Event::TextSignature { choice, signature });
         }
@@ -206,17 +227,13 @@ impl Choice {
         if let Some(call @ Value::Object(_)) = fields.shift_remove("function_call") {
             self.calls.on_legacy(choice, call, out);
         }
-        fields.retain(|_, value| !value.is_null());
-        if !fields.is_empty() {
-            out.push(Event::Extras { level: Level::Message(choice), fields });
-        }
     }
 
     /// Reasoning stands in `reasoning_content` or `reasoning`, sometimes in both; OpenRouter repeats it
     /// in `reasoning_details`, which is kept as it is, since it must come back verbatim.
     fn reasoning(&mut self, fields: &mut Fields, out: &mut Vec<Event>) {
-        let (content, bare) =
-            (words(fields.shift_remove("reasoning_content")), words_only(fields, "reasoning"));
+        let content = words(fields.shift_remove("reasoning_content"));
+        let bare = words(fields.shift_remove("reasoning"));
         let text = content.or(bare).or_else(|| details_text(fields.get("reasoning_details")?));
         let blocks = array(fields.shift_remove("thinking_blocks"));
         if let Some(text) = text.filter(|_| blocks.is_empty()) {
@@ -256,7 +273,7 @@ impl Choice {
         match content {
             Value::String(text) if !text.is_empty() => out.push(Event::Text { choice, text }),
             Value::Array(list) => list.into_iter().for_each(|piece| self.piece(piece, out)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {}
         }
     }
 
@@ -305,14 +322,6 @@ fn words(value: Option<Value>) -> Option<String> {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     }
-}
-
-/// The same, leaving the field where it is if it holds something else.
-fn words_only(fields: &mut Fields, key: &str) -> Option<String> {
-    if !fields.get(key)?.is_string() {
-        return None;
-    }
-    words(fields.shift_remove(key))
 }
 
 fn array(value: Option<Value>) -> Vec<Value> {

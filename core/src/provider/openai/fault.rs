@@ -34,13 +34,27 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamFau
     UpstreamFault {
         class,
         status,
-        message: told.message,
+        message: without_keys(told.message),
         code: told.code,
         kind: told.kind,
         param: told.param,
         retry_after,
         body: Bytes::copy_from_slice(body),
     }
+}
+
+/// Takes out what looks like a key, whole or masked: refusals of keys like to quote them.
+fn without_keys(message: String) -> String {
+    const BEGINNINGS: [&str; 8] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "nvapi-", "csk-", "pplx-"];
+    let looks_secret = |word: &str| {
+        let bare = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        word.contains("***") || (bare.len() > 12 && BEGINNINGS.iter().any(|start| bare.starts_with(start)))
+    };
+    if !message.split(char::is_whitespace).any(looks_secret) {
+        return message;
+    }
+    let words = message.split(' ').map(|word| if looks_secret(word) { "[key]" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// What an error body says, whatever its shape.
@@ -67,9 +81,10 @@ impl Told {
 
     /// `{error: {…}}`, `{error: "…"}`, `{detail: …}`, `{message: …}`, `[{error: …}]`.
     fn from_json(body: Value) -> Self {
+        // Google's endpoint wraps its errors in a list.
         let body = match body {
-            Value::Array(mut list) if !list.is_empty() => list.swap_remove(0),
-            other => other,
+            Value::Array(list) => list.into_iter().next().unwrap_or_default(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => body,
         };
         let Value::Object(mut outer) = body else {
             return Self {

@@ -150,7 +150,7 @@ impl Fields {
         match self.0.get("cost")? {
             Value::Number(dollars) => nano(dollars),
             Value::Object(cost) => nano(cost.get("total_cost")?.as_number()?),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => None,
         }
     }
 }

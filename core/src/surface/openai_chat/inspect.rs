@@ -219,19 +219,21 @@ fn check_functions(list: Option<Value<'_>>, field: &'static str) -> Result<(), F
             named(tool, || format!("{field}[{i}]"))?;
             continue;
         }
-        let kind = tool.get("type");
-        if !kind.is_some_and(|kind| kind.kind() == Kind::String) {
-            let path = format!("{field}[{i}].type");
-            return Err(kind.map_or_else(
-                || Fault::missing_field(path.clone(), "a string such as `function`"),
-                |kind| Fault::bad_field(path.clone(), "a string such as `function`", noun(kind)),
-            ));
+        // Some clients leave the type out where a function stands.
+        let (kind, function) = (tool.get("type"), tool.get("function"));
+        let path = |rest: &str| format!("{field}[{i}].{rest}");
+        match kind {
+            None if function.is_none() => {
+                return Err(Fault::missing_field(path("type"), "a string such as `function`"));
+            }
+            Some(kind) if kind.kind() != Kind::String => {
+                return Err(Fault::bad_field(path("type"), "a string such as `function`", noun(kind)));
+            }
+            Some(kind) if !kind.is_text("function") => continue,
+            None | Some(_) => {}
         }
-        if kind.is_some_and(|kind| kind.is_text("function")) {
-            let path = || format!("{field}[{i}].function");
-            let function = tool.get("function").ok_or_else(|| Fault::missing_field(path(), "an object"))?;
-            named(function, path)?;
-        }
+        let function = function.ok_or_else(|| Fault::missing_field(path("function"), "an object"))?;
+        named(function, || path("function"))?;
     }
     Ok(())
 }

@@ -57,10 +57,8 @@ pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
         Dialect::OpenAi => "annotations",
         Dialect::Anthropic | Dialect::Gemini => "citations",
     };
-    match &citation.value {
-        Value::Array(list) => (field, list.clone()),
-        one => (field, vec![one.clone()]),
-    }
+    let list = citation.value.as_array().cloned();
+    (field, list.unwrap_or_else(|| vec![citation.value.clone()]))
 }
 
 /// A block that only its own dialect understands: citations among them are shown as such, the rest
@@ -68,11 +66,13 @@ pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
 pub(super) fn opaque(block: &Opaque) -> (&'static str, Vec<Value>) {
     let kind = block.value.get("type").and_then(Value::as_str).unwrap_or_default();
     let cites = block.value.is_array() || kind.ends_with("_location") || kind.ends_with("_citation");
-    match block.origin {
-        _ if cites => citations(block),
-        Dialect::OpenAi if kind == "custom" => ("tool_calls", vec![block.value.clone()]),
-        origin => ("provider_blocks", vec![json!({"dialect": origin.name(), "block": block.value})]),
+    if cites {
+        return citations(block);
     }
+    if block.origin == Dialect::OpenAi && kind == "custom" {
+        return ("tool_calls", vec![block.value.clone()]);
+    }
+    ("provider_blocks", vec![json!({"dialect": block.origin.name(), "block": block.value})])
 }
 
 /// A picture, as OpenRouter and Google's endpoint send it.

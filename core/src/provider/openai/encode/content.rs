@@ -114,6 +114,6 @@ pub(super) fn as_list(content: Value) -> Vec<Value> {
     match content {
         Value::Array(list) => list,
         Value::String(text) => vec![json!({"type": "text", "text": text})],
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     }
 }

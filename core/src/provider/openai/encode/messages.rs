@@ -273,8 +273,7 @@ impl Encoder<'_> {
             } else if let Some((at, inner)) =
                 key.strip_prefix("content[").and_then(|rest| rest.split_once("]."))
             {
-                let list = content::as_list(fields.get("content").cloned().unwrap_or_default());
-                let mut list = list;
+                let mut list = content::as_list(fields.get("content").cloned().unwrap_or_default());
                 let part =
                     at.parse().ok().and_then(|at: usize| list.get_mut(at)).and_then(Value::as_object_mut);
                 part.into_iter().for_each(|part| drop(part.insert(inner.to_owned(), value.clone())));
@@ -308,7 +307,8 @@ impl Turn {
         let silent = role == Role::Assistant && content.is_empty() && says;
         let content = if silent { Value::Null } else { content::as_content(content) };
         fields.insert("content".to_owned(), content);
-        if !reasoning.is_empty() && !(only_with_calls && calls.is_empty()) {
+        let wanted = !only_with_calls || !calls.is_empty();
+        if wanted && !reasoning.is_empty() {
             fields.insert(reasoning_field.to_owned(), reasoning.into());
         }
         fields.extend(refusal.map(|text| ("refusal".to_owned(), text.into())));

@@ -1,1 +1,155 @@
-use super::*;
+use crate::call::{
+    Call, Document, DocumentBody, Image, MediaSource, Message, Part, Role, Signature, Text, Thinking,
+    ToolResult,
+};
+use crate::dialect::Dialect;
+use crate::provider::{Provider, Target, openai::OpenAi};
+use crate::surface::{Surface, openai_chat::OpenAiChat};
+use crate::vendor;
+use serde_json::{Value, json};
+
+fn call(body: Value) -> Call {
+    OpenAiChat.parse(body.to_string().as_bytes()).unwrap()
+}
+
+struct Sent {
+    body: Value,
+    lost: Vec<String>,
+}
+
+fn sent(call: &Call, vendor: &str) -> Sent {
+    let target = Target { vendor: vendor::find(vendor).unwrap(), model: "up" };
+    let encoded = OpenAi.encode(call, &target).unwrap();
+    Sent { body: serde_json::from_slice(&encoded.body).unwrap(), lost: encoded.lost }
+}
+
+fn foreign(parts: Vec<Part>, role: Role) -> Call {
+    let mut call = call(json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}));
+    call.origin = Dialect::Anthropic;
+    call.messages.push(Message { role, name: None, parts, extras: Default::default() });
+    call
+}
+
+#[test]
+fn each_vendor_gets_its_own_words() {
+    let all = call(json!({
+        "model": "m", "max_tokens": 5, "seed": 1, "tool_choice": "required", "stream": true,
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "messages": [{"role": "developer", "content": "d"}, {"role": "user", "name": "n", "content": "hi"}],
+    }));
+    let openai = sent(&all, "openai").body;
+    assert_eq!(
+        (&openai["max_completion_tokens"], &openai["messages"][0]["role"]),
+        (&json!(5), &json!("developer"))
+    );
+    assert_eq!(openai["stream_options"], json!({"include_usage": true}));
+    let mistral = sent(&all, "mistral").body;
+    assert_eq!(
+        (&mistral["max_tokens"], &mistral["random_seed"], &mistral["tool_choice"]),
+        (&json!(5), &json!(1), &json!("any"))
+    );
+    assert_eq!((mistral.get("stream_options"), &mistral["messages"][0]["role"]), (None, &json!("system")));
+    let groq = sent(&all, "groq");
+    assert_eq!(
+        (groq.body["messages"][1].get("name"), groq.lost),
+        (None, vec!["messages[1].name".to_owned()])
+    );
+}
+
+#[test]
+fn perplexity_gets_alternating_turns() {
+    let doubled = call(
+        json!({"model": "m", "messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}),
+    );
+    let body = sent(&doubled, "perplexity").body;
+    assert_eq!(
+        body["messages"],
+        json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])
+    );
+}
+
+#[test]
+fn a_tools_picture_follows_its_result_as_the_users() {
+    let image = Part::Image(Image {
+        source: MediaSource::Inline { media_type: "image/png".into(), data: "QUJD".into() },
+        detail: None,
+        cache: None,
+    });
+    let result = ToolResult {
+        call_id: "a".into(),
+        name: None,
+        parts: vec![Part::Text(Text::new("no")), image],
+        failed: Some(true),
+        cache: None,
+    };
+    let body = sent(&foreign(vec![Part::ToolResult(result)], Role::Tool), "openai").body;
+    assert_eq!(
+        body["messages"][1],
+        json!({"role": "tool", "tool_call_id": "a", "content": "{\"error\":\"no\"}"})
+    );
+    assert_eq!(body["messages"][2]["content"][0]["image_url"]["url"], "data:image/png;base64,QUJD");
+}
+
+#[test]
+fn what_cannot_be_carried_is_named() {
+    let signature = Some(Signature { origin: Dialect::Anthropic, value: "s".into() });
+    let thinking = Part::Thinking(Thinking { text: "hm".into(), signature, sealed: None });
+    let media = MediaSource::File { id: "f".into(), media_type: None, origin: Dialect::Anthropic };
+    let document = Document {
+        body: DocumentBody::Media(media),
+        title: None,
+        about: Some("a".into()),
+        citations: None,
+        cache: None,
+    };
+    let mut call =
+        foreign(vec![thinking, Part::Document(document), Part::Text(Text::new("yes"))], Role::Assistant);
+    call.sampling.top_k = Some(3.into());
+    call.extras.insert("container".into(), json!("c"));
+    let sent = sent(&call, "openai");
+    assert_eq!(
+        sent.lost,
+        [
+            "messages[1].content[0]",
+            "messages[1].content[1].context",
+            "messages[1].content[1]",
+            "top_k",
+            "container"
+        ]
+    );
+    assert_eq!(sent.body["messages"][1], json!({"role": "assistant", "content": "yes"}));
+}
+
+#[test]
+fn thinking_is_asked_for_as_each_vendor_understands() {
+    let ask = |vendor: &str, reasoning: Value| {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        body.as_object_mut().unwrap().extend(reasoning.as_object().unwrap().clone());
+        sent(&call(body), vendor).body
+    };
+    let budget = || json!({"reasoning": {"max_tokens": 4000}});
+    assert_eq!(ask("openai", budget())["reasoning_effort"], "medium");
+    assert_eq!(ask("openrouter", budget())["reasoning"], json!({"max_tokens": 4000}));
+    assert_eq!(
+        ask("alibaba", json!({"thinking": {"type": "enabled", "budget_tokens": 9}}))["thinking_budget"],
+        9
+    );
+    assert_eq!(
+        ask("deepseek", json!({"thinking": {"type": "disabled"}}))["thinking"],
+        json!({"type": "disabled"})
+    );
+}
+
+#[test]
+fn k14_cache_marks_stay_wherever_they_stood() {
+    let mark = json!({"type": "ephemeral", "ttl": "1h"});
+    let body = json!({
+        "model": "m", "cache_control": mark,
+        "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": mark}],
+        "messages": [{"role": "system", "content": [{"type": "text", "text": "s", "cache_control": mark}]}, {"role": "user", "content": "hi"}],
+    });
+    let encoded = sent(&call(body.clone()), "openrouter").body;
+    for path in ["/cache_control", "/tools/0/cache_control", "/messages/0/content/0/cache_control"] {
+        assert_eq!(encoded.pointer(path), body.pointer(path), "{path}");
+    }
+}

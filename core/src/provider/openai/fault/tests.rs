@@ -137,3 +137,13 @@ fn durations_are_gos() {
         assert_eq!(duration(text), expected.map(Millis), "{text}");
     }
 }
+
+#[test]
+fn i7_a_quoted_key_is_taken_out_of_the_message() {
+    for key in ["sk-proj-abcdefghijklmnop", "sk-ab***********wxyz.", "\"xai-0123456789abcdef\","] {
+        let body =
+            serde_json::json!({"error": {"message": format!("Incorrect API key provided: {key} See docs.")}});
+        let fault = read(401, &HeaderMap::new(), body.to_string().as_bytes());
+        assert_eq!(fault.message, "Incorrect API key provided: [key] See docs.");
+    }
+}

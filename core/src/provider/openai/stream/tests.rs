@@ -225,3 +225,12 @@ fn a_whole_answer_is_read_in_all_its_parts() {
     assert_eq!(kinds, ["Thinking", "Refusal", "Opaque", "Image", "Audio", "ToolCall"]);
     assert_eq!((reply.created, reply.choices[0].stop.clone()), (Some(1), Some(Stop::ToolUse)));
 }
+
+#[test]
+fn h9_a_stream_that_nobody_asked_for_is_read_as_an_answer() {
+    let chunk = delta(r#"{"content":"a"}"#);
+    let reply = whole(&format!(": hello\n\ndata: {chunk}\n\ndata: {STOP}\n\ndata: [DONE]\n\n")).unwrap();
+    assert_eq!((reply.choices[0].parts.len(), reply.choices[0].stop.clone()), (1, Some(Stop::End)));
+    let cut = whole(&format!("data: {chunk}\n\n")).unwrap_err();
+    assert_eq!(cut.class, UpstreamClass::Connection);
+}

@@ -31,7 +31,9 @@ pub(super) fn parse(message: &mut Fields) -> Result<Content, Fault> {
                         continue;
                     }
                     object @ Value::Object(_) => object,
-                    other => return Err(Fault::bad_field(message.path(&at), "an object", noun(&other))),
+                    other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+                        return Err(Fault::bad_field(message.path(&at), "an object", noun(&other)));
+                    }
                 };
                 let mut fields = Fields::of(value.clone(), &message.path(&at))?;
                 content.parts.push(part(&mut fields, value)?);
@@ -160,7 +162,7 @@ fn file_data(data: String, media_type: Option<String>) -> MediaSource {
             media_type: media_type.unwrap_or_else(|| "application/pdf".to_owned()),
             data: url,
         },
-        source => source,
+        source @ (MediaSource::Inline { .. } | MediaSource::Url { .. } | MediaSource::File { .. }) => source,
     }
 }
 

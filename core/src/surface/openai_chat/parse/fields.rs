@@ -14,10 +14,8 @@ pub(super) struct Fields {
 impl Fields {
     /// The object at this path.
     pub(super) fn of(value: Value, path: &str) -> Result<Self, Fault> {
-        match value {
-            Value::Object(map) => Ok(Self { map, prefix: format!("{path}.") }),
-            other => Err(Fault::bad_field(path, "an object", noun(&other))),
-        }
+        let Value::Object(map) = value else { return Err(Fault::bad_field(path, "an object", noun(&value))) };
+        Ok(Self { map, prefix: format!("{path}.") })
     }
 
     /// The same, as the body, whose fields are named without a prefix.
@@ -112,9 +110,9 @@ impl Fields {
     }
 
     pub(super) fn texts(&mut self, key: &str) -> Result<Vec<String>, Fault> {
-        let list = self.list(key)?.into_iter().map(|item| match item {
-            Value::String(text) => Ok(text),
-            other => Err(self.wrong(key, "an array of strings", &other)),
+        let list = self.list(key)?.into_iter().map(|item| {
+            let Value::String(text) = item else { return Err(self.wrong(key, "an array of strings", &item)) };
+            Ok(text)
         });
         list.collect()
     }

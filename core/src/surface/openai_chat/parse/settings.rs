@@ -14,7 +14,8 @@ use serde_json::Value;
 pub(super) fn tools(fields: &mut Fields) -> Result<Vec<Tool>, Fault> {
     let mut tools = Vec::new();
     for (i, tool) in fields.list("tools")?.into_iter().enumerate() {
-        if tool.get("type").and_then(Value::as_str) != Some("function") {
+        let kind = tool.get("type").and_then(Value::as_str);
+        if kind.is_some_and(|kind| kind != "function") || (kind.is_none() && tool.get("function").is_none()) {
             tools.push(Tool::Hosted(Opaque { origin: Dialect::OpenAi, value: tool }));
             continue;
         }
@@ -67,7 +68,9 @@ pub(super) fn tool_choice(fields: &mut Fields) -> Result<Option<ToolChoice>, Fau
             }
             None => return Err(Fault::bad_field(fields.path(key), expected, "an object without a name")),
         },
-        other => return Err(fields.wrong(key, expected, &other)),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => {
+            return Err(fields.wrong(key, expected, &other));
+        }
     };
     Ok(Some(choice))
 }

@@ -1,0 +1,328 @@
+//! Recorded traffic of providers of OpenAI's dialect, where it is at hand: what this surface renders
+//! says what the recording says, by an independent reader, and no request loses a field.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code: a recording that breaks it should stop it"
+)]
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tollgate_core::call::UsageChunk;
+use tollgate_core::fault::UpstreamClass;
+use tollgate_core::json::Tape;
+use tollgate_core::provider::{Provider, Target, openai::OpenAi};
+use tollgate_core::reply::Event;
+use tollgate_core::sse::{Frame, Framer};
+use tollgate_core::surface::{Asked, Surface, openai_chat::OpenAiChat};
+use tollgate_core::vendor;
+
+struct Case {
+    path: PathBuf,
+    vendor: &'static vendor::Vendor,
+    status: u16,
+}
+
+const VENDORS: [(&str, &str); 9] = [
+    ("openai", "openai"),
+    ("azure", "azure"),
+    ("deepseek", "deepseek"),
+    ("groq", "groq"),
+    ("mistral", "mistral"),
+    ("ollama", "ollama"),
+    ("openrouter", "openrouter"),
+    ("xai", "xai"),
+    ("gemini", "gemini-openai"),
+];
+
+/// Every chat case whose name ends like this; none where the recordings are not at hand.
+fn cases(ending: &str) -> Vec<Case> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes");
+    let mut cases = Vec::new();
+    for (folder, vendor) in VENDORS {
+        let Ok(files) = fs::read_dir(root.join(folder)) else { continue };
+        for path in files.map(|file| file.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let Some(case) = name.strip_suffix(ending).filter(|case| case.starts_with("chat-")) else {
+                continue;
+            };
+            let meta = fs::read(path.with_file_name(format!("{case}.meta.json"))).unwrap();
+            let meta: Value = serde_json::from_slice(&meta).unwrap();
+            let status = meta["status"].as_u64().unwrap_or(200) as u16;
+            cases.push(Case { path, vendor: vendor::find(vendor).unwrap(), status });
+        }
+    }
+    cases
+}
+
+impl Case {
+    fn target(&self) -> Target<'static> {
+        Target { vendor: self.vendor, model: "asked" }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        fs::read(&self.path).unwrap()
+    }
+}
+
+fn asked() -> Asked {
+    Asked { model: "asked".into(), request_id: "req".into(), now_secs: 1, usage: UsageChunk::Wanted }
+}
+
+/// What an answer says, as far as a client can see.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    choices: Vec<Choice>,
+    prompt: u64,
+    total: u64,
+    model: String,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Choice {
+    text: String,
+    reasoning: String,
+    refusal: String,
+    calls: Vec<Call>,
+    finish: String,
+    logprobs: Vec<Value>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Call {
+    name: String,
+    arguments: String,
+}
+
+impl Said {
+    fn take(&mut self, chunk: &Value) {
+        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
+            self.error = error["message"].as_str().map(str::to_owned);
+        }
+        if let Some(model) = chunk["model"].as_str().filter(|model| !model.is_empty()) {
+            self.model = model.to_owned();
+        }
+        if chunk["usage"].is_object() {
+            self.prompt = chunk["usage"]["prompt_tokens"].as_u64().unwrap();
+            self.total = chunk["usage"]["total_tokens"].as_u64().unwrap();
+        }
+        for (place, choice) in chunk["choices"].as_array().into_iter().flatten().enumerate() {
+            let index = choice["index"].as_u64().map_or(place, |index| index as usize);
+            while self.choices.len() <= index {
+                self.choices.push(Choice::default());
+            }
+            self.choices[index].take(choice);
+        }
+    }
+
+    fn finish(mut self) -> Self {
+        for choice in &mut self.choices {
+            if choice.finish == "stop" && !choice.calls.is_empty() {
+                choice.finish = "tool_calls".into();
+            }
+            choice
+                .calls
+                .iter_mut()
+                .filter(|call| call.arguments.is_empty())
+                .for_each(|call| call.arguments = "{}".into());
+        }
+        self
+    }
+
+    fn of_whole(body: &[u8]) -> Self {
+        let mut said = Self::default();
+        said.take(&serde_json::from_slice(body).unwrap());
+        said.finish()
+    }
+
+    fn of_stream(body: &[u8]) -> Self {
+        let mut said = Self::default();
+        for line in std::str::from_utf8(body).unwrap().lines() {
+            if let Some(chunk) = line.strip_prefix("data: ").filter(|data| data.starts_with('{')) {
+                said.take(&serde_json::from_str(chunk).unwrap());
+            }
+        }
+        said.finish()
+    }
+}
+
+impl Choice {
+    fn take(&mut self, choice: &Value) {
+        let message = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
+        let text = |key: &str| message[key].as_str().unwrap_or_default();
+        self.text.push_str(text("content"));
+        self.reasoning.push_str(if text("reasoning_content").is_empty() {
+            text("reasoning")
+        } else {
+            text("reasoning_content")
+        });
+        self.refusal.push_str(text("refusal"));
+        for (place, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
+            let at = call["index"].as_u64().map_or(place, |index| index as usize);
+            while self.calls.len() <= at {
+                self.calls.push(Call::default());
+            }
+            self.calls[at].name.push_str(call["function"]["name"].as_str().unwrap_or_default());
+            self.calls[at].arguments.push_str(call["function"]["arguments"].as_str().unwrap_or_default());
+        }
+        if let (true, Some(reason)) = (self.finish.is_empty(), choice["finish_reason"].as_str()) {
+            self.finish = reason.to_owned();
+        }
+        self.logprobs.extend(choice["logprobs"]["content"].as_array().into_iter().flatten().cloned());
+    }
+}
+
+#[test]
+fn a_recorded_answer_is_rendered_with_nothing_lost() {
+    for case in cases(".response.json").iter().filter(|case| case.status == 200) {
+        let body = case.body();
+        let reply = OpenAi.decode(&body, &case.target()).unwrap();
+        let rendered = OpenAiChat.render(&reply, &asked());
+        assert_eq!(Said::of_whole(&rendered), Said::of_whole(&body), "{}", case.path.display());
+    }
+}
+
+#[test]
+fn a_recorded_error_is_told_in_its_own_words() {
+    for case in cases(".response.json").iter().filter(|case| case.status != 200) {
+        let body = case.body();
+        let fault = OpenAi.fault(case.status, &HeaderMap::new(), &body, &case.target());
+        let raw: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(Some(fault.message.as_str()), raw["error"]["message"].as_str(), "{}", case.path.display());
+        assert_eq!(fault.class == UpstreamClass::RateLimited, case.status == 429, "{}", case.path.display());
+        let too_long = case.path.to_str().unwrap().contains("length-exceeded") && case.status == 400;
+        assert_eq!(fault.class == UpstreamClass::ContextLength, too_long, "{}", case.path.display());
+    }
+}
+
+fn frames(pieces: &[&[u8]]) -> Vec<Frame> {
+    let (mut framer, mut frames) = (Framer::new(), Vec::new());
+    for piece in pieces {
+        framer.push(Bytes::copy_from_slice(piece), &mut frames).unwrap();
+    }
+    frames.extend(framer.finish());
+    frames
+}
+
+fn events(case: &Case, frames: &[Frame]) -> Vec<Event> {
+    let (mut decoder, mut events) = (OpenAi.decoder(&case.target()), Vec::new());
+    frames.iter().for_each(|frame| decoder.on(frame, &mut events));
+    decoder.on_end(&mut events);
+    events
+}
+
+#[test]
+fn a_recorded_stream_is_rendered_with_nothing_lost() {
+    for case in cases(".response.sse") {
+        let body = case.body();
+        let mut renderer = OpenAiChat.renderer(asked());
+        let mut out = BytesMut::new();
+        let events = events(&case, &frames(&[&body]));
+        events.iter().for_each(|event| renderer.on(event, &mut out));
+        let said = Said::of_stream(&body);
+        assert_eq!(Said::of_stream(&out), said, "{}", case.path.display());
+        assert_eq!(out.ends_with(b"data: [DONE]\n\n"), said.error.is_none(), "{}", case.path.display());
+    }
+}
+
+#[test]
+fn h4_split_at_any_byte_changes_nothing() {
+    for case in cases(".response.sse") {
+        let body = case.body();
+        let whole = frames(&[&body]);
+        let expected = events(&case, &whole);
+        for cut in 0..body.len() {
+            let (head, tail) = body.split_at(cut);
+            let split = frames(&[head, tail]);
+            // Equal frames give equal events: decoding again proves nothing more.
+            assert_eq!(split, whole, "{} at {cut}", case.path.display());
+        }
+        let bytes: Vec<&[u8]> = body.chunks(1).collect();
+        assert_eq!(events(&case, &frames(&bytes)), expected, "{}", case.path.display());
+    }
+}
+
+#[test]
+fn usage_found_at_a_glance_is_the_decoders() {
+    for case in cases(".response.sse") {
+        let mut found = None;
+        for frame in frames(&[&case.body()]) {
+            found = OpenAi.usage(&frame.data, found.as_ref(), &case.target()).or(found);
+        }
+        let all = events(&case, &frames(&[&case.body()]));
+        let decoded = all
+            .into_iter()
+            .rev()
+            .find_map(|event| if let Event::Usage(usage) = event { Some(*usage) } else { None });
+        assert_eq!(found, decoded, "{}", case.path.display());
+    }
+}
+
+/// A request as both sides would agree to read it: nulls are absent, one text is a string, renamed
+/// fields have one name.
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Array(list) => match list.as_slice() {
+            [Value::Object(only)] if only.len() == 2 && only.get("type") == Some(&json!("text")) => {
+                only["text"].clone()
+            }
+            _ => Value::Array(list.into_iter().map(canonical).collect()),
+        },
+        Value::Object(fields) => {
+            let rename = |key: String| match key.as_str() {
+                "max_tokens" => "max_completion_tokens".to_owned(),
+                "random_seed" => "seed".to_owned(),
+                _ => key,
+            };
+            let fields: Map<String, Value> = fields
+                .into_iter()
+                .filter(|(_, value)| !value.is_null() && *value != json!([]))
+                .map(|(key, value)| (rename(key), canonical(value)))
+                .collect();
+            Value::Object(fields)
+        }
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
+    }
+}
+
+#[test]
+fn a_recorded_request_keeps_every_field() {
+    for case in cases(".request.json") {
+        let body = case.body();
+        let place = case.path.display();
+        let envelope = OpenAiChat
+            .inspect(&Tape::parse(&body).unwrap())
+            .unwrap_or_else(|fault| panic!("{place}: {fault:?}"));
+        let call = OpenAiChat.parse(&body).unwrap_or_else(|fault| panic!("{place}: {fault:?}"));
+        assert_eq!((&envelope.model, envelope.delivery), (&call.model, call.delivery), "{place}");
+        let target = Target { model: &call.model, ..case.target() };
+        let encoded = OpenAi.encode(&call, &target).unwrap();
+        assert_eq!(encoded.lost, Vec::<String>::new(), "{place}");
+        let sent = canonical(serde_json::from_slice(&encoded.body).unwrap());
+        let mut raw = canonical(serde_json::from_slice(&body).unwrap());
+        // Said by leaving it out.
+        let fields = raw.as_object_mut().unwrap();
+        if fields.get("stream") == Some(&json!(false)) || fields.get("stream").is_none() {
+            fields.remove("stream");
+        } else if sent.get("stream_options").is_some() {
+            fields.insert("stream_options".into(), json!({"include_usage": true}));
+        }
+        if fields.get("logprobs") == Some(&json!(false)) {
+            fields.remove("logprobs");
+        }
+        for tool in fields.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+            tool.as_object_mut().unwrap().entry("type").or_insert_with(|| "function".into());
+        }
+        for message in fields["messages"].as_array_mut().unwrap() {
+            for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+                call.as_object_mut().unwrap().remove("index");
+            }
+        }
+        assert_eq!(sent, raw, "{place}");
+    }
+}
