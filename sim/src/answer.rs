@@ -4,8 +4,6 @@
 //! up, separately for the prompt's texts, the thinking, the text and each tool call; an image
 //! counts 85.
 
-use serde_json::Value;
-
 use crate::ask::{Ask, Choice, Format, Last, Parallel, Thinking, Tool};
 use crate::quirks::{Content, Finish, UsageMode};
 use crate::schema;
@@ -238,15 +236,29 @@ fn words(text: &str) -> Vec<String> {
     text.split_inclusive(' ').map(String::from).collect()
 }
 
+/// A call to make, before it has an id.
+struct Wanted {
+    name: String,
+    arguments: String,
+}
+
+impl Wanted {
+    /// With arguments made from the tool's schema.
+    fn minimal(tool: &Tool) -> Wanted {
+        let made = schema::instance(&tool.schema);
+        let arguments = if made.is_object() { made.to_string() } else { "{}".into() };
+        Wanted { name: tool.name.clone(), arguments }
+    }
+}
+
 fn calls(ask: &Ask, id: &str) -> Vec<Call> {
-    let forced = |tool: &Tool| vec![(tool.name.clone(), schema::instance(&tool.schema).to_string())];
     let mut wanted = match &ask.choice {
         Choice::Never => Vec::new(),
         Choice::Named(name) => {
-            ask.tools.iter().find(|tool| tool.name == *name).map(forced).unwrap_or_default()
+            ask.tools.iter().filter(|tool| tool.name == *name).map(Wanted::minimal).collect()
         }
         Choice::Required => match asked_for(ask) {
-            asked if asked.is_empty() => ask.tools.first().map(forced).unwrap_or_default(),
+            asked if asked.is_empty() => ask.tools.first().map(Wanted::minimal).into_iter().collect(),
             asked => asked,
         },
         Choice::Auto => asked_for(ask),
@@ -255,24 +267,22 @@ fn calls(ask: &Ask, id: &str) -> Vec<Call> {
         wanted.truncate(1);
     }
     let tail = id.get(4..).unwrap_or(id);
-    let calls = wanted.into_iter().enumerate();
-    calls.map(|(at, (name, arguments))| Call { id: format!("{tail}{at:04}"), name, arguments }).collect()
+    let call = |(at, Wanted { name, arguments })| Call { id: format!("{tail}{at:04}"), name, arguments };
+    wanted.into_iter().enumerate().map(call).collect()
 }
 
 /// The calls the user spelled out, line by line: `call NAME {json}`. Arguments that are not given
 /// are made from the tool's schema; what is given is sent as it stands, be it JSON or not.
-fn asked_for(ask: &Ask) -> Vec<(String, String)> {
+fn asked_for(ask: &Ask) -> Vec<Wanted> {
     let Last::User(text) = &ask.last else { return Vec::new() };
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("call "));
     let called = lines.filter_map(|line| {
         let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
         let tool = ask.tools.iter().find(|tool| tool.name == name)?;
-        let arguments = match arguments.trim() {
-            "" => schema::instance(&tool.schema),
-            given => return Some((name.to_owned(), given.to_owned())),
-        };
-        let arguments = if arguments == Value::Null { "{}".into() } else { arguments.to_string() };
-        Some((name.to_owned(), arguments))
+        Some(match arguments.trim() {
+            "" => Wanted::minimal(tool),
+            given => Wanted { name: name.into(), arguments: given.into() },
+        })
     });
     called.collect()
 }

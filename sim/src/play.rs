@@ -24,7 +24,7 @@ pub(crate) struct Play {
     /// Set after each write, so that the connection flushes before the next and every event is a
     /// write of its own.
     breath: bool,
-    /// The connection's flushes when something was last written.
+    /// The connection's flushes when something, be it the head, was last written.
     mark: u64,
     link: Arc<Link>,
     watch: Option<Watch>,
@@ -45,7 +45,7 @@ impl std::error::Error for Cut {}
 impl Play {
     /// Performs `steps` on the connection of `link`; `watch` learns how it went.
     pub(crate) fn new(steps: Vec<Step>, link: Arc<Link>, watch: Option<Watch>) -> Play {
-        Play { steps: steps.into(), pause: None, breath: false, mark: 0, link, watch }
+        Play { steps: steps.into(), pause: None, breath: false, mark: link.flushes(), link, watch }
     }
 
     /// One piece, unobserved.
@@ -116,7 +116,7 @@ impl Body for Play {
                     self.pause(every);
                 }
                 // What was written before must reach the client before the connection closes.
-                Some(Step::Cut) if self.mark > 0 && self.link.flushes() <= self.mark => {
+                Some(Step::Cut) if self.link.flushes() <= self.mark => {
                     self.steps.push_front(Step::Cut);
                     self.pause(Duration::from_millis(1));
                 }

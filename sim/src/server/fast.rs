@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use crate::answer::{Usage, compose};
 use crate::ask::{Ask, Last};
-use crate::dialect::Target;
+use crate::dialect::{Framing, Place, Target};
 use crate::quirks::{Delivery, Quirks, split_model};
 use crate::script::{Step, plan};
 use crate::wire::encode;
@@ -32,14 +32,19 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The answer to `body` if its model asks for speed.
     pub(super) fn answer(&self, target: &Target, body: &[u8]) -> Option<Ready> {
-        let model = model_of(body)?;
-        memmem::find(model, b"+fast")?;
-        let stream =
-            memmem::find(body, b"\"stream\":true").or_else(|| memmem::find(body, b"\"stream\": true"));
-        let delivery = if stream.is_some() { Delivery::Stream } else { Delivery::Whole };
+        let (model, delivery) = match &target.place {
+            Place::Path { model, delivery } => (model.as_bytes(), *delivery),
+            Place::Body => (model_of(body)?, delivery_of(body)),
+        };
+        let directives = model.get(memchr::memchr(b'+', model)?..)?;
+        memmem::find(directives, b"fast")?;
         let mut name = Vec::with_capacity(model.len() + 16);
         name.extend_from_slice(target.dialect.name.as_bytes());
-        name.push(if delivery == Delivery::Stream { b's' } else { b'w' });
+        name.push(match (delivery, target.framing) {
+            (Delivery::Whole, _) => b'w',
+            (Delivery::Stream, Framing::Array) => b'a',
+            (Delivery::Stream, Framing::Sse | Framing::SseCrlf) => b's',
+        });
         name.extend_from_slice(model);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = made.get(&name) {
@@ -49,6 +54,12 @@ impl Prepared {
         made.insert(name, ready.clone());
         Some(ready)
     }
+}
+
+fn delivery_of(body: &[u8]) -> Delivery {
+    let spellings: [&[u8]; 2] = [b"\"stream\":true", b"\"stream\": true"];
+    let asked = spellings.iter().any(|spelling| memmem::find(body, spelling).is_some());
+    if asked { Delivery::Stream } else { Delivery::Whole }
 }
 
 /// The text between the quotes after the first `"model":`.
