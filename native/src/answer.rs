@@ -72,7 +72,8 @@ fn metrics(host: &Native) -> Response<Answer> {
 /// An exchange ended without an answer: a defect of ours.
 fn speechless() -> Response<Answer> {
     tracing::error!("an exchange ended without an answer");
-    let text = r#"{"error":{"message":"the gateway has no answer","type":"api_error","code":"internal_error"}}"#;
+    let text =
+        r#"{"error":{"message":"the gateway has no answer","type":"api_error","code":"internal_error"}}"#;
     let mut answer = Response::new(Answer::from(Bytes::from_static(text.as_bytes())));
     *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

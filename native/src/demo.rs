@@ -33,7 +33,9 @@ pub fn run(listen: String) -> Result<ExitCode, Problems> {
 
 fn document(sim: SocketAddr) -> String {
     let provider = |name: &str, kind: &str, path: &str| {
-        format!("[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"http://{sim}/{path}\"\nkeys = [{{ value = \"sim\" }}]\n\n")
+        format!(
+            "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"http://{sim}/{path}\"\nkeys = [{{ value = \"sim\" }}]\n\n"
+        )
     };
     provider("sim", "openai", "v1")
         + &provider("sim-anthropic", "anthropic", "v1")

@@ -91,7 +91,9 @@ impl Source {
             Self::File(path) => {
                 let name = path.display().to_string();
                 let text = std::fs::read(path).map_err(|error| {
-                    format!("{name}: {error}\n  fix: name a file that exists with --config, or start without one")
+                    format!(
+                        "{name}: {error}\n  fix: name a file that exists with --config, or start without one"
+                    )
                 })?;
                 parse(&name, &text)
             }
@@ -113,7 +115,8 @@ pub fn load(source: &Source, overrides: &Overrides) -> Result<Settings, Problems
 }
 
 fn parse(name: &str, text: &[u8]) -> Result<Config, Problems> {
-    config::load(text, &secret).map_err(|errors| Problems(errors.iter().map(|error| located(name, error)).collect()))
+    config::load(text, &secret)
+        .map_err(|errors| Problems(errors.iter().map(|error| located(name, error)).collect()))
 }
 
 fn located(name: &str, error: &config::ConfigError) -> String {
@@ -181,15 +184,19 @@ mod tests {
         let loopback = Overrides { listen: Some("localhost:0".to_owned()), ..Overrides::default() };
         assert!(load(&text(OPEN), &loopback).is_ok());
         assert!(load(&text(OPEN), &Overrides { exposure: Exposure::Open, listen: None }).is_ok());
-        let guarded = format!("{OPEN}[[keys]]\nname = \"a\"\nvalue = \"tg-0123456789abcdef0123456789abcdef\"\n");
+        let guarded =
+            format!("{OPEN}[[keys]]\nname = \"a\"\nvalue = \"tg-0123456789abcdef0123456789abcdef\"\n");
         assert!(load(&text(&guarded), &Overrides::default()).is_ok());
     }
 
     #[test]
     fn every_error_has_its_file_line_and_fix() {
-        let problems = load(&text("[server]\nlisten = 5\nlisen = \"x\"\n"), &Overrides::default()).unwrap_err();
+        let problems =
+            load(&text("[server]\nlisten = 5\nlisen = \"x\"\n"), &Overrides::default()).unwrap_err();
         assert_eq!(problems.0.len(), 2, "{problems}");
-        assert!(problems.0.iter().all(|problem| problem.starts_with("test.toml:") && problem.contains("fix:")));
+        assert!(
+            problems.0.iter().all(|problem| problem.starts_with("test.toml:") && problem.contains("fix:"))
+        );
     }
 
     #[test]

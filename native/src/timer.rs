@@ -75,6 +75,8 @@ mod tests {
     #[tokio::test]
     async fn never_is_never_ready() {
         let mut timer = LazyTimer::new(Clock::start());
-        assert!(timer.poll_until(Time::NEVER, &mut Context::from_waker(std::task::Waker::noop())).is_pending());
+        assert!(
+            timer.poll_until(Time::NEVER, &mut Context::from_waker(std::task::Waker::noop())).is_pending()
+        );
     }
 }

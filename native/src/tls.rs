@@ -16,7 +16,8 @@ pub fn load(files: &Tls) -> Result<Arc<ServerConfig>, String> {
     if chain.is_empty() {
         return Err(format!("server.tls.cert: {cert}: no certificate found, expected PEM"));
     }
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("server.tls.key: {key}: {error}"))?;
+    let key_der =
+        PrivateKeyDer::from_pem_file(key).map_err(|error| format!("server.tls.key: {key}: {error}"))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("server.tls: {error}"))?

@@ -39,7 +39,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Runs a worker until it is told to stop and what it was doing is over.
 pub fn run(shared: Arc<Shared>, listener: std::net::TcpListener, baton: Baton) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let served = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
         Rc::new(Worker::new(shared)).serve(listener, baton).await;

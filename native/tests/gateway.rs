@@ -1,5 +1,7 @@
 //! The program itself, between a raw client and a raw upstream.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: the helpers too")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -27,7 +29,8 @@ impl Gateway {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+        let address =
+            line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
         Self { child, address, file }
     }
 
@@ -104,7 +107,8 @@ fn frame(text: &str) -> String {
     format!("{:x}\r\n{delta}\r\n", delta.len())
 }
 
-const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const STREAM_HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const STREAM_END: &str = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
 fn read_until(stream: &mut TcpStream, end: &str) -> String {
@@ -305,7 +309,7 @@ fn a_changed_config_is_taken_up_and_a_bad_one_is_not() {
             assert!(Instant::now() < end, "not taken up");
         }
     };
-    let open = "cors_origins = [\"https://app.example\"]";
+    let open = "cors = { origins = [\"https://app.example\"] }";
     std::fs::write(&gateway.file, document(&upstream, open)).unwrap();
     gateway.signal("-HUP");
     until(true);

@@ -1,5 +1,7 @@
 //! Upstream calls against a raw TCP server.
 
+#![expect(clippy::unwrap_used, reason = "tests: the helpers too")]
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -279,7 +281,10 @@ fn chunks_come_one_by_one_and_what_is_ready_together_comes_together() {
 #[test]
 fn h3_a_cut_answer_is_an_error_after_what_came() {
     run(async {
-        for start in ["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"] {
+        for start in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        ] {
             let setting = Setting::new().await;
             let mut call = setting.call();
             let serve = async {

@@ -125,6 +125,7 @@ pub struct Origin {
     pub(super) port: u16,
     host_header: HeaderValue,
     pub(super) way: Way,
+    #[expect(clippy::vec_box, reason = "links are large and move with every request")]
     idle: RefCell<Vec<Box<Link>>>,
     shared: RefCell<Vec<Shared>>,
     pub(super) protocol: Cell<Protocol>,
@@ -146,7 +147,8 @@ impl Origin {
         let port = authority.port_u16().unwrap_or(usual_port);
         let host = authority.host();
         let header = if port == usual_port { host.to_owned() } else { format!("{host}:{port}") };
-        let host_header = HeaderValue::try_from(header).map_err(|_| broken("the URL's host is not a host"))?;
+        let host_header =
+            HeaderValue::try_from(header).map_err(|_| broken("the URL's host is not a host"))?;
         Ok(Self {
             outside,
             security,
