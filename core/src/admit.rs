@@ -97,10 +97,11 @@ fn list(
     now: Time,
 ) -> Admission {
     let shape = models::shape(shape, &head.headers, head.uri.query());
-    let found = keyring::authenticate(&head.headers, head.uri.query(), config, now).and_then(|key| match model {
-        Some(model) => models::one(config, key.map(|key| &**key), shape, model),
-        None => Ok(models::list(config, key.map(|key| &**key), shape)),
-    });
+    let found =
+        keyring::authenticate(&head.headers, head.uri.query(), config, now).and_then(|key| match model {
+            Some(model) => models::one(config, key.map(|key| &**key), shape, model),
+            None => Ok(models::list(config, key.map(|key| &**key), shape)),
+        });
     Admission::Answered(match found {
         Ok(body) => json(body),
         Err(fault) => refusal(&OpenAiChat, &fault, id),
@@ -138,7 +139,8 @@ fn json(body: Bytes) -> Response<Bytes> {
 pub(crate) fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<Bytes> {
     let text = RequestIdText::new(id);
     let mut response = Response::new(surface.fault(fault, text.as_str()));
-    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Ok(value) = HeaderValue::from_str(text.as_str()) {

@@ -7,6 +7,7 @@
 
 use crate::exchange::{Exchange, Input, Step};
 use crate::host::{Client, Host, Timer, Upstream};
+use crate::units::Time;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
@@ -20,8 +21,7 @@ pub async fn drive<H: Host, C: Client>(mut exchange: Exchange, host: &H, client:
         match exchange.next_step() {
             Some(step) => perform(step, &mut exchange, &mut wires, host, client).await,
             None => {
-                let wake = exchange.wake_at();
-                let input = poll_fn(|cx| wires.poll_input(cx, wake, client)).await;
+                let input = poll_fn(|cx| wires.poll_input(cx, &exchange, client)).await;
                 exchange.on(input, host.now());
             }
         }
@@ -61,8 +61,8 @@ async fn perform<H: Host, C: Client>(
         Step::Fetch(fetch) => wires.upstream = Stage::Head(host.fetch(*fetch)),
         Step::Abort => wires.upstream = Stage::Idle,
         Step::Emit(out) => {
-            let wake = exchange.wake_at();
-            if poll_fn(|cx| wires.poll_room(cx, wake, client)).await == Room::Free {
+            let patience = exchange.patience();
+            if poll_fn(|cx| wires.poll_room(cx, patience, client)).await == Room::Free {
                 client.send(out);
             } else {
                 exchange.on(Input::ClientLeft, host.now());
@@ -81,31 +81,39 @@ async fn perform<H: Host, C: Client>(
 #[derive(PartialEq, Eq)]
 enum Room {
     Free,
-    /// The client left, or took nothing until the exchange's time was up.
+    /// The client left, or took nothing until the exchange's patience was over.
     Gone,
 }
 
 impl<H: Host> Wires<H> {
-    fn poll_room<C: Client>(&mut self, cx: &mut Context<'_>, wake: crate::units::Time, client: &C) -> Poll<Room> {
+    fn poll_room<C: Client>(&mut self, cx: &mut Context<'_>, patience: Time, client: &C) -> Poll<Room> {
         if client.poll_flushed(cx).is_ready() {
             return Poll::Ready(Room::Free);
         }
-        if client.poll_left(cx).is_ready() || self.timer.poll_until(wake, cx).is_ready() {
+        if client.poll_left(cx).is_ready() || self.timer.poll_until(patience, cx).is_ready() {
             return Poll::Ready(Room::Gone);
         }
         Poll::Pending
     }
 
-    fn poll_input<C: Client>(&mut self, cx: &mut Context<'_>, wake: crate::units::Time, client: &C) -> Poll<Input> {
+    /// While the client has not taken the last piece, neither the upstream nor its clocks are looked
+    /// at: an upstream is not to blame for a client that does not read.
+    fn poll_input<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Exchange,
+        client: &C,
+    ) -> Poll<Input> {
         if client.poll_left(cx).is_ready() {
             return Poll::Ready(Input::ClientLeft);
         }
-        if client.poll_flushed(cx).is_ready()
-            && let Poll::Ready(input) = self.upstream.poll(cx)
-        {
+        if client.poll_flushed(cx).is_pending() {
+            return self.timer.poll_until(exchange.patience(), cx).map(|()| Input::ClientLeft);
+        }
+        if let Poll::Ready(input) = self.upstream.poll(cx) {
             return Poll::Ready(input);
         }
-        self.timer.poll_until(wake, cx).map(|()| Input::Tick)
+        self.timer.poll_until(exchange.wake_at(), cx).map(|()| Input::Tick)
     }
 }
 

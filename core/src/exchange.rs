@@ -204,6 +204,12 @@ impl Exchange {
         }
     }
 
+    /// How long a client may leave a piece untaken before it counts as gone: to the deadline and a
+    /// little beyond, so that the deadline's own fault event can still be taken.
+    pub fn patience(&self) -> Time {
+        self.request.deadline + Millis::from_secs(5)
+    }
+
     /// The question behind [`Step::Choose`].
     pub fn query(&self, now: Time, random: u64) -> Query<'_> {
         Query {

@@ -21,7 +21,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// How deep arrays and objects may nest.
-pub const MAX_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 127;
 
 /// Why a text is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -122,13 +122,20 @@ impl Metrics {
         let mut rows: Vec<_> = self
             .rows
             .iter()
-            .flat_map(|(provider, models)| models.iter().map(move |(model, row)| (labels(provider, model), row)))
+            .flat_map(|(provider, models)| {
+                models.iter().map(move |(model, row)| (labels(provider, model), row))
+            })
             .collect();
         rows.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut out = String::new();
         head(&mut out, "tollgate_in_flight", "gauge", "Requests being served.");
         let _ = writeln!(out, "tollgate_in_flight {}", self.in_flight);
-        head(&mut out, "tollgate_requests_total", "counter", "Finished requests by status and how they ended.");
+        head(
+            &mut out,
+            "tollgate_requests_total",
+            "counter",
+            "Finished requests by status and how they ended.",
+        );
         for (labels, row) in &rows {
             for (status, ending, count) in &row.requests {
                 let ending = ending_word(*ending);
@@ -148,7 +155,12 @@ impl Metrics {
                 let _ = writeln!(out, "tollgate_tokens_total{{{labels},kind=\"{kind}\"}} {}", tokens.get());
             }
         }
-        head(&mut out, "tollgate_first_byte_seconds", "histogram", "From the last call to its first content.");
+        head(
+            &mut out,
+            "tollgate_first_byte_seconds",
+            "histogram",
+            "From the last call to its first content.",
+        );
         for (labels, row) in &rows {
             row.first_byte.write(&mut out, "tollgate_first_byte_seconds", labels);
         }
@@ -228,7 +240,9 @@ mod tests {
         let text = metrics.render();
         let labels = r#"provider="openai",model="gpt-4o""#;
         assert!(text.contains("tollgate_in_flight 0\n"), "{text}");
-        assert!(text.contains(&format!("tollgate_requests_total{{{labels},status=\"200\",ending=\"complete\"}} 1\n")));
+        assert!(text.contains(&format!(
+            "tollgate_requests_total{{{labels},status=\"200\",ending=\"complete\"}} 1\n"
+        )));
         assert!(text.contains(&format!("tollgate_attempts_total{{{labels}}} 2\n")));
         assert!(text.contains(&format!("tollgate_tokens_total{{{labels},kind=\"output\"}} 4\n")));
         assert!(text.contains(&format!("tollgate_request_seconds_sum{{{labels}}} 1.5\n")));

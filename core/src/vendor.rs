@@ -4,8 +4,9 @@ mod quirks;
 mod rows;
 
 pub use quirks::{
-    ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount, Quirks,
-    ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, Turns,
+    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount, Quirks,
+    ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, TopK,
+    Turns,
 };
 pub use rows::VENDORS;
 

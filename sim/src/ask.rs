@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::json::Fields as _;
+
 /// What an answer is composed from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ask {
@@ -21,8 +23,8 @@ pub(crate) struct Ask {
     pub(crate) thinking: Thinking,
     pub(crate) stream_usage: StreamUsage,
     pub(crate) logprobs: Option<usize>,
-    /// Everything up to the last cache mark, and how long it was.
-    pub(crate) cache: Option<CacheMark>,
+    /// The prefixes that end at a block, up to the last block marked for caching.
+    pub(crate) cache: Vec<CacheMark>,
 }
 
 /// How the conversation ends.
@@ -111,7 +113,7 @@ pub(crate) enum StreamUsage {
     Asked,
 }
 
-/// The marked part of a prompt.
+/// The beginning of a prompt, up to a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CacheMark {
     pub(crate) fingerprint: u64,
@@ -127,21 +129,21 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
 
 /// The text of the last user message, whichever dialect `body` is in; empty when there is none.
 pub(crate) fn last_user_text(body: &Value) -> String {
-    let turns = ["messages", "contents", "input"].iter().find_map(|name| body[*name].as_array());
+    let turns = ["messages", "contents", "input"].iter().find_map(|name| body.at(name).as_array());
     let Some(turns) = turns else {
-        return body["input"].as_str().unwrap_or_default().into();
+        return body.at("input").as_str().unwrap_or_default().into();
     };
-    let user = turns.iter().rev().find(|turn| turn["role"].as_str().is_none_or(|role| role == "user"));
+    let user = turns.iter().rev().find(|turn| turn.at("role").as_str().is_none_or(|role| role == "user"));
     user.map(|turn| texts(turn, " ")).unwrap_or_default()
 }
 
 /// The texts of a message's content (`content` or `parts`, a string or blocks), joined.
 pub(crate) fn texts(turn: &Value, between: &str) -> String {
-    let content = if turn["parts"].is_array() { &turn["parts"] } else { &turn["content"] };
+    let content = if turn.at("parts").is_array() { &turn.at("parts") } else { &turn.at("content") };
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
-            let parts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+            let parts: Vec<&str> = parts.iter().filter_map(|part| part.at("text").as_str()).collect();
             parts.join(between)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),

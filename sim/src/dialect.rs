@@ -1,6 +1,8 @@
 //! The wire formats. Each is one file that fills in a [`Dialect`]; to add one, write the file and
 //! give it a line in [`route`].
 
+mod anthropic;
+mod gemini;
 pub(crate) mod openai;
 
 use http::request::Parts;
@@ -51,7 +53,6 @@ pub(crate) struct Arrival<'a> {
     pub(crate) model: String,
     /// The last user message without directives.
     pub(crate) said: String,
-    /// Whether unknown fields are refused where the provider usually would not.
     pub(crate) quirks: &'a Quirks,
 }
 
@@ -82,17 +83,61 @@ pub(crate) enum Framing {
 }
 
 /// The dialect that serves `path`, if any does.
-pub(crate) fn route(path: &str, _query: &str) -> Option<Target> {
+pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
     let body = |dialect| Some(Target { dialect, place: Place::Body, framing: Framing::Sse });
     match path {
         "/v1/chat/completions" | "/chat/completions" => body(&openai::DIALECT),
-        _ => None,
+        "/v1/messages" | "/messages" => body(&anthropic::DIALECT),
+        _ => gemini_route(path, query),
     }
 }
 
-/// The list of models, if `parts` asks for it, in the shape its headers ask for.
+/// `…/models/{model}:generateContent` under any version, project or publisher.
+fn gemini_route(path: &str, query: &str) -> Option<Target> {
+    let (_, last) = path.split_once("/models/")?;
+    let (model, action) = last.rsplit_once(':')?;
+    let delivery = match action {
+        "generateContent" => Delivery::Whole,
+        "streamGenerateContent" => Delivery::Stream,
+        _ => return None,
+    };
+    let sse = query.split('&').any(|pair| pair == "alt=sse");
+    let framing = if sse { Framing::SseCrlf } else { Framing::Array };
+    Some(Target {
+        dialect: &gemini::DIALECT,
+        place: Place::Path { model: decoded(model), delivery },
+        framing,
+    })
+}
+
+/// Undoes percent-encoding; what is not valid stays as it is.
+fn decoded(text: &str) -> String {
+    let mut made = Vec::with_capacity(text.len());
+    let mut left = text.as_bytes();
+    while let Some((first, rest)) = left.split_first() {
+        let hex = rest.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                made.push(byte);
+                left = rest.get(2..).unwrap_or_default();
+            }
+            _ => {
+                made.push(*first);
+                left = rest;
+            }
+        }
+    }
+    String::from_utf8_lossy(&made).into_owned()
+}
+
+/// The list of models, if `parts` asks for it, in the shape its path and headers ask for.
 pub(crate) fn models(parts: &Parts) -> Option<Value> {
     match parts.uri.path() {
+        "/v1beta/models" => Some(gemini::models()),
+        "/v1/models" | "/models" if parts.headers.contains_key("anthropic-version") => {
+            Some(anthropic::models())
+        }
+        "/v1/models" | "/models" if parts.headers.contains_key("x-goog-api-key") => Some(gemini::models()),
         "/v1/models" | "/models" => Some(openai::models()),
         _ => None,
     }

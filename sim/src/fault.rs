@@ -87,12 +87,21 @@ pub(crate) struct Refusal {
     pub(crate) param: Option<String>,
     /// Overrides the code the dialect gives this kind.
     pub(crate) code: Option<&'static str>,
+    /// Seconds to wait, for dialects that say it in the body.
+    pub(crate) retry_after: Option<String>,
 }
 
 impl Refusal {
     /// The dialect's usual answer for this kind.
     pub(crate) fn of(kind: Kind) -> Refusal {
-        Refusal { kind, status: None, message: kind.message().into(), param: None, code: None }
+        Refusal {
+            kind,
+            status: None,
+            message: kind.message().into(),
+            param: None,
+            code: None,
+            retry_after: None,
+        }
     }
 
     /// A 400 with this message.

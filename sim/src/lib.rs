@@ -29,6 +29,7 @@ mod answer;
 mod ask;
 mod dialect;
 mod fault;
+mod json;
 mod log;
 mod play;
 mod quirks;

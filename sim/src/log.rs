@@ -1,9 +1,10 @@
 //! What was asked and how it ended, kept for the tests that come and look.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::ask::CacheMark;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -29,7 +30,7 @@ struct Kept {
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
     counts: HashMap<String, u64>,
-    cached: HashMap<u64, u64>,
+    cached: HashSet<u64>,
 }
 
 struct Entry {
@@ -43,6 +44,12 @@ struct Entry {
     written: AtomicU64,
     events: AtomicU64,
     end: AtomicU8,
+}
+
+/// What of a prompt came from the cache and what went into it, in bytes.
+pub(crate) struct Cached {
+    pub(crate) read: usize,
+    pub(crate) written: usize,
 }
 
 const OPEN: u8 = 0;
@@ -144,12 +151,14 @@ impl Log {
         }
     }
 
-    /// Remembers a marked prefix; says whether it was there before.
-    pub(crate) fn cached_before(&self, fingerprint: u64) -> bool {
+    /// Remembers the prefixes of a prompt and says how much of it was known.
+    pub(crate) fn cache(&self, marks: &[CacheMark]) -> Cached {
         let mut kept = self.kept();
-        let times = kept.cached.entry(fingerprint).or_default();
-        *times += 1;
-        *times > 1
+        let whole = marks.last().map_or(0, |mark| mark.bytes);
+        let known = marks.iter().rev().find(|mark| kept.cached.contains(&mark.fingerprint));
+        let read = known.map_or(0, |mark| mark.bytes);
+        kept.cached.extend(marks.iter().map(|mark| mark.fingerprint));
+        Cached { read, written: whole - read }
     }
 
     /// Forgets everything.

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::json::Fields as _;
+
 const MAX_DEPTH: usize = 32;
 
 /// A minimal instance of `schema`; `null` where the schema says nothing usable.
@@ -35,17 +37,17 @@ impl Walk<'_> {
                 return value.clone();
             }
         }
-        if let Some(first) = schema["enum"].get(0) {
+        if let Some(first) = schema.at("enum").get(0) {
             return first.clone();
         }
-        if let Some(first) = ["anyOf", "oneOf", "allOf"].iter().find_map(|name| schema[*name].get(0)) {
+        if let Some(first) = ["anyOf", "oneOf", "allOf"].iter().find_map(|name| schema.at(name).get(0)) {
             return inner.of(first);
         }
         inner.of_type(schema)
     }
 
     fn of_type(self, schema: &Value) -> Value {
-        let kind = schema["type"].as_str().or_else(|| schema["type"].get(0)?.as_str());
+        let kind = schema.at("type").as_str().or_else(|| schema.at("type").get(0)?.as_str());
         match kind.map(str::to_ascii_lowercase).as_deref() {
             Some("string") => string(schema),
             Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
@@ -53,22 +55,22 @@ impl Walk<'_> {
             Some("array") => self.array(schema),
             Some("object") => self.object(schema),
             Some(_) => Value::Null,
-            None if schema["properties"].is_object() => self.object(schema),
+            None if schema.at("properties").is_object() => self.object(schema),
             None => Value::Null,
         }
     }
 
     fn array(self, schema: &Value) -> Value {
-        let least = schema["minItems"].as_u64().unwrap_or(1).min(64);
-        Value::Array((0..least).map(|_| self.of(&schema["items"])).collect())
+        let least = schema.at("minItems").as_u64().unwrap_or(1).min(64);
+        Value::Array((0..least).map(|_| self.of(schema.at("items"))).collect())
     }
 
     /// Required properties; all of them when the schema requires none.
     fn object(self, schema: &Value) -> Value {
         let mut made = Map::new();
         let required: Vec<&str> =
-            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            schema.at("required").as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for (name, property) in schema.at("properties").as_object().into_iter().flatten() {
             if required.is_empty() || required.contains(&name.as_str()) {
                 made.insert(name.clone(), self.of(property));
             }
@@ -78,7 +80,7 @@ impl Walk<'_> {
 }
 
 fn string(schema: &Value) -> Value {
-    let text = match schema["format"].as_str() {
+    let text = match schema.at("format").as_str() {
         Some("date") => "2026-01-01",
         Some("date-time") => "2026-01-01T00:00:00Z",
         Some("email") => "sim@example.com",
@@ -86,7 +88,7 @@ fn string(schema: &Value) -> Value {
         Some("uri") => "https://example.com/",
         Some(_) | None => "text",
     };
-    let least = schema["minLength"].as_u64().unwrap_or(0).min(4096) as usize;
+    let least = schema.at("minLength").as_u64().unwrap_or(0).min(4096) as usize;
     json!(format!("{text:x<least$}"))
 }
 

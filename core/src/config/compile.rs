@@ -47,9 +47,7 @@ pub(super) fn load(text: &[u8], secrets: Secrets<'_>) -> Result<Config, Vec<Conf
         compiler.config(document)
     });
     match config {
-        Some(config) if compiler.errors.is_empty() => {
-            Ok(Config { notes: compiler.notes, ..config })
-        }
+        Some(config) if compiler.errors.is_empty() => Ok(Config { notes: compiler.notes, ..config }),
         Some(_) | None => Err(compiler.errors.locate(text)),
     }
 }
@@ -76,7 +74,8 @@ impl Compiler<'_> {
             self.errors.push(&listen.place, "not an address with a port", fix);
         }
         if require_key == Some(true) && keyless {
-            self.notes.push("a key is required and the config has none: only keys of the store open".to_owned());
+            self.notes
+                .push("a key is required and the config has none: only keys of the store open".to_owned());
         }
         Server {
             listen: listen.map_or_else(|| LISTEN.to_owned(), |listen| listen.value),
@@ -124,14 +123,16 @@ impl Compiler<'_> {
                 (format!("environment variable {name}"), format!("set {name} where the gateway starts"))
             }
             SecretRef::File(path) => (format!("file {path}"), "put the secret there, readable".to_owned()),
-            SecretRef::Literal(_) => ("the secret".to_owned(), "write it without control characters".to_owned()),
+            SecretRef::Literal(_) => {
+                ("the secret".to_owned(), "write it without control characters".to_owned())
+            }
         };
         // Files end in a line feed, and pasted variables often do; no secret does.
         match found.map(|secret| Secret::new(secret.expose().trim())) {
             Ok(secret) if secret.is_empty() => self.errors.push(&spot.place, format!("{what} is empty"), fix),
-            Ok(secret) if !secret.expose().bytes().all(|byte| (0x20..0x7F).contains(&byte)) => {
+            Ok(secret) if !sendable(secret.expose()) => {
                 let message = format!("{what} holds a character that no header can carry");
-                self.errors.push(&spot.place, message, fix);
+                self.errors.push(&spot.place, message, "use visible ASCII only");
             }
             Ok(secret) => return Some(secret),
             Err(reason) => self.errors.push(&spot.place, format!("{what}: {reason}"), fix),
@@ -146,10 +147,16 @@ impl Compiler<'_> {
     }
 }
 
+/// Whether a header can carry it for every client and server: visible ASCII and spaces.
+fn sendable(secret: &str) -> bool {
+    secret.bytes().all(|byte| (0x20..0x7F).contains(&byte))
+}
+
 /// `127.0.0.1:8080`, `[::]:80`, `localhost:8080`, `:8080` is not: it hides that all may reach it.
 fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let bare = !host.contains([':', '/', ' ', '[', ']']) && !host.is_empty();
-    let port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let port =
+        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     port && (bare || text.parse::<std::net::SocketAddr>().is_ok())
 }

@@ -81,7 +81,7 @@ fn key_line(out: &mut String, key: &Key) -> fmt::Result {
         write!(out, "; team {team}")?;
     }
     if let Some(expires) = expires {
-        write!(out, "; expires at {} s since 1970", expires.unix_secs())?;
+        write!(out, "; expires {}", super::values::written(*expires))?;
     }
     writeln!(out, "{}", if *blocked { "; blocked" } else { "" })
 }
@@ -105,9 +105,9 @@ impl fmt::Display for Shown<'_> {
         parts.extend(rpm.map(|rpm| format!("{rpm} a minute")));
         parts.extend(tpm.map(|tpm| format!("{tpm} a minute")));
         parts.extend(concurrency.map(|many| format!("{} at once", many.get())));
-        parts.extend(budgets.iter().map(|budget| {
-            format!("{} per {}", dollars(budget.amount), budget.per.name())
-        }));
+        parts.extend(
+            budgets.iter().map(|budget| format!("{} per {}", dollars(budget.amount), budget.per.name())),
+        );
         f.write_str(&if parts.is_empty() { "no limits".to_owned() } else { parts.join(", ") })
     }
 }

@@ -49,7 +49,11 @@ impl Place {
     /// A field of the table at this place. A name that is no bare word is quoted, as in TOML.
     pub(super) fn field(&self, name: &str, offset: usize) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let quoted = if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { show(name) };
+        let quoted = if (1..=80).contains(&name.len()) && name.chars().all(plain) {
+            name.to_owned()
+        } else {
+            show(name)
+        };
         let path = if self.path.is_empty() { quoted } else { format!("{}.{quoted}", self.path) };
         Self { path, offset }
     }
@@ -150,7 +154,7 @@ pub(super) fn closest_few<'a>(name: &str, known: impl IntoIterator<Item = &'a st
     let mut scored: Vec<(f64, &str)> = known
         .into_iter()
         .map(|candidate| (score(&wanted, &cut(candidate)), candidate))
-        .filter(|(score, _)| *score >= 0.75)
+        .filter(|(score, _)| *score >= 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by(|a, b| a.1 == b.1);
@@ -158,7 +162,17 @@ pub(super) fn closest_few<'a>(name: &str, known: impl IntoIterator<Item = &'a st
     scored.into_iter().map(|(_, name)| name).collect()
 }
 
+/// From 0 to 1. What the beginnings share counts for more than the rest, except of names so short
+/// that a shared letter says nothing.
 fn score(wanted: &str, candidate: &str) -> f64 {
     let plain = |text: &str| text.replace(['-', '_', '.', ' '], "");
-    if plain(wanted) == plain(candidate) { 1.0 } else { strsim::jaro_winkler(wanted, candidate) }
+    if plain(wanted) == plain(candidate) {
+        return 1.0;
+    }
+    let edits = strsim::normalized_damerau_levenshtein(wanted, candidate);
+    if wanted.len().min(candidate.len()) < 3 {
+        edits
+    } else {
+        edits.max(strsim::jaro_winkler(wanted, candidate))
+    }
 }

@@ -10,8 +10,7 @@ use crate::config::Strategy;
 use crate::units::{Millis, Requests, Time, Tokens};
 
 const DOCUMENT: &[&str] = &["server", "store", "providers", "models", "teams", "keys"];
-const SERVER: &[&str] =
-    &["listen", "admin_key", "require_key", "max_body", "drain", "tls", "cors", "open"];
+const SERVER: &[&str] = &["listen", "admin_key", "require_key", "max_body", "drain", "tls", "cors", "open"];
 const TLS: &[&str] = &["cert", "key"];
 const CORS: &[&str] = &["origins"];
 const STORE: &[&str] = &["path", "redis"];
@@ -22,7 +21,17 @@ const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadli
 const TARGET: &[&str] = &["to", "weight"];
 const TEAM: &[&str] = &["name", "rpm", "tpm", "concurrency", "budget"];
 const KEY: &[&str] = &[
-    "name", "value", "sha256", "team", "models", "rpm", "tpm", "concurrency", "budget", "expires", "blocked",
+    "name",
+    "value",
+    "sha256",
+    "team",
+    "models",
+    "rpm",
+    "tpm",
+    "concurrency",
+    "budget",
+    "expires",
+    "blocked",
 ];
 const BUDGET: &[&str] = &["usd", "per"];
 
@@ -294,8 +303,7 @@ impl Model {
             });
         }
         let table = Table::read(&cell, MODEL, errors)?;
-        let strategy =
-            table.get("strategy").and_then(|cell| cell.word("strategy", STRATEGIES, errors));
+        let strategy = table.get("strategy").and_then(|cell| cell.word("strategy", STRATEGIES, errors));
         let targets = Target::all(&table, errors);
         let fallbacks = table.get("fallbacks").map_or_else(Vec::new, |cell| cell.one_or_more(errors));
         Some(Self {
@@ -350,7 +358,7 @@ impl Key {
         let models = table.get("models").map_or_else(Vec::new, |cell| {
             let listed = cell.texts(errors);
             if matches!(&cell.node.value, super::tree::Value::List(items) if items.is_empty()) {
-                let fix = r#"name the models, or leave the field out (or write ["*"]) to allow all"#;
+                let fix = "name some, or leave the field out to allow all";
                 errors.push(&cell.place, "an empty list allows no model", fix);
             }
             listed
@@ -393,12 +401,7 @@ fn limits(table: &Table<'_>, errors: &mut Errors) -> Limits {
     let mut count = |name: &str| table.get(name)?.count(errors).map(|count| count.value);
     let (rpm, tpm, concurrency) = (count("rpm"), count("tpm"), count("concurrency"));
     let budgets = table.get("budget").map_or_else(Vec::new, |cell| budgets(&cell, errors));
-    Limits {
-        rpm: rpm.map(Requests),
-        tpm: tpm.map(Tokens),
-        concurrency: concurrency.map(Requests),
-        budgets,
-    }
+    Limits { rpm: rpm.map(Requests), tpm: tpm.map(Tokens), concurrency: concurrency.map(Requests), budgets }
 }
 
 fn budgets(cell: &Cell<'_>, errors: &mut Errors) -> Vec<Budget> {

@@ -28,8 +28,7 @@ pub(super) fn parse(text: &str, errors: &mut Errors) -> Option<Node> {
 }
 
 fn offset_of(text: &str, fault: &serde_json::Error) -> usize {
-    let before: usize =
-        text.split_inclusive('\n').take(fault.line().saturating_sub(1)).map(str::len).sum();
+    let before: usize = text.split_inclusive('\n').take(fault.line().saturating_sub(1)).map(str::len).sum();
     before + fault.column().saturating_sub(1)
 }
 

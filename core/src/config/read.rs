@@ -42,13 +42,8 @@ impl<'a> Table<'a> {
 
     /// Takes a table whose field names are the user's own.
     pub(super) fn open(cell: &Cell<'a>, errors: &mut Errors) -> Option<Self> {
-        match &cell.node.value {
-            Value::Table(entries) => Some(Self { entries, place: cell.place.clone() }),
-            other => {
-                wrong(&cell.place, "a table", other, errors);
-                None
-            }
-        }
+        let Value::Table(entries) = &cell.node.value else { return cell.wrong("a table", errors) };
+        Some(Self { entries, place: cell.place.clone() })
     }
 
     /// The field of this name.
@@ -80,55 +75,42 @@ fn unknown(entry: &Entry, table: &Place, known: &[&str], errors: &mut Errors) {
     errors.push(&table.field(&entry.name, entry.offset), "unknown field", fix);
 }
 
-/// Reports a value of the wrong kind. The value itself is not shown: it may be a secret.
-fn wrong(place: &Place, expected: &str, found: &Value, errors: &mut Errors) {
-    errors.push(place, format!("expected {expected}, found {}", found.kind()), format!("write {expected}"));
-}
-
 impl<'a> Cell<'a> {
+    /// Reports a value of the wrong kind. The value itself is not shown: it may be a secret.
+    fn wrong<T>(&self, expected: &str, errors: &mut Errors) -> Option<T> {
+        let message = format!("expected {expected}, found {}", self.node.value.kind());
+        errors.push(&self.place, message, format!("write {expected}"));
+        None
+    }
+
     fn spot<T>(&self, value: T) -> Spot<T> {
         Spot { value, place: self.place.clone() }
     }
 
     /// A string that is not empty.
     pub(super) fn text(&self, errors: &mut Errors) -> Option<Spot<String>> {
-        match &self.node.value {
-            Value::Text(text) if !text.is_empty() => Some(self.spot(text.clone())),
-            Value::Text(_) => {
-                errors.push(&self.place, "the string is empty", "give it a value or leave the field out");
-                None
-            }
-            other => {
-                wrong(&self.place, "a string", other, errors);
-                None
-            }
+        let Value::Text(text) = &self.node.value else { return self.wrong("a string", errors) };
+        if text.is_empty() {
+            errors.push(&self.place, "the string is empty", "give it a value or leave the field out");
+            return None;
         }
+        Some(self.spot(text.clone()))
     }
 
     /// `true` or `false`.
     pub(super) fn truth(&self, errors: &mut Errors) -> Option<bool> {
-        match &self.node.value {
-            Value::Bool(truth) => Some(*truth),
-            other => {
-                wrong(&self.place, "true or false", other, errors);
-                None
-            }
-        }
+        let Value::Bool(truth) = &self.node.value else { return self.wrong("true or false", errors) };
+        Some(*truth)
     }
 
     /// A list's items, each at its place.
     pub(super) fn items(&self, errors: &mut Errors) -> Vec<Cell<'a>> {
-        match &self.node.value {
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, node)| Cell { node, place: self.place.item(index, node.offset) })
-                .collect(),
-            other => {
-                wrong(&self.place, "a list", other, errors);
-                Vec::new()
-            }
-        }
+        let Value::List(items) = &self.node.value else {
+            return self.wrong("a list", errors).unwrap_or_default();
+        };
+        let item =
+            |(index, node): (usize, &'a Node)| Cell { node, place: self.place.item(index, node.offset) };
+        items.iter().enumerate().map(item).collect()
     }
 
     /// A list of strings.
@@ -153,27 +135,19 @@ impl<'a> Cell<'a> {
         parse: impl FnOnce(&str) -> Result<T, String>,
         errors: &mut Errors,
     ) -> Option<Spot<T>> {
-        let text = match &self.node.value {
-            Value::Text(text) => text,
+        match &self.node.value {
+            Value::Text(text) => self.parsed(parse(text), expected, errors),
             Value::Number(number) => {
                 let message = format!("the number {} has no unit", show_number(number));
-                errors.push(&self.place, message, format!("write {expected}"));
-                return None;
+                self.parsed(Err(message), expected, errors)
             }
-            other @ (Value::Null | Value::Bool(_) | Value::Date(_) | Value::List(_) | Value::Table(_)) => {
-                wrong(&self.place, expected, other, errors);
-                return None;
+            Value::Null | Value::Bool(_) | Value::Date(_) | Value::List(_) | Value::Table(_) => {
+                self.wrong(expected, errors)
             }
-        };
-        self.parsed(parse(text), expected, errors)
+        }
     }
 
-    fn parsed<T>(
-        &self,
-        parsed: Result<T, String>,
-        expected: &str,
-        errors: &mut Errors,
-    ) -> Option<Spot<T>> {
+    fn parsed<T>(&self, parsed: Result<T, String>, expected: &str, errors: &mut Errors) -> Option<Spot<T>> {
         match parsed {
             Ok(value) => Some(self.spot(value)),
             Err(message) => {
@@ -208,22 +182,16 @@ impl<'a> Cell<'a> {
         let expected = r#"a moment with its zone, such as "2027-01-01T00:00:00Z""#;
         match &self.node.value {
             Value::Text(text) | Value::Date(text) => self.parsed(values::moment(text), expected, errors),
-            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Table(_)) => {
-                wrong(&self.place, expected, other, errors);
-                None
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Table(_) => {
+                self.wrong(expected, errors)
             }
         }
     }
 
     /// A number's spelling.
     fn number(&self, expected: &str, errors: &mut Errors) -> Option<&'a str> {
-        match &self.node.value {
-            Value::Number(number) => Some(number),
-            other => {
-                wrong(&self.place, expected, other, errors);
-                None
-            }
-        }
+        let Value::Number(number) = &self.node.value else { return self.wrong(expected, errors) };
+        Some(number)
     }
 
     /// A whole number, one or more.

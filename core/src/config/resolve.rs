@@ -46,7 +46,11 @@ impl Config {
             match self.permitted(name, &format!("fallbacks[{index}]"), key)? {
                 Found::Target(target) => append(&mut route, &target),
                 Found::Route(other) => {
-                    other.targets.iter().chain(&other.fallbacks).for_each(|target| append(&mut route, target));
+                    other
+                        .targets
+                        .iter()
+                        .chain(&other.fallbacks)
+                        .for_each(|target| append(&mut route, target));
                 }
             }
         }
@@ -73,11 +77,9 @@ impl Config {
             key.allows(name)
                 || match &found {
                     // A bare name of the catalogue is also known by its provider's name.
-                    Some(Found::Target(target)) => {
-                        self.provider(target.provider).is_some_and(|provider| {
-                            key.allows(&format!("{}/{}", provider.name, target.model))
-                        })
-                    }
+                    Some(Found::Target(target)) => self
+                        .provider(target.provider)
+                        .is_some_and(|provider| key.allows(&format!("{}/{}", provider.name, target.model))),
                     Some(Found::Route(_)) | None => false,
                 }
         });
@@ -109,14 +111,8 @@ impl Config {
         self.provider_where(|provider| provider.name == name)
     }
 
-    /// A provider of this vendor: one at the vendor's own address before one elsewhere, such as a
-    /// local server that speaks the same dialect.
     fn provider_of(&self, vendor: &str) -> Option<ProviderId> {
-        let home = self.provider_where(|provider| {
-            provider.vendor.name == vendor
-                && provider.base_url.host().is_some_and(|host| provider.vendor.base_url.contains(host))
-        });
-        home.or_else(|| self.provider_where(|provider| provider.vendor.name == vendor))
+        self.provider_where(|provider| provider.vendor.name == vendor)
     }
 
     fn provider_where(&self, fits: impl Fn(&super::Provider) -> bool) -> Option<ProviderId> {

@@ -10,6 +10,9 @@ pub(super) const MAX_DEPTH: usize = 16;
 /// More than any config needs; keeps a stray file from being read as one.
 const MAX_BYTES: usize = 8 << 20;
 
+/// Of one document; the first is the one that counts.
+const MAX_SYNTAX_ERRORS: usize = 10;
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
@@ -79,12 +82,17 @@ pub(super) fn parse(text: &[u8], errors: &mut Errors) -> Option<Node> {
             return None;
         }
     };
-    if text.trim_start().starts_with('{') { super::json::parse(text, errors) } else { parse_toml(text, errors) }
+    if text.trim_start().starts_with('{') {
+        super::json::parse(text, errors)
+    } else {
+        parse_toml(text, errors)
+    }
 }
 
 fn parse_toml(text: &str, errors: &mut Errors) -> Option<Node> {
     let (table, faults) = DeTable::parse_recoverable(text);
-    for fault in &faults {
+    // One slip may make the parser stumble over everything after it.
+    for fault in faults.iter().take(MAX_SYNTAX_ERRORS) {
         let offset = fault.span().map_or(0, |span| span.start);
         let place = Place { path: String::new(), offset };
         let message = fault.message().lines().next().unwrap_or("cannot be read").to_owned();
@@ -105,12 +113,7 @@ pub(super) fn too_deep(place: &Place, errors: &mut Errors) {
     );
 }
 
-fn toml_table(
-    table: &DeTable<'_>,
-    place: Place,
-    depth: usize,
-    errors: &mut Errors,
-) -> Value {
+fn toml_table(table: &DeTable<'_>, place: Place, depth: usize, errors: &mut Errors) -> Value {
     if depth > MAX_DEPTH {
         too_deep(&place, errors);
         return Value::Null;
@@ -128,12 +131,7 @@ fn toml_table(
     Value::Table(entries)
 }
 
-fn toml_node(
-    node: &Spanned<DeValue<'_>>,
-    place: Place,
-    depth: usize,
-    errors: &mut Errors,
-) -> Node {
+fn toml_node(node: &Spanned<DeValue<'_>>, place: Place, depth: usize, errors: &mut Errors) -> Node {
     let offset = node.span().start;
     let value = match node.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),

@@ -74,7 +74,7 @@ pub(super) fn weight(number: &str) -> Result<f64, String> {
     Decimal::parse(number)?;
     match number.replace('_', "").parse::<f64>() {
         Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(weight),
-        Ok(weight) if weight == 0.0 => Err("zero is not above zero".to_owned()),
+        Ok(0.0) => Err("zero is not above zero".to_owned()),
         Ok(_) | Err(_) => Err("the number is out of range".to_owned()),
     }
 }
@@ -210,6 +210,23 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
+/// A moment as it is written in a config, to the second, in UTC.
+pub(super) fn written(time: Time) -> String {
+    let secs = time.unix_secs();
+    let clock = secs % 86_400;
+    // The same March years as in `days_from_epoch`, walked the other way.
+    let days = secs / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +235,8 @@ mod tests {
     fn durations_are_whole_numbers_with_a_unit() {
         assert_eq!(duration("500ms"), Ok(Millis(500)));
         assert_eq!(duration("1h"), Ok(Millis(3_600_000)));
-        for wrong in ["", "5", "-5s", "5 parsecs", "1.5s", "s", "99999999999999999999s", "999999999999999999d"]
+        for wrong in
+            ["", "5", "-5s", "5 parsecs", "1.5s", "s", "99999999999999999999s", "999999999999999999d"]
         {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
@@ -237,9 +255,20 @@ mod tests {
         assert_eq!(dollars("1e3"), Ok(NanoDollars(1_000_000_000_000)));
         assert_eq!(dollars("0.000000001"), Ok(NanoDollars(1)));
         assert_eq!(dollars("2.500000000000000"), Ok(NanoDollars(2_500_000_000)));
-        for wrong in ["-1", "nan", "inf", "+inf", "-nan", "0", "0.0", "0.0000000001", "1e99", "1e-99", "1e", "."] {
+        for wrong in
+            ["-1", "nan", "inf", "+inf", "-nan", "0", "0.0", "0.0000000001", "1e99", "1e-99", "1e", "."]
+        {
             assert!(dollars(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_moment_that_is_written_is_read_as_the_same() {
+        for day in (0..60_000).step_by(17) {
+            let time = Time(day * 86_400_000 + 3_723_000);
+            assert_eq!(moment(&written(time)), Ok(time), "{}", written(time));
+        }
+        assert_eq!(written(Time(951_865_199_250)), "2000-02-29T22:59:59Z");
     }
 
     #[test]
@@ -247,7 +276,9 @@ mod tests {
         assert_eq!(moment("1970-01-01T00:00:00Z"), Ok(Time(0)));
         assert_eq!(moment("2027-01-01T00:00:00Z"), Ok(Time(1_798_761_600_000)));
         assert_eq!(moment("2000-02-29 23:59:59.25+01:00"), Ok(Time(951_865_199_250)));
-        for wrong in ["2027-01-01", "2027-01-01T00:00:00", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "ü", ""] {
+        for wrong in
+            ["2027-01-01", "2027-01-01T00:00:00", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "ü", ""]
+        {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
     }

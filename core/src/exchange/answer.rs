@@ -28,7 +28,12 @@ const UPSTREAM_IDS: [HeaderName; 5] = [
 ];
 
 /// A whole answer with its body.
-pub(super) fn whole(request: &Request, reading: &Reading, body: Bytes, calls: u32) -> Response<Option<Bytes>> {
+pub(super) fn whole(
+    request: &Request,
+    reading: &Reading,
+    body: Bytes,
+    calls: u32,
+) -> Response<Option<Bytes>> {
     let mut response = Response::new(Some(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, reading.content_type("application/json"));

@@ -212,7 +212,8 @@ fn uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
         text.push(if below.contains('?') { '&' } else { '?' });
         text.push_str(query);
     }
-    text.parse().map_err(|_| Fault::new(Code::Bug, "the upstream's address cannot be built from its base URL"))
+    text.parse()
+        .map_err(|_| Fault::new(Code::Bug, "the upstream's address cannot be built from its base URL"))
 }
 
 fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Result<(), Fault> {

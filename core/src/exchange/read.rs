@@ -187,14 +187,18 @@ impl Reading {
             Form::Pass { framer, held } => {
                 held.extend(framer.finish());
                 match self.judge_frames(now) {
-                    Verdict::More => failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer"),
+                    Verdict::More => {
+                        failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer")
+                    }
                     other => other,
                 }
             }
             Form::Translate { framer, decoder, events, .. } => {
                 finish(framer, decoder.as_mut(), events);
                 match self.judge_events(now) {
-                    Verdict::More => failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer"),
+                    Verdict::More => {
+                        failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer")
+                    }
                     other => other,
                 }
             }
@@ -240,7 +244,9 @@ impl Reading {
     fn judge_whole(&mut self, request: &Request) -> Verdict {
         let body = match &mut self.form {
             Form::Whole(gathered) => gathered.take(),
-            Form::Unknown | Form::Pass { .. } | Form::Translate { .. } | Form::Assemble { .. } => Bytes::new(),
+            Form::Unknown | Form::Pass { .. } | Form::Translate { .. } | Form::Assemble { .. } => {
+                Bytes::new()
+            }
         };
         let (provider, target) = (self.sent.provider(), self.sent.target());
         if !self.is_success() {
@@ -257,7 +263,9 @@ impl Reading {
         }
         match provider.decode(&body, &target) {
             Err(fault) => Verdict::Failed(fault),
-            Ok(reply) if request.wants_stream() => Verdict::Committed(Box::new(Opening::Reply(Box::new(reply)))),
+            Ok(reply) if request.wants_stream() => {
+                Verdict::Committed(Box::new(Opening::Reply(Box::new(reply))))
+            }
             Ok(reply) if may_pass => Verdict::Whole(Box::new(Whole { body, usage: reply.usage })),
             Ok(reply) => Verdict::Whole(Box::new(render(reply, request))),
         }
@@ -265,7 +273,8 @@ impl Reading {
 
     fn judge_frames(&mut self, now: Time) -> Verdict {
         let Form::Pass { framer, held } = &mut self.form else { return Verdict::More };
-        let (provider, target) = (self.sent.provider(), Target { vendor: self.sent.vendor, model: &self.sent.model });
+        let (provider, target) =
+            (self.sent.provider(), Target { vendor: self.sent.vendor, model: &self.sent.model });
         for frame in held.iter() {
             match provider.glance(frame) {
                 Glance::Preamble => {}

@@ -106,7 +106,8 @@ impl Record {
 
     /// Leaves an empty record behind.
     pub(super) fn take(&mut self) -> Box<Self> {
-        let empty = Self { key: None, asked: String::new(), provider: None, model: None, usage: None, ..*self };
+        let empty =
+            Self { key: None, asked: String::new(), provider: None, model: None, usage: None, ..*self };
         Box::new(std::mem::replace(self, empty))
     }
 }

@@ -135,7 +135,10 @@ impl Relay {
         let joined = framer.held() > 0;
         if framer.push(chunk, &mut frames).is_err() {
             let what = format!("the stream holds an event larger than {} bytes", crate::sse::MAX_FRAME);
-            return Verdict::Failed(Bytes::new(), Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)));
+            return Verdict::Failed(
+                Bytes::new(),
+                Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)),
+            );
         }
         match &mut self.form {
             Form::Pass { framer } => {

@@ -58,8 +58,20 @@ impl Request {
             Err(fault) => (Found::nothing(), Some(fault)),
         };
         let deadline = at + route.deadline;
-        let request =
-            Self { config, surface, id, at, deadline, route, strictness, key, body, envelope, forward, call: None };
+        let request = Self {
+            config,
+            surface,
+            id,
+            at,
+            deadline,
+            route,
+            strictness,
+            key,
+            body,
+            envelope,
+            forward,
+            call: None,
+        };
         (request, fault)
     }
 

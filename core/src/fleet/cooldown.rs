@@ -9,6 +9,10 @@
 //! ```
 //! A lease that runs out without news (the probe is a long stream, or its client left) makes the
 //! next request a probe too.
+//!
+//! 1. While it is shut, failures of requests that were already on their way change nothing.
+//! 2. Only a request sent after it shut can clear it: an older one's success proves nothing.
+//! 3. What a provider asks for extends the time and never shortens it.
 
 use crate::units::{Millis, Time};
 

@@ -25,9 +25,8 @@ const SPEED_SPAN: Millis = Millis(100);
 impl Fleet {
     /// Learns how an attempt went, exactly once for each `Send`.
     pub fn observe(&mut self, config: &Config, route: &Route, lane: Lane, outcome: Outcome, now: Time) {
-        let Some(entry) = names(config, route, lane).and_then(|names| self.roster.entry(names)) else {
-            return;
-        };
+        let at = names(config, route, lane).and_then(|names| self.roster.find_or_make(names));
+        let Some(entry) = at.and_then(|at| self.roster.entry(at)) else { return };
         entry.lane.in_flight = entry.lane.in_flight.saturating_sub(1);
         match outcome {
             Outcome::Answered { first_byte, total, output } => {

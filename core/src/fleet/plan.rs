@@ -2,11 +2,12 @@
 
 use super::affinity;
 use super::dice::{Dice, Draw};
-use super::roster::{FAILING, Gate, Known, Names, REFUSED};
+use super::roster::{At, FAILING, Gate, Known, Names, REFUSED};
 use super::strategy::{self, Candidate, Seen};
 use super::{Attempt, Choice, Fleet, Lane, Query};
 use crate::config::{Config, Credential, Provider, Route, RouteTarget};
 use crate::retry::{self, Verdict};
+use crate::surface::Follows;
 use crate::units::Time;
 
 /// Those that wait for one lane to open come back spread over this span, so that they do not all
@@ -123,6 +124,10 @@ impl<'a> Query<'a> {
         })
     }
 
+    fn untried(&self, lane: Lane) -> bool {
+        self.attempts.is_empty() || self.tries(lane).next().is_none()
+    }
+
     fn tried_target(&self, at: u16) -> bool {
         self.attempts.iter().any(|attempt| attempt.lane.target == at)
     }
@@ -144,27 +149,35 @@ impl Fleet {
         if made >= query.route.attempts || query.now >= query.deadline {
             return self.exhausted(query);
         }
-        let waited = query.waited.filter(|lane| self.open(query, *lane));
-        if let Some(lane) = waited {
-            return self.send(query, lane);
-        }
         // Most routes have one lane, and most requests no failed attempt.
-        let only = query.only_lane().filter(|lane| query.attempts.is_empty() && self.open(query, *lane));
-        if let Some(lane) = only {
-            return self.send(query, lane);
+        let sure = match query.waited {
+            Some(waited) => Some(waited),
+            None if query.attempts.is_empty() => query.only_lane(),
+            None => None,
+        };
+        if let Some(open) = sure.and_then(|lane| self.open(query, lane)) {
+            return self.send(query, open);
         }
         let mut dice = Dice::new(query.random);
         match self.fresh(query, &mut dice) {
-            Some(lane) => self.send(query, lane),
+            Some(lane) => self.find_and_send(query, lane),
             None => self.again(query, &mut dice),
         }
     }
 
-    /// Whether a lane may be used if there is no better one.
-    fn open(&self, query: &Query<'_>, lane: Lane) -> bool {
+    /// The lane, if it may be used where there is no better one.
+    fn open(&mut self, query: &Query<'_>, lane: Lane) -> Option<Found> {
         let any = Want { fresh: Fresh::Key, health: Health::Any };
-        names(query.config, query.route, lane)
-            .is_some_and(|names| any.admits(self.roster.find(names).gate(query.now)))
+        let at = self.roster.find_or_make(names(query.config, query.route, lane)?)?;
+        any.admits(self.roster.at(at).gate(query.now)).then_some(Found { lane, at })
+    }
+
+    fn find_and_send(&mut self, query: &Query<'_>, lane: Lane) -> Choice {
+        let names = names(query.config, query.route, lane);
+        match names.and_then(|names| self.roster.find_or_make(names)) {
+            Some(at) => self.send(query, Found { lane, at }),
+            None => self.exhausted(query),
+        }
     }
 
     /// An untried lane.
@@ -184,17 +197,15 @@ impl Fleet {
     /// The lane whose provider still holds the conversation's cache.
     fn stayed(&self, query: &Query<'_>) -> Option<Lane> {
         let conversation = query.conversation.filter(|conversation| match conversation.follows {
-            crate::surface::Follows::FirstTurn => false,
-            crate::surface::Follows::Earlier => true,
+            Follows::FirstTurn => false,
+            Follows::Earlier => true,
         })?;
         let key = affinity::Key::new(conversation, &query.route.name);
         let serial = self.affinity.find(key, query.now)?;
-        let want = Want { fresh: Fresh::Key, health: Health::Good };
-        query.places().find_map(|place| {
-            self.usable(query, place, want)
-                .find(|(_, known)| known.serial() == Some(serial))
-                .map(|(spot, _)| spot.lane)
-        })
+        let mut lanes = query.places().flat_map(|place| self.lanes(place));
+        let (spot, known) = lanes.find(|(_, known)| known.serial() == Some(serial))?;
+        let usable = known.gate(query.now) == Gate::Open && query.untried(spot.lane);
+        usable.then_some(spot.lane)
     }
 
     /// Another key of the target whose key was refused or limited just now.
@@ -230,33 +241,19 @@ impl Fleet {
         want: Want,
         dice: &mut Dice,
     ) -> Option<Candidate> {
+        if want.fresh == Fresh::Target && query.tried_target(place.at) {
+            return None;
+        }
+        let mut in_flight = 0_u32;
         let mut draw = Draw::new();
-        for (spot, known) in self.usable(query, place, want) {
-            draw.add((spot.lane, known), spot.key.weight, dice);
+        for (spot, known) in self.lanes(place) {
+            in_flight = in_flight.saturating_add(known.lane.map_or(0, |lane| lane.in_flight));
+            if want.admits(known.gate(query.now)) && query.untried(spot.lane) {
+                draw.add((spot.lane, known), spot.key.weight, dice);
+            }
         }
         let (lane, known) = draw.held()?;
-        let in_flight = self.lanes(place).filter_map(|(_, known)| known.lane).map(|lane| lane.in_flight);
-        Some(Candidate {
-            lane,
-            weight: place.target.weight,
-            in_flight: in_flight.fold(0, u32::saturating_add),
-            seen: Seen::of(known, query.now),
-        })
-    }
-
-    /// The lanes of a target that are meant.
-    fn usable<'a>(
-        &'a self,
-        query: &Query<'a>,
-        place: Place<'a>,
-        want: Want,
-    ) -> impl Iterator<Item = (Spot<'a>, Known<'a>)> {
-        let query = *query;
-        let tried = want.fresh == Fresh::Target && query.tried_target(place.at);
-        let lanes = if tried { None } else { Some(self.lanes(place)) };
-        lanes.into_iter().flatten().filter(move |(spot, known)| {
-            want.admits(known.gate(query.now)) && query.tries(spot.lane).next().is_none()
-        })
+        Some(Candidate { lane, weight: place.target.weight, in_flight, seen: Seen::of(known, query.now) })
     }
 
     /// The lanes of a target with what is known of them.
@@ -277,7 +274,7 @@ impl Fleet {
             }
         }
         match first {
-            Some(Return { lane, at }) if at <= query.now => self.send(query, lane),
+            Some(Return { lane, at }) if at <= query.now => self.find_and_send(query, lane),
             Some(Return { lane, at }) if at < query.deadline => Choice::Wait { lane, until: at },
             _ => self.exhausted(query),
         }
@@ -302,9 +299,8 @@ impl Fleet {
     }
 
     /// Counts the request and remembers where its conversation goes.
-    fn send(&mut self, query: &Query<'_>, lane: Lane) -> Choice {
-        let known = names(query.config, query.route, lane).and_then(|names| self.roster.entry(names));
-        let Some(entry) = known else { return self.exhausted(query) };
+    fn send(&mut self, query: &Query<'_>, found: Found) -> Choice {
+        let Some(entry) = self.roster.entry(found.at) else { return self.exhausted(query) };
         entry.lane.in_flight = entry.lane.in_flight.saturating_add(1);
         entry.lane.used = query.now;
         entry.lane.failing.send(FAILING, query.now);
@@ -314,8 +310,15 @@ impl Fleet {
             let key = affinity::Key::new(conversation, &query.route.name);
             self.affinity.remember(key, serial, query.now);
         }
-        Choice::Send(lane)
+        Choice::Send(found.lane)
     }
+}
+
+/// A lane and where what is known of it stands.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    lane: Lane,
+    at: At,
 }
 
 /// A lane and when it may be asked again.

@@ -1,7 +1,7 @@
 //! What is known of the upstreams, to be shown.
 
 use super::Fleet;
-use super::roster::{Gate, Known};
+use super::roster::{Gate, Known, Names};
 use crate::units::{Millis, Time};
 
 /// One upstream as it stands.
@@ -17,8 +17,8 @@ pub struct LaneReport {
     pub state: LaneState,
     /// Requests on their way.
     pub in_flight: u32,
-    /// The share of recent requests that it failed, from 0 to 1; recent are some two dozen, fewer
-    /// where they are minutes ago.
+    /// The share of recent requests that it failed, from 0 to 1; recent are the last sixteen or so,
+    /// fewer where they are minutes old.
     pub errors: f64,
     /// Mean time to the first content of recent answers.
     pub first_byte: Option<Millis>,
@@ -42,26 +42,17 @@ pub enum LaneState {
 impl Fleet {
     /// Every upstream that was used, by provider, key in the order of use, and model.
     pub fn report(&self, now: Time) -> Vec<LaneReport> {
-        let mut rows = Vec::with_capacity(self.roster.len());
-        for (provider, keys) in &self.roster.providers {
-            for key in keys {
-                for (model, slot) in &key.lanes {
-                    let known = Known { key: Some(key), lane: self.roster.lane(*slot) };
-                    rows.extend(row([provider, &key.name, model], known, now));
-                }
-            }
-        }
-        rows
+        self.roster.all().filter_map(|(names, known)| row(names, known, now)).collect()
     }
 }
 
-fn row(names: [&str; 3], known: Known<'_>, now: Time) -> Option<LaneReport> {
+fn row(names: Names<'_>, known: Known<'_>, now: Time) -> Option<LaneReport> {
+    let Names { provider, key, model } = names;
     let lane = known.lane?;
-    let [provider, key, model] = names.map(str::to_owned);
     Some(LaneReport {
-        provider,
-        key,
-        model,
+        provider: provider.to_owned(),
+        key: key.to_owned(),
+        model: model.to_owned(),
         state: match known.gate(now) {
             Gate::Open => LaneState::Open,
             Gate::Failing(until) => LaneState::Failing(until),

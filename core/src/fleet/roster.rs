@@ -22,11 +22,17 @@ pub(super) const FAILING: Span =
 pub(super) struct Roster {
     /// By the provider's name. Ordered maps: a look-up among a few short names beats hashing, and no
     /// choice of names by a client can slow it down.
-    pub(super) providers: BTreeMap<Box<str>, Vec<Key>>,
+    providers: BTreeMap<Box<str>, Vec<KeyId>>,
+    /// Those of all configs so far: an operator names them, so they are few.
+    keys: Vec<Key>,
     lanes: Vec<Lane>,
     free: Vec<Slot>,
     serials: u64,
 }
+
+/// Counts into the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyId(u32);
 
 /// Counts into the lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +44,21 @@ pub(super) struct Key {
     pub(super) name: Box<str>,
     pub(super) refused: CoolDown,
     /// By the model's name.
-    pub(super) lanes: BTreeMap<Box<str>, Slot>,
+    lanes: BTreeMap<Box<str>, Slot>,
+}
+
+/// Where a known upstream stands. Good until the next lane is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    key: KeyId,
+    slot: Slot,
+}
+
+/// A known upstream, to change.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) key: &'a mut Key,
+    pub(super) lane: &'a mut Lane,
 }
 
 /// What is known of a model behind a key.
@@ -113,72 +133,93 @@ impl Lane {
 
 impl Roster {
     /// The keys of a provider that were used so far.
-    pub(super) fn keys(&self, provider: &str) -> &[Key] {
+    pub(super) fn keys(&self, provider: &str) -> &[KeyId] {
         self.providers.get(provider).map_or(&[], Vec::as_slice)
     }
 
     /// What is known of a model behind one of these keys.
-    pub(super) fn known<'a>(&'a self, keys: &'a [Key], key: &str, model: &str) -> Known<'a> {
-        let key = keys.iter().find(|known| *known.name == *key);
-        let slot = key.and_then(|key| key.lanes.get(model));
-        Known { key, lane: slot.and_then(|slot| self.lane(*slot)) }
+    pub(super) fn known(&self, keys: &[KeyId], key: &str, model: &str) -> Known<'_> {
+        let key = self.key(keys, key).and_then(|id| self.keys.get(id.0 as usize));
+        let lane = key.and_then(|key| self.lane(*key.lanes.get(model)?));
+        Known { key, lane }
     }
 
-    /// What is known of an upstream.
-    pub(super) fn find(&self, names: Names<'_>) -> Known<'_> {
-        self.known(self.keys(names.provider), names.key, names.model)
+    /// What is known of an upstream that was found.
+    pub(super) fn at(&self, at: At) -> Known<'_> {
+        Known { key: self.keys.get(at.key.0 as usize), lane: self.lane(at.slot) }
     }
 
-    pub(super) fn lane(&self, slot: Slot) -> Option<&Lane> {
+    /// Where an upstream stands, if it is known.
+    pub(super) fn find(&self, names: Names<'_>) -> Option<At> {
+        let key = self.key(self.keys(names.provider), names.key)?;
+        let slot = *self.keys.get(key.0 as usize)?.lanes.get(names.model)?;
+        Some(At { key, slot })
+    }
+
+    /// The same, and if it is not known, a place is made for it. Nothing only if four thousand million
+    /// lanes are in flight.
+    pub(super) fn find_or_make(&mut self, names: Names<'_>) -> Option<At> {
+        self.find(names).or_else(|| self.make(names))
+    }
+
+    /// To change.
+    pub(super) fn entry(&mut self, at: At) -> Option<Entry<'_>> {
+        let key = self.keys.get_mut(at.key.0 as usize)?;
+        Some(Entry { key, lane: self.lanes.get_mut(at.slot.0 as usize)? })
+    }
+
+    /// Every lane with its names, by provider, by key in the order of first use, and by model.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Names<'_>, Known<'_>)> {
+        self.providers.iter().flat_map(move |(provider, ids)| {
+            let keys = ids.iter().filter_map(|id| self.keys.get(id.0 as usize));
+            keys.flat_map(move |key| {
+                key.lanes.iter().map(move |(model, slot)| {
+                    let names = Names { provider, key: &key.name, model };
+                    (names, Known { key: Some(key), lane: self.lane(*slot) })
+                })
+            })
+        })
+    }
+
+    fn lane(&self, slot: Slot) -> Option<&Lane> {
         self.lanes.get(slot.0 as usize)
     }
 
-    /// Its key and its lane, to change. A new one is made if it is not known; nothing only if four
-    /// thousand million lanes are in flight.
-    pub(super) fn entry(&mut self, names: Names<'_>) -> Option<Entry<'_>> {
-        if !self.providers.contains_key(names.provider) {
-            self.providers.insert(names.provider.into(), Vec::new());
-        }
-        let slot = match self.find_slot(names) {
-            Some(slot) => slot,
-            None => self.make(names)?,
-        };
-        let keys = self.providers.get_mut(names.provider)?;
-        let key = keys.iter_mut().find(|key| *key.name == *names.key)?;
-        Some(Entry { key, lane: self.lanes.get_mut(slot.0 as usize)? })
+    fn key(&self, keys: &[KeyId], name: &str) -> Option<KeyId> {
+        let named = |id: &&KeyId| self.keys.get(id.0 as usize).is_some_and(|key| *key.name == *name);
+        keys.iter().find(named).copied()
     }
 
-    fn find_slot(&self, names: Names<'_>) -> Option<Slot> {
-        let key = self.keys(names.provider).iter().find(|key| *key.name == *names.key)?;
-        key.lanes.get(names.model).copied()
-    }
-
-    fn make(&mut self, names: Names<'_>) -> Option<Slot> {
+    fn make(&mut self, names: Names<'_>) -> Option<At> {
         if self.len() >= MAX_LANES {
             self.forget_old();
         }
+        let key = match self.key(self.keys(names.provider), names.key) {
+            Some(key) => key,
+            None => self.make_key(names)?,
+        };
+        let slot = self.make_lane()?;
+        self.keys.get_mut(key.0 as usize)?.lanes.insert(names.model.into(), slot);
+        Some(At { key, slot })
+    }
+
+    fn make_key(&mut self, names: Names<'_>) -> Option<KeyId> {
+        let id = KeyId(u32::try_from(self.keys.len()).ok()?);
+        let (refused, lanes) = (CoolDown::default(), BTreeMap::new());
+        self.keys.push(Key { name: names.key.into(), refused, lanes });
+        self.providers.entry(names.provider.into()).or_default().push(id);
+        Some(id)
+    }
+
+    fn make_lane(&mut self) -> Option<Slot> {
         self.serials += 1;
         let lane = Lane { serial: self.serials, ..Lane::default() };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                *self.lanes.get_mut(slot.0 as usize)? = lane;
-                slot
-            }
-            None => {
-                let slot = Slot(u32::try_from(self.lanes.len()).ok()?);
-                self.lanes.push(lane);
-                slot
-            }
-        };
-        let keys = self.providers.entry(names.provider.into()).or_default();
-        match keys.iter_mut().find(|key| *key.name == *names.key) {
-            Some(key) => key.lanes.insert(names.model.into(), slot),
-            None => {
-                let lanes = BTreeMap::from([(names.model.into(), slot)]);
-                keys.push(Key { name: names.key.into(), refused: CoolDown::default(), lanes });
-                None
-            }
-        };
+        if let Some(slot) = self.free.pop() {
+            *self.lanes.get_mut(slot.0 as usize)? = lane;
+            return Some(slot);
+        }
+        let slot = Slot(u32::try_from(self.lanes.len()).ok()?);
+        self.lanes.push(lane);
         Some(slot)
     }
 
@@ -189,19 +230,15 @@ impl Roster {
 
     /// Drops the tenth of the lanes that was not used for longest; those in flight stay.
     fn forget_old(&mut self) {
-        let slots = self.providers.values().flatten().flat_map(|key| key.lanes.values());
-        let mut idle: Vec<Time> = slots
-            .filter_map(|slot| self.lane(*slot))
-            .filter(|lane| lane.in_flight == 0)
-            .map(|lane| lane.used)
-            .collect();
+        let used = self.all().filter_map(|(_, known)| known.lane);
+        let mut idle: Vec<Time> = used.filter(|lane| lane.in_flight == 0).map(|lane| lane.used).collect();
         idle.sort_unstable();
         let count = MAX_LANES / 10;
         let Some(&newest) = idle.get(count.min(idle.len()).saturating_sub(1)) else { return };
         // Of several used at that very time no more than needed go.
         let mut left = count;
         let (lanes, free) = (&self.lanes, &mut self.free);
-        for key in self.providers.values_mut().flatten() {
+        for key in &mut self.keys {
             key.lanes.retain(|_, slot| {
                 let lane = lanes.get(slot.0 as usize);
                 let goes = left > 0 && lane.is_some_and(|lane| lane.in_flight == 0 && lane.used <= newest);
@@ -213,11 +250,4 @@ impl Roster {
             });
         }
     }
-}
-
-/// A known upstream, to change.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) key: &'a mut Key,
-    pub(super) lane: &'a mut Lane,
 }

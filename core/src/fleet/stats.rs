@@ -6,7 +6,7 @@ use crate::units::Time;
 const HALF_LIFE: f64 = 30_000.0;
 
 /// A mean counts at most like this many samples, so that a change shows within as many.
-const MEMORY: f64 = 24.0;
+const MEMORY: f64 = 16.0;
 
 /// A mean of recent samples.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,6 +16,9 @@ const FLOOR: f64 = 0.02;
 /// `Adaptive` takes differences up to this factor for noise.
 const TOLERANCE: f64 = 1.25;
 
+/// Milliseconds that are noise whatever the latency: a local upstream may answer in none.
+const NOISE: f64 = 10.0;
+
 /// A target that could be used now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
@@ -107,15 +110,20 @@ fn fastest(candidates: &[Candidate], dice: &mut Dice) -> Option<Lane> {
     if let Some(unknown) = candidates.iter().find(unknown) {
         return Some(unknown.lane);
     }
-    if dice.unit() < EXPLORE {
-        return weighted(candidates, |candidate| candidate.weight, dice);
-    }
     let timed = candidates.iter().filter_map(|candidate| {
         let first_byte = candidate.seen.first_byte?.mean;
         Some((first_byte / (1.0 - candidate.seen.errors).max(FLOOR), candidate.lane))
     });
-    let fastest = timed.min_by(|(one, _), (other, _)| one.total_cmp(other));
-    fastest.map(|(_, lane)| lane).or_else(|| least_busy(candidates, dice))
+    let fastest = timed.min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, lane)| lane);
+    let Some(fastest) = fastest else { return least_busy(candidates, dice) };
+    if dice.unit() >= EXPLORE {
+        return Some(fastest);
+    }
+    let mut draw = Draw::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.lane != fastest) {
+        draw.add(candidate.lane, candidate.weight, dice);
+    }
+    draw.held()
 }
 
 /// The cheapest whose price is known, else the first.
@@ -153,7 +161,9 @@ impl Best {
     /// What is left of a weight: one for an upstream as good as the best.
     fn factor(&self, seen: &Seen) -> f64 {
         let works = (1.0 - seen.errors).powi(3);
-        let slow = seen.first_byte.map_or(1.0, |own| relative(self.first_byte, own.mean, own.samples));
+        let slow = seen
+            .first_byte
+            .map_or(1.0, |own| relative(self.first_byte + NOISE, own.mean + NOISE, own.samples));
         let lame = seen.speed.map_or(1.0, |own| relative(own.mean, self.speed, own.samples));
         (works * slow * slow * lame).max(FLOOR)
     }

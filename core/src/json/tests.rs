@@ -98,7 +98,7 @@ fn nesting_ends_at_the_limit() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     accepted(&nested(MAX_DEPTH));
     assert_eq!(refused(nested(MAX_DEPTH + 1)).offset, MAX_DEPTH);
-    assert_eq!(refused("[".repeat(1_000_000)).what, "nested deeper than 128 levels");
+    assert_eq!(refused("[".repeat(1_000_000)).what, "nested deeper than 127 levels");
 }
 
 #[test]

@@ -1,10 +1,9 @@
 use super::*;
-use crate::config::{
-    Credential, Provider, ProviderId, Route, RouteTarget, Server, Store, Strategy, Timeouts,
-};
+use crate::config::{Credential, Limits, Provider, ProviderId, Route, RouteTarget, Strategy, Timeouts};
 use crate::units::Millis;
 use crate::vendor::{Auth, Quirks, Vendor};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn vendor() -> &'static Vendor {
     Box::leak(Box::new(Vendor {
@@ -47,21 +46,11 @@ fn config() -> Config {
         route("chat", vec![target(0, "gpt-4o"), target(1, "gpt-4o")], vec![target(1, "claude")]),
         route("fast", vec![target(0, "gpt-4o")], vec![]),
     ];
+    let empty = crate::config::load(b"", &|_| Err("no secrets here".to_owned())).unwrap();
     Config {
-        server: Server {
-            listen: String::new(),
-            admin_key: None,
-            require_key: false,
-            max_body: 0,
-            drain: Millis::ZERO,
-            tls: None,
-            cors_origins: vec![],
-        },
         providers: vec![provider("openai"), provider("other")],
-        routes: routes.into_iter().map(|route| (route.name.clone(), route)).collect(),
-        keys: vec![],
-        store: Store { path: String::new(), redis: None },
-        notes: vec![],
+        routes: routes.into_iter().map(|route| (route.name.clone(), Arc::new(route))).collect(),
+        ..empty
     }
 }
 
@@ -73,6 +62,7 @@ fn key(models: &[&str]) -> Key {
         models: models.iter().map(|model| Pattern::parse(model).unwrap()).collect(),
         expires: None,
         blocked: false,
+        limits: Limits::default(),
     }
 }
 

@@ -4,8 +4,11 @@ use super::PLACES;
 use crate::fault::{Code, Fault};
 use std::borrow::Cow;
 
-/// How much of a path an error shows and is compared with, in characters.
+/// How much of a path an error shows, in characters.
 const SHOWN: usize = 128;
+
+/// How much of it is compared with what is served: comparing costs the product of the lengths.
+const COMPARED: usize = 48;
 
 /// A path with at most one `{model}`.
 pub(super) struct Pattern(pub(super) &'static str);
@@ -73,7 +76,8 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
 
 pub(super) fn no_route(path: &str) -> Fault {
     let path = shown(if path.is_empty() { "/" } else { path });
-    let near = |served: &str| strsim::normalized_levenshtein(served, &path);
+    let compared: String = path.chars().take(COMPARED).collect();
+    let near = |served: &str| strsim::normalized_levenshtein(served, &compared);
     let closest = PLACES.iter().max_by(|a, b| near(a.path).total_cmp(&near(b.path)));
     let hint = closest.map(|place| format!(": did you mean {} {}", place.method.name(), place.path));
     Fault::new(Code::NoRoute, format!("nothing is served at {path}{}", hint.unwrap_or_default()))

@@ -20,6 +20,8 @@ mod request;
 mod schema;
 mod settings;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod thinking;
 mod turns;
 mod usage;

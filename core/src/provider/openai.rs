@@ -4,6 +4,7 @@
 //! do differently on the way out is read by one tolerant decoder, since servers behind a custom base
 //! URL do the same things without saying so.
 
+mod chunk;
 mod decode;
 mod encode;
 mod fault;

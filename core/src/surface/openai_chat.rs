@@ -5,8 +5,58 @@
 //! blocks), `extra_content.google.thought_signature`, `cache_control`. What is rendered here is
 //! accepted back here, so that a client which repeats an assistant message loses nothing.
 
+mod fault;
 mod inspect;
+mod parse;
+mod render;
+mod stream;
+mod words;
+
+use super::{Asked, Envelope, Render, Surface};
+use crate::call::Call;
+use crate::dialect::Dialect;
+use crate::fault::Fault;
+use crate::json::Tape;
+use crate::reply::Reply;
+use bytes::Bytes;
 
 /// OpenAI chat completions.
 #[derive(Debug)]
 pub struct OpenAiChat;
+
+impl Surface for OpenAiChat {
+    fn name(&self) -> &'static str {
+        "openai-chat"
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn inspect(&self, tape: &Tape<'_>) -> Result<Envelope, Fault> {
+        inspect::inspect(tape)
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<Call, Fault> {
+        parse::parse(body)
+    }
+
+    fn render(&self, reply: &Reply, asked: &Asked) -> Bytes {
+        render::render(reply, asked)
+    }
+
+    fn renderer(&self, asked: Asked) -> Box<dyn Render> {
+        Box::new(stream::Stream::new(asked))
+    }
+
+    fn fault(&self, fault: &Fault, _request_id: &str) -> Bytes {
+        fault::body(fault)
+    }
+
+    fn fault_event(&self, fault: &Fault, _request_id: &str) -> Bytes {
+        fault::event(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,10 @@ pub struct Quirks {
     pub names: MessageNames,
     /// In which order messages may stand.
     pub turns: Turns,
+    /// Whether cache marks are sent to it.
+    pub cache_marks: CacheMarks,
+    /// Whether it knows `top_k`.
+    pub top_k: TopK,
     /// What its `prompt_tokens` counts.
     pub prompt: PromptCount,
     /// What its `completion_tokens` counts.
@@ -170,6 +174,26 @@ pub enum Turns {
     NoUserAfterTool,
 }
 
+/// Whether `cache_control` marks are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMarks {
+    /// Only where the client wrote them in this dialect: the vendor caches by itself.
+    #[default]
+    AsWritten,
+    /// Always: the vendor hands them on or understands them.
+    Sent,
+}
+
+/// Whether `top_k` is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TopK {
+    /// It is refused or ignored.
+    #[default]
+    Unknown,
+    /// It is.
+    Known,
+}
+
 /// What `prompt_tokens` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PromptCount {
@@ -205,6 +229,8 @@ impl Quirks {
         tool_index: StreamedToolIndex::Sent,
         names: MessageNames::Known,
         turns: Turns::Free,
+        cache_marks: CacheMarks::AsWritten,
+        top_k: TopK::Unknown,
         prompt: PromptCount::Whole,
         completion: CompletionCount::Whole,
     };
@@ -214,6 +240,7 @@ impl Quirks {
         max_tokens: MaxTokensField::MaxTokens,
         developer: DeveloperRole::AsSystem,
         thinking_back: ThinkingBack::ReasoningContent,
+        top_k: TopK::Known,
         ..Self::NONE
     };
 }

@@ -1,8 +1,9 @@
 //! The rows.
 
 use super::quirks::{
-    ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount, ReasoningAsk,
-    RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, Turns,
+    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount,
+    ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, TopK,
+    Turns,
 };
 use super::{Auth, Quirks, Vendor};
 use crate::dialect::Dialect;
@@ -104,6 +105,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             stream_options: StreamOptions::Unknown,
             thinking_back: ThinkingBack::Chunks,
+            top_k: TopK::Unknown,
             required: RequiredWord::Any,
             seed: SeedField::RandomSeed,
             tool_ids: ToolIds::NineAlphanumeric,
@@ -119,6 +121,7 @@ pub const VENDORS: &[Vendor] = &[
             max_tokens: MaxTokensField::MaxCompletionTokens,
             developer: DeveloperRole::Known,
             names: MessageNames::Refused,
+            top_k: TopK::Unknown,
             thinking_back: ThinkingBack::LeftOut,
             ..Quirks::COMPATIBLE
         },
@@ -128,6 +131,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             reasoning: ReasoningAsk::Switch,
             thinking_back: ThinkingBack::WithToolCalls,
+            top_k: TopK::Unknown,
             ..Quirks::COMPATIBLE
         },
         ..openai("deepseek", "DeepSeek", "https://api.deepseek.com/v1", &["DEEPSEEK_API_KEY"])
@@ -136,6 +140,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             max_tokens: MaxTokensField::MaxCompletionTokens,
             completion: CompletionCount::WithoutReasoning,
+            top_k: TopK::Unknown,
             ..Quirks::COMPATIBLE
         },
         ..openai("xai", "xAI", "https://api.x.ai/v1", &["XAI_API_KEY"])
@@ -151,6 +156,7 @@ pub const VENDORS: &[Vendor] = &[
         quirks: Quirks {
             developer: DeveloperRole::Known,
             reasoning: ReasoningAsk::Object,
+            cache_marks: CacheMarks::Sent,
             thinking_back: ThinkingBack::Reasoning,
             ..Quirks::COMPATIBLE
         },
@@ -191,7 +197,11 @@ pub const VENDORS: &[Vendor] = &[
         ..openai("zai", "Z.ai", "https://api.z.ai/api/paas/v4", &["ZAI_API_KEY"])
     },
     Vendor {
-        quirks: Quirks { reasoning: ReasoningAsk::EnableFlag, ..Quirks::COMPATIBLE },
+        quirks: Quirks {
+            reasoning: ReasoningAsk::EnableFlag,
+            cache_marks: CacheMarks::Sent,
+            ..Quirks::COMPATIBLE
+        },
         ..openai(
             "alibaba",
             "Alibaba Cloud Model Studio",

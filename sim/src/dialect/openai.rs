@@ -10,6 +10,7 @@ use super::Dialect;
 use crate::answer::{Answer, Call, Stop, Usage};
 use crate::ask::{Ask, StreamUsage};
 use crate::fault::{Kind, Refusal};
+use crate::json::Fields as _;
 use crate::quirks::{Quirks, UsageMode};
 use crate::wire::Frame;
 
@@ -104,7 +105,7 @@ fn logprobs(pieces: &[String], top: usize) -> Value {
     let token = |piece: &String| {
         let one = json!({"token": piece, "logprob": -0.25, "bytes": piece.as_bytes()});
         let mut made = one.clone();
-        made["top_logprobs"] = (0..top).map(|_| one.clone()).collect();
+        made.set("top_logprobs", (0..top).map(|_| one.clone()).collect());
         made
     };
     json!({"content": pieces.iter().map(token).collect::<Vec<_>>(), "refusal": null})
@@ -130,7 +131,7 @@ impl Chunks<'_> {
     }
 
     fn delta(&mut self, index: u64, delta: Value) {
-        let logprobs = match (self.ask.logprobs, delta["content"].as_str()) {
+        let logprobs = match (self.ask.logprobs, delta.at("content").as_str()) {
             (Some(top), Some(text)) if !text.is_empty() => logprobs(&[text.to_owned()], top),
             _ => Value::Null,
         };

@@ -20,6 +20,7 @@ use crate::answer::{compose, tokens};
 use crate::ask::{fingerprint, last_user_text};
 use crate::dialect::{self, Arrival, Dialect, Framing, Place, Target, openai};
 use crate::fault::{Kind, Refusal};
+use crate::json::Fields as _;
 use crate::log::{Log, Watch, key_of};
 use crate::play::Play;
 use crate::quirks::{Delivery, Quirks, Shape, Unreadable, split_message, split_model};
@@ -163,10 +164,10 @@ impl Talk<'_> {
         let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
         let (model, asked) = match &target.place {
             Place::Path { model, delivery } => (model.as_str(), *delivery),
-            Place::Body if parsed["stream"] == Value::Bool(true) => {
-                (parsed["model"].as_str().unwrap_or_default(), Delivery::Stream)
+            Place::Body if *parsed.at("stream") == Value::Bool(true) => {
+                (parsed.at("model").as_str().unwrap_or_default(), Delivery::Stream)
             }
-            Place::Body => (parsed["model"].as_str().unwrap_or_default(), Delivery::Whole),
+            Place::Body => (parsed.at("model").as_str().unwrap_or_default(), Delivery::Whole),
         };
         let text = last_user_text(&parsed);
         let message = split_message(&text);
@@ -217,7 +218,10 @@ impl Talk<'_> {
         let quirks = &heard.quirks;
         let dialect = heard.target.dialect;
         let refusal = match failure.shape {
-            Shape::Own(kind) => Refusal { status: failure.status, ..Refusal::of(kind) },
+            Shape::Own(kind) => {
+                let retry_after = quirks.failure.retry_after.clone();
+                Refusal { status: failure.status, retry_after, ..Refusal::of(kind) }
+            }
             Shape::Text | Shape::Html | Shape::Empty => {
                 Refusal { status: Some(failure.status.unwrap_or(502)), ..Refusal::of(Kind::Server) }
             }
@@ -251,12 +255,10 @@ impl Talk<'_> {
             Err(refusal) => return self.refuse(dialect, &refusal, quirks),
         };
         let mut content = quirks.content.clone();
-        if let Some(mark) = ask.cache {
-            let slot = match self.desk.log.cached_before(mark.fingerprint) {
-                true => &mut content.cached,
-                false => &mut content.cache_write,
-            };
-            *slot = slot.or(Some(tokens(mark.bytes)));
+        if !ask.cache.is_empty() {
+            let cached = self.desk.log.cache(&ask.cache);
+            content.cached = content.cached.or(Some(tokens(cached.read)));
+            content.cache_write = content.cache_write.or(Some(tokens(cached.written)));
         }
         let answer = compose(&ask, &content, *id);
         let status = quirks.failure.status.filter(|code| *code < 400).unwrap_or(200);

@@ -93,8 +93,8 @@ impl Compiler<'_> {
     ) {
         for Spot { value, place } in models {
             let Some((provider, model)) = value.split_once('/') else { continue };
-            let fits = Pattern::parse(value)
-                .is_none_or(|pattern| routes.keys().any(|route| pattern.matches(route)));
+            let fits =
+                Pattern::parse(value).is_none_or(|pattern| routes.keys().any(|route| pattern.matches(route)));
             if fits || provider.contains('*') || named.declared.contains(provider) {
                 continue;
             }

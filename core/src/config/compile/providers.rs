@@ -1,6 +1,6 @@
 //! Providers: the vendor's row, the base URL, the keys.
 
-use super::Compiler;
+use super::{Compiler, sendable};
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
@@ -8,7 +8,7 @@ use crate::config::{Credential, Pattern, Provider, ProviderId, Route, SecretRef,
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 use crate::units::Millis;
-use crate::vendor::{Auth, Quirks, VENDORS, Vendor, find};
+use crate::vendor::{Auth, VENDORS, Vendor, custom, find};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,17 +19,6 @@ pub(super) const TIMEOUTS: Timeouts = Timeouts {
     idle: Millis::from_secs(60),
     total: Millis::from_secs(600),
 };
-
-/// A dialect as a kind where no vendor has its name: whoever speaks it, at a base URL of the user's.
-static BARE: [Vendor; 3] = [
-    bare(Dialect::OpenAi, "openai", Auth::Bearer),
-    bare(Dialect::Anthropic, "anthropic", Auth::Header("x-api-key")),
-    bare(Dialect::Gemini, "gemini", Auth::Header("x-goog-api-key")),
-];
-
-const fn bare(dialect: Dialect, name: &'static str, auth: Auth) -> Vendor {
-    Vendor { name, title: name, dialect, base_url: "", auth, env: &[], quirks: Quirks::default() }
-}
 
 /// The providers of a document.
 pub(super) struct Named {
@@ -61,18 +50,20 @@ impl Compiler<'_> {
     }
 
     fn provider(&mut self, raw: file::Provider) -> Option<Provider> {
-        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } = raw;
+        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } =
+            raw;
         self.provider_name(&name);
         let vendor = self.vendor(&name, kind.as_ref());
         let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url));
+        let vendor = vendor.map(|vendor| at_address(vendor, &name.value, base_url.as_ref()));
         let headers = self.headers(headers);
         let query = self.api_version(api_version);
         let credentials = self.credentials(keys);
         let (vendor, Place { path, .. }) = (vendor?, &name.place);
         let base_url = base_url?;
         let credentials = if credentials.is_empty() {
-            let at_home = vendor.base_url.trim_end_matches('/') == text_of(&base_url);
-            self.usual_credential(path, &name, vendor, if at_home { Home::Vendor } else { Home::Elsewhere })
+            let home = if same_host(vendor, &base_url) { Home::Vendor } else { Home::Elsewhere };
+            self.usual_credential(path, &name, vendor, home)
         } else {
             credentials
         };
@@ -102,10 +93,10 @@ impl Compiler<'_> {
 
     fn vendor(&mut self, name: &Spot<String>, kind: Option<&Spot<String>>) -> Option<&'static Vendor> {
         let asked = kind.unwrap_or(name);
-        if let Some(vendor) = find(&asked.value).or_else(|| BARE.iter().find(|row| row.name == asked.value)) {
+        if let Some(vendor) = find(&asked.value) {
             return Some(vendor);
         }
-        let known = || VENDORS.iter().chain(&BARE).map(|vendor| vendor.name);
+        let known = || VENDORS.iter().map(|vendor| vendor.name);
         let fix = match (closest(&asked.value, known()), kind) {
             (Some(name), Some(_)) => format!("did you mean `{name}`?"),
             (Some(name), None) => format!("did you mean `{name}`? Otherwise add `kind`, such as \"openai\""),
@@ -154,7 +145,9 @@ impl Compiler<'_> {
             if let Ok(mut text) = HeaderValue::from_str(secret.expose()) {
                 // Values may be secrets; this keeps them out of debug prints.
                 text.set_sensitive(true);
-                headers.insert(key, text);
+                if headers.insert(key, text).is_some() {
+                    self.twice(&name.place, "header", &name.value);
+                }
             }
         }
         headers
@@ -194,7 +187,7 @@ impl Compiler<'_> {
         home: Home,
     ) -> Vec<Credential> {
         let usual = match home {
-            Home::Vendor => vendor.env.iter().find_map(|name| (self.secrets)(SecretRef::Env(name)).ok()),
+            Home::Vendor => vendor.env.iter().find_map(|name| self.usual(name)),
             Home::Elsewhere => None,
         };
         if let (None, Home::Vendor, Auth::Bearer | Auth::Header(_)) = (&usual, home, vendor.auth) {
@@ -203,8 +196,14 @@ impl Compiler<'_> {
             let fix = format!("set {variables}, or add `key = \"env:NAME\"` to [{path}]");
             self.errors.push(&name.place, message, fix);
         }
-        let secret = usual.map(|secret| Secret::new(secret.expose().trim()));
-        vec![Credential { name: "1".to_owned(), secret, weight: 1.0, models: all_models() }]
+        vec![Credential { name: "1".to_owned(), secret: usual, weight: 1.0, models: all_models() }]
+    }
+
+    /// The secret in a vendor's usual variable, if it holds one that can be sent.
+    fn usual(&self, name: &str) -> Option<Secret> {
+        let found = (self.secrets)(SecretRef::Env(name)).ok()?;
+        let secret = Secret::new(found.expose().trim());
+        (!secret.is_empty() && sendable(secret.expose())).then_some(secret)
     }
 
     /// Patterns of model names; what is none is reported.
@@ -219,10 +218,25 @@ impl Compiler<'_> {
         patterns
     }
 
+    /// Targets whose models none of their provider's keys serves.
+    fn note_unserved(&mut self, providers: &[Provider], route: &Route) {
+        for target in route.targets.iter().chain(&route.fallbacks) {
+            let Some(provider) = providers.get(usize::from(target.provider.0)) else { continue };
+            let serves = |key: &Credential| key.models.iter().any(|pattern| pattern.matches(&target.model));
+            if !provider.credentials.iter().any(serves) {
+                let (route, model, name) = (&route.name, &target.model, &provider.name);
+                self.notes.push(format!("route `{route}`: no key of provider `{name}` serves `{model}`"));
+            }
+        }
+    }
+
     /// What works, though perhaps not as meant.
     pub(super) fn notes_on_use(&mut self, providers: &[Provider], routes: &BTreeMap<String, Arc<Route>>) {
         if routes.is_empty() {
             return;
+        }
+        for route in routes.values() {
+            self.note_unserved(providers, route);
         }
         let used: BTreeSet<ProviderId> = routes
             .values()
@@ -232,7 +246,8 @@ impl Compiler<'_> {
         for (index, provider) in providers.iter().enumerate() {
             if u16::try_from(index).is_ok_and(|index| !used.contains(&ProviderId(index))) {
                 let name = &provider.name;
-                self.notes.push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
+                self.notes
+                    .push(format!("provider `{name}` is in no route: it is reached as `{name}/<model>`"));
             }
         }
     }
@@ -250,8 +265,20 @@ pub(super) fn all_models() -> Vec<Pattern> {
     vec![Pattern::Prefix(String::new())]
 }
 
-fn text_of(url: &Uri) -> String {
-    url.to_string().trim_end_matches('/').to_owned()
+/// The row that holds at this address. A dialect's name is also that of the vendor who made it: as
+/// the kind of a provider of another name at another address it means the dialect, with nothing of
+/// that vendor's assumed. A provider that bears the vendor's name is the vendor's, wherever it is
+/// reached: through a proxy, for example.
+fn at_address(vendor: &'static Vendor, name: &str, url: Option<&Uri>) -> &'static Vendor {
+    let is_dialect = Dialect::ALL.iter().any(|(_, dialect)| *dialect == vendor.name);
+    match url {
+        Some(url) if is_dialect && name != vendor.name && !same_host(vendor, url) => custom(vendor.dialect),
+        Some(_) | None => vendor,
+    }
+}
+
+fn same_host(vendor: &Vendor, url: &Uri) -> bool {
+    absolute(vendor.base_url).is_ok_and(|home| home.host() == url.host())
 }
 
 /// An absolute `http` or `https` URL without query, fragment or credentials.

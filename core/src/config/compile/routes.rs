@@ -2,10 +2,11 @@
 
 use super::Compiler;
 use super::providers::Named;
+use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{Provider, Route, RouteTarget, Strategy};
+use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy};
 use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,11 +43,7 @@ struct Directory<'a> {
 }
 
 impl Compiler<'_> {
-    pub(super) fn routes(
-        &mut self,
-        raw: Vec<file::Model>,
-        named: &Named,
-    ) -> BTreeMap<String, Arc<Route>> {
+    pub(super) fn routes(&mut self, raw: Vec<file::Model>, named: &Named) -> BTreeMap<String, Arc<Route>> {
         let names = raw.iter().enumerate().map(|(index, model)| (model.name.value.clone(), index));
         let directory = Directory { named, routes: names.collect() };
         let drafts: Vec<Draft> = raw.into_iter().map(|model| self.draft(model, &directory)).collect();
@@ -55,7 +52,8 @@ impl Compiler<'_> {
         }
         let mut routes = BTreeMap::new();
         for draft in &drafts {
-            let fallbacks = self.flatten(draft, &drafts);
+            // What is too much for one is too much for those that lead to it: once is told enough.
+            let Some(fallbacks) = self.flatten(draft, &drafts) else { break };
             let route = finish(draft, fallbacks, &named.compiled);
             routes.insert(draft.name.value.clone(), Arc::new(route));
         }
@@ -68,7 +66,8 @@ impl Compiler<'_> {
         let strategy = strategy.map_or(Strategy::default(), |strategy| strategy.value);
         if strategy == Strategy::Cost {
             let name = &name.value;
-            self.notes.push(format!("route `{name}` goes by cost, but no prices are known yet: it goes by weight"));
+            self.notes
+                .push(format!("route `{name}` goes by cost, but no prices are known yet: it goes by weight"));
         }
         let attempts = attempts.map_or(u64::from(ATTEMPTS), |attempts| {
             if attempts.value > MAX_ATTEMPTS {
@@ -142,11 +141,21 @@ impl Compiler<'_> {
 
     fn nowhere(&mut self, to: &Spot<String>, directory: &Directory<'_>) {
         let declared = directory.named.declared.iter();
+        let providers = &directory.named.compiled;
+        let owner = catalog::vendors(&to.value)
+            .find_map(|vendor| providers.iter().find(|provider| provider.vendor.name == vendor));
+        if let Some(Provider { name, .. }) = owner {
+            let fix = format!("did you mean `{name}/{}`?", to.value);
+            self.errors.push(&to.place, format!("{} names no provider", show(&to.value)), fix);
+            return;
+        }
         let near = closest(&to.value, directory.routes.keys().chain(declared.clone()).map(String::as_str));
         let fix = match (near, declared.clone().next()) {
             (Some(near), _) if directory.named.declared.contains(near) => format!("write `{near}/<model>`"),
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some(provider)) => format!("write provider/model, such as `{provider}/{}`", clip(&to.value)),
+            (None, Some(provider)) => {
+                format!("write provider/model, such as `{provider}/{}`", clip(&to.value))
+            }
             (None, None) => "add a provider and write provider/model".to_owned(),
         };
         self.errors.push(&to.place, format!("{} points nowhere", show(&to.value)), fix);
@@ -210,36 +219,42 @@ impl Compiler<'_> {
 
     /// A route's fallbacks with other routes' targets and fallbacks in place of their names, in
     /// order, each upstream model once.
-    fn flatten(&mut self, draft: &Draft, drafts: &[Draft]) -> Vec<RouteTarget> {
-        let mut flat = draft.targets.clone();
-        let own = flat.len();
+    fn flatten(&mut self, draft: &Draft, drafts: &[Draft]) -> Option<Vec<RouteTarget>> {
+        let mut known: BTreeSet<Upstream<'_>> = draft.targets.iter().map(upstream).collect();
+        let mut flat = Vec::new();
         let mut seen = BTreeSet::new();
         let mut stack: Vec<&Step> = draft.steps.iter().rev().collect();
         while let Some(step) = stack.pop() {
-            match step {
-                Step::Target(target) => append(&mut flat, target),
+            let targets = match step {
+                Step::Target(target) => std::slice::from_ref(target),
                 Step::Route(index) if seen.insert(*index) => {
                     let Some(other) = drafts.get(*index) else { continue };
-                    other.targets.iter().for_each(|target| append(&mut flat, target));
                     stack.extend(other.steps.iter().rev());
+                    other.targets.as_slice()
                 }
-                Step::Route(_) => {}
-            }
-            if flat.len() > MAX_TARGETS {
+                Step::Route(_) => continue,
+            };
+            flat.extend(targets.iter().filter(|target| known.insert(upstream(target))).cloned());
+            if known.len() > MAX_TARGETS {
                 let message = format!("more than {MAX_TARGETS} targets and fallbacks");
                 self.errors.push(&draft.name.place, message, "name fewer");
-                break;
+                return None;
             }
         }
-        flat.split_off(own)
+        Some(flat)
     }
 }
 
-fn append(flat: &mut Vec<RouteTarget>, target: &RouteTarget) {
+/// A model at a provider, whatever its weight.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Upstream<'a> {
+    provider: ProviderId,
+    model: &'a str,
+}
+
+fn upstream(target: &RouteTarget) -> Upstream<'_> {
     let RouteTarget { provider, model, weight: _ } = target;
-    if !flat.iter().any(|earlier| earlier.provider == *provider && earlier.model == *model) {
-        flat.push(target.clone());
-    }
+    Upstream { provider: *provider, model }
 }
 
 fn next_routes(draft: &Draft) -> impl Iterator<Item = usize> + '_ {

@@ -1,12 +1,12 @@
 //! The config of a gateway that was given none.
 
 use super::providers::{TIMEOUTS, absolute, all_models};
-use super::{DRAIN, LISTEN, MAX_BODY, STORE};
+use super::{DRAIN, LISTEN, MAX_BODY, STORE, sendable};
 use crate::config::{Config, Credential, Provider, Server, Store};
 use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::vendor::{VENDORS, Vendor};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use std::collections::BTreeMap;
 
 /// Every vendor whose usual variable is set, on; no keys, no routes. Asks `env` for nothing but the
@@ -26,7 +26,8 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         }
     }
     if providers.is_empty() {
-        notes.push("no provider is on: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or write a config".to_owned());
+        notes
+            .push("no provider is on: set OPENAI_API_KEY, ANTHROPIC_API_KEY, … or write a config".to_owned());
     }
     let server = Server {
         listen: LISTEN.to_owned(),
@@ -60,7 +61,7 @@ fn provider(
     let Ok(base_url) = absolute(vendor.base_url) else {
         return Some(Err(format!("{variable} is set, but {} needs a `base_url` in a config", vendor.title)));
     };
-    if HeaderValue::from_str(&value).is_err() {
+    if !sendable(&value) {
         return Some(Err(format!("{variable} holds a character that no header can carry: left out")));
     }
     let secret = Some(Secret::new(value));

@@ -91,7 +91,7 @@ pub(super) fn write(
         let next = messages.iter().skip(at).map(|later| later.role).find(|role| !is_system(*role));
         writer.on(at, message, next)?;
     }
-    writer.finish()
+    writer.finish(messages.len())
 }
 
 fn is_system(role: Role) -> bool {
@@ -111,14 +111,14 @@ impl<'a> Writer<'a, '_> {
             Role::User | Role::Tool => self.on_user(parts, place)?,
             Role::Assistant => self.on_assistant(parts, place)?,
         }
-        self.on_extras(extras, place);
+        self.on_extras(*role, extras, place);
         Ok(())
     }
 
-    fn on_extras(&mut self, extras: &Extras, place: Place) {
+    fn on_extras(&mut self, role: Role, extras: &Extras, place: Place) {
         match (self.origin, self.turns.last_mut()) {
-            (Dialect::Anthropic, Some(turn)) => turn.extras.extend(extras.clone()),
-            (Dialect::Anthropic, None) | (Dialect::OpenAi | Dialect::Gemini, _) => {
+            (Dialect::Anthropic, Some(turn)) if !is_system(role) => turn.extras.extend(extras.clone()),
+            (Dialect::Anthropic | Dialect::OpenAi | Dialect::Gemini, _) => {
                 extras.keys().for_each(|key| self.lost.name(place.field(key)));
             }
         }
@@ -256,9 +256,10 @@ impl<'a> Writer<'a, '_> {
         }
     }
 
-    fn finish(mut self) -> Result<Conversation, Fault> {
+    /// Ends a conversation of this many messages.
+    fn finish(mut self, count: usize) -> Result<Conversation, Fault> {
         if self.turns.is_empty() {
-            self.speak_the_system_text()?;
+            self.speak_the_system_text(count)?;
         }
         if self.pending.iter().any(|pending| pending.wire.is_some()) {
             self.turn(Side::User);
@@ -271,12 +272,12 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// A call of nothing but instructions: the API wants a user's turn, so the last of them is one.
-    fn speak_the_system_text(&mut self) -> Result<(), Fault> {
-        let messages = Place::message(self.origin, 0);
+    fn speak_the_system_text(&mut self, count: usize) -> Result<(), Fault> {
+        let last = Place::message(self.origin, count.saturating_sub(1));
         let Some(block) = self.system.pop() else {
             return Err(Fault::bad_field("messages", "at least one message with content", "none"));
         };
-        self.lost.name(messages.field("role"));
+        self.lost.name(last.field("role"));
         self.turn(Side::User).blocks.push(block);
         Ok(())
     }

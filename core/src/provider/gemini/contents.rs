@@ -113,8 +113,9 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn message(&mut self, at: usize, message: &Message) -> Result<(), Fault> {
         let Message { role, name, parts, extras } = message;
-        if name.is_some() {
-            self.lost.add(format!("messages[{at}].name"));
+        // On a tool's message it is the function's name, which the call tells.
+        if *role != Role::Tool {
+            self.lost.add_if(name.as_ref(), &format!("messages[{at}].name"));
         }
         match role {
             // Wherever they stand: there is one place for instructions.
@@ -124,7 +125,7 @@ impl Writer<'_> {
                 self.close(End::OfTurn)?;
                 let ids = Ids::of(message, self.origin);
                 for (index, part) in parts.iter().enumerate() {
-                    let path = format!("messages[{at}].content[{index}]");
+                    let path = path_of(at, index, parts, self.origin);
                     match role {
                         Role::Assistant => self.part(Speaker::Model, part, &path, ids)?,
                         Role::User | Role::System | Role::Developer | Role::Tool => {
@@ -292,7 +293,11 @@ impl Writer<'_> {
     fn call(&mut self, call: &ToolCall, path: &str, ids: Ids) -> Result<(), Fault> {
         let ToolCall { id, name, arguments, signature, cache } = call;
         self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
-        let args = arguments_object(arguments, path)?;
+        let args = match self.origin {
+            Dialect::OpenAi => arguments_object(arguments, &format!("{path}.function.arguments"))?,
+            Dialect::Anthropic => arguments_object(arguments, &format!("{path}.input"))?,
+            Dialect::Gemini => arguments_object(arguments, &format!("{path}.args"))?,
+        };
         let echoed = ids.echo(id);
         let mut function = json!({"name": name, "args": args});
         if let (Some(id), Some(function)) = (echoed, function.as_object_mut()) {
@@ -306,6 +311,18 @@ impl Writer<'_> {
         let (id, name, echoed) = (id.clone(), name.clone(), echoed.map(str::to_owned));
         self.results.open.push(Open { id, name, echoed, path: path.to_owned() });
         Ok(())
+    }
+}
+
+/// A part by the name its dialect gives it: OpenAI's calls stand in a list of their own.
+fn path_of(at: usize, index: usize, parts: &[Part], origin: Dialect) -> String {
+    let is_call = |part: &Part| matches!(part, Part::ToolCall(_));
+    match origin {
+        Dialect::OpenAi if parts.get(index).is_some_and(is_call) => {
+            let call = parts.iter().take(index).filter(|part| is_call(part)).count();
+            format!("messages[{at}].tool_calls[{call}]")
+        }
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => format!("messages[{at}].content[{index}]"),
     }
 }
 
@@ -363,7 +380,7 @@ fn arguments_object(arguments: &str, path: &str) -> Result<Value, Fault> {
         return Ok(json!({}));
     }
     let parsed = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
-    parsed.ok_or_else(|| Fault::bad_field(format!("{path}.arguments"), "a JSON object", "other text"))
+    parsed.ok_or_else(|| Fault::bad_field(path, "a JSON object", "other text"))
 }
 
 fn image_part(image: &Image, target: &Target<'_>, path: &str, lost: &mut Lost) -> Result<Value, Fault> {

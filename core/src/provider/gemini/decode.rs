@@ -18,13 +18,18 @@ use crate::call::{Extras, Part};
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::provider::Decode;
 use crate::reply::{Assembler, Event, Level, Reply, Start, Stop};
-use crate::sse::Frame;
+use crate::sse::{Frame, FrameTooLarge, Framer};
 use crate::usage::Usage;
+use bytes::Bytes;
 use choice::Choice;
 use serde_json::{Map, Value};
 
-/// Reads a whole answer: one object, or all chunks of a stream in an array.
+/// Reads a whole answer: one object, all chunks of a stream in an array, or a stream that was not
+/// asked for.
 pub(super) fn whole(body: &[u8]) -> Result<Reply, Box<UpstreamFault>> {
+    if body.trim_ascii_start().starts_with(b"data:") {
+        return unasked_stream(body);
+    }
     let parsed = serde_json::from_slice::<Value>(body).map_err(|_| garbled("the answer is not JSON"))?;
     let mut decoder = Decoder::default();
     let mut events = Vec::new();
@@ -38,6 +43,24 @@ pub(super) fn whole(body: &[u8]) -> Result<Reply, Box<UpstreamFault>> {
             decoder.end_whole(&mut events);
         }
     }
+    assembled(events)
+}
+
+fn unasked_stream(body: &[u8]) -> Result<Reply, Box<UpstreamFault>> {
+    let mut framer = Framer::new();
+    let mut frames = Vec::new();
+    framer
+        .push(Bytes::copy_from_slice(body), &mut frames)
+        .map_err(|FrameTooLarge| garbled("a frame of the stream is too large"))?;
+    frames.extend(framer.finish());
+    let mut decoder = Decoder::default();
+    let mut events = Vec::new();
+    frames.iter().for_each(|frame| decoder.on(frame, &mut events));
+    decoder.on_end(&mut events);
+    assembled(events)
+}
+
+fn assembled(events: Vec<Event>) -> Result<Reply, Box<UpstreamFault>> {
     let mut assembler = Assembler::default();
     events.into_iter().for_each(|event| assembler.on(event));
     assembler.finish().unwrap_or_else(|| Err(garbled("the answer has no candidates")))
@@ -160,7 +183,7 @@ impl Decoder {
         let fields = Extras::from_iter([("promptFeedback".to_owned(), feedback.clone())]);
         out.push(Event::Extras { level: Level::Reply, fields });
         let blocked = feedback.get("blockReason").is_some_and(|reason| {
-            !matches!(reason.as_str(), Some("BLOCK_REASON_UNSPECIFIED")) && *reason != Value::from(0)
+            reason.as_str() != Some("BLOCK_REASON_UNSPECIFIED") && reason.as_u64() != Some(0)
         });
         if blocked && self.choices.is_empty() {
             self.choices.push(Choice::new(0));

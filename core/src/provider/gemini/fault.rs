@@ -53,7 +53,9 @@ fn class(
     if reason.is_some_and(is_about_the_key) || message.starts_with("API key not valid") {
         return UpstreamClass::Auth;
     }
-    if message.contains("token count") && message.contains("exceeds the maximum") {
+    // AI Studio's wording, then Vertex's.
+    let beyond = message.contains("exceeds the maximum") || message.contains("only supports up to");
+    if message.contains("token count") && beyond {
         return UpstreamClass::ContextLength;
     }
     if message.contains("payload size exceeds") {
@@ -223,8 +225,11 @@ mod tests {
     #[test]
     fn i3_a_prompt_beyond_the_window_is_a_context_fault() {
         let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
-        let fault = told(400, json!({"code": 400, "message": message, "status": "INVALID_ARGUMENT"}));
-        assert_eq!(fault.class, UpstreamClass::ContextLength);
+        let other = "the input token count is 9 but model only supports up to 8.";
+        for message in [message, other] {
+            let fault = told(400, json!({"code": 400, "message": message, "status": "INVALID_ARGUMENT"}));
+            assert_eq!(fault.class, UpstreamClass::ContextLength);
+        }
     }
 
     #[test]

@@ -9,21 +9,11 @@ use crate::call::{Attribution, Call, Delivery, Extras, Message, Output, Part, Ro
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::provider::{Encoded, Provider, Target};
-use crate::vendor::{Auth, Quirks, Vendor};
+use crate::vendor;
 use serde_json::Value;
 
-pub(super) const VENDOR: Vendor = Vendor {
-    name: "gemini",
-    title: "Google AI Studio",
-    dialect: Dialect::Gemini,
-    base_url: "https://generativelanguage.googleapis.com/v1beta",
-    auth: Auth::Header("x-goog-api-key"),
-    env: &[],
-    quirks: Quirks {},
-};
-
 fn target(model: &str) -> Target<'_> {
-    Target { vendor: &VENDOR, model }
+    Target { vendor: vendor::find("gemini").expect("is listed"), model }
 }
 
 fn message(role: Role, parts: Vec<Part>) -> Message {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::dialect::Arrival;
 use crate::fault::Refusal;
+use crate::json::Fields as _;
 
 const ROLES: [&str; 6] = ["system", "assistant", "user", "function", "tool", "developer"];
 const PARTS: [&str; 5] = ["text", "image_url", "input_audio", "refusal", "file"];
@@ -87,9 +88,9 @@ const RANGES: [Range; 6] = [
 ];
 
 fn check_numbers(body: &Value) -> Checked {
-    RANGES.iter().filter(|range| !body[range.name].is_null()).try_for_each(|range| {
+    RANGES.iter().filter(|range| !body.at(range.name).is_null()).try_for_each(|range| {
         let Range { name, least, most } = range;
-        let (side, bound, code) = match body[*name].as_f64() {
+        let (side, bound, code) = match body.at(name).as_f64() {
             None => {
                 let message =
                     format!("Invalid type for '{name}': expected a decimal, but got another type instead.");
@@ -103,7 +104,7 @@ fn check_numbers(body: &Value) -> Checked {
             }
             Some(_) => return Ok(()),
         };
-        let given = &body[*name];
+        let given = &body.at(name);
         let message = format!(
             "Invalid '{name}': decimal {side} value. Expected a value {bound}, but got {given} instead."
         );
@@ -112,19 +113,19 @@ fn check_numbers(body: &Value) -> Checked {
 }
 
 fn check_options(body: &Value) -> Checked {
-    if !body["stream_options"].is_null() && body["stream"] != Value::Bool(true) {
+    if !body.at("stream_options").is_null() && *body.at("stream") != Value::Bool(true) {
         let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
         return Err(Refusal::bad(message).at("stream_options"));
     }
-    if body["stop"].as_array().is_some_and(|stops| stops.len() > 4) {
+    if body.at("stop").as_array().is_some_and(|stops| stops.len() > 4) {
         let message = "Invalid 'stop': array too long. Expected an array with maximum length 4.";
         return Err(Refusal::bad(message).at("stop").code("array_above_max_length"));
     }
-    if !body["max_tokens"].is_null() && !body["max_completion_tokens"].is_null() {
+    if !body.at("max_tokens").is_null() && !body.at("max_completion_tokens").is_null() {
         let message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.";
         return Err(Refusal::bad(message).at("max_tokens").code("invalid_parameter_combination"));
     }
-    if !body["top_logprobs"].is_null() && body["logprobs"] != Value::Bool(true) {
+    if !body.at("top_logprobs").is_null() && *body.at("logprobs") != Value::Bool(true) {
         let message = "'top_logprobs' is only allowed when 'logprobs' is enabled.";
         return Err(Refusal::bad(message).at("top_logprobs"));
     }
@@ -132,13 +133,13 @@ fn check_options(body: &Value) -> Checked {
 }
 
 fn check_messages(body: &Value) -> Checked {
-    let messages = body["messages"].as_array().ok_or_else(|| missing("messages".into()))?;
+    let messages = body.at("messages").as_array().ok_or_else(|| missing("messages".into()))?;
     if messages.is_empty() {
         return Err(empty_array("messages".into()));
     }
     let mut open: HashSet<&str> = HashSet::new();
     for (at, message) in messages.iter().enumerate() {
-        let role = message["role"].as_str().unwrap_or_default();
+        let role = message.at("role").as_str().unwrap_or_default();
         if !ROLES.contains(&role) {
             return Err(invalid_value(format!("messages[{at}].role"), role, &ROLES));
         }
@@ -154,7 +155,7 @@ fn check_messages(body: &Value) -> Checked {
 }
 
 fn answer_call(open: &mut HashSet<&str>, message: &Value, at: usize) -> Checked {
-    let id = message["tool_call_id"].as_str();
+    let id = message.at("tool_call_id").as_str();
     let id = id.ok_or_else(|| missing(format!("messages[{at}].tool_call_id")))?;
     if open.remove(id) {
         return Ok(());
@@ -180,13 +181,13 @@ fn all_answered(open: &HashSet<&str>) -> Checked {
 
 fn check_content(message: &Value, at: usize) -> Checked {
     let excuses = ["tool_calls", "function_call", "refusal", "audio"];
-    let excused = message["role"] == "assistant" && excuses.iter().any(|name| !message[*name].is_null());
-    if message["content"].is_null() && !excused {
+    let excused = message.at("role") == "assistant" && excuses.iter().any(|name| !message.at(name).is_null());
+    if message.at("content").is_null() && !excused {
         let refusal = Refusal::bad("Invalid value for 'content': expected a string, got null.");
         return Err(refusal.at(format!("messages.[{at}].content")));
     }
-    for (part_at, part) in message["content"].as_array().into_iter().flatten().enumerate() {
-        let kind = part["type"].as_str().unwrap_or_default();
+    for (part_at, part) in message.at("content").as_array().into_iter().flatten().enumerate() {
+        let kind = part.at("type").as_str().unwrap_or_default();
         if !PARTS.contains(&kind) {
             return Err(invalid_value(format!("messages[{at}].content[{part_at}].type"), kind, &PARTS));
         }
@@ -196,7 +197,7 @@ fn check_content(message: &Value, at: usize) -> Checked {
 
 /// The ids of the calls of `message`, which the next messages must answer.
 fn check_calls(message: &Value, at: usize) -> Result<HashSet<&str>, Refusal> {
-    let calls = &message["tool_calls"];
+    let calls = &message.at("tool_calls");
     if calls.as_array().is_some_and(Vec::is_empty) {
         return Err(empty_array(format!("messages[{at}].tool_calls")));
     }
@@ -206,18 +207,18 @@ fn check_calls(message: &Value, at: usize) -> Result<HashSet<&str>, Refusal> {
         if let Some(path) = needed.iter().find(|path| !call.pointer(path).is_some_and(Value::is_string)) {
             return Err(missing(format!("messages[{at}].tool_calls[{call_at}]{}", path.replace('/', "."))));
         }
-        ids.extend(call["id"].as_str());
+        ids.extend(call.at("id").as_str());
     }
     Ok(ids)
 }
 
 fn check_tools(body: &Value) -> Checked {
-    let Some(tools) = body["tools"].as_array() else { return check_no_tools(body) };
+    let Some(tools) = body.at("tools").as_array() else { return check_no_tools(body) };
     if tools.is_empty() {
         return Err(empty_array("tools".into()));
     }
-    for (at, tool) in tools.iter().enumerate().filter(|(_, tool)| tool["type"] == "function") {
-        if !is_tool_name(tool["function"]["name"].as_str().unwrap_or_default()) {
+    for (at, tool) in tools.iter().enumerate().filter(|(_, tool)| tool.at("type") == "function") {
+        if !is_tool_name(tool.at("function").at("name").as_str().unwrap_or_default()) {
             let field = format!("tools[{at}].function.name");
             let message = format!(
                 "Invalid '{field}': string does not match pattern. Expected a string that matches the pattern \
@@ -226,17 +227,17 @@ fn check_tools(body: &Value) -> Checked {
             return Err(Refusal::bad(message).at(field).code("invalid_value"));
         }
     }
-    let Some(name) = body["tool_choice"]["function"]["name"].as_str() else { return Ok(()) };
-    if tools.iter().any(|tool| tool["function"]["name"] == name) {
+    let Some(name) = body.at("tool_choice").at("function").at("name").as_str() else { return Ok(()) };
+    if tools.iter().any(|tool| tool.at("function").at("name") == name) {
         return Ok(());
     }
     Err(Refusal::bad(format!("Tool choice '{name}' not found in 'tools' parameter.")).at("tool_choice"))
 }
 
 fn check_no_tools(body: &Value) -> Checked {
-    let lonely = ["tool_choice", "parallel_tool_calls"].into_iter().find(|name| !body[*name].is_null());
+    let lonely = ["tool_choice", "parallel_tool_calls"].into_iter().find(|name| !body.at(name).is_null());
     match lonely {
-        Some("tool_choice") if body["tool_choice"] == "none" => Ok(()),
+        Some("tool_choice") if body.at("tool_choice") == "none" => Ok(()),
         Some(name) => {
             Err(Refusal::bad(format!("'{name}' is only allowed when 'tools' are specified.")).at(name))
         }

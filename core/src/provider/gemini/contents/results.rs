@@ -84,7 +84,7 @@ fn respond(
     lost: &mut Lost,
     answered: &mut Answered,
 ) -> Result<(), Fault> {
-    let Given { at, result: ToolResult { call_id: _, name, parts, failed, cache: _ } } = given;
+    let Given { at, result: ToolResult { call_id: _, name: _, parts, failed, cache: _ } } = given;
     let mut words = String::new();
     let mut media = Vec::new();
     for (index, part) in parts.iter().enumerate() {
@@ -107,8 +107,8 @@ fn respond(
             Part::Thinking(_) | Part::ToolCall(_) | Part::ToolResult(_) | Part::Opaque(_) => lost.add(path),
         }
     }
-    let name = name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&call.name);
-    let mut response = json!({"name": name, "response": outcome(words, *failed)});
+    // The API compares the name with the call's, so a client's other word for it would not do.
+    let mut response = json!({"name": call.name, "response": outcome(words, *failed)});
     if let Some(response) = response.as_object_mut() {
         if let Some(id) = &call.echoed {
             response.insert("id".to_owned(), Value::from(id.as_str()));

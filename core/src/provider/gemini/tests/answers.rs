@@ -159,6 +159,15 @@ fn an_array_of_chunks_is_read_as_one_answer() {
 }
 
 #[test]
+fn h9_a_stream_that_was_not_asked_for_is_read_as_one_answer() {
+    let [first, last] =
+        [("a", None), ("b", Some("STOP"))].map(|(text, stop)| chunk(&json!([{"text": text}]), stop));
+    let body = format!("data: {first}\r\n\r\ndata: {last}\r\n\r\n");
+    let reply = Gemini.decode(body.as_bytes(), &target("m")).expect("decodes");
+    assert_eq!(reply.choices[0].parts, [Part::Text(Text::new("ab"))]);
+}
+
+#[test]
 fn pictures_and_sound_are_media_and_the_rest_is_kept_whole() {
     let code = json!({"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": "s"});
     let reply = whole(&chunk(

@@ -8,6 +8,7 @@ use crate::call::{
 };
 use crate::fault::Code;
 use crate::units::Tokens;
+use crate::vendor::Vendor;
 use serde_json::json;
 
 fn asks(id: &str, name: &str, signature: Option<&str>) -> Part {
@@ -137,17 +138,14 @@ fn a_call_without_its_result_is_refused_by_field_unless_it_is_the_last_word() {
     let asked = vec![text(Role::User, "go"), message(Role::Assistant, vec![asks("call_1", "f", None)])];
     let mut more = asked.clone();
     more.push(text(Role::User, "well?"));
-    assert_eq!(refused(&call(more), "m").param.as_deref(), Some("messages[1].content[0]"));
+    assert_eq!(refused(&call(more), "m").param.as_deref(), Some("messages[1].tool_calls[0]"));
     encoded(&call(asked), "m");
 }
 
 #[test]
 fn ids_go_back_only_where_gemini_gave_them() {
     let turn = |first: Part| {
-        let id = match &first {
-            Part::ToolCall(call) => call.id.clone(),
-            _ => String::new(),
-        };
+        let id = if let Part::ToolCall(call) = &first { call.id.clone() } else { String::new() };
         call(vec![text(Role::User, "go"), message(Role::Assistant, vec![first]), says(&id, "x")])
     };
     let theirs = body(&turn(asks("x8i00o1q", "f", Some("sig"))), "gemini-3-flash");
@@ -211,7 +209,7 @@ fn media_are_inline_or_files_and_other_addresses_are_refused_by_field() {
 
 #[test]
 fn vertex_fetches_any_address() {
-    let vendor = Vendor { name: "vertex", ..VENDOR };
+    let vendor = Vendor { name: "vertex", ..target("m").vendor.clone() };
     let target = Target { vendor: &vendor, model: "m" };
     let encoded = Gemini.encode(&image(link("https://example.com/cat.PNG?x")), &target).expect("encodes");
     let body: Value = serde_json::from_slice(&encoded.body).expect("is JSON");
@@ -408,7 +406,7 @@ fn arguments_that_are_no_object_are_refused_by_field() {
         call.arguments = "[1]".to_owned();
     }
     let fault = refused(&call(vec![message(Role::Assistant, vec![asked])]), "m");
-    assert_eq!(fault.param.as_deref(), Some("messages[0].content[0].arguments"));
+    assert_eq!(fault.param.as_deref(), Some("messages[0].tool_calls[0].function.arguments"));
 }
 
 #[test]

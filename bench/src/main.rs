@@ -1,0 +1,205 @@
+//! What the gateway costs, measured beside nginx proxying the same traffic.
+//!
+//! Both stand between the same load and the same simulated provider, in turns, at the same fixed
+//! rate; CPU time is what the operating system charged the process (user plus system). Machines are
+//! noisy, so the figure to read is the ratio, and its spread over the rounds.
+
+mod load;
+mod peers;
+mod process;
+
+use load::{Plan, Shape};
+use peers::{Peer, Stage};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "\
+tollgate-bench: CPU time per request, as a ratio to nginx in the same run
+
+Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [--shape NAME]
+       tollgate-bench memory [--streams N]
+       tollgate-bench start
+
+  --requests N      requests per peer and shape, all rounds together (default 12000)
+  --rate N          requests a second (default 1500 plain; a tenth of it for streams)
+  --connections N   keep-alive connections (default 16)
+  --rounds N        turns each peer takes (default 4)
+  --shape NAME      plain, stream or paced; all unless told
+
+  memory            resident memory idle and under open streams (default 1000)
+  start             time from start to the first answer
+
+TOLLGATE_BIN and TOLLGATE_SIM name the programs (default: beside this one); nginx is found on PATH.
+TOLLGATE_ARGS are further arguments for `tollgate serve`.
+";
+
+struct Options {
+    command: Command,
+    requests: u32,
+    rate: u32,
+    connections: u32,
+    rounds: u32,
+    streams: u32,
+    shapes: Vec<Shape>,
+}
+
+#[derive(Clone, Copy)]
+enum Command {
+    Cpu,
+    Memory,
+    Start,
+}
+
+fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options {
+        command: Command::Cpu,
+        requests: 12_000,
+        rate: 1_500,
+        connections: 16,
+        rounds: 4,
+        streams: 1_000,
+        shapes: Shape::ALL.to_vec(),
+    };
+    while let Some(name) = given.next() {
+        match name.as_str() {
+            "memory" => options.command = Command::Memory,
+            "start" => options.command = Command::Start,
+            "--help" | "-h" => return Err(USAGE.to_owned()),
+            _ => {
+                let value = given.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
+                set(&mut options, &name, &value)?;
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
+    if name == "--shape" {
+        let shape = Shape::ALL.into_iter().find(|shape| shape.name() == value);
+        options.shapes =
+            vec![shape.ok_or_else(|| format!("--shape {value}: expected plain, stream or paced"))?];
+        return Ok(());
+    }
+    let number = value.parse().map_err(|_| format!("{name} {value}: expected a whole number"))?;
+    match name {
+        "--requests" => options.requests = number,
+        "--rate" => options.rate = number,
+        "--connections" => options.connections = number,
+        "--rounds" => options.rounds = number,
+        "--streams" => options.streams = number,
+        _ => return Err(format!("unknown argument {name}\n{USAGE}")),
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let outcome = parse(std::env::args().skip(1)).and_then(|options| match options.command {
+        Command::Cpu => cpu(&options),
+        Command::Memory => memory(&options),
+        Command::Start => start(),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn cpu(options: &Options) -> Result<(), String> {
+    let stage = Stage::new()?;
+    let mut peers = [stage.nginx()?, stage.tollgate()?];
+    println!(
+        "| shape | peer | µs CPU per request (median of {} rounds) | ratio to nginx (min..max) | p50 | p99 |",
+        options.rounds
+    );
+    println!("|---|---|---|---|---|---|");
+    for shape in &options.shapes {
+        let streams = u32::from(*shape != Shape::Plain);
+        let rate = if streams == 0 { options.rate } else { (options.rate / 10).max(1) };
+        let plan = Plan {
+            shape: *shape,
+            requests: (options.requests / options.rounds).max(1),
+            rate,
+            connections: options.connections,
+        };
+        measure(&plan, options.rounds, &mut peers)?;
+    }
+    Ok(())
+}
+
+/// One shape: the peers in turns.
+fn measure(plan: &Plan, rounds: u32, peers: &mut [Peer; 2]) -> Result<(), String> {
+    let mut costs: [Vec<f64>; 2] = Default::default();
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    for peer in peers.iter() {
+        // Warm: connections opened, pages touched.
+        load::run(&Plan { requests: 200.min(plan.requests), ..*plan }, peer.address)?;
+    }
+    for _ in 0..rounds {
+        for ((peer, costs), times) in peers.iter().zip(&mut costs).zip(&mut times) {
+            let before = peer.cpu()?;
+            times.extend(load::run(plan, peer.address)?);
+            let spent = peer.cpu()?.saturating_sub(before);
+            costs.push(spent.as_secs_f64() * 1e6 / f64::from(plan.requests));
+        }
+    }
+    let [base, ours] = &costs;
+    let mut ratios: Vec<f64> = ours.iter().zip(base).map(|(ours, base)| ours / base.max(1e-9)).collect();
+    ratios.sort_by(f64::total_cmp);
+    for (at, ((peer, costs), times)) in peers.iter().zip(&mut costs).zip(&mut times).enumerate() {
+        let ratio = match (at, ratios.first(), ratios.last()) {
+            (1, Some(low), Some(high)) => format!("{:.2} ({low:.2}..{high:.2})", median(&mut ratios.clone())),
+            _ => "1".to_owned(),
+        };
+        times.sort();
+        println!(
+            "| {} | {} | {:.1} | {ratio} | {:?} | {:?} |",
+            plan.shape.name(),
+            peer.name,
+            median(costs),
+            quantile(times, 50),
+            quantile(times, 99)
+        );
+    }
+    Ok(())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn quantile(sorted: &[Duration], percent: usize) -> Duration {
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+fn memory(options: &Options) -> Result<(), String> {
+    let stage = Stage::new()?;
+    let gateway = stage.tollgate()?;
+    println!("idle: {} KiB resident", gateway.resident_kib()?);
+    let open = load::open_streams(gateway.address, options.streams)?;
+    println!("{} open streams: {} KiB resident", open.len(), gateway.resident_kib()?);
+    drop(open);
+    Ok(())
+}
+
+fn start() -> Result<(), String> {
+    let stage = Stage::new()?;
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let (peer, took) = stage.timed_tollgate()?;
+        times.push(took);
+        drop(peer);
+    }
+    times.sort();
+    println!(
+        "from start to the first model answer: median {:?} of {} runs",
+        quantile(&times, 50),
+        times.len()
+    );
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The programs under measurement, and the simulated provider behind them.
+
+use crate::load::{self, Plan, Shape};
+use crate::process;
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running program that takes requests.
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Peer {
+    /// CPU time of the program and its workers.
+    pub(crate) fn cpu(&self) -> Result<Duration, String> {
+        let mut all = process::cpu(self.child.id())?;
+        for worker in process::children(self.child.id()) {
+            all += process::cpu(worker)?;
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn resident_kib(&self) -> Result<u64, String> {
+        process::resident_kib(self.child.id())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        for worker in process::children(self.child.id()) {
+            let _ = Command::new("kill").arg(worker.to_string()).stderr(Stdio::null()).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder of configs and a simulated provider.
+pub(crate) struct Stage {
+    folder: PathBuf,
+    sim: Peer,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Stage {
+    pub(crate) fn new() -> Result<Self, String> {
+        let folder = std::env::temp_dir().join(format!("tollgate-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let address = free_address()?;
+        let mut command = Command::new(program("TOLLGATE_SIM", "tollgate-sim")?);
+        command.args(["--listen", &address.to_string()]);
+        let sim = start("sim", address, command)?;
+        Ok(Self { folder, sim })
+    }
+
+    pub(crate) fn nginx(&self) -> Result<Peer, String> {
+        let address = free_address()?;
+        let config = self.folder.join("nginx.conf");
+        let text = include_str!("nginx.conf")
+            .replace("LISTEN", &address.to_string())
+            .replace("UPSTREAM", &self.sim.address.to_string())
+            .replace("FOLDER", &self.folder.to_string_lossy());
+        fs::write(&config, text).map_err(|error| error.to_string())?;
+        let mut command = Command::new("nginx");
+        command.arg("-c").arg(&config).arg("-p").arg(&self.folder).args(["-g", "daemon off;"]);
+        start("nginx", address, command)
+    }
+
+    pub(crate) fn tollgate(&self) -> Result<Peer, String> {
+        let address = free_address()?;
+        start("tollgate", address, self.gateway(address)?)
+    }
+
+    /// Starts the gateway and waits for its first model answer.
+    pub(crate) fn timed_tollgate(&self) -> Result<(Peer, Duration), String> {
+        let address = free_address()?;
+        let command = self.gateway(address)?;
+        let begun = Instant::now();
+        let peer = start("tollgate", address, command)?;
+        load::run(&Plan { shape: Shape::Plain, requests: 1, rate: 1_000_000, connections: 1 }, address)?;
+        Ok((peer, begun.elapsed()))
+    }
+
+    fn gateway(&self, address: SocketAddr) -> Result<Command, String> {
+        let config = self.folder.join("tollgate.toml");
+        let text = include_str!("tollgate.toml")
+            .replace("LISTEN", &address.to_string())
+            .replace("UPSTREAM", &self.sim.address.to_string());
+        fs::write(&config, text).map_err(|error| error.to_string())?;
+        let mut command = Command::new(program("TOLLGATE_BIN", "tollgate")?);
+        command.arg("serve").arg("--config").arg(&config);
+        command.args(std::env::var("TOLLGATE_ARGS").unwrap_or_default().split_whitespace());
+        Ok(command)
+    }
+}
+
+/// A program named by a variable, or one that lies beside this one.
+fn program(variable: &str, name: &str) -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let here = std::env::current_exe().map_err(|error| error.to_string())?;
+    let beside = here.parent().unwrap_or(Path::new(".")).join(name);
+    if beside.exists() {
+        Ok(beside)
+    } else {
+        Err(format!("{name} is not beside this program: set {variable}"))
+    }
+}
+
+fn free_address() -> Result<SocketAddr, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    listener.local_addr().map_err(|error| error.to_string())
+}
+
+fn start(name: &'static str, address: SocketAddr, mut command: Command) -> Result<Peer, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    if std::env::var_os("BENCH_LOUD").is_none() {
+        command.stderr(Stdio::null());
+    }
+    let child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
+    let peer = Peer { name, address, child };
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err(format!("{name} does not take connections at {address} (BENCH_LOUD=1 shows why)"));
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    Ok(peer)
+}

@@ -1,0 +1,175 @@
+//! What whole answers and streams have in common: the dialect's words and small objects.
+
+use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Signature};
+use crate::dialect::Dialect;
+use crate::reply::Stop;
+use crate::units::Tokens;
+use crate::usage::{Usage, UsageParts};
+use serde_json::{Map, Value, json};
+
+/// Why an answer ended, in OpenAI's five words.
+pub(super) fn finish_reason(stop: &Stop) -> &'static str {
+    match stop {
+        Stop::End | Stop::Sequence | Stop::Paused | Stop::Malformed | Stop::Other(_) => "stop",
+        Stop::Length | Stop::ContextFull => "length",
+        Stop::ToolUse => "tool_calls",
+        Stop::Filtered => "content_filter",
+    }
+}
+
+/// What the five words do not say, for `native_finish_reason`, as OpenRouter calls it.
+pub(super) fn native_finish_reason(stop: &Stop) -> Option<&str> {
+    match stop {
+        Stop::End | Stop::Sequence | Stop::Length | Stop::ToolUse | Stop::Filtered => None,
+        Stop::Paused => Some("pause_turn"),
+        Stop::Malformed => Some("malformed"),
+        Stop::ContextFull => Some("model_context_window_exceeded"),
+        Stop::Other(word) => Some(word),
+    }
+}
+
+/// A signed thinking block, in the form `messages[].thinking_blocks` accepts back.
+pub(super) fn thinking_block(text: &str, signature: Option<&Signature>) -> Value {
+    match signature {
+        Some(signature) => json!({"type": "thinking", "thinking": text, "signature": signature.value}),
+        None => json!({"type": "thinking", "thinking": text}),
+    }
+}
+
+/// Where a sealed block goes.
+pub(super) fn sealed_block(sealed: &Signature) -> (&'static str, Value) {
+    match sealed.origin {
+        Dialect::Anthropic => ("thinking_blocks", json!({"type": "redacted_thinking", "data": sealed.value})),
+        Dialect::OpenAi | Dialect::Gemini => {
+            ("reasoning_details", json!({"type": "reasoning.encrypted", "data": sealed.value}))
+        }
+    }
+}
+
+/// Google's own field for its proofs.
+pub(super) fn extra_content(signature: &Signature) -> Value {
+    json!({"google": {"thought_signature": signature.value}})
+}
+
+/// Where citations go, and each of them.
+pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
+    let field = match citation.origin {
+        Dialect::OpenAi => "annotations",
+        Dialect::Anthropic | Dialect::Gemini => "citations",
+    };
+    match &citation.value {
+        Value::Array(list) => (field, list.clone()),
+        one => (field, vec![one.clone()]),
+    }
+}
+
+/// A block that only its own dialect understands: citations among them are shown as such, the rest
+/// stands in `provider_blocks`, which is accepted back.
+pub(super) fn opaque(block: &Opaque) -> (&'static str, Vec<Value>) {
+    let kind = block.value.get("type").and_then(Value::as_str).unwrap_or_default();
+    let cites = block.value.is_array() || kind.ends_with("_location") || kind.ends_with("_citation");
+    match block.origin {
+        _ if cites => citations(block),
+        Dialect::OpenAi if kind == "custom" => ("tool_calls", vec![block.value.clone()]),
+        origin => ("provider_blocks", vec![json!({"dialect": origin.name(), "block": block.value})]),
+    }
+}
+
+/// A picture, as OpenRouter and Google's endpoint send it.
+pub(super) fn image(image: &Image) -> Value {
+    let Image { source, detail: _, cache: _ } = image;
+    json!({"type": "image_url", "image_url": {"url": url_of(source)}})
+}
+
+/// A medium as one URL.
+pub(super) fn url_of(source: &MediaSource) -> String {
+    match source {
+        MediaSource::Inline { media_type, data } => format!("data:{media_type};base64,{data}"),
+        MediaSource::Url { url, media_type: _ } => url.clone(),
+        MediaSource::File { id, media_type: _, origin: _ } => id.clone(),
+    }
+}
+
+/// Generated sound, or a piece of it.
+pub(super) fn audio(audio: &Audio) -> Value {
+    let Audio { source, id, transcript, expires_at } = audio;
+    let mut fields = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        fields.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    put("id", id.as_deref().map(Value::from));
+    let data = source.as_ref().map(|source| match source {
+        MediaSource::Inline { media_type: _, data } => data.clone(),
+        other @ (MediaSource::Url { .. } | MediaSource::File { .. }) => url_of(other),
+    });
+    put("data", data.map(Value::from));
+    put("transcript", transcript.as_deref().map(Value::from));
+    put("expires_at", expires_at.map(Value::from));
+    Value::Object(fields)
+}
+
+/// Arguments as clients can parse them: no text at all is meant to be no arguments.
+pub(super) fn arguments(text: &str) -> &str {
+    if text.trim().is_empty() { "{}" } else { text }
+}
+
+/// Usage in the inclusive convention. Both details objects are always there, since typed clients
+/// require them; then the provider's further fields, where they stood.
+pub(super) fn usage(usage: &Usage) -> Value {
+    let UsageParts {
+        reasoning,
+        audio_input,
+        audio_output,
+        image_input,
+        image_output,
+        text_input,
+        text_output,
+        tool_input: _,
+        accepted_prediction,
+        rejected_prediction,
+        web_searches,
+    } = &usage.parts;
+    let mut input = Map::new();
+    count(&mut input, "cached_tokens", Some(usage.cache_read));
+    count(&mut input, "cache_write_tokens", Some(usage.cache_write()));
+    count(&mut input, "audio_tokens", Some(audio_input.unwrap_or_default()));
+    count(&mut input, "image_tokens", *image_input);
+    count(&mut input, "text_tokens", *text_input);
+    let mut output = Map::new();
+    count(&mut output, "reasoning_tokens", Some(reasoning.unwrap_or_default()));
+    count(&mut output, "audio_tokens", Some(audio_output.unwrap_or_default()));
+    count(&mut output, "accepted_prediction_tokens", Some(accepted_prediction.unwrap_or_default()));
+    count(&mut output, "rejected_prediction_tokens", Some(rejected_prediction.unwrap_or_default()));
+    count(&mut output, "image_tokens", *image_output);
+    count(&mut output, "text_tokens", *text_output);
+    let mut all = Map::new();
+    count(&mut all, "prompt_tokens", Some(usage.prompt()));
+    count(&mut all, "completion_tokens", Some(usage.output));
+    count(&mut all, "total_tokens", Some(usage.total()));
+    all.insert("prompt_tokens_details".to_owned(), Value::Object(input));
+    all.insert("completion_tokens_details".to_owned(), Value::Object(output));
+    count(&mut all, "num_search_queries", web_searches.map(|searches| Tokens(searches.get())));
+    merge(&mut all, usage.extras.clone());
+    Value::Object(all)
+}
+
+fn count(fields: &mut Map<String, Value>, key: &str, tokens: Option<Tokens>) {
+    fields.extend(tokens.map(|tokens| (key.to_owned(), Value::from(tokens.get()))));
+}
+
+/// Adds further fields without touching those that are there; objects of both are joined.
+pub(super) fn merge(fields: &mut Map<String, Value>, more: Extras) {
+    for (key, value) in more {
+        match (fields.get_mut(&key), value) {
+            (None, value) => {
+                fields.insert(key, value);
+            }
+            (Some(Value::Object(inner)), Value::Object(more)) => {
+                for (key, value) in more {
+                    inner.entry(key).or_insert(value);
+                }
+            }
+            (Some(_), _) => {}
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The framer: the pieces a stream comes in do not matter, and no byte is lost.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tollgate_fuzz::{cut, frames};
+
+fuzz_target!(|input: &[u8]| {
+    let (stream, pieces) = cut(input);
+    let whole = frames([stream]);
+    assert!(frames(pieces) == whole, "pieces change the frames");
+    assert!(frames(stream.chunks(1)) == whole, "single bytes change the frames");
+    let raw: Vec<u8> = whole.0.iter().flat_map(|frame| frame.raw.to_vec()).collect();
+    assert!(stream.starts_with(&raw) && raw.len() + whole.1 == stream.len(), "bytes are lost or made up");
+});
