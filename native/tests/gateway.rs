@@ -1,5 +1,7 @@
 //! The program itself, between a raw client and a raw upstream.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: the helpers too")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -307,7 +309,7 @@ fn a_changed_config_is_taken_up_and_a_bad_one_is_not() {
             assert!(Instant::now() < end, "not taken up");
         }
     };
-    let open = "cors_origins = [\"https://app.example\"]";
+    let open = "cors = { origins = [\"https://app.example\"] }";
     std::fs::write(&gateway.file, document(&upstream, open)).unwrap();
     gateway.signal("-HUP");
     until(true);

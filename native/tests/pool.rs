@@ -1,5 +1,7 @@
 //! Upstream calls against a raw TCP server.
 
+#![expect(clippy::unwrap_used, reason = "tests: the helpers too")]
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use hyper_util::client::proxy::matcher::Matcher;

@@ -125,6 +125,7 @@ pub struct Origin {
     pub(super) port: u16,
     host_header: HeaderValue,
     pub(super) way: Way,
+    #[expect(clippy::vec_box, reason = "links are large and move with every request")]
     idle: RefCell<Vec<Box<Link>>>,
     shared: RefCell<Vec<Shared>>,
     pub(super) protocol: Cell<Protocol>,
