@@ -245,7 +245,7 @@ impl Exchange {
             Input::Tick => self.on_tick(now),
             Input::Reserved(answer) => self.on_reserved(answer, now),
             Input::Chosen(choice) => self.on_chosen(choice, now),
-            Input::Head(head) => self.on_head(head, now),
+            Input::Head(head) => self.on_head(head),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
             Input::End => self.on_end(now),
             Input::Broken(error) => {
@@ -301,10 +301,15 @@ impl Exchange {
         }
     }
 
-    fn on_head(&mut self, head: Head, now: Time) {
+    fn on_head(&mut self, head: Head) {
         match std::mem::replace(&mut self.phase, Phase::Choose) {
-            Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head, now))),
-            other => self.phase = other,
+            Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head))),
+            other @ (Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Read(_)
+            | Phase::Relay(_)
+            | Phase::Done) => self.phase = other,
         }
     }
 
@@ -318,7 +323,9 @@ impl Exchange {
                 let verdict = relay.on_chunk(chunk, now);
                 self.after_relay(relay, verdict, now);
             }
-            other => self.phase = other,
+            other @ (Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Sent(_) | Phase::Done) => {
+                self.phase = other;
+            }
         }
     }
 
@@ -332,7 +339,9 @@ impl Exchange {
                 let verdict = relay.on_end();
                 self.after_relay(relay, verdict, now);
             }
-            other => self.phase = other,
+            other @ (Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Sent(_) | Phase::Done) => {
+                self.phase = other;
+            }
         }
     }
 
@@ -409,7 +418,12 @@ impl Exchange {
                 self.phase = Phase::Relay(relay);
                 self.fail(fault, now);
             }
-            other => self.phase = other,
+            other @ (Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Sent(_)
+            | Phase::Read(_)
+            | Phase::Done) => self.phase = other,
         }
     }
 

@@ -74,6 +74,11 @@ pub enum Stop {
 /// One thing that happens in a stream. `choice` counts answers from zero, `call` counts the tool
 /// calls of one answer from zero.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "`choice` and `call` are explained above; other fields are what the variant says"
+)]
+#[expect(clippy::large_enum_variant, reason = "events are made and consumed a few at a time")]
 pub enum Event {
     /// The answer begins. First, and once, unless a fault comes before it.
     Start(Start),

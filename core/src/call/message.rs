@@ -34,6 +34,7 @@ pub struct Message {
 
 /// A piece of a message or of a reply.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the large variants are the common ones")]
 pub enum Part {
     /// Words.
     Text(Text),

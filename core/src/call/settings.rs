@@ -79,6 +79,7 @@ pub struct JsonSchema {
 
 /// A tool the model may ask for.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the large variants are the common ones")]
 pub enum Tool {
     /// A function of the client's.
     Function(ToolFunction),

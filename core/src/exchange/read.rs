@@ -102,6 +102,16 @@ pub(super) enum Verdict {
     Committed(Box<Opening>),
 }
 
+impl Verdict {
+    /// Nothing more will come: what was not enough never will be.
+    fn or_failed(self, class: UpstreamClass, what: &str) -> Self {
+        match self {
+            Self::More => failed(class, 200, what),
+            decided @ (Self::Failed(_) | Self::Whole(_) | Self::Committed(_)) => decided,
+        }
+    }
+}
+
 /// A whole answer, in the client's dialect.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -130,7 +140,7 @@ impl fmt::Debug for Opening {
 }
 
 impl Reading {
-    pub(super) fn new(sent: Sent, head: Head, _now: Time) -> Self {
+    pub(super) fn new(sent: Sent, head: Head) -> Self {
         let Head { status, headers } = head;
         Self { sent, headers, status: status.as_u16(), form: Form::Unknown }
     }
@@ -186,30 +196,17 @@ impl Reading {
             Form::Unknown | Form::Whole(_) => self.judge_whole(request),
             Form::Pass { framer, held } => {
                 held.extend(framer.finish());
-                match self.judge_frames(now) {
-                    Verdict::More => {
-                        failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer")
-                    }
-                    other => other,
-                }
+                self.judge_frames(now).or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
             }
             Form::Translate { framer, decoder, events, .. } => {
                 finish(framer, decoder.as_mut(), events);
-                match self.judge_events(now) {
-                    Verdict::More => {
-                        failed(UpstreamClass::Garbled, self.status, "the stream ended without an answer")
-                    }
-                    other => other,
-                }
+                self.judge_events(now).or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
             }
             Form::Assemble { framer, decoder, assembler, .. } => {
                 let mut events = Vec::new();
                 finish(framer, decoder.as_mut(), &mut events);
                 events.into_iter().for_each(|event| assembler.on(event));
-                match self.judge_assembled(request) {
-                    Verdict::More => failed(UpstreamClass::Connection, self.status, "the stream was cut"),
-                    other => other,
-                }
+                self.judge_assembled(request).or_failed(UpstreamClass::Connection, "the stream was cut")
             }
         }
     }

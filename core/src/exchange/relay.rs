@@ -91,7 +91,7 @@ impl Relay {
             Held::Events(events) => relay.translate(events, now),
             Held::Reply(events) => match relay.translate(events, now) {
                 Verdict::More(bytes) => Verdict::Complete(bytes),
-                other => other,
+                decided @ (Verdict::Complete(_) | Verdict::Failed(..)) => decided,
             },
         };
         (relay, verdict)

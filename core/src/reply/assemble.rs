@@ -1,8 +1,9 @@
 //! Between whole replies and streams.
 
 use super::{Choice, Event, Level, Reply, Start};
-use crate::call::{Part, Text, Thinking, ToolCall};
+use crate::call::{Extras, Opaque, Part, Text, Thinking, ToolCall};
 use crate::fault::UpstreamFault;
+use serde_json::Value;
 
 /// Builds a whole reply from a stream's events.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ impl Assembler {
                 Some(Part::Text(last)) if last.signature.is_none() => last.signature = Some(signature),
                 _ => self.push(choice, Part::Text(Text { signature: Some(signature), ..Text::default() })),
             },
-            Event::Citation { choice, citation } => self.push(choice, Part::Opaque(citation)),
+            Event::Citation { choice, citation } => self.cite(choice, citation),
             Event::Thinking { choice, text } => self.add_thinking(choice, &text),
             Event::ThinkingSignature { choice, signature } => match self.choice(choice).parts.last_mut() {
                 Some(Part::Thinking(last)) if last.signature.is_none() && last.sealed.is_none() => {
@@ -68,7 +69,7 @@ impl Assembler {
                     Level::Choice(choice) => &mut self.choice(choice).extras,
                     Level::Message(choice) => &mut self.choice(choice).message_extras,
                 };
-                all.extend(fields);
+                merge_extras(all, fields);
             }
             Event::Stop { choice, stop, sequence } => {
                 let choice = self.choice(choice);
@@ -120,6 +121,23 @@ impl Assembler {
         }
     }
 
+    /// A citation belongs to the text before it. Lists of the same origin are joined, since a stream
+    /// sends them in pieces.
+    fn cite(&mut self, choice: u32, citation: Opaque) {
+        let Some(Part::Text(last)) = self.choice(choice).parts.last_mut() else {
+            return self.push(choice, Part::Text(Text { citations: Some(citation), ..Text::default() }));
+        };
+        match (&mut last.citations, citation) {
+            (
+                Some(Opaque { origin, value: Value::Array(all) }),
+                Opaque { origin: from, value: Value::Array(more) },
+            ) if *origin == from => {
+                all.extend(more);
+            }
+            (citations, citation) => *citations = Some(citation),
+        }
+    }
+
     fn add_thinking(&mut self, choice: u32, text: &str) {
         match self.choice(choice).parts.last_mut() {
             Some(Part::Thinking(last)) if last.signature.is_none() && last.sealed.is_none() => {
@@ -139,15 +157,25 @@ impl Assembler {
     }
 }
 
+/// Later fields replace earlier ones; lists are joined, since a stream sends them in pieces.
+fn merge_extras(all: &mut Extras, more: Extras) {
+    for (key, value) in more {
+        match (all.get_mut(&key), value) {
+            (Some(Value::Array(earlier)), Value::Array(later)) => earlier.extend(later),
+            (_, value) => {
+                all.insert(key, value);
+            }
+        }
+    }
+}
+
 /// Appends streamed log probabilities (`{content: […], refusal: […]}`) to those before.
-fn merge_logprobs(all: &mut serde_json::Value, more: serde_json::Value) {
-    let serde_json::Value::Object(more) = more else { return };
+fn merge_logprobs(all: &mut Value, more: Value) {
+    let Value::Object(more) = more else { return };
     let Some(all) = all.as_object_mut() else { return };
     for (key, value) in more {
         match (all.get_mut(&key), value) {
-            (Some(serde_json::Value::Array(earlier)), serde_json::Value::Array(later)) => {
-                earlier.extend(later)
-            }
+            (Some(Value::Array(earlier)), Value::Array(later)) => earlier.extend(later),
             (Some(earlier), later) if earlier.is_null() => *earlier = later,
             (Some(_), _) => {}
             (None, later) => {

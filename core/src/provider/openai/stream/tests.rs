@@ -222,7 +222,7 @@ fn a_whole_answer_is_read_in_all_its_parts() {
         .iter()
         .map(|part| format!("{part:?}").split(['(', ' ']).next().unwrap().to_owned())
         .collect();
-    assert_eq!(kinds, ["Thinking", "Refusal", "Opaque", "Image", "Audio", "ToolCall"]);
+    assert_eq!(kinds, ["Thinking", "Refusal", "Text", "Image", "Audio", "ToolCall"]);
     assert_eq!((reply.created, reply.choices[0].stop.clone()), (Some(1), Some(Stop::ToolUse)));
 }
 
