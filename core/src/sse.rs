@@ -17,22 +17,85 @@ use bytes::{Bytes, BytesMut};
 /// The largest frame accepted, in bytes. A larger one is a fault, not memory.
 pub const MAX_FRAME: usize = 32 * 1024 * 1024;
 
-/// One event of a stream.
+/// One event of a stream: its bytes as received, and where its fields stand in them. One share of the
+/// chunk's memory, whatever is looked at.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Frame {
+    raw: Bytes,
+    event: Span,
+    data: Data,
+}
+
+/// A part of a frame. [`MAX_FRAME`] fits into 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    fn of(self, raw: &[u8]) -> &[u8] {
+        raw.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// The `data` field.
+#[derive(Clone, PartialEq, Eq)]
+enum Data {
+    /// One line, or none at all.
+    Line(Span),
+    /// Several lines, joined by LF.
+    Joined(Bytes),
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self::Line(Span::default())
+    }
+}
+
+impl Frame {
+    /// The frame of these fields, as a provider would write it; an empty `event` is left out.
+    pub fn new(event: &str, data: &str) -> Self {
+        let mut raw = String::with_capacity(event.len() + data.len() + 16);
+        if !event.is_empty() {
+            raw.push_str("event: ");
+            raw.push_str(event);
+            raw.push('\n');
+        }
+        for line in data.split('\n') {
+            raw.push_str("data: ");
+            raw.push_str(line);
+            raw.push('\n');
+        }
+        raw.push('\n');
+        field::frame(Bytes::from(raw), field::Mark::Impossible)
+    }
+
     /// Every byte of the frame as received, the blank line that ended it included: what a
     /// pass-through emits.
-    pub raw: Bytes,
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
     /// The `event` field, empty if there was none.
-    pub event: Bytes,
+    pub fn event(&self) -> &[u8] {
+        self.event.of(&self.raw)
+    }
+
     /// The `data` field, lines joined by LF; empty if there was none (a comment, a keep-alive).
-    pub data: Bytes,
+    pub fn data(&self) -> &[u8] {
+        match &self.data {
+            Data::Line(line) => line.of(&self.raw),
+            Data::Joined(lines) => lines,
+        }
+    }
 }
 
 impl std::fmt::Debug for Frame {
     /// Frames carry the model's words, so only sizes are printed (invariant I7).
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame({} bytes, {} of data)", self.raw.len(), self.data.len())
+        write!(f, "Frame({} bytes, {} of data)", self.raw.len(), self.data().len())
     }
 }
 

@@ -9,6 +9,6 @@ fuzz_target!(|input: &[u8]| {
     let whole = frames([stream]);
     assert!(frames(pieces) == whole, "pieces change the frames");
     assert!(frames(stream.chunks(1)) == whole, "single bytes change the frames");
-    let raw: Vec<u8> = whole.0.iter().flat_map(|frame| frame.raw.to_vec()).collect();
+    let raw: Vec<u8> = whole.0.iter().flat_map(|frame| frame.raw().to_vec()).collect();
     assert!(stream.starts_with(&raw) && raw.len() + whole.1 == stream.len(), "bytes are lost or made up");
 });

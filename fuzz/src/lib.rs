@@ -68,7 +68,7 @@ fn decoded(frames: &[Frame], dialect: Dialect, target: &Target<'_>) -> Vec<Event
     for frame in frames {
         let _ = provider.glance(frame);
         let _ = provider.mend(frame, target);
-        usage = provider.usage(&frame.data, usage.as_ref(), target).or(usage);
+        usage = provider.usage(frame.data(), usage.as_ref(), target).or(usage);
         decoder.on(frame, &mut events);
     }
     decoder.on_end(&mut events);

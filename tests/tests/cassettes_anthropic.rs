@@ -241,7 +241,7 @@ fn a_pass_through_sees_the_same_ends_and_counts_as_the_decoder() {
         assert_eq!(glances[glances.len() - 2..], [Glance::Finish, Glance::End], "{name}");
         let mut usage: Option<Usage> = None;
         for frame in &frames {
-            usage = Anthropic.usage(&frame.data, usage.as_ref(), &target).or(usage);
+            usage = Anthropic.usage(frame.data(), usage.as_ref(), &target).or(usage);
         }
         let raw = Found::in_stream(std::str::from_utf8(&body).unwrap());
         assert_eq!(counts(&usage.unwrap()), raw.usage, "{name}");

@@ -239,10 +239,10 @@ fn a_pass_through_meters_and_glances_as_the_decoder_does() {
         let frames = frames([Bytes::from(recording.body)]);
         let mut usage = None;
         for frame in &frames {
-            usage = gemini().usage(&frame.data, usage.as_ref(), &target()).or(usage);
+            usage = gemini().usage(frame.data(), usage.as_ref(), &target()).or(usage);
         }
         assert_eq!(usage, assembled(events(&frames)).usage, "{}", recording.name);
-        let last = frames.iter().rfind(|frame| !frame.data.is_empty()).expect("a frame");
+        let last = frames.iter().rfind(|frame| !frame.data().is_empty()).expect("a frame");
         assert_eq!(gemini().glance(last), Glance::Finish, "{}", recording.name);
     }
 }
@@ -266,7 +266,7 @@ fn h4_split_at_any_byte_changes_nothing() {
 fn h3_a_recorded_stream_without_its_last_frame_was_cut() {
     for recording in streams() {
         let mut all = frames([Bytes::from(recording.body)]);
-        all.retain(|frame| !frame.data.is_empty());
+        all.retain(|frame| !frame.data().is_empty());
         all.pop();
         let Some(Event::Fault(fault)) = events(&all).pop() else { panic!("{}: no fault", recording.name) };
         assert_eq!(fault.class, UpstreamClass::Connection, "{}", recording.name);

@@ -252,7 +252,7 @@ fn usage_found_at_a_glance_is_the_decoders() {
     for case in cases(".response.sse") {
         let mut found = None;
         for frame in frames(&[&case.body()]) {
-            found = OpenAi.usage(&frame.data, found.as_ref(), &case.target()).or(found);
+            found = OpenAi.usage(frame.data(), found.as_ref(), &case.target()).or(found);
         }
         let all = events(&case, &frames(&[&case.body()]));
         let decoded = all

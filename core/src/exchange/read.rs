@@ -286,7 +286,7 @@ impl Reading {
                 }
             }
         }
-        let size: usize = held.iter().map(|frame| frame.raw.len()).sum();
+        let size: usize = held.iter().map(|frame| frame.raw().len()).sum();
         if size <= MAX_PREAMBLE {
             return Verdict::More;
         }
@@ -347,7 +347,7 @@ pub(super) fn in_band_fault(
     headers: &HeaderMap,
     target: &Target<'_>,
 ) -> UpstreamFault {
-    provider.fault(200, headers, &frame.data, target)
+    provider.fault(200, headers, frame.data(), target)
 }
 
 fn render(reply: Reply, request: &Request) -> Whole {

@@ -193,9 +193,12 @@ impl Relay {
         let (provider, target) = (self.sent.provider(), self.sent.target());
         let mut exact = exact;
         let mut out = Gather::default();
-        for frame in frames {
+        for (at, frame) in frames.iter().enumerate() {
             match provider.glance(frame) {
                 Glance::Fault => {
+                    if exact.is_some() {
+                        frames.iter().take(at).for_each(|frame| out.push(frame.raw().clone()));
+                    }
                     let fault = read::in_band_fault(provider, frame, &self.headers, &target);
                     return Verdict::Failed(out.take(), Box::new(fault));
                 }
@@ -203,15 +206,19 @@ impl Relay {
                 Glance::End => self.progress = Progress::Ended(now),
                 Glance::Preamble | Glance::Content => {}
             }
-            if let Some(usage) = provider.usage(&frame.data, self.usage.as_ref(), &target) {
+            if let Some(usage) = provider.usage(frame.data(), self.usage.as_ref(), &target) {
                 self.usage = Some(usage);
             }
             match provider.mend(frame, &target) {
                 Some(mended) => {
-                    exact = None;
+                    // The frames before it pass as they are; from here on pieces are gathered.
+                    if exact.take().is_some() {
+                        frames.iter().take(at).for_each(|frame| out.push(frame.raw().clone()));
+                    }
                     out.push(mended);
                 }
-                None => out.push(frame.raw.clone()),
+                None if exact.is_some() => {}
+                None => out.push(frame.raw().clone()),
             }
         }
         match exact {

@@ -73,7 +73,7 @@ impl Provider for Gemini {
     }
 
     fn glance(&self, frame: &Frame) -> Glance {
-        glance(&frame.data)
+        glance(frame.data())
     }
 
     fn usage(&self, data: &[u8], earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {

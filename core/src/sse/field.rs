@@ -1,6 +1,6 @@
 //! The fields of a whole frame.
 
-use super::Frame;
+use super::{Data, Frame, Span};
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub(super) enum Mark {
 
 /// Reads the fields of a frame. They are slices of `raw`, except for data of several lines.
 pub(super) fn frame(raw: Bytes, mark: Mark) -> Frame {
-    let mut event = 0..0;
-    let mut data = Data::None;
+    let mut event = Span::default();
+    let mut data = Lines::None;
     let mut at = match mark {
         Mark::Possible if raw.starts_with(b"\xef\xbb\xbf") => 3,
         Mark::Possible | Mark::Impossible => 0,
@@ -26,12 +26,12 @@ pub(super) fn frame(raw: Bytes, mark: Mark) -> Frame {
         if let Some(value) = value(line, b"data") {
             data.add(&raw, at + value..at + end);
         } else if let Some(value) = value(line, b"event") {
-            event = at + value..at + end;
+            event = span(at + value..at + end);
         }
         // The LF of a CRLF is left behind as a blank line, which says nothing here.
         at += end + 1;
     }
-    Frame { event: slice(&raw, event), data: data.finish(&raw), raw }
+    Frame { event, data: data.finish(), raw }
 }
 
 /// Where in a line of this field its value begins: after the colon and one space.
@@ -45,14 +45,14 @@ fn value(line: &[u8], name: &[u8]) -> Option<usize> {
 }
 
 /// The data lines so far.
-enum Data {
+enum Lines {
     None,
     /// The usual case: nothing to copy.
     One(Range<usize>),
     Joined(BytesMut),
 }
 
-impl Data {
+impl Lines {
     fn add(&mut self, raw: &Bytes, line: Range<usize>) {
         let mut joined = match std::mem::replace(self, Self::None) {
             Self::None => {
@@ -71,16 +71,17 @@ impl Data {
         *self = Self::Joined(joined);
     }
 
-    fn finish(self, raw: &Bytes) -> Bytes {
+    fn finish(self) -> Data {
         match self {
-            Self::None => Bytes::new(),
-            Self::One(line) => slice(raw, line),
-            Self::Joined(joined) => joined.freeze(),
+            Self::None => Data::default(),
+            Self::One(line) => Data::Line(span(line)),
+            Self::Joined(joined) => Data::Joined(joined.freeze()),
         }
     }
 }
 
-/// A part of the frame that shares its memory; an empty part holds on to nothing.
-fn slice(raw: &Bytes, part: Range<usize>) -> Bytes {
-    if part.is_empty() { Bytes::new() } else { raw.slice(part) }
+/// Frames are shorter than 4 GiB by far.
+fn span(range: Range<usize>) -> Span {
+    let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
+    Span { start: narrow(range.start), end: narrow(range.end) }
 }

@@ -13,8 +13,8 @@ fn frames(pieces: &[&[u8]]) -> (Vec<Frame>, usize) {
 }
 
 fn fields(stream: &str) -> Vec<(String, String)> {
-    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-    frames(&[stream.as_bytes()]).0.iter().map(|frame| (text(&frame.event), text(&frame.data))).collect()
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    frames(&[stream.as_bytes()]).0.iter().map(|frame| (text(frame.event()), text(frame.data()))).collect()
 }
 
 fn pair(event: &str, data: &str) -> (String, String) {
@@ -55,7 +55,7 @@ fn h4_split_at_any_byte_changes_nothing() {
 fn all_raw_bytes_together_are_the_stream() {
     for stream in STREAMS {
         let (frames, held) = frames(&[stream.as_bytes()]);
-        let raw: Vec<u8> = frames.iter().flat_map(|frame| frame.raw.to_vec()).collect();
+        let raw: Vec<u8> = frames.iter().flat_map(|frame| frame.raw().to_vec()).collect();
         assert_eq!(raw.len() + held, stream.len());
         assert!(stream.as_bytes().starts_with(&raw));
     }
@@ -114,7 +114,7 @@ fn a_frame_within_one_chunk_shares_its_memory() {
     let mut out = Vec::new();
     Framer::new().push(chunk, &mut out).unwrap();
     assert_eq!(out.len(), 2);
-    for part in out.iter().flat_map(|frame| [&frame.raw, &frame.data]).chain([&out[0].event]) {
+    for part in out.iter().flat_map(|frame| [&frame.raw()[..], frame.data()]).chain([out[0].event()]) {
         assert!(memory.contains(&part.as_ptr()));
     }
 }
@@ -183,7 +183,7 @@ proptest! {
         }
         pieces.push(&stream[from..]);
         prop_assert!(frames(&pieces) == whole);
-        let raw: Vec<u8> = whole.0.iter().flat_map(|frame| frame.raw.to_vec()).collect();
+        let raw: Vec<u8> = whole.0.iter().flat_map(|frame| frame.raw().to_vec()).collect();
         prop_assert_eq!(raw.len() + whole.1, stream.len());
         prop_assert!(stream.starts_with(&raw));
     }

@@ -7,8 +7,8 @@ use memchr::memmem;
 /// Runs on every frame of a pass-through. The `event` line decides; servers that leave it out are
 /// understood by the first `type` in the data.
 pub(super) fn glance(frame: &Frame) -> Glance {
-    let data = frame.data.as_ref();
-    let event = match frame.event.as_ref() {
+    let data = frame.data();
+    let event = match frame.event() {
         b"" => first_type(data),
         event => event,
     };
@@ -50,11 +50,9 @@ fn after_key<'a>(data: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     fn of(event: &'static str, data: &'static str) -> Glance {
-        let (event, data) = (Bytes::from_static(event.as_bytes()), Bytes::from_static(data.as_bytes()));
-        glance(&Frame { raw: Bytes::new(), event, data })
+        glance(&Frame::new(event, data))
     }
 
     #[test]

@@ -65,16 +65,16 @@ enum Block {
 impl Decode for Decoder {
     fn on(&mut self, frame: &Frame, out: &mut Vec<Event>) {
         // Comments, and the end mark of another dialect that some servers add.
-        if self.phase == Phase::Over || frame.data.is_empty() || frame.data.as_ref() == b"[DONE]" {
+        if self.phase == Phase::Over || frame.data().is_empty() || frame.data() == b"[DONE]" {
             return;
         }
-        let Ok(Value::Object(data)) = serde_json::from_slice(&frame.data) else {
-            return self.fail(fault::garbled("a frame of the stream is no JSON object", &frame.data), out);
+        let Ok(Value::Object(data)) = serde_json::from_slice(frame.data()) else {
+            return self.fail(fault::garbled("a frame of the stream is no JSON object", frame.data()), out);
         };
-        let named = std::str::from_utf8(&frame.event).unwrap_or_default();
+        let named = std::str::from_utf8(frame.event()).unwrap_or_default();
         let kind = data.get("type").and_then(Value::as_str).unwrap_or(named).to_owned();
         if kind == "error" || (kind.is_empty() && data.contains_key("error")) {
-            return self.fail(fault::in_band(&frame.data), out);
+            return self.fail(fault::in_band(frame.data()), out);
         }
         self.on_event(&kind, data, out);
     }

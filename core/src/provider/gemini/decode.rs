@@ -89,14 +89,14 @@ pub(super) struct Decoder {
 
 impl Decode for Decoder {
     fn on(&mut self, frame: &Frame, out: &mut Vec<Event>) {
-        if frame.data.is_empty() || self.phase == Phase::Over {
+        if frame.data().is_empty() || self.phase == Phase::Over {
             return;
         }
-        match serde_json::from_slice::<Value>(&frame.data) {
+        match serde_json::from_slice::<Value>(frame.data()) {
             Ok(Value::Array(chunks)) => chunks.iter().for_each(|chunk| self.chunk(chunk, out)),
             Ok(chunk) => self.chunk(&chunk, out),
             // Nobody sends it on this dialect, but proxies in front of it do.
-            Err(_) if frame.data.trim_ascii() == b"[DONE]" => {}
+            Err(_) if frame.data().trim_ascii() == b"[DONE]" => {}
             Err(_) => self.fail(garbled("a frame of the stream is not JSON"), out),
         }
     }

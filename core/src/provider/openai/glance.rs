@@ -18,8 +18,8 @@ static TOOL_CALLS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"t
 /// See [`crate::provider::Provider::glance`]. A chunk with an empty `choices` is a preamble too,
 /// wherever it comes: it holds usage or filter results and nothing a client waits for.
 pub(super) fn glance(frame: &Frame) -> Glance {
-    let data: &[u8] = frame.data.trim_ascii();
-    if frame.event.as_ref() == b"error" {
+    let data: &[u8] = frame.data().trim_ascii();
+    if frame.event() == b"error" {
         return Glance::Fault;
     }
     if data.is_empty() {
@@ -58,7 +58,7 @@ fn says_something(data: &[u8], delta: usize) -> bool {
 /// in its chunk, and an id in place of an empty one, made from the call's own bytes. `None` where
 /// nothing is missing.
 pub(super) fn mend(frame: &Frame) -> Option<Bytes> {
-    let raw: &[u8] = &frame.raw;
+    let raw: &[u8] = frame.raw();
     let mut out = BytesMut::new();
     let mut copied = 0;
     for list in values(&TOOL_CALLS, raw) {
@@ -122,11 +122,7 @@ mod tests {
     use super::*;
 
     fn frame(data: &str) -> Frame {
-        Frame {
-            raw: Bytes::from(format!("data: {data}\n\n")),
-            event: Bytes::new(),
-            data: Bytes::copy_from_slice(data.as_bytes()),
-        }
+        Frame::new("", data)
     }
 
     fn at_a_glance(data: &str) -> Glance {
@@ -167,7 +163,7 @@ mod tests {
         assert_eq!(at_a_glance(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#), Glance::Finish);
         assert_eq!(at_a_glance(r#"{"error":{"message":"no"}}"#), Glance::Fault);
         assert_eq!(at_a_glance(r#"{"id":"x","error": "no"}"#), Glance::Fault);
-        let named = Frame { event: Bytes::from_static(b"error"), ..frame("{}") };
+        let named = Frame::new("error", "{}");
         assert_eq!(glance(&named), Glance::Fault);
     }
 

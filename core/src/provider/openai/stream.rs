@@ -51,14 +51,14 @@ impl Decoder {
 
 impl Decode for Decoder {
     fn on(&mut self, frame: &Frame, out: &mut Vec<Event>) {
-        let data = frame.data.trim_ascii();
-        if self.phase == Phase::Done || (data.is_empty() && frame.event.as_ref() != b"error") {
+        let data = frame.data().trim_ascii();
+        if self.phase == Phase::Done || (data.is_empty() && frame.event() != b"error") {
             return;
         }
         if data == b"[DONE]" {
             return self.finish(out);
         }
-        if frame.event.as_ref() == b"error" {
+        if frame.event() == b"error" {
             return self.fail(Box::new(fault::read(200, &HeaderMap::new(), data)), out);
         }
         match serde_json::from_slice(data) {

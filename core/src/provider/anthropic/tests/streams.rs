@@ -3,11 +3,9 @@ use crate::fault::UpstreamClass;
 use crate::reply::{Assembler, Event, Level, Reply, Start, Stop};
 use crate::sse::Frame;
 use crate::units::Tokens;
-use bytes::Bytes;
 
 fn frame(data: &Value) -> Frame {
-    let event = data["type"].as_str().unwrap_or_default().to_owned();
-    Frame { raw: Bytes::new(), event: event.into(), data: data.to_string().into() }
+    Frame::new(data["type"].as_str().unwrap_or_default(), &data.to_string())
 }
 
 /// The events of these frames, the connection's end included.
@@ -238,7 +236,7 @@ fn garbage_is_a_fault_and_the_unknown_is_passed_over() {
     [later, unknown].iter().for_each(|data| decoder.on(&frame(data), &mut out));
     decoder.on(&Frame::default(), &mut out);
     assert_eq!(out, [Event::Start(Start::default())]);
-    decoder.on(&Frame { data: "{\"type\":\"mess".into(), ..Frame::default() }, &mut out);
+    decoder.on(&Frame::new("", "{\"type\":\"mess"), &mut out);
     decoder.on(&frame(&start()), &mut out);
     decoder.on_end(&mut out);
     assert!(matches!(&out[1..], [Event::Fault(fault)] if fault.class == UpstreamClass::Garbled));

@@ -7,7 +7,6 @@ use crate::provider::Glance;
 use crate::reply::{Assembler, Event, Reply, Stop};
 use crate::sse::Frame;
 use crate::units::Tokens;
-use bytes::Bytes;
 use serde_json::json;
 
 fn whole(body: &Value) -> Reply {
@@ -15,7 +14,7 @@ fn whole(body: &Value) -> Reply {
 }
 
 fn frame(data: &str) -> Frame {
-    Frame { raw: Bytes::new(), event: Bytes::new(), data: Bytes::from(data.to_owned()) }
+    Frame::new("", data)
 }
 
 fn events(chunks: &[Value]) -> Vec<Event> {

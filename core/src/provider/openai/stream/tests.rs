@@ -3,10 +3,9 @@ use crate::call::{Part, ToolCall};
 use crate::provider::{Provider, openai::OpenAi};
 use crate::reply::{Assembler, Reply, Stop};
 use crate::vendor;
-use bytes::Bytes;
 
 fn frame(data: &str) -> Frame {
-    Frame { raw: Bytes::new(), event: Bytes::new(), data: Bytes::copy_from_slice(data.as_bytes()) }
+    Frame::new("", data)
 }
 
 fn events(chunks: &[&str]) -> Vec<Event> {
