@@ -90,6 +90,8 @@ write_config() {
     echo '[[keys]]'
     echo 'name = "sdk"'
     echo "value = \"$TOLLGATE_KEY\""
+    echo '[models.chat]'
+    echo 'targets = [{ to = "good/gpt-sim" }]'
     for name in good $(seq -f 'fresh-%g' 0 $((fresh - 1))); do
         echo "[providers.$name]"
         echo 'kind = "openai"'
@@ -117,7 +119,7 @@ start() {
     listen=127.0.0.1:$(free_port)
     (cd "$work" && exec "$TOLLGATE_BIN" serve --config tollgate.toml --listen "$listen") >"$work/gateway.log" 2>&1 &
     children+=($!)
-    export TOLLGATE_URL=http://$listen TOLLGATE_MODEL=good/gpt-sim TOLLGATE_FRESH_MODEL='fresh-{}/gpt-sim'
+    export TOLLGATE_URL=http://$listen TOLLGATE_MODEL=chat TOLLGATE_FRESH_MODEL='fresh-{}/gpt-sim'
     for _ in $(seq 200); do
         python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1])' "$TOLLGATE_URL/healthz" 2>/dev/null && return
         sleep 0.05
