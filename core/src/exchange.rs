@@ -35,7 +35,7 @@ use crate::admit::Admitted;
 use crate::config::{Config, Route};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
-use crate::host::{Fetch, FetchError, Head, Out};
+use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
 use crate::ledger::{Entry, Hold, Refusal};
 use crate::retry::{self, Closed, Verdict};
 use crate::units::{Millis, Time};
@@ -248,11 +248,19 @@ impl Exchange {
             Input::Head(head) => self.on_head(head),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
             Input::End => self.on_end(now),
-            Input::Broken(error) => {
-                let fault = UpstreamFault::new(UpstreamClass::Connection, 0, error.what);
-                self.fail(fault, now);
-            }
+            Input::Broken(error) => self.on_broken(error, now),
         }
+    }
+
+    fn on_broken(&mut self, error: FetchError, now: Time) {
+        if let Phase::Sent(sent) = &mut self.phase
+            && error.kind == FetchFault::Stale
+            && let Some(fetch) = sent.again(&mut self.request)
+        {
+            // Not an attempt: the upstream never saw it.
+            return self.steps.push_back(Step::Fetch(fetch));
+        }
+        self.fail(UpstreamFault::new(UpstreamClass::Connection, 0, error.what), now);
     }
 
     fn choose(&mut self) {

@@ -56,6 +56,17 @@ pub struct Fetch {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// Whether a connection kept from an earlier call will do.
+    pub reuse: Reuse,
+}
+
+/// Whether a connection kept from an earlier call will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// It will.
+    Allowed,
+    /// One such has just turned out to be closed: open a fresh one.
+    Forbidden,
 }
 
 /// An upstream call in progress.
@@ -80,8 +91,20 @@ pub struct Head {
 /// Why no answer came, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchError {
+    /// Whether the upstream may have seen the request.
+    pub kind: FetchFault,
     /// What went wrong, without the URL's query and without headers.
     pub what: String,
+}
+
+/// Whether an upstream may have seen a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchFault {
+    /// The connection had been kept from an earlier call and was closed by the upstream before a byte
+    /// of an answer: the same request may be sent once more, over a fresh one.
+    Stale,
+    /// Anything else.
+    Failed,
 }
 
 /// Wakes one exchange at a time of its choice.

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   New ──idle connection──▶ Http1 ──head──▶ body ──end──▶ back to the pool
-//!    │                         │ stale: no byte came back
-//!    └──none──▶ Dialing ◀──────┘ (once)
+//!    │                         └ stale, no byte came back: core asks again
+//!    └──none──▶ Dialing ──▶ Http1
 //!                  └──h2──▶ Http2 ──head──▶ body
 //! ```
 //! 1. An HTTP/1.1 connection is driven by the call that uses it: no task, no channel to one.
 //! 2. Dropping a call before its end closes its connection or resets its stream.
-//! 3. A request is sent twice only if its connection had served another before and closed without a
-//!    byte of an answer.
+//! 3. A failure is called stale, so that core sends the request again, only if its connection had
+//!    served another before and closed without a byte of an answer.
 
 pub mod connect;
 mod http1;
@@ -30,7 +30,7 @@ use std::fmt::Write;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tollgate_core::host::{Fetch, FetchError, Head, Upstream};
+use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Reuse, Upstream};
 
 /// A request as hyper sends it.
 type Outgoing = Request<Full<Bytes>>;
@@ -47,7 +47,7 @@ pub struct Call {
 }
 
 enum State {
-    New(Outgoing),
+    New { request: Outgoing, reuse: Reuse },
     Dialing { dial: Dial, request: Outgoing },
     Http1(http1::Call),
     Http2(http2::Call),
@@ -58,7 +58,7 @@ enum State {
 impl Call {
     /// A call that starts with its first poll.
     pub fn new(pool: &pool::Pool, fetch: Fetch) -> Self {
-        let Fetch { method, uri, mut headers, body } = fetch;
+        let Fetch { method, uri, mut headers, body, reuse } = fetch;
         let origin = match pool.origin(&uri) {
             Ok(origin) => origin,
             Err(error) => return Self { origin: pool.nowhere(), state: State::Failed(error) },
@@ -71,14 +71,16 @@ impl Call {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        Self { origin, state: State::New(request) }
+        Self { origin, state: State::New { request, reuse } }
     }
 
-    fn start(&mut self, request: Outgoing, cx: &mut Context<'_>) -> State {
+    fn start(&mut self, request: Outgoing, reuse: Reuse, cx: &mut Context<'_>) -> State {
         if let Some(connection) = self.origin.multiplexed() {
             return State::Http2(http2::Call::send(connection, request));
         }
-        if let Some(link) = self.origin.idle(cx) {
+        if reuse == Reuse::Allowed
+            && let Some(link) = self.origin.idle(cx)
+        {
             return State::Http1(http1::Call::send(link, self.origin.on_the_wire(request)));
         }
         self.dial(request)
@@ -99,7 +101,7 @@ impl Call {
 
     fn fail(&mut self, error: FetchError) -> FetchError {
         self.state = State::Over;
-        FetchError { what: format!("{}: {}", self.origin.name(), error.what) }
+        FetchError { what: format!("{}: {}", self.origin.name(), error.what), ..error }
     }
 }
 
@@ -107,7 +109,7 @@ impl Upstream for Call {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, FetchError>> {
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
-                State::New(request) => self.state = self.start(request, cx),
+                State::New { request, reuse } => self.state = self.start(request, reuse, cx),
                 State::Dialing { mut dial, request } => match dial.as_mut().poll(cx) {
                     Poll::Pending => {
                         self.state = State::Dialing { dial, request };
@@ -125,10 +127,7 @@ impl Upstream for Call {
                         self.state = State::Http1(call);
                         return Poll::Ready(Ok(head));
                     }
-                    Poll::Ready(Err(http1::Broken::Stale(request))) => self.state = self.dial(*request),
-                    Poll::Ready(Err(http1::Broken::Failed(error))) => {
-                        return Poll::Ready(Err(self.fail(error)));
-                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(error))),
                 },
                 State::Http2(mut call) => {
                     let head = call.poll_head(cx);
@@ -148,7 +147,7 @@ impl Upstream for Call {
         let chunk = match &mut self.state {
             State::Http1(call) => ready!(call.poll_chunk(cx)),
             State::Http2(call) => ready!(call.poll_chunk(cx)),
-            State::New(_) | State::Dialing { .. } | State::Failed(_) | State::Over => None,
+            State::New { .. } | State::Dialing { .. } | State::Failed(_) | State::Over => None,
         };
         if let State::Http1(call) = &mut self.state
             && let Some(link) = call.spare_link()
@@ -168,7 +167,7 @@ impl Upstream for Call {
 
 /// An error in our own words.
 fn broken(what: impl Into<String>) -> FetchError {
-    FetchError { what: what.into() }
+    FetchError { kind: FetchFault::Failed, what: what.into() }
 }
 
 /// An error in a library's words, its causes included. None of them quotes a URL or a header.
@@ -180,7 +179,7 @@ fn caused(error: &dyn Error) -> FetchError {
         let _ = write!(what, ": {inner}");
         cause = inner.source();
     }
-    FetchError { what }
+    FetchError { kind: FetchFault::Failed, what }
 }
 
 /// Joins pieces that were ready together; a single one is not copied.

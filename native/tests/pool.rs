@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tollgate_core::host::{Fetch, FetchError, Head, Upstream};
+use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Reuse, Upstream};
 use tollgate_native::upstream::Call;
 use tollgate_native::upstream::pool::{Outside, Pool};
 
@@ -43,7 +43,7 @@ impl Setting {
 
 fn fetch(uri: Uri) -> Fetch {
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
-    Fetch { method: Method::POST, uri, headers, body: Bytes::from_static(b"{}") }
+    Fetch { method: Method::POST, uri, headers, body: Bytes::from_static(b"{}"), reuse: Reuse::Allowed }
 }
 
 async fn head(call: &mut Call) -> Result<Head, FetchError> {
@@ -166,7 +166,7 @@ fn a_connection_the_upstream_will_close_is_not_used_again() {
 }
 
 #[test]
-fn a_request_on_a_stale_connection_is_sent_again() {
+fn a_stale_connection_is_told_and_a_fresh_one_can_be_asked_for() {
     run(async {
         let setting = Setting::new().await;
         let serve = async {
@@ -182,18 +182,21 @@ fn a_request_on_a_stale_connection_is_sent_again() {
             answer(&mut stream, "two").await;
         };
         let ask = async {
-            for body in ["one", "two"] {
-                let mut call = setting.call();
-                head(&mut call).await.unwrap();
-                assert_eq!(whole(&mut call).await, body);
-            }
+            let mut call = setting.call();
+            head(&mut call).await.unwrap();
+            assert_eq!(whole(&mut call).await, "one");
+            assert_eq!(head(&mut setting.call()).await.unwrap_err().kind, FetchFault::Stale);
+            let again = Fetch { reuse: Reuse::Forbidden, ..fetch(setting.uri.clone()) };
+            let mut call = Call::new(&setting.pool, again);
+            head(&mut call).await.unwrap();
+            assert_eq!(whole(&mut call).await, "two");
         };
         tokio::join!(serve, ask);
     });
 }
 
 #[test]
-fn a_request_on_a_fresh_connection_is_sent_once() {
+fn a_failure_on_a_fresh_connection_is_not_stale() {
     run(async {
         let setting = Setting::new().await;
         let mut call = setting.call();
@@ -202,14 +205,15 @@ fn a_request_on_a_fresh_connection_is_sent_once() {
             request(&mut stream).await;
         };
         let (head, ()) = tokio::join!(head(&mut call), serve);
-        let what = head.unwrap_err().what;
+        let FetchError { kind, what } = head.unwrap_err();
+        assert_eq!(kind, FetchFault::Failed);
         assert!(what.starts_with("127.0.0.1:"), "{what}");
         assert!(!what.contains("secret"), "{what}");
     });
 }
 
 #[test]
-fn a_half_answered_request_is_not_sent_again() {
+fn a_half_answered_request_is_not_stale() {
     run(async {
         let setting = Setting::new().await;
         let serve = async {
@@ -223,7 +227,7 @@ fn a_half_answered_request_is_not_sent_again() {
             let mut call = setting.call();
             head(&mut call).await.unwrap();
             whole(&mut call).await;
-            assert!(head(&mut setting.call()).await.is_err());
+            assert_eq!(head(&mut setting.call()).await.unwrap_err().kind, FetchFault::Failed);
         };
         tokio::join!(serve, ask);
     });
@@ -354,7 +358,8 @@ fn a_proxy_is_asked_for_a_tunnel_where_the_upstream_is_encrypted() {
             stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
         };
         let (head, ()) = tokio::join!(head(&mut call), serve);
-        let what = head.unwrap_err().what;
+        let FetchError { kind, what } = head.unwrap_err();
+        assert_eq!(kind, FetchFault::Failed);
         assert!(what.contains("refused the tunnel (403)") && !what.contains("word"), "{what}");
     });
 }

@@ -6,12 +6,13 @@ use crate::call::Delivery;
 use crate::config::{Provider, Timeouts};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
-use crate::host::Fetch;
+use crate::host::{Fetch, Reuse};
 use crate::provider::{self, Encoded, Endpoint, Target};
 use crate::units::{Millis, Time, Tokens};
 use crate::vendor::{Auth, Vendor};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 /// A call that has been sent.
@@ -24,6 +25,14 @@ pub(super) struct Sent {
     pub(super) times: Times,
     /// What the provider's dialect could not carry.
     pub(super) lost: Vec<String>,
+    resent: Resent,
+}
+
+/// Whether the request was sent again over a fresh connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resent {
+    No,
+    Yes,
 }
 
 /// How the two sides relate.
@@ -93,20 +102,20 @@ impl Sent {
     /// Decides what to send. A fault here is the client's: what it asked cannot be put into the
     /// provider's words.
     pub(super) fn new(request: &mut Request, lane: Lane, now: Time) -> Result<(Self, Box<Fetch>), Fault> {
-        let config = request.config.clone();
-        let bug = || Fault::new(Code::Bug, "a chosen upstream is not in the config");
-        let provider = config.provider(lane.provider).ok_or_else(bug)?;
-        let model = request.target(lane).ok_or_else(bug)?.model.clone();
-        let target = Target { vendor: provider.vendor, model: &model };
-        let path = if provider.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
-        let Encoded { endpoint, body, lost } = match path {
-            Path::Pass => pass(request, &target),
-            Path::Translate => translate(request, &target)?,
-        };
-        let fetch = fetch(request, provider, lane, endpoint, body, path)?;
-        let times = Times::new(provider.timeouts, now);
-        let sent = Self { lane, vendor: provider.vendor, model, path, times, lost };
-        Ok((sent, Box::new(fetch)))
+        let Built { fetch, vendor, model, path, timeouts, lost } = build(request, lane)?;
+        let times = Times::new(timeouts, now);
+        Ok((Self { lane, vendor, model, path, times, lost, resent: Resent::No }, Box::new(fetch)))
+    }
+
+    /// The same call once more, the first time this is asked.
+    pub(super) fn again(&mut self, request: &mut Request) -> Option<Box<Fetch>> {
+        match std::mem::replace(&mut self.resent, Resent::Yes) {
+            Resent::No => {
+                let fetch = build(request, self.lane).ok()?.fetch;
+                Some(Box::new(Fetch { reuse: Reuse::Forbidden, ..fetch }))
+            }
+            Resent::Yes => None,
+        }
     }
 
     pub(super) fn wake_at(&self) -> Time {
@@ -130,6 +139,31 @@ impl Sent {
     pub(super) fn answered(&self, output: Option<Tokens>, now: Time) -> Outcome {
         Outcome::Answered { first_byte: self.first_byte(now), total: now.since(self.times.sent), output }
     }
+}
+
+/// What a lane makes of a request.
+struct Built {
+    fetch: Fetch,
+    vendor: &'static Vendor,
+    model: String,
+    path: Path,
+    timeouts: Timeouts,
+    lost: Vec<String>,
+}
+
+fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
+    let config = request.config.clone();
+    let bug = || Fault::new(Code::Bug, "a chosen upstream is not in the config");
+    let provider = config.provider(lane.provider).ok_or_else(bug)?;
+    let model = request.target(lane).ok_or_else(bug)?.model.clone();
+    let target = Target { vendor: provider.vendor, model: &model };
+    let path = if provider.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
+    let Encoded { endpoint, body, lost } = match path {
+        Path::Pass => pass(request, &target),
+        Path::Translate => translate(request, &target)?,
+    };
+    let fetch = fetch(request, provider, lane, endpoint, body, path)?;
+    Ok(Built { fetch, vendor: provider.vendor, model, path, timeouts: provider.timeouts, lost })
 }
 
 /// The client's own bytes with the model's name replaced and the gateway's fields cut out.
@@ -192,7 +226,7 @@ fn fetch(
     }
     all.extend(provider.headers.clone());
     authenticate(provider, lane, &mut all)?;
-    Ok(Fetch { method: Method::POST, uri: uri(provider, &below)?, headers: all, body })
+    Ok(Fetch { method: Method::POST, uri: uri(provider, &below)?, headers: all, body, reuse: Reuse::Allowed })
 }
 
 fn accept(delivery: Delivery) -> HeaderValue {
@@ -202,17 +236,21 @@ fn accept(delivery: Delivery) -> HeaderValue {
     }
 }
 
+/// Only the path is new: scheme and authority are shared with the base URL.
 fn uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
-    let mut text = provider.base_url.to_string();
-    while text.ends_with('/') {
-        text.pop();
+    let base = provider.base_url.path().trim_end_matches('/');
+    let query = provider.query.as_deref().unwrap_or_default();
+    let mut path = String::with_capacity(base.len() + below.len() + query.len() + 1);
+    path.push_str(base);
+    path.push_str(below);
+    if !query.is_empty() {
+        path.push(if below.contains('?') { '&' } else { '?' });
+        path.push_str(query);
     }
-    text.push_str(below);
-    if let Some(query) = &provider.query {
-        text.push(if below.contains('?') { '&' } else { '?' });
-        text.push_str(query);
-    }
-    text.parse()
+    let mut parts = provider.base_url.clone().into_parts();
+    let unfit = |_| Fault::new(Code::Bug, "the upstream's address cannot be built from its base URL");
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(unfit)?);
+    Uri::from_parts(parts)
         .map_err(|_| Fault::new(Code::Bug, "the upstream's address cannot be built from its base URL"))
 }
 

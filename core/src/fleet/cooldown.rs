@@ -90,7 +90,7 @@ pub(super) struct Limited {
 }
 
 /// How long after a 429 that does not say.
-const LIMITED: Span = Span { base: Millis::from_secs(5), cap: Millis::from_secs(60), lease: Millis(0) };
+const LIMITED: Span = Span { base: Millis::from_secs(1), cap: Millis::from_secs(60), lease: Millis(0) };
 
 /// What a provider may ask for at most; a day, since some limits are by the day. A longer span is
 /// taken for a mistake that must not close a key for ever.

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tollgate_core::host::{FetchError, Head};
+use tollgate_core::host::{FetchError, FetchFault, Head};
 
 /// A connection that is found closed later than this after a request was sent had taken it: sending
 /// it again would have the provider do, and bill, the same work twice.
@@ -83,35 +83,18 @@ pub(super) struct Call {
 }
 
 enum State {
-    Waiting { answer: Answering, again: Option<Again> },
+    Waiting { answer: Answering, reused: Option<Instant> },
     Reading(Incoming),
     Over,
-}
-
-/// What is needed to send a request once more.
-struct Again {
-    request: Box<Outgoing>,
-    sent: Instant,
-}
-
-/// Why there is no head.
-pub(super) enum Broken {
-    /// The connection was closed while it was idle. The request may be sent on another.
-    Stale(Box<Outgoing>),
-    /// Anything else.
-    Failed(FetchError),
 }
 
 impl Call {
     /// Puts a request on a connection that is ready for it.
     pub(super) fn send(mut link: Box<Link>, request: Outgoing) -> Self {
         link.received.set(false);
-        let again = match link.age {
-            Age::Fresh => None,
-            Age::Reused => Some(Again { request: Box::new(request.clone()), sent: Instant::now() }),
-        };
+        let reused = (link.age == Age::Reused).then(Instant::now);
         let answer: Answering = Box::pin(link.sender.send_request(request));
-        Self { link: Some(link), state: State::Waiting { answer, again }, spare: None, late: None }
+        Self { link: Some(link), state: State::Waiting { answer, reused }, spare: None, late: None }
     }
 
     /// A connection that has done its work, once the body has ended well.
@@ -119,9 +102,9 @@ impl Call {
         self.spare.take()
     }
 
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
-        let (State::Waiting { answer, again }, Some(link)) = (&mut self.state, &mut self.link) else {
-            return Poll::Ready(Err(Broken::Failed(broken("polled after its end"))));
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, FetchError>> {
+        let (State::Waiting { answer, reused }, Some(link)) = (&mut self.state, &mut self.link) else {
+            return Poll::Ready(Err(broken("polled after its end")));
         };
         let state = link.drive(cx);
         let error = match answer.as_mut().poll(cx) {
@@ -135,13 +118,10 @@ impl Call {
             Poll::Pending => broken("connection closed before the request was sent"),
         };
         let nothing_came = !link.received.get();
-        let again = again.take().filter(|again| nothing_came && again.sent.elapsed() < STALE_WITHIN);
+        let stale = reused.is_some_and(|sent| nothing_came && sent.elapsed() < STALE_WITHIN);
         self.link = None;
         self.state = State::Over;
-        Poll::Ready(Err(match again {
-            Some(again) => Broken::Stale(again.request),
-            None => Broken::Failed(error),
-        }))
+        Poll::Ready(Err(if stale { FetchError { kind: FetchFault::Stale, ..error } } else { error }))
     }
 
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {

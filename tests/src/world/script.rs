@@ -24,6 +24,8 @@ pub enum Behaviour {
     EndEarly(usize),
     /// The connection is refused.
     Unreachable,
+    /// A kept connection turns out to be closed; a good answer over a fresh one.
+    Stale,
     /// An error as the first event, or inside a 200 answer.
     ErrorFirst,
     /// An error after the first events.
@@ -62,7 +64,7 @@ impl Script {
 
 fn fault(dice: &Dice) -> Behaviour {
     const STATUS: [u16; 12] = [400, 401, 403, 404, 408, 409, 429, 500, 502, 503, 504, 529];
-    match dice.below(18) {
+    match dice.below(19) {
         0..=2 => {
             let status = STATUS[dice.below(STATUS.len() as u64) as usize];
             Behaviour::Status(status, dice.one_in(2).then(|| dice.below(20)))
@@ -80,6 +82,7 @@ fn fault(dice: &Dice) -> Behaviour {
         14 => Behaviour::Garbage,
         15 => Behaviour::Empty,
         16 => Behaviour::WrongForm,
+        17 => Behaviour::Stale,
         _ => Behaviour::SlowStart,
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tollgate_core::host::{Fetch, FetchError, Head, Upstream};
+use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Reuse, Upstream};
 use tollgate_core::units::{Millis, Time};
 
 /// The words of every good answer.
@@ -28,6 +28,8 @@ enum Happening {
     Bytes(Bytes),
     End,
     Break,
+    /// Closed before a byte, on a kept connection.
+    Gone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,11 +45,18 @@ impl SimUpstream {
         check_request(&world, request, dialect);
         let streamed = is_streamed(request, dialect);
         let calls = world.log.borrow().fetches.len();
-        let behaviour = world.script.draw(&world.dice, calls);
+        // The same call sent again is no new call: it goes on with its script.
+        let last = world.log.borrow().fetches.last().map(|(_, _, behaviour)| *behaviour);
+        let behaviour = match (request.reuse, last) {
+            (Reuse::Forbidden, Some(behaviour)) => behaviour,
+            (Reuse::Allowed | Reuse::Forbidden, _) => world.script.draw(&world.dice, calls),
+        };
         let now = world.now.get();
         let provider = request.uri.host().unwrap_or_default().to_owned();
-        world.log.borrow_mut().fetches.push((now, provider, behaviour));
-        let plan = plan(&world, dialect, streamed, behaviour);
+        if request.reuse == Reuse::Allowed {
+            world.log.borrow_mut().fetches.push((now, provider, behaviour));
+        }
+        let plan = plan(&world, dialect, streamed, behaviour, request.reuse);
         Self { world, plan, over: false }
     }
 
@@ -76,9 +85,11 @@ impl Upstream for SimUpstream {
     fn poll_head(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Head, FetchError>> {
         match ready!(self.poll_next()) {
             Some(Happening::Head(status, headers)) => Poll::Ready(Ok(Head { status, headers })),
-            _ => {
+            happening => {
                 self.over = true;
-                Poll::Ready(Err(FetchError { what: "connection refused".to_owned() }))
+                let stale = matches!(happening, Some(Happening::Gone));
+                let kind = if stale { FetchFault::Stale } else { FetchFault::Failed };
+                Poll::Ready(Err(FetchError { kind, what: "connection refused".to_owned() }))
             }
         }
     }
@@ -90,9 +101,12 @@ impl Upstream for SimUpstream {
                 self.over = true;
                 Poll::Ready(None)
             }
-            Some(Happening::Break | Happening::Head(..)) | None => {
+            Some(Happening::Break | Happening::Gone | Happening::Head(..)) | None => {
                 self.over = true;
-                Poll::Ready(Some(Err(FetchError { what: "connection reset in mid-body".to_owned() })))
+                Poll::Ready(Some(Err(FetchError {
+                    kind: FetchFault::Failed,
+                    what: "connection reset in mid-body".to_owned(),
+                })))
             }
         }
     }
@@ -145,11 +159,17 @@ fn plan(
     dialect: Dialect,
     streamed: bool,
     behaviour: Behaviour,
+    reuse: Reuse,
 ) -> VecDeque<(Time, Happening)> {
     let mut plan = Plan { at: world.now.get() + script::delay(&world.dice), list: VecDeque::new(), world };
     let streamed = streamed ^ (behaviour == Behaviour::WrongForm);
     match behaviour {
-        Behaviour::Good | Behaviour::NoUsage | Behaviour::DoubleUsage | Behaviour::WrongForm => {
+        Behaviour::Stale if reuse == Reuse::Allowed => plan.push(Happening::Gone),
+        Behaviour::Good
+        | Behaviour::Stale
+        | Behaviour::NoUsage
+        | Behaviour::DoubleUsage
+        | Behaviour::WrongForm => {
             plan.answer(&answer(dialect, streamed, behaviour), streamed, None, Some(Happening::End));
         }
         Behaviour::SlowStart => {

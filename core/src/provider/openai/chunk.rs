@@ -105,7 +105,7 @@ impl Reader {
                 self.choice(place, choice, out);
             }
         }
-        let usage = usages.into_iter().flatten().rev().find_map(|value| usage::read(value, &self.quirks));
+        let usage = usages.into_iter().flatten().rev().find_map(|value| usage::read(&value, &self.quirks));
         out.extend(usage.map(|usage| Event::Usage(Box::new(usage))));
     }
 

@@ -2,11 +2,13 @@
 
 use super::scan;
 use crate::call::Extras;
+use crate::json::{self, Tape};
 use crate::units::{NanoDollars, Requests, Tokens};
 use crate::usage::{Inclusive, Usage, UsageParts};
 use crate::vendor::{CompletionCount, PromptCount, Quirks};
 use memchr::memmem::Finder;
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
@@ -20,18 +22,21 @@ pub(super) fn find(text: &[u8], quirks: &Quirks) -> Option<Usage> {
             return None;
         }
         let end = scan::skip_value(text, value)?;
-        let fields: Value = serde_json::from_slice(text.get(value..end)?).ok()?;
-        read(fields, quirks)
+        read_text(text.get(value..end)?, quirks)
     };
     // Forward: searching backwards is several times slower, and there is hardly ever a second one.
     USAGE.find_iter(text).filter_map(read_at).last()
 }
 
 /// Reads a usage object; `None` for null and for an object without any count.
-pub(super) fn read(value: Value, quirks: &Quirks) -> Option<Usage> {
-    let Value::Object(fields) = value else { return None };
-    let mut fields = Fields(fields);
-    let native = Box::new(Value::Object(fields.0.clone()));
+pub(super) fn read(value: &Value, quirks: &Quirks) -> Option<Usage> {
+    if value.is_object() { read_text(value.to_string().as_bytes(), quirks) } else { None }
+}
+
+/// On every answer's path, so nothing is built but what is kept.
+fn read_text(text: &[u8], quirks: &Quirks) -> Option<Usage> {
+    let tape = Tape::parse(text).ok()?;
+    let mut fields = Fields::of(tape.root());
     let prompt = fields.tokens("prompt_tokens");
     let completion = fields.tokens("completion_tokens");
     let total = fields.tokens("total_tokens");
@@ -42,7 +47,7 @@ pub(super) fn read(value: Value, quirks: &Quirks) -> Option<Usage> {
     let mut output = fields.object("completion_tokens_details");
     let hit = fields.tokens("prompt_cache_hit_tokens");
     // DeepSeek's misses are the rest of the prompt: what the canonical form says by itself.
-    fields.0.shift_remove("prompt_cache_miss_tokens");
+    fields.take("prompt_cache_miss_tokens");
     let cached = [input.tokens("cached_tokens"), hit, fields.tokens("num_cached_tokens")];
     let write = input.tokens("cache_write_tokens").or_else(|| input.tokens("cache_creation_tokens"));
     let mistral_audio = fields.tokens("audio_prompt_tokens");
@@ -53,22 +58,25 @@ pub(super) fn read(value: Value, quirks: &Quirks) -> Option<Usage> {
         cache_write: write.unwrap_or_default(),
         completion: whole_completion(prompt, completion, total, &parts, quirks),
     };
-    let mut usage = Usage { parts, native: Some(native), ..Usage::from(counts) };
+    let mut usage = Usage { parts, ..Usage::from(counts) };
     // Subsets never exceed the whole, whatever the provider says.
     usage.parts.reasoning = usage.parts.reasoning.map(|reasoning| reasoning.min(usage.output));
     usage.reported_total = total.filter(|total| *total != usage.prompt() + usage.output);
     usage.reported_cost = fields.cost();
-    keep("prompt_tokens_details", input, &mut fields);
-    keep("completion_tokens_details", output, &mut fields);
-    usage.extras = fields.0;
-    usage.extras.retain(|_, value| !value.is_null());
+    usage.extras = fields.rest();
+    for (key, details) in [("prompt_tokens_details", input), ("completion_tokens_details", output)] {
+        let rest = details.rest();
+        if !rest.is_empty() {
+            usage.extras.insert(key.to_owned(), Value::Object(rest));
+        }
+    }
     Some(usage)
 }
 
 fn parts(
-    fields: &mut Fields,
-    input: &mut Fields,
-    output: &mut Fields,
+    fields: &mut Fields<'_>,
+    input: &mut Fields<'_>,
+    output: &mut Fields<'_>,
     mistral_audio: Option<Tokens>,
 ) -> UsageParts {
     UsageParts {
@@ -82,7 +90,7 @@ fn parts(
         tool_input: None,
         accepted_prediction: output.tokens("accepted_prediction_tokens"),
         rejected_prediction: output.tokens("rejected_prediction_tokens"),
-        web_searches: fields.take("num_search_queries").and_then(|count| whole(&count)).map(Requests),
+        web_searches: fields.take("num_search_queries").and_then(json::Value::as_u64).map(Requests),
     }
 }
 
@@ -113,66 +121,63 @@ fn whole_completion(
     }
 }
 
-/// What is left of a details object goes back where it was.
-fn keep(key: &str, mut details: Fields, fields: &mut Fields) {
-    details.0.retain(|_, value| !value.is_null());
-    if !details.0.is_empty() {
-        fields.0.insert(key.to_owned(), Value::Object(details.0));
+/// The members of an object that have not been understood yet.
+struct Fields<'t>(Vec<(Cow<'t, str>, json::Value<'t>)>);
+
+impl<'t> Fields<'t> {
+    fn of(object: json::Value<'t>) -> Self {
+        Self(object.members().filter_map(|(key, value)| Some((key.as_str()?, value))).collect())
     }
-}
 
-struct Fields(Map<String, Value>);
+    fn get(&self, key: &str) -> Option<json::Value<'t>> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
 
-impl Fields {
-    fn take(&mut self, key: &str) -> Option<Value> {
-        self.0.shift_remove(key)
+    fn take(&mut self, key: &str) -> Option<json::Value<'t>> {
+        let at = self.0.iter().position(|(name, _)| name == key)?;
+        Some(self.0.remove(at).1)
     }
 
     /// A count; null, negative and absent ones are not said.
     fn tokens(&mut self, key: &str) -> Option<Tokens> {
-        let value = self.0.get(key)?;
-        let count = if value.is_null() { None } else { Some(whole(value)?) };
-        self.0.shift_remove(key);
+        let value = self.get(key)?;
+        let count = value.as_u64();
+        if count.is_some() || value.is_null() {
+            self.take(key);
+        }
         count.map(Tokens)
     }
 
     fn object(&mut self, key: &str) -> Self {
-        match self.take(key) {
-            Some(Value::Object(fields)) => Self(fields),
-            _ => Self(Extras::new()),
-        }
+        self.take(key).map_or(Self(Vec::new()), Self::of)
+    }
+
+    /// What has not been taken and says anything.
+    fn rest(self) -> Extras {
+        let keep = |(key, value): (Cow<'t, str>, json::Value<'t>)| {
+            if value.is_null() {
+                return None;
+            }
+            Some((key.into_owned(), serde_json::from_slice(value.raw()).ok()?))
+        };
+        self.0.into_iter().filter_map(keep).collect()
     }
 
     /// In dollars as `cost` (OpenRouter) or `cost.total_cost` (Perplexity), or in ticks of 10^-10
     /// dollars (xAI). The field stays where it is, for clients that read it.
     fn cost(&self) -> Option<NanoDollars> {
-        if let Some(ticks) = self.0.get("cost_in_usd_ticks").and_then(whole) {
+        if let Some(ticks) = self.get("cost_in_usd_ticks").and_then(json::Value::as_u64) {
             return Some(NanoDollars(ticks.div_ceil(10)));
         }
-        match self.0.get("cost")? {
-            Value::Number(dollars) => nano(dollars),
-            Value::Object(cost) => nano(cost.get("total_cost")?.as_number()?),
-            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => None,
-        }
+        let cost = self.get("cost")?;
+        nano(cost.as_f64().or_else(|| cost.get("total_cost")?.as_f64())?)
     }
-}
-
-fn whole(value: &Value) -> Option<u64> {
-    let number = value.as_number()?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be a whole number within range"
-    )]
-    number
-        .as_u64()
-        .or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64))
 }
 
 /// Rounded up, so that what a provider charges is never undercounted; a hair is taken off first
 /// since decimal fractions are seldom exact in binary.
-fn nano(dollars: &Number) -> Option<NanoDollars> {
-    let nano = dollars.as_f64()? * 1e9;
+fn nano(dollars: f64) -> Option<NanoDollars> {
+    let nano = dollars * 1e9;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
