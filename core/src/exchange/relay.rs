@@ -177,7 +177,8 @@ impl Relay {
             (Verdict::More(bytes), Progress::Finished | Progress::Ended(_)) => Verdict::Complete(bytes),
             (Verdict::More(bytes), Progress::Open) => {
                 let what = "the connection ended before the stream did";
-                Verdict::Failed(bytes, Box::new(UpstreamFault::new(UpstreamClass::Connection, 200, what)))
+                let fault = Box::new(UpstreamFault::new(UpstreamClass::Connection, 200, what));
+                Verdict::Failed(closed(bytes), fault)
             }
             (other @ (Verdict::Complete(_) | Verdict::Failed(..)), _) => other,
         }
@@ -254,6 +255,16 @@ impl Relay {
         }
         Verdict::More(out.freeze())
     }
+}
+
+/// A last frame may lack its blank line; without one it would swallow the fault event after it.
+fn closed(bytes: Bytes) -> Bytes {
+    if bytes.is_empty() || bytes.ends_with(b"\n\n") || bytes.ends_with(b"\r\n\r\n") {
+        return bytes;
+    }
+    let mut ended = BytesMut::from(bytes);
+    ended.extend_from_slice(b"\n\n");
+    ended.freeze()
 }
 
 /// What reading held back.
