@@ -1,4 +1,5 @@
 //! What the tests share: fixtures, and a seeded world to run exchanges in.
 
 pub mod fixture;
+pub mod replay;
 pub mod world;

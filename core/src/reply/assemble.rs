@@ -146,7 +146,9 @@ impl Assembler {
     fn part_text(&mut self, choice: u32, chars: usize) {
         let Some(Part::Text(last)) = self.choice(choice).parts.last_mut() else { return };
         let Some(back) = chars.checked_sub(1) else { return };
-        let Some((at, _)) = last.text.char_indices().rev().nth(back).filter(|(at, _)| *at > 0) else { return };
+        let Some((at, _)) = last.text.char_indices().rev().nth(back).filter(|(at, _)| *at > 0) else {
+            return;
+        };
         let cited = last.text.split_off(at);
         self.push(choice, Part::Text(Text::new(cited)));
     }

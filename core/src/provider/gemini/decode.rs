@@ -172,7 +172,12 @@ impl Decoder {
         if self.phase == Phase::Fresh {
             self.phase = Phase::Running;
             let created = text("createTime").and_then(|time| unix_secs(&time));
-            out.push(Event::Start(Start { id, model: text("modelVersion"), created, origin: Dialect::Gemini }));
+            out.push(Event::Start(Start {
+                id,
+                model: text("modelVersion"),
+                created,
+                origin: Dialect::Gemini,
+            }));
         }
     }
 
