@@ -2,4 +2,5 @@
 
 pub mod fixture;
 pub mod replay;
+pub mod told;
 pub mod world;
