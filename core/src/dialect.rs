@@ -2,9 +2,10 @@
 
 /// A wire format. A surface serves one and a provider speaks one; where the two are equal, bytes
 /// pass through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
     /// OpenAI chat completions, and everything under the same base URL.
+    #[default]
     OpenAi,
     /// Anthropic Messages.
     Anthropic,

@@ -8,6 +8,7 @@ mod assemble;
 pub use assemble::Assembler;
 
 use crate::call::{Extras, Part, Signature};
+use crate::dialect::Dialect;
 use crate::fault::UpstreamFault;
 use crate::usage::Usage;
 use serde_json::Value;
@@ -25,6 +26,9 @@ pub struct Reply {
     pub choices: Vec<Choice>,
     /// Absent: the provider did not report any.
     pub usage: Option<Usage>,
+    /// Whose words all extra fields are in, those of choices, messages and usage too. A surface of
+    /// another dialect shows them apart from its own.
+    pub origin: Dialect,
     /// Top-level fields of the provider without a canonical word.
     pub extras: Extras,
 }
@@ -86,8 +90,9 @@ pub enum Event {
     Text { choice: u32, text: String },
     /// The text so far is signed (Gemini).
     TextSignature { choice: u32, signature: Signature },
-    /// A citation or annotation of the text so far, in the provider's own form.
-    Citation { choice: u32, citation: crate::call::Opaque },
+    /// Citations or annotations of the text so far, in the provider's own form. `chars` says how many
+    /// characters of text just before it they speak of; 0: they say themselves, or nobody does.
+    Citation { choice: u32, citation: crate::call::Opaque, chars: usize },
     /// More readable reasoning.
     Thinking { choice: u32, text: String },
     /// The reasoning block so far is complete and signed.
@@ -125,6 +130,8 @@ pub struct Start {
     pub model: Option<String>,
     /// Seconds since the Unix epoch.
     pub created: Option<u64>,
+    /// Whose words the extra fields of this stream are in.
+    pub origin: Dialect,
 }
 
 /// What a set of extra fields belongs to.

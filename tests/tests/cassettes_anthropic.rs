@@ -10,19 +10,22 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tollgate_core::call::Part;
+use tollgate_core::call::{Part, UsageChunk};
 use tollgate_core::dialect::Dialect;
-use tollgate_core::fault::UpstreamClass;
+use tollgate_core::fault::{Code, Fault, UpstreamClass};
 use tollgate_core::provider::anthropic::Anthropic;
 use tollgate_core::provider::{Glance, Provider as _, Target};
 use tollgate_core::reply::{Assembler, Event, Reply, Stop};
 use tollgate_core::sse::{Frame, Framer};
+use tollgate_core::surface::{Asked, Surface as _, openai_chat::OpenAiChat};
 use tollgate_core::usage::Usage;
 use tollgate_core::vendor::{Auth, Quirks, Vendor};
+use tollgate_tests::replay::{Answer, Replay};
+use tollgate_tests::told::{Call, Counts, Told};
 
 fn vendor() -> Vendor {
     Vendor {
@@ -62,6 +65,49 @@ struct Found {
     stop: Option<String>,
     /// Fresh input, cache read, cache write, output.
     usage: [u64; 4],
+}
+
+/// What a message's envelope says, by the same simple reader.
+#[derive(Debug, Default)]
+struct Cover {
+    id: String,
+    model: String,
+    stop_sequence: Option<String>,
+    thinking_tokens: u64,
+    citations: usize,
+}
+
+impl Cover {
+    fn take(&mut self, message: &Value, usage: &Value) {
+        let said = |key: &str| message[key].as_str().map(str::to_owned);
+        self.id = said("id").unwrap_or_else(|| std::mem::take(&mut self.id));
+        self.model = said("model").unwrap_or_else(|| std::mem::take(&mut self.model));
+        self.stop_sequence = said("stop_sequence").or(self.stop_sequence.take());
+        let thinking = usage["output_tokens_details"]["thinking_tokens"].as_u64();
+        self.thinking_tokens = thinking.unwrap_or(self.thinking_tokens);
+        for block in message["content"].as_array().into_iter().flatten() {
+            self.citations += block["citations"].as_array().map_or(0, Vec::len);
+        }
+    }
+
+    fn of(body: &[u8]) -> Self {
+        let mut cover = Self::default();
+        if let Ok(message) = serde_json::from_slice::<Value>(body) {
+            cover.take(&message, &message["usage"]);
+            return cover;
+        }
+        let text = std::str::from_utf8(body).unwrap();
+        for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
+            let data: Value = serde_json::from_str(data).unwrap();
+            cover.citations += usize::from(data["delta"]["type"] == "citations_delta");
+            match data["type"].as_str().unwrap() {
+                "message_start" => cover.take(&data["message"], &data["message"]["usage"]),
+                "message_delta" => cover.take(&data["delta"], &data["usage"]),
+                _ => {}
+            }
+        }
+        cover
+    }
 }
 
 fn string(value: &Value, key: &str) -> String {
@@ -268,5 +314,131 @@ fn recorded_errors_have_their_class() {
         );
         assert_eq!(fault.class, class, "{name}");
         assert_eq!(fault.message, string(&raw["error"], "message"), "{name}");
+    }
+}
+
+/// What a client of the OpenAI surface has to be told, by the conversion rules: the prompt contains
+/// what was read from caches and written to them.
+fn due(found: Found, cover: Cover) -> Told {
+    let [fresh, cached, cache_write, completion] = found.usage;
+    let prompt = fresh + cached + cache_write;
+    let finish = match found.stop.unwrap().as_str() {
+        "end_turn" | "stop_sequence" => "stop",
+        "max_tokens" => "length",
+        "tool_use" => "tool_calls",
+        other => panic!("no recording stops by {other}"),
+    };
+    let call = |(id, name, arguments)| Call { id, name, arguments };
+    Told {
+        id: cover.id,
+        model: cover.model,
+        text: found.text,
+        reasoning: found.thinking,
+        proofs: found.proofs,
+        calls: found.calls.into_iter().map(call).collect(),
+        finish: Some(finish.to_owned()),
+        stop_sequence: cover.stop_sequence,
+        citations: cover.citations,
+        usage: Some(Counts {
+            prompt,
+            cached,
+            cache_write,
+            completion,
+            reasoning: cover.thinking_tokens,
+            total: prompt + completion,
+        }),
+        error: None,
+    }
+}
+
+/// Every recorded answer that is none of an error, with what a client has to be told of it.
+fn answers() -> Vec<(String, Answer, Told)> {
+    let whole = recordings(".response.json").into_iter().filter_map(|(name, body)| {
+        let raw: Value = serde_json::from_slice(&body).unwrap();
+        let told = (raw["type"] != "error").then(|| due(Found::in_message(&raw), Cover::of(&body)))?;
+        Some((name, Answer::whole(200, body), told))
+    });
+    let streamed = recordings(".response.sse").into_iter().map(|(name, body)| {
+        let found = Found::in_stream(std::str::from_utf8(&body).unwrap());
+        let told = due(found, Cover::of(&body));
+        (name, Answer::stream(body), told)
+    });
+    whole.chain(streamed).collect()
+}
+
+fn asked() -> Asked {
+    Asked { model: "asked".into(), request_id: "req".into(), now_secs: 1, usage: UsageChunk::Wanted }
+}
+
+fn streamed(events: &[Event]) -> Told {
+    let mut renderer = OpenAiChat.renderer(asked());
+    let mut out = BytesMut::new();
+    events.iter().for_each(|event| renderer.on(event, &mut out));
+    Told::by_stream(&out)
+}
+
+#[test]
+fn a_recorded_answer_loses_nothing_on_the_openai_surface() {
+    for (name, answer, due) in answers() {
+        let body = answer.pieces.concat();
+        let reply = if answer.content_type == "application/json" {
+            Anthropic.decode(&body, &Target { vendor: &vendor(), model: "m" }).unwrap()
+        } else {
+            let events = events(&frames(&[&body]));
+            assert_eq!(streamed(&events), due, "{name}, streamed");
+            let mut assembler = Assembler::default();
+            events.into_iter().for_each(|event| assembler.on(event));
+            assembler.finish().unwrap().unwrap()
+        };
+        assert_eq!(Told::by_whole(&OpenAiChat.render(&reply, &asked())), due, "{name}, whole");
+        assert_eq!(streamed(&reply.into_events()), due, "{name}, made into a stream");
+    }
+}
+
+const REQUESTS: [&str; 2] = [
+    r#"{"model":"asked","messages":[{"role":"user","content":"hi"}]}"#,
+    r#"{"model":"asked","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}"#,
+];
+
+/// Whole and streamed answers, to clients that want the one or the other.
+#[test]
+fn h4_a_recorded_answer_loses_nothing_in_an_exchange_however_it_is_cut() {
+    let replay = Replay::new("anthropic", "claude-sonnet-4-5").alias("asked");
+    for (name, answer, due) in answers() {
+        let length = answer.pieces.concat().len();
+        for size in [1, 3, 100, 1_000, length] {
+            let answer = answer.clone().cut(size);
+            let read = [Told::by_whole, Told::by_stream];
+            for (request, read) in REQUESTS.into_iter().zip(read) {
+                let seen = replay.run(request, &answer);
+                assert!(seen.ended && seen.status == 200, "{name} by {size}: {seen:?}");
+                assert_eq!(read(&seen.body), due, "{name} in pieces of {size}");
+                let usage = seen.record.unwrap().usage.unwrap();
+                assert_eq!(Some(usage.prompt().get()), due.usage.map(|usage| usage.prompt), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recorded_error_keeps_status_and_words_on_the_openai_surface() {
+    for (name, body) in recordings(".response.json") {
+        let raw: Value = serde_json::from_slice(&body).unwrap();
+        if raw["type"] != "error" {
+            continue;
+        }
+        let status = if name.contains("err401") { 401 } else { 400 };
+        let target = Target { vendor: &vendor(), model: "m" };
+        let upstream = Anthropic.fault(status, &http::HeaderMap::new(), &body, &target);
+        let mut fault = Fault::new(Code::UpstreamRefused, upstream.message.clone());
+        fault.upstream = Some(Box::new(upstream));
+        assert_eq!(fault.status(), status, "{name}");
+        let told = Told::by_whole(&OpenAiChat.fault(&fault, "req"));
+        assert_eq!(told.error, raw["error"]["message"].as_str().map(str::to_owned), "{name}");
+        if status == 400 {
+            let replay = Replay::new("anthropic", "claude-sonnet-4-5").alias("asked");
+            let seen = replay.run(REQUESTS[1], &Answer::whole(400, body));
+            assert_eq!((seen.status, Told::by_whole(&seen.body)), (400, told), "{name}");
+        }
     }
 }

@@ -9,19 +9,22 @@
     reason = "the helpers are part of the tests, in which a failure is a panic"
 )]
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use tollgate_core::call::Part;
+use tollgate_core::call::{Part, UsageChunk};
 use tollgate_core::dialect::Dialect;
-use tollgate_core::fault::UpstreamClass;
+use tollgate_core::fault::{Code, Fault, UpstreamClass};
 use tollgate_core::provider::{self, Glance, Provider, Target};
 use tollgate_core::reply::{Assembler, Event, Reply, Stop};
 use tollgate_core::sse::{Frame, Framer};
+use tollgate_core::surface::{Asked, Surface, openai_chat::OpenAiChat};
 use tollgate_core::usage::Usage;
 use tollgate_core::vendor;
+use tollgate_tests::replay::{Answer, Replay};
+use tollgate_tests::told::{self, Call, Told};
 
 struct Recording {
     name: String,
@@ -285,5 +288,148 @@ fn recorded_errors_have_their_class() {
         };
         assert_eq!((fault.class, fault.status), (expected, recording.status), "{}", recording.name);
         assert!(!fault.message.is_empty());
+    }
+}
+
+/// The chunks of a recording, whatever its form.
+fn chunks(recording: &Recording) -> Vec<Value> {
+    if recording.streamed {
+        return lines(&recording.body);
+    }
+    match serde_json::from_slice::<Value>(&recording.body).expect("is JSON") {
+        Value::Array(chunks) => chunks,
+        chunk => vec![chunk],
+    }
+}
+
+/// What a client of the OpenAI surface has to be told, by the conversion rules: what was generated
+/// contains the thoughts, the prompt what tools brought back.
+fn due(recording: &Recording) -> Told {
+    let chunks = chunks(recording);
+    let Gist { text, thoughts, calls, signatures, stop, usage } = simple(&chunks);
+    let said = |key: &str| {
+        let found = chunks.iter().find_map(|chunk| chunk[key].as_str());
+        found.unwrap_or_default().to_owned()
+    };
+    let finish = match stop.as_deref() {
+        Some("STOP") if !calls.is_empty() => "tool_calls",
+        Some("STOP") => "stop",
+        Some("MAX_TOKENS" | "2") => "length",
+        Some("MODEL_ARMOR") => "content_filter",
+        other => panic!("a reason this test does not know: {other:?}"),
+    };
+    let parts = chunks.iter().flat_map(|chunk| chunk["candidates"][0]["content"]["parts"].as_array());
+    let given = parts.flatten().filter(|part| part.get("functionCall").is_some());
+    let ids = given.map(|part| part["functionCall"]["id"].as_str().unwrap_or_default().to_owned());
+    let call = |(call, id): (Value, String)| Call {
+        id,
+        name: call["name"].as_str().unwrap_or_default().to_owned(),
+        arguments: call["args"].clone(),
+    };
+    Told {
+        id: said("responseId"),
+        model: said("modelVersion"),
+        text,
+        reasoning: thoughts,
+        proofs: signatures,
+        calls: calls.into_iter().zip(ids).map(call).collect(),
+        finish: Some(finish.to_owned()),
+        usage: Some(told::Counts {
+            prompt: usage.prompt,
+            cached: usage.cached,
+            cache_write: 0,
+            completion: usage.output,
+            reasoning: usage.thoughts,
+            total: usage.total,
+        }),
+        ..Told::default()
+    }
+}
+
+fn asked() -> Asked {
+    Asked { model: "asked".into(), request_id: "req".into(), now_secs: 1, usage: UsageChunk::Wanted }
+}
+
+fn streamed(events: &[Event]) -> Told {
+    let mut renderer = OpenAiChat.renderer(asked());
+    let mut out = BytesMut::new();
+    events.iter().for_each(|event| renderer.on(event, &mut out));
+    Told::by_stream(&out)
+}
+
+/// Where Google gave a call no id, any will do.
+fn agree(mut told: Told, due: &Told, place: &str) {
+    for (call, due) in told.calls.iter_mut().zip(&due.calls).filter(|(_, due)| due.id.is_empty()) {
+        assert!(!call.id.is_empty(), "{place}: a call without an id");
+        call.id.clone_from(&due.id);
+    }
+    assert_eq!(told, *due, "{place}");
+}
+
+fn answered() -> Vec<Recording> {
+    recordings().into_iter().filter(|recording| recording.status == 200).collect()
+}
+
+#[test]
+fn a_recorded_answer_loses_nothing_on_the_openai_surface() {
+    for recording in answered() {
+        let (due, name) = (due(&recording), &recording.name);
+        let reply = if recording.streamed {
+            let events = events(&frames([Bytes::from(recording.body)]));
+            agree(streamed(&events), &due, &format!("{name}, streamed"));
+            assembled(events)
+        } else {
+            gemini().decode(&recording.body, &target()).expect(name)
+        };
+        let whole = Told::by_whole(&OpenAiChat.render(&reply, &asked()));
+        agree(whole, &due, &format!("{name}, whole"));
+        agree(streamed(&reply.into_events()), &due, &format!("{name}, made into a stream"));
+    }
+}
+
+const REQUESTS: [&str; 2] = [
+    r#"{"model":"asked","messages":[{"role":"user","content":"hi"}]}"#,
+    r#"{"model":"asked","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}"#,
+];
+
+/// Whole and streamed answers, to clients that want the one or the other.
+#[test]
+fn h4_a_recorded_answer_loses_nothing_in_an_exchange_however_it_is_cut() {
+    let replay = Replay::new("gemini", "gemini-3-flash").alias("asked");
+    for recording in answered() {
+        let (due, name, length) = (due(&recording), &recording.name, recording.body.len());
+        let body = recording.body.clone();
+        let answer = if recording.streamed { Answer::stream(body) } else { Answer::whole(200, body) };
+        for size in [1, 3, 100, 1_000, length] {
+            let answer = answer.clone().cut(size);
+            let read = [Told::by_whole, Told::by_stream];
+            for (request, read) in REQUESTS.into_iter().zip(read) {
+                let seen = replay.run(request, &answer);
+                assert!(seen.ended && seen.status == 200, "{name} by {size}: {seen:?}");
+                agree(read(&seen.body), &due, &format!("{name} in pieces of {size}"));
+                let usage = counts(seen.record.and_then(|record| record.usage).as_deref());
+                assert_eq!(Some(usage.total), due.usage.map(|usage| usage.total), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recorded_error_keeps_status_and_words_on_the_openai_surface() {
+    for recording in recordings().into_iter().filter(|recording| recording.status >= 400) {
+        let Recording { name, status, body, .. } = recording;
+        let raw = serde_json::from_slice::<Value>(&body).expect("is JSON");
+        let upstream = gemini().fault(status, &HeaderMap::new(), &body, &target());
+        let mut fault = Fault::new(Code::UpstreamRefused, upstream.message.clone());
+        fault.upstream = Some(Box::new(upstream));
+        assert_eq!(fault.status(), status, "{name}");
+        let told = Told::by_whole(&OpenAiChat.fault(&fault, "req"));
+        assert_eq!(told.error.as_deref(), raw["error"]["message"].as_str(), "{name}");
+        // A bad key of ours is not the client's to hear of.
+        if status == 404 {
+            let replay = Replay::new("gemini", "gemini-3-flash").alias("asked");
+            let seen = replay.run(REQUESTS[0], &Answer::whole(status, body));
+            assert_eq!((seen.status, Told::by_whole(&seen.body)), (status, told), "{name}");
+        }
     }
 }

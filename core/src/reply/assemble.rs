@@ -19,7 +19,8 @@ impl Assembler {
     /// Takes the next event.
     pub fn on(&mut self, event: Event) {
         match event {
-            Event::Start(Start { id, model, created }) => {
+            Event::Start(Start { id, model, created, origin }) => {
+                self.reply.origin = origin;
                 self.reply.id = id;
                 self.reply.model = model;
                 self.reply.created = created;
@@ -30,7 +31,7 @@ impl Assembler {
                 Some(Part::Text(last)) if last.signature.is_none() => last.signature = Some(signature),
                 _ => self.push(choice, Part::Text(Text { signature: Some(signature), ..Text::default() })),
             },
-            Event::Citation { choice, citation } => self.cite(choice, citation),
+            Event::Citation { choice, citation, chars } => self.cite(choice, citation, chars),
             Event::Thinking { choice, text } => self.add_thinking(choice, &text),
             Event::ThinkingSignature { choice, signature } => match self.choice(choice).parts.last_mut() {
                 Some(Part::Thinking(last)) if last.signature.is_none() && last.sealed.is_none() => {
@@ -115,15 +116,18 @@ impl Assembler {
 
     fn add_text(&mut self, choice: u32, text: &str) {
         match self.choice(choice).parts.last_mut() {
-            // A signed text is complete: what follows is another part.
-            Some(Part::Text(last)) if last.signature.is_none() => last.text.push_str(text),
+            // A signed or cited text is complete: what follows is another part.
+            Some(Part::Text(last)) if last.signature.is_none() && last.citations.is_none() => {
+                last.text.push_str(text);
+            }
             _ => self.push(choice, Part::Text(Text::new(text))),
         }
     }
 
-    /// A citation belongs to the text before it. Lists of the same origin are joined, since a stream
-    /// sends them in pieces.
-    fn cite(&mut self, choice: u32, citation: Opaque) {
+    /// A citation belongs to the text before it, or to that many characters of it: the text before
+    /// those was another part. Lists of the same origin are joined, since a stream sends them in pieces.
+    fn cite(&mut self, choice: u32, citation: Opaque, chars: usize) {
+        self.part_text(choice, chars);
         let Some(Part::Text(last)) = self.choice(choice).parts.last_mut() else {
             return self.push(choice, Part::Text(Text { citations: Some(citation), ..Text::default() }));
         };
@@ -136,6 +140,17 @@ impl Assembler {
             }
             (citations, citation) => *citations = Some(citation),
         }
+    }
+
+    /// Makes the last `chars` characters of the text a part of their own.
+    fn part_text(&mut self, choice: u32, chars: usize) {
+        let Some(Part::Text(last)) = self.choice(choice).parts.last_mut() else { return };
+        let Some(back) = chars.checked_sub(1) else { return };
+        let Some((at, _)) = last.text.char_indices().rev().nth(back).filter(|(at, _)| *at > 0) else {
+            return;
+        };
+        let cited = last.text.split_off(at);
+        self.push(choice, Part::Text(Text::new(cited)));
     }
 
     fn add_thinking(&mut self, choice: u32, text: &str) {
@@ -188,8 +203,8 @@ fn merge_logprobs(all: &mut Value, more: Value) {
 impl Reply {
     /// The events a stream of this reply would have had.
     pub fn into_events(self) -> Vec<Event> {
-        let Self { id, model, created, choices, usage, extras } = self;
-        let mut events = vec![Event::Start(Start { id, model, created })];
+        let Self { id, model, created, choices, usage, origin, extras } = self;
+        let mut events = vec![Event::Start(Start { id, model, created, origin })];
         if !extras.is_empty() {
             events.push(Event::Extras { level: Level::Reply, fields: extras });
         }
@@ -211,8 +226,9 @@ fn choice_events(whole: Choice, events: &mut Vec<Event>) {
     for part in parts {
         match part {
             Part::Text(Text { text, cache: _, signature, citations }) => {
+                let chars = text.chars().count();
                 events.push(Event::Text { choice, text });
-                events.extend(citations.map(|citation| Event::Citation { choice, citation }));
+                events.extend(citations.map(|citation| Event::Citation { choice, citation, chars }));
                 events.extend(signature.map(|signature| Event::TextSignature { choice, signature }));
             }
             Part::Thinking(Thinking { text, signature, sealed }) => {
@@ -241,4 +257,51 @@ fn choice_events(whole: Choice, events: &mut Vec<Event>) {
         events.push(Event::Extras { level: Level::Choice(choice), fields: extras });
     }
     events.push(Event::Stop { choice, stop: stop.unwrap_or(super::Stop::End), sequence: stop_sequence });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::reply::Stop;
+    use serde_json::json;
+
+    fn assembled(events: Vec<Event>) -> Reply {
+        let mut assembler = Assembler::default();
+        events.into_iter().for_each(|event| assembler.on(event));
+        assembler.finish().unwrap().unwrap()
+    }
+
+    fn text(text: &str, cited: Option<Value>) -> Part {
+        let citations = cited.map(|value| Opaque { origin: Dialect::Anthropic, value });
+        Part::Text(Text { citations, ..Text::new(text) })
+    }
+
+    #[test]
+    fn a_reply_made_into_events_and_back_is_the_same_reply() {
+        let parts = vec![
+            text("so – ", None),
+            text("é it is", Some(json!([1]))),
+            text("and", Some(json!([2, 3]))),
+            text("on.", None),
+        ];
+        let choice = Choice { parts, stop: Some(Stop::End), ..Choice::default() };
+        let reply = Reply { origin: Dialect::Anthropic, choices: vec![choice], ..Reply::default() };
+        assert_eq!(assembled(reply.clone().into_events()), reply);
+    }
+
+    #[test]
+    fn a_citation_of_unknown_reach_belongs_to_all_the_text_before_it() {
+        let text_event = |text: &str| Event::Text { choice: 0, text: text.into() };
+        let citation = Opaque { origin: Dialect::OpenAi, value: json!([1]) };
+        let events = vec![
+            text_event("a"),
+            text_event("b"),
+            Event::Citation { choice: 0, citation: citation.clone(), chars: 0 },
+            Event::End,
+        ];
+        let reply = assembled(events);
+        let whole = Part::Text(Text { citations: Some(citation), ..Text::new("ab") });
+        assert_eq!(reply.choices[0].parts, [whole]);
+    }
 }

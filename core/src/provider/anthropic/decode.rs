@@ -23,7 +23,7 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Box<UpstreamFault>> {
 }
 
 fn read(message: Map<String, Value>) -> Reply {
-    let mut reply = Reply::default();
+    let mut reply = Reply { origin: Dialect::Anthropic, ..Reply::default() };
     let mut choice = Choice::default();
     let mut ending = Ending::default();
     for (key, value) in message {

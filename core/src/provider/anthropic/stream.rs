@@ -13,6 +13,7 @@
 use super::decode::{Calls, Ending, arguments, citations, opaque, signature};
 use super::{JSON_TOOL, fault, usage};
 use crate::call::Part;
+use crate::dialect::Dialect;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::provider::Decode;
 use crate::reply::{Event, Level, Start, Stop};
@@ -44,7 +45,12 @@ enum Phase {
 
 #[derive(Debug)]
 enum Block {
-    Text,
+    /// Text, with how many characters it has and what it cites. Citations may come before their text,
+    /// so they wait for its end.
+    Text {
+        chars: usize,
+        cited: Vec<Value>,
+    },
     Thinking,
     /// A tool call of the client's, with the input its start brought, until text replaces it.
     Call {
@@ -127,7 +133,7 @@ impl Decoder {
     fn begin(&mut self, out: &mut Vec<Event>) {
         if self.phase == Phase::Before {
             self.phase = Phase::Running;
-            out.push(Event::Start(Start::default()));
+            out.push(Event::Start(start_without_words()));
         }
     }
 
@@ -137,9 +143,9 @@ impl Decoder {
         }
         self.phase = Phase::Running;
         let Some(Value::Object(message)) = message else {
-            return out.push(Event::Start(Start::default()));
+            return out.push(Event::Start(start_without_words()));
         };
-        let mut start = Start::default();
+        let mut start = start_without_words();
         let mut fields = Map::new();
         let mut counts = None;
         for (key, value) in message {
@@ -182,9 +188,11 @@ impl Decoder {
         };
         let opened = match text("type").as_str() {
             "text" => {
-                push_text(text("text"), out);
-                push_citations(block.get("citations"), out);
-                Block::Text
+                let text = text("text");
+                let chars = text.chars().count();
+                push_text(text, out);
+                let cited = block.get_mut("citations").and_then(Value::as_array_mut).map(std::mem::take);
+                Block::Text { chars, cited: cited.unwrap_or_default() }
             }
             "thinking" => {
                 push_thinking(text("thinking"), out);
@@ -230,12 +238,17 @@ impl Decoder {
             _ => String::new(),
         };
         match (kind.as_str(), open) {
-            ("text_delta", _) => push_text(text("text"), out),
+            ("text_delta", open) => {
+                let text = text("text");
+                if let Some(Block::Text { chars, .. }) = open {
+                    *chars += text.chars().count();
+                }
+                push_text(text, out);
+            }
             ("thinking_delta", _) => push_thinking(text("thinking"), out),
             ("signature_delta", _) => push_signature(text("signature"), out),
-            ("citations_delta", _) => {
-                let list = delta.get_mut("citation").map(|one| Value::Array(vec![one.take()]));
-                push_citations(list.as_ref(), out);
+            ("citations_delta", Some(Block::Text { cited, .. })) => {
+                cited.extend(delta.get_mut("citation").map(Value::take));
             }
             ("input_json_delta", Some(Block::Call { call, input })) => {
                 let (call, text) = (*call, text("partial_json"));
@@ -337,8 +350,9 @@ fn push_signature(value: String, out: &mut Vec<Event>) {
     out.extend(signature(value).map(|signature| Event::ThinkingSignature { choice: 0, signature }));
 }
 
-fn push_citations(list: Option<&Value>, out: &mut Vec<Event>) {
-    out.extend(list.and_then(citations).map(|citation| Event::Citation { choice: 0, citation }));
+/// A beginning of which nothing is known.
+fn start_without_words() -> Start {
+    Start { origin: Dialect::Anthropic, ..Start::default() }
 }
 
 /// Adds a delta to a block nobody here understands: its input as text, anything else field by field.
@@ -357,7 +371,11 @@ fn add_opaque(block: &mut Map<String, Value>, input: &mut String, delta: Map<Str
 
 fn close(block: Block, out: &mut Vec<Event>) {
     match block {
-        Block::Text | Block::Thinking | Block::Call { input: None, .. } | Block::Json { input: None } => {}
+        Block::Text { chars, cited } => {
+            let citation = citations(&Value::Array(cited));
+            out.extend(citation.map(|citation| Event::Citation { choice: 0, citation, chars }));
+        }
+        Block::Thinking | Block::Call { input: None, .. } | Block::Json { input: None } => {}
         Block::Call { call, input: Some(text) } => out.push(Event::ToolArguments { choice: 0, call, text }),
         Block::Json { input: Some(text) } => push_text(text, out),
         Block::Opaque { mut block, input } => {

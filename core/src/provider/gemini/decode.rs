@@ -15,6 +15,7 @@ mod choice;
 
 use super::{fault, metering};
 use crate::call::{Extras, Part};
+use crate::dialect::Dialect;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::provider::Decode;
 use crate::reply::{Assembler, Event, Level, Reply, Start, Stop};
@@ -171,7 +172,12 @@ impl Decoder {
         if self.phase == Phase::Fresh {
             self.phase = Phase::Running;
             let created = text("createTime").and_then(|time| unix_secs(&time));
-            out.push(Event::Start(Start { id, model: text("modelVersion"), created }));
+            out.push(Event::Start(Start {
+                id,
+                model: text("modelVersion"),
+                created,
+                origin: Dialect::Gemini,
+            }));
         }
     }
 
@@ -231,7 +237,7 @@ fn unix_secs(time: &str) -> Option<u64> {
 
 /// A part kept as it came, for a provider of this dialect.
 fn opaque(part: &Value) -> Part {
-    Part::Opaque(crate::call::Opaque { origin: crate::dialect::Dialect::Gemini, value: part.clone() })
+    Part::Opaque(crate::call::Opaque { origin: Dialect::Gemini, value: part.clone() })
 }
 
 #[cfg(test)]

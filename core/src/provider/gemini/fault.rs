@@ -35,8 +35,8 @@ pub(super) fn of_error(status: u16, error: &Value) -> UpstreamFault {
     let class = class(status, word, reason, message, details);
     let shown = String::from_utf8_lossy(&without_keys(message.as_bytes())).into_owned();
     UpstreamFault {
-        code: word.map(str::to_owned),
-        kind: reason.map(str::to_owned),
+        // The reason is the more telling word, and Google has none for the `type` of other dialects.
+        code: reason.or(word).map(str::to_owned),
         param: details.iter().find_map(blamed_field),
         retry_after: details.iter().find_map(told_delay).or_else(|| delay_in_words(message)),
         ..UpstreamFault::new(class, status, shown)

@@ -130,7 +130,7 @@ impl Reader {
             Started::No if empty && id.is_none() && model.is_none() => return,
             Started::No => {
                 self.started = Started::Yes;
-                out.push(Event::Start(Start { id, model, created }));
+                out.push(Event::Start(Start { id, model, created, origin: Dialect::OpenAi }));
                 news = self.extras.clone();
             }
             Started::Yes => {}
@@ -209,7 +209,8 @@ impl Choice {
         if let Some(list @ Value::Array(_)) = fields.shift_remove("annotations")
             && list.as_array().is_some_and(|list| !list.is_empty())
         {
-            out.push(Event::Citation { choice, citation: Opaque { origin: Dialect::OpenAi, value: list } });
+            let citation = Opaque { origin: Dialect::OpenAi, value: list };
+            out.push(Event::Citation { choice, citation, chars: 0 });
         }
         if let Some(value) = signature {
             let signature = Signature { origin: Dialect::Gemini, value };

@@ -32,8 +32,28 @@ fn refused(upstream: &UpstreamFault, code: Code) -> Value {
     };
     json!({
         "message": message,
-        "type": kind.as_deref().unwrap_or_else(|| code.kind()),
+        "type": kind.as_deref().unwrap_or_else(|| kind_of(*class).unwrap_or_else(|| code.kind())),
         "param": param,
         "code": own,
     })
+}
+
+/// The `type` of a refusal whose provider has no such word.
+fn kind_of(class: UpstreamClass) -> Option<&'static str> {
+    match class {
+        UpstreamClass::BadRequest
+        | UpstreamClass::ContextLength
+        | UpstreamClass::ContentFilter
+        | UpstreamClass::NotFound
+        | UpstreamClass::TooLarge => None,
+        UpstreamClass::Auth => Some("authentication_error"),
+        UpstreamClass::Billing => Some("insufficient_quota"),
+        UpstreamClass::Forbidden => Some("permission_error"),
+        UpstreamClass::RateLimited => Some("rate_limit_error"),
+        UpstreamClass::Overloaded
+        | UpstreamClass::Server
+        | UpstreamClass::Timeout
+        | UpstreamClass::Connection
+        | UpstreamClass::Garbled => Some("api_error"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Whole answers.
 
 use super::words;
-use crate::call::{Part, Text, Thinking, ToolCall};
+use crate::call::{Extras, Part, Text, Thinking, ToolCall};
 use crate::dialect::Dialect;
 use crate::reply::{Choice, Reply};
 use crate::surface::Asked;
@@ -10,18 +10,21 @@ use serde_json::{Map, Value, json};
 
 /// See [`crate::surface::Surface::render`].
 pub(super) fn render(reply: &Reply, asked: &Asked) -> Bytes {
-    let Reply { id, model, created, choices, usage, extras } = reply;
+    let Reply { id, model, created, choices, usage, origin, extras } = reply;
     let mut fields = Map::new();
     let mut put = |key: &str, value: Value| fields.insert(key.to_owned(), value);
     put("id", Value::from(answer_id(id.as_deref(), asked)));
     put("object", Value::from("chat.completion"));
     put("created", Value::from(created.unwrap_or(asked.now_secs)));
     put("model", Value::from(model.as_deref().unwrap_or(&asked.model)));
-    put("choices", choices.iter().map(choice).collect());
+    put("choices", choices.iter().map(|one| choice(one, *origin)).collect());
     if let Some(usage) = usage {
-        put("usage", words::usage(usage));
+        put("usage", words::usage(usage, *origin));
+        if let Some(tier) = words::service_tier(usage, *origin) {
+            put("service_tier", tier.into());
+        }
     }
-    words::merge(&mut fields, extras.clone());
+    words::merge(&mut fields, words::shown(extras.clone(), *origin));
     Bytes::from(Value::Object(fields).to_string())
 }
 
@@ -30,20 +33,20 @@ pub(super) fn answer_id(id: Option<&str>, asked: &Asked) -> String {
     id.map_or_else(|| format!("chatcmpl-{}", asked.request_id), str::to_owned)
 }
 
-fn choice(choice: &Choice) -> Value {
+fn choice(choice: &Choice, origin: Dialect) -> Value {
     let Choice { index, parts, stop, stop_sequence, logprobs, extras, message_extras } = choice;
     let mut message = Message::default();
     parts.iter().for_each(|part| message.part(part));
     let mut fields = Map::new();
     let mut put = |key: &str, value: Value| fields.insert(key.to_owned(), value);
     put("index", Value::from(*index));
-    put("message", message.finish(message_extras));
+    put("message", message.finish(words::shown(message_extras.clone(), origin)));
     put("logprobs", logprobs.clone().unwrap_or(Value::Null));
     put("finish_reason", stop.as_ref().map_or(Value::Null, |stop| words::finish_reason(stop).into()));
     if let Some(sequence) = stop_sequence {
         put("stop_sequence", Value::from(sequence.as_str()));
     }
-    words::merge(&mut fields, extras.clone());
+    words::merge(&mut fields, words::shown(extras.clone(), origin));
     if let Some(native) = stop.as_ref().and_then(words::native_finish_reason) {
         fields.entry("native_finish_reason").or_insert_with(|| native.into());
     }
@@ -54,6 +57,8 @@ fn choice(choice: &Choice) -> Value {
 #[derive(Default)]
 struct Message {
     content: Option<String>,
+    /// How many characters the content has so far.
+    chars: usize,
     refusal: Option<String>,
     reasoning: String,
     fields: Map<String, Value>,
@@ -83,13 +88,18 @@ impl Message {
 
     fn text(&mut self, text: &Text) {
         let Text { text, cache: _, signature, citations } = text;
-        self.content.get_or_insert_default().push_str(text);
+        let content = self.content.get_or_insert_default();
+        let start = self.chars;
+        self.chars += text.chars().count();
+        content.push_str(text);
         if let Some(signature) = signature {
             self.fields.insert("extra_content".to_owned(), words::extra_content(signature));
         }
         if let Some(citation) = citations {
             let (field, values) = words::citations(citation);
             values.into_iter().for_each(|value| self.push(field, value));
+            let known = words::annotations(citation, start..self.chars);
+            known.into_iter().for_each(|value| self.push("annotations", value));
         }
     }
 
@@ -127,8 +137,8 @@ impl Message {
         list.as_array_mut().into_iter().for_each(|list| list.push(value.clone()));
     }
 
-    fn finish(self, extras: &Map<String, Value>) -> Value {
-        let Self { content, refusal, reasoning, fields } = self;
+    fn finish(self, extras: Extras) -> Value {
+        let Self { content, chars: _, refusal, reasoning, fields } = self;
         let mut message = Map::new();
         let mut put = |key: &str, value: Value| message.insert(key.to_owned(), value);
         put("role", Value::from("assistant"));
@@ -141,7 +151,7 @@ impl Message {
             put("reasoning_content", Value::from(reasoning));
         }
         message.extend(fields);
-        words::merge(&mut message, extras.clone());
+        words::merge(&mut message, extras);
         Value::Object(message)
     }
 }

@@ -8,7 +8,7 @@
 //! that fails at once.
 
 use super::{fault, render, words};
-use crate::call::{Extras, Part, Signature, UsageChunk};
+use crate::call::{Extras, Opaque, Part, Signature, UsageChunk};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::reply::{Event, Level, Start, Stop};
@@ -25,6 +25,10 @@ pub(super) struct Stream {
     choices: Vec<Choice>,
     /// Reply fields for the next chunk.
     extras: Extras,
+    /// Whose words extra fields are in.
+    origin: Dialect,
+    /// The service tier, once it is known and told.
+    tier: Option<String>,
     usage: Option<Box<Usage>>,
     ended: bool,
 }
@@ -34,6 +38,8 @@ struct Choice {
     index: u32,
     /// Reasoning since the last proof, to be repeated with it.
     thought: String,
+    /// How many characters of text so far.
+    chars: usize,
     /// Calls without arguments so far.
     bare_calls: Vec<u32>,
     /// Choice fields for the next chunk.
@@ -45,11 +51,13 @@ struct Choice {
 impl Stream {
     pub(super) fn new(asked: Asked) -> Self {
         let (head, choices, extras) = (String::new(), Vec::new(), Extras::new());
-        Self { asked, head, choices, extras, usage: None, ended: false }
+        let origin = Dialect::default();
+        Self { asked, head, choices, extras, origin, tier: None, usage: None, ended: false }
     }
 
     fn set_head(&mut self, start: &Start) {
-        let Start { id, model, created } = start;
+        let Start { id, model, created, origin } = start;
+        self.origin = *origin;
         let id = Value::from(render::answer_id(id.as_deref(), &self.asked));
         let model = Value::from(model.as_deref().unwrap_or(&self.asked.model));
         let created = created.unwrap_or(self.asked.now_secs);
@@ -107,6 +115,33 @@ impl Stream {
         put_fields(&self.extras, &["id", "object", "created", "model", "choices", "usage"], out);
         self.extras.clear();
         out.put_slice(b"}\n\n");
+    }
+
+    fn text(&mut self, choice: u32, text: &str, out: &mut BytesMut) {
+        let at = self.open(choice, out);
+        self.choices.get_mut(at).into_iter().for_each(|choice| choice.chars += text.chars().count());
+        self.delta(choice, "content", &text.into(), out);
+    }
+
+    fn cite(&mut self, choice: u32, citation: &Opaque, chars: usize, out: &mut BytesMut) {
+        let at = self.open(choice, out);
+        let end = self.choices.get(at).map_or(0, |choice| choice.chars);
+        let known = words::annotations(citation, end.saturating_sub(chars)..end);
+        if !known.is_empty() {
+            let fields = Map::from_iter([("annotations".to_owned(), Value::Array(known))]);
+            self.choices.get_mut(at).into_iter().for_each(|choice| choice.delta.extend(fields.clone()));
+        }
+        let (field, list) = words::citations(citation);
+        self.delta(choice, field, &Value::Array(list), out);
+    }
+
+    fn count(&mut self, usage: &Usage) {
+        let tier = words::service_tier(usage, self.origin).map(str::to_owned);
+        if tier != self.tier {
+            self.extras.extend(tier.as_deref().map(|tier| ("service_tier".to_owned(), tier.into())));
+            self.tier = tier;
+        }
+        self.usage = Some(Box::new(usage.clone()));
     }
 
     fn signature(&mut self, choice: u32, signature: &Signature, out: &mut BytesMut) {
@@ -189,7 +224,7 @@ impl Stream {
         if let (UsageChunk::Wanted, Some(usage)) = (self.asked.usage, &self.usage) {
             out.put_slice(b"data: ");
             out.put_slice(self.head.as_bytes());
-            out.put_slice(format!(r#"],"usage":{}"#, words::usage(usage)).as_bytes());
+            out.put_slice(format!(r#"],"usage":{}"#, words::usage(usage, self.origin)).as_bytes());
             put_fields(&self.extras, &["id", "object", "created", "model", "choices", "usage"], out);
             out.put_slice(b"}\n\n");
         }
@@ -197,12 +232,15 @@ impl Stream {
     }
 
     fn keep(&mut self, level: Level, fields: &Extras, out: &mut BytesMut) {
-        let fields = fields.clone();
+        let fields = words::shown(fields.clone(), self.origin);
         match level {
-            Level::Reply => self.extras.extend(fields),
+            Level::Reply => words::join(&mut self.extras, fields),
             Level::Choice(index) => {
                 let at = self.open(index, out);
-                self.choices.get_mut(at).into_iter().for_each(|choice| choice.extras.extend(fields.clone()));
+                self.choices
+                    .get_mut(at)
+                    .into_iter()
+                    .for_each(|choice| words::join(&mut choice.extras, fields.clone()));
             }
             Level::Message(index) => {
                 let at = self.open(index, out);
@@ -269,7 +307,7 @@ impl Render for Stream {
         }
         match event {
             Event::Start(start) => self.set_head(start),
-            Event::Text { choice, text } => self.delta(*choice, "content", &text.as_str().into(), out),
+            Event::Text { choice, text } => self.text(*choice, text, out),
             Event::Thinking { choice, text } => {
                 let at = self.open(*choice, out);
                 self.choices.get_mut(at).into_iter().for_each(|choice| choice.thought.push_str(text));
@@ -283,10 +321,7 @@ impl Render for Stream {
                 let (field, block) = words::sealed_block(sealed);
                 self.delta(*choice, field, &json!([block]), out);
             }
-            Event::Citation { choice, citation } => {
-                let (field, list) = words::citations(citation);
-                self.delta(*choice, field, &Value::Array(list), out);
-            }
+            Event::Citation { choice, citation, chars } => self.cite(*choice, citation, *chars, out),
             Event::Refusal { choice, text } => self.delta(*choice, "refusal", &text.as_str().into(), out),
             Event::ToolStart { choice, call, id, name, signature } => {
                 let start =
@@ -301,7 +336,7 @@ impl Render for Stream {
             }
             Event::Extras { level, fields } => self.keep(*level, fields, out),
             Event::Stop { choice, stop, sequence } => self.stop(*choice, stop, sequence.as_deref(), out),
-            Event::Usage(usage) => self.usage = Some(usage.clone()),
+            Event::Usage(usage) => self.count(usage),
             Event::Fault(upstream) => {
                 self.ended = true;
                 out.put_slice(&fault::event(&told(upstream)));

@@ -6,6 +6,7 @@ use crate::reply::Stop;
 use crate::units::Tokens;
 use crate::usage::{Usage, UsageParts};
 use serde_json::{Map, Value, json};
+use std::ops::Range;
 
 /// Why an answer ended, in OpenAI's five words.
 pub(super) fn finish_reason(stop: &Stop) -> &'static str {
@@ -59,6 +60,52 @@ pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
     };
     let list = citation.value.as_array().cloned();
     (field, list.unwrap_or_else(|| vec![citation.value.clone()]))
+}
+
+/// What citations say in this dialect's own form, which knows only those of web pages. `cited` is the
+/// text they speak of, in characters of the content. They also stand in `citations`, whole.
+pub(super) fn annotations(citation: &Opaque, cited: Range<usize>) -> Vec<Value> {
+    match citation.origin {
+        Dialect::OpenAi => Vec::new(),
+        Dialect::Anthropic | Dialect::Gemini => {
+            let list = citation.value.as_array().map_or(std::slice::from_ref(&citation.value), Vec::as_slice);
+            list.iter().filter_map(|one| annotation(one, &cited)).collect()
+        }
+    }
+}
+
+fn annotation(citation: &Value, cited: &Range<usize>) -> Option<Value> {
+    let url = citation.get("url")?.as_str()?;
+    let title = citation.get("title").and_then(Value::as_str).unwrap_or_default();
+    let page = json!({"url": url, "title": title, "start_index": cited.start, "end_index": cited.end});
+    Some(json!({"type": "url_citation", "url_citation": page}))
+}
+
+/// Extra fields as they are shown: those of this dialect as they stood, those of another in
+/// `provider_fields`, under its name, so that none is taken for a field of this dialect.
+pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
+    match origin {
+        Dialect::OpenAi => extras,
+        Dialect::Anthropic | Dialect::Gemini if extras.is_empty() => extras,
+        Dialect::Anthropic | Dialect::Gemini => {
+            let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
+            Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
+        }
+    }
+}
+
+/// The tier that served the call, in this dialect's word for it. Upstreams of this dialect send it
+/// themselves.
+pub(super) fn service_tier(usage: &Usage, origin: Dialect) -> Option<&str> {
+    let tier = match origin {
+        Dialect::OpenAi => None,
+        Dialect::Anthropic => usage.extras.get("service_tier"),
+        Dialect::Gemini => usage.extras.get("serviceTier"),
+    };
+    match tier?.as_str()? {
+        "standard" => Some("default"),
+        other => Some(other),
+    }
 }
 
 /// A block that only its own dialect understands: citations among them are shown as such, the rest
@@ -115,7 +162,7 @@ pub(super) fn arguments(text: &str) -> &str {
 
 /// Usage in the inclusive convention. Both details objects are always there, since typed clients
 /// require them; then the provider's further fields, where they stood.
-pub(super) fn usage(usage: &Usage) -> Value {
+pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
     let UsageParts {
         reasoning,
         audio_input,
@@ -149,7 +196,7 @@ pub(super) fn usage(usage: &Usage) -> Value {
     all.insert("prompt_tokens_details".to_owned(), Value::Object(input));
     all.insert("completion_tokens_details".to_owned(), Value::Object(output));
     count(&mut all, "num_search_queries", web_searches.map(|searches| Tokens(searches.get())));
-    merge(&mut all, usage.extras.clone());
+    merge(&mut all, shown(usage.extras.clone(), origin));
     Value::Object(all)
 }
 
@@ -170,6 +217,30 @@ pub(super) fn merge(fields: &mut Map<String, Value>, more: Extras) {
                 }
             }
             (Some(_), _) => {}
+        }
+    }
+}
+
+/// Joins extra fields of two events: later ones replace earlier ones, but what stands in
+/// `provider_fields` is joined by name.
+pub(super) fn join(into: &mut Extras, more: Extras) {
+    for (key, value) in more {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Object(all)), Value::Object(more)) if key == "provider_fields" => {
+                more.into_iter().for_each(|(name, fields)| join_named(all, name, fields));
+            }
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn join_named(all: &mut Extras, name: String, fields: Value) {
+    match (all.get_mut(&name), fields) {
+        (Some(Value::Object(earlier)), Value::Object(later)) => earlier.extend(later),
+        (_, fields) => {
+            all.insert(name, fields);
         }
     }
 }

@@ -150,7 +150,7 @@ fn citations_come_one_by_one_as_lists() {
     let citation = opaque(Dialect::Anthropic, json!([cited]));
     assert_eq!(
         events(&frames).iter().filter(|event| matches!(event, Event::Citation { .. })).collect::<Vec<_>>(),
-        [&Event::Citation { choice: 0, citation }]
+        [&Event::Citation { choice: 0, citation, chars: 0 }]
     );
 }
 
@@ -235,7 +235,7 @@ fn garbage_is_a_fault_and_the_unknown_is_passed_over() {
     let unknown = delta(7, json!({"type": "text_from_nowhere"}));
     [later, unknown].iter().for_each(|data| decoder.on(&frame(data), &mut out));
     decoder.on(&Frame::default(), &mut out);
-    assert_eq!(out, [Event::Start(Start::default())]);
+    assert_eq!(out, [Event::Start(Start { origin: Dialect::Anthropic, ..Start::default() })]);
     decoder.on(&Frame::new("", "{\"type\":\"mess"), &mut out);
     decoder.on(&frame(&start()), &mut out);
     decoder.on_end(&mut out);
