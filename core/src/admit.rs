@@ -9,7 +9,7 @@ use crate::mount::{self, Mounted};
 use crate::surface::{self, Surface, openai_chat::OpenAiChat};
 use crate::units::Time;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -65,8 +65,8 @@ impl Admitted {
 /// Decides on a request by its head: finds what is served at its path, then whose request it is.
 pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Admission {
     match mount::find(&head.method, head.uri.path()) {
-        Err(fault) => Admission::Answered(refusal(&OpenAiChat, &fault, id)),
-        Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy()),
+        Err(fault) => Admission::Answered(astray(head, &fault, id)),
+        Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy(id)),
         Ok(Mounted::Metrics) => Admission::Metrics,
         Ok(Mounted::Models { shape, id: model }) => list(head, config, shape, model.as_deref(), id, now),
         Ok(Mounted::Surface { id: surface, model: _ }) => {
@@ -88,6 +88,16 @@ pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Ad
     }
 }
 
+/// The answer where nothing is served, or not with this method.
+fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
+    let mut answer = refusal(&OpenAiChat, fault, id);
+    if fault.code == Code::WrongMethod {
+        let allow = HeaderValue::from_static(mount::allow(head.uri.path()));
+        answer.headers_mut().insert(ALLOW, allow);
+    }
+    answer
+}
+
 fn list(
     head: &Parts,
     config: &Config,
@@ -103,7 +113,7 @@ fn list(
             None => Ok(models::list(config, key.map(|key| &**key), shape)),
         });
     Admission::Answered(match found {
-        Ok(body) => json(body),
+        Ok(body) => json(body, id),
         Err(fault) => refusal(&OpenAiChat, &fault, id),
     })
 }
@@ -125,29 +135,30 @@ fn forwarded(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-fn healthy() -> Response<Bytes> {
-    json(Bytes::from_static(b"{\"status\":\"ok\"}"))
+fn healthy(id: RequestId) -> Response<Bytes> {
+    json(Bytes::from_static(b"{\"status\":\"ok\"}"), id)
 }
 
-fn json(body: Bytes) -> Response<Bytes> {
+/// An answer that no upstream was asked for.
+fn json(body: Bytes, id: RequestId) -> Response<Bytes> {
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(value) = HeaderValue::from_str(RequestIdText::new(id).as_str()) {
+        headers.insert("x-tollgate-request-id", value);
+    }
+    headers.insert("x-tollgate-attempts", HeaderValue::from_static("0"));
+    headers.insert("x-tollgate-cache", HeaderValue::from_static("off"));
     response
 }
 
 /// A fault as a whole answer in a surface's shape.
 pub(crate) fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<Bytes> {
     let text = RequestIdText::new(id);
-    let mut response = Response::new(surface.fault(fault, text.as_str()));
+    let mut response = json(surface.fault(fault, text.as_str()), id);
     *response.status_mut() =
         StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(value) = HeaderValue::from_str(text.as_str()) {
-        headers.insert("x-tollgate-request-id", value);
-    }
-    headers.insert("x-tollgate-attempts", HeaderValue::from_static("0"));
-    headers.insert("x-tollgate-cache", HeaderValue::from_static("off"));
     retry_hints(headers, fault);
     if fault.code == Code::MissingKey || fault.code == Code::InvalidKey {
         headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,12 +1,14 @@
 //! Model lists: what a key may ask for, in the words of whoever asks.
 //!
-//! Listed are the routes of the config and, as `provider/model`, the models that routes name. What a
-//! key may not use is not there for it, neither in the list nor by its name.
+//! Listed are the routes of the config and, as `provider/model`, the models that routes name and those
+//! of the catalogue that a configured provider serves. What a key may not use is not there for it,
+//! neither in the list nor by its name.
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Config, Key, Pattern};
+use crate::catalog;
+use crate::config::{Config, Key, Provider};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use crate::mount::Shape;
@@ -78,13 +80,21 @@ fn usable<'a>(config: &'a Config, key: Option<&Key>) -> Models<'a> {
         let provider = config.provider(target.provider)?;
         Some((format!("{}/{}", provider.name, target.model), provider.name.as_str()))
     });
+    let known = config.providers.iter().flat_map(of_the_catalog);
     // A route may be called like a concrete model; asking for the name reaches the route, so it wins.
-    concrete.chain(routes).filter(|(id, _)| may_use(key, id)).collect()
+    let all = known.chain(concrete).chain(routes);
+    all.filter(|(id, _)| key.is_none_or(|key| key.allows(id))).collect()
 }
 
-fn may_use(key: Option<&Key>, model: &str) -> bool {
-    let allowed: &[Pattern] = key.map_or(&[], |key| &key.models);
-    allowed.is_empty() || allowed.iter().any(|pattern| pattern.matches(model))
+/// The models known of a provider's vendor, as far as one of the provider's keys serves them.
+fn of_the_catalog(provider: &Provider) -> impl Iterator<Item = (String, &str)> {
+    let rows = catalog::ROWS.iter().filter(|row| row.vendor == provider.vendor.name);
+    let served = rows.filter(|row| {
+        provider.credentials.iter().any(|credential| {
+            credential.models.is_empty() || credential.models.iter().any(|model| model.matches(row.name))
+        })
+    });
+    served.map(|row| (format!("{}/{}", provider.name, row.name), provider.name.as_str()))
 }
 
 fn not_found(models: &Models<'_>, id: &str) -> Fault {

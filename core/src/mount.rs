@@ -176,6 +176,18 @@ pub fn find(method: &Method, target: &str) -> Result<Mounted, Fault> {
     })
 }
 
+/// The methods a path takes, as the `allow` header of a 405 lists them.
+pub fn allow(target: &str) -> &'static str {
+    let path = path::normal(target).unwrap_or_default();
+    let takes = |verb| places_at(&path).any(|(place, ..)| place.method == verb);
+    match (takes(Verb::Get), takes(Verb::Post)) {
+        (true, true) => "GET, HEAD, POST",
+        (true, false) => "GET, HEAD",
+        (false, true) => "POST",
+        (false, false) => "",
+    }
+}
+
 /// Every place this path could mean, best first.
 fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<&str>)> {
     let direct = PLACES.iter().filter_map(move |place| {

@@ -10,14 +10,14 @@ const GREETING: &str = r#"
 A simulated provider answers; nothing leaves this machine. Try:
 
   curl {url}/v1/chat/completions -H 'content-type: application/json' \
-    -d '{"model": "sim/demo", "messages": [{"role": "user", "content": "hello"}]}'
+    -d '{"model": "demo", "messages": [{"role": "user", "content": "hello"}]}'
 
   curl -N {url}/v1/chat/completions -H 'content-type: application/json' \
-    -d '{"model": "sim/demo", "stream": true, "messages": [{"role": "user", "content": "hello"}]}'
+    -d '{"model": "demo", "stream": true, "messages": [{"role": "user", "content": "hello"}]}'
 
   curl {url}/v1/models
 
-The same provider speaks Anthropic's and Gemini's format as sim-anthropic/demo and sim-gemini/demo.
+The model demo-claude reaches the same provider in Anthropic's format, demo-gemini in Gemini's.
 Ctrl-C stops it."#;
 
 /// Starts both and runs until told to stop.
@@ -37,9 +37,13 @@ fn document(sim: SocketAddr) -> String {
             "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"http://{sim}/{path}\"\nkeys = [{{ value = \"sim\" }}]\n\n"
         )
     };
+    let route = |name: &str, provider: &str| format!("[models.{name}]\ntargets = [\"{provider}/demo\"]\n\n");
     provider("sim", "openai", "v1")
         + &provider("sim-anthropic", "anthropic", "v1")
         + &provider("sim-gemini", "gemini", "v1beta")
+        + &route("demo", "sim")
+        + &route("demo-claude", "sim-anthropic")
+        + &route("demo-gemini", "sim-gemini")
 }
 
 /// A provider on a port of its own that only this machine reaches.

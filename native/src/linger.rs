@@ -1,5 +1,6 @@
 //! Closes a client's connection so that the last answer arrives.
 
+use crate::patience::Heard;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
@@ -18,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Linger<T> {
     inner: TokioIo<T>,
     closing: Closing,
+    heard: Heard,
 }
 
 enum Closing {
@@ -26,9 +28,9 @@ enum Closing {
 }
 
 impl<T> Linger<T> {
-    /// Takes over a connection.
-    pub fn new(inner: T) -> Self {
-        Self { inner: TokioIo::new(inner), closing: Closing::No }
+    /// Takes over a connection; `heard` is told whenever something comes.
+    pub fn new(inner: T, heard: Heard) -> Self {
+        Self { inner: TokioIo::new(inner), closing: Closing::No, heard }
     }
 }
 
@@ -38,7 +40,11 @@ impl<T: AsyncRead + Unpin> Read for Linger<T> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_ready() {
+            self.heard.note();
+        }
+        read
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::answer::answer;
 use crate::host::{Native, Shared};
 use crate::linger::Linger;
+use crate::patience::{self, Heard, Patience};
 use crate::shutdown::{Baton, Phase};
 use crate::upstream::Local;
 use hyper::server::conn::{http1, http2};
@@ -19,8 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// For the headers of a request; also for a new connection to say anything at all.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a new connection to say anything at all.
+const FIRST_WORD: Duration = patience::HEAD;
 
 /// For a TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,11 +63,7 @@ struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_header_size(MAX_HEADERS)
-            .max_buf_size(READ_BUFFER);
+        http1.header_read_timeout(patience::IDLE).max_header_size(MAX_HEADERS).max_buf_size(READ_BUFFER);
         let mut http2 = http2::Builder::new(Local);
         http2
             .timer(TokioTimer::new())
@@ -129,7 +126,7 @@ impl Worker {
 
     async fn converse(&self, stream: TcpStream, baton: Baton) {
         let Some(tls) = self.host.shared.tls.load_full() else {
-            match timeout(HEADER_TIMEOUT, version(&stream)).await {
+            match timeout(FIRST_WORD, version(&stream)).await {
                 Ok(Ok(Version::Http1)) => self.http1(stream, baton).await,
                 Ok(Ok(Version::Http2)) => self.http2(stream, baton).await,
                 Ok(Err(_)) | Err(_) => {}
@@ -148,7 +145,10 @@ impl Worker {
     async fn http1<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {
         let host = Rc::clone(&self.host);
         let service = service_fn(move |request| answer(Rc::clone(&host), request));
-        attend(self.http1.serve_connection(Linger::new(stream), service), baton).await;
+        let heard = Heard::default();
+        let mut http1 = self.http1.clone();
+        http1.timer(Patience::new(heard.clone()));
+        attend(http1.serve_connection(Linger::new(stream, heard), service), baton).await;
     }
 
     async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {

@@ -1,6 +1,8 @@
-//! What the tests share: fixtures, and a seeded world to run exchanges in.
+//! What the tests share: fixtures, scripted exchanges, a seeded world, a small HTTP client.
 
 pub mod fixture;
+pub mod gateway;
+pub mod http;
 pub mod replay;
 pub mod told;
 pub mod world;

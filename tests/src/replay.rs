@@ -15,7 +15,7 @@ use tollgate_core::config::{self, Config};
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::{Exchange, Record, RequestId, Settlement};
 use tollgate_core::fleet::Fleet;
-use tollgate_core::host::{Client, Fetch, FetchError, Head, Host, Out, Timer, Upstream};
+use tollgate_core::host::{Client, Fetch, FetchError, FetchFault, Head, Host, Out, Timer, Upstream};
 use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal};
 use tollgate_core::units::Time;
 
@@ -207,7 +207,11 @@ struct Rest {
 
 impl Upstream for Rest {
     fn poll_head(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Head, FetchError>> {
-        Poll::Ready(self.head.take().ok_or_else(|| FetchError { what: "asked twice".to_owned() }))
+        Poll::Ready(
+            self.head
+                .take()
+                .ok_or_else(|| FetchError { kind: FetchFault::Failed, what: "asked twice".to_owned() }),
+        )
     }
 
     fn poll_chunk(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 fn vendor() -> &'static Vendor {
     Box::leak(Box::new(Vendor {
-        name: "openai",
-        title: "OpenAI",
+        name: "nobody",
+        title: "Nobody",
         dialect: Dialect::OpenAi,
         base_url: "https://upstream.test/v1",
         auth: Auth::Bearer,
@@ -78,6 +78,22 @@ fn ids(key: Option<&Key>) -> Vec<String> {
 #[test]
 fn routes_and_the_models_they_name_are_listed_once_each() {
     assert_eq!(ids(None), ["chat", "fast", "openai/gpt-4o", "other/claude", "other/gpt-4o"]);
+}
+
+#[test]
+fn the_models_of_a_providers_vendor_are_listed_as_far_as_its_keys_serve_them() {
+    let text = r#"
+        [providers.openai]
+        keys = [{ value = "a", models = ["gpt-4o*"] }]
+        [providers.proxy]
+        kind = "openai"
+        base_url = "http://proxy.test/v1"
+    "#;
+    let config = crate::config::load(text.as_bytes(), &|_| Err("no secrets here".to_owned())).unwrap();
+    let listed: Vec<String> = usable(&config, None).into_keys().collect();
+    assert!(listed.contains(&"openai/gpt-4o".to_owned()), "{listed:?}");
+    assert!(listed.iter().all(|model| model.starts_with("openai/gpt-4o")), "{listed:?}");
+    assert_eq!(read(&one(&config, None, Dialect::OpenAi, "openai/gpt-4o").unwrap())["owned_by"], "openai");
 }
 
 #[test]
