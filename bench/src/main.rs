@@ -23,7 +23,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   --requests N      requests per peer and shape, all rounds together (default 12000)
   --rate N          requests a second (default 1500 plain; a tenth of it for streams)
   --connections N   keep-alive connections (default 16)
-  --rounds N        turns each peer takes (default 4)
+  --rounds N        turns each peer takes (default 10)
   --shape NAME      plain, stream or paced; all unless told
 
   memory            resident memory idle and under open streams (default 1000)
@@ -56,7 +56,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
         requests: 12_000,
         rate: 1_500,
         connections: 16,
-        rounds: 4,
+        rounds: 10,
         streams: 1_000,
         shapes: Shape::ALL.to_vec(),
     };
