@@ -4,6 +4,10 @@
 //! OpenAI-compatible endpoint use: `reasoning_content`, `thinking_blocks` (Anthropic's signed
 //! blocks), `extra_content.google.thought_signature`, `cache_control`. What is rendered here is
 //! accepted back here, so that a client which repeats an assistant message loses nothing.
+//!
+//! Blocks of another dialect stand in `provider_blocks`, its other fields in `provider_fields` under
+//! the dialect's name, at the level where they stood. Citations of other dialects stand in
+//! `citations`, those of web pages in `annotations` too.
 
 mod fault;
 mod inspect;

@@ -5,7 +5,7 @@ use crate::reply::{Choice, Event, Stop};
 use crate::units::Tokens;
 use crate::usage::{Exclusive, Usage};
 use bytes::BytesMut;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 fn asked(usage: UsageChunk) -> Asked {
     Asked { model: "m".into(), request_id: "req".into(), now_secs: 7, usage }
@@ -185,4 +185,97 @@ fn an_upstreams_refusal_keeps_its_own_words() {
         error(&own),
         json!({"message": "n: expected 1, found 0", "type": "invalid_request_error", "param": "n", "code": "bad_field"})
     );
+}
+
+#[test]
+fn fields_of_another_dialect_stand_apart_from_this_ones() {
+    let mut reply = sample();
+    let fields = |key: &str| Map::from_iter([(key.to_owned(), json!({"x": 1}))]);
+    reply.extras = fields("container");
+    reply.choices[0].extras = fields("stop_details");
+    reply.choices[0].message_extras = fields("noted");
+    reply.usage.as_mut().unwrap().extras = fields("inference_geo");
+    let own = whole(&reply);
+    assert_eq!(own["container"], json!({"x": 1}));
+    assert_eq!(own["choices"][0]["stop_details"], json!({"x": 1}));
+    reply.origin = Dialect::Anthropic;
+    let apart = |key: &str| json!({"anthropic": {key: {"x": 1}}});
+    let answer = whole(&reply);
+    assert_eq!(answer["provider_fields"], apart("container"));
+    assert_eq!(answer["usage"]["provider_fields"], apart("inference_geo"));
+    assert_eq!(answer["choices"][0]["provider_fields"], apart("stop_details"));
+    assert_eq!(answer["choices"][0]["message"]["provider_fields"], apart("noted"));
+    let chunks = streamed(&reply.into_events(), UsageChunk::Wanted).join("");
+    for key in ["container", "stop_details", "noted", "inference_geo"] {
+        assert!(chunks.contains(&format!("\"provider_fields\":{}", apart(key))), "{key}: {chunks}");
+    }
+}
+
+#[test]
+fn fields_of_another_dialect_that_come_in_pieces_are_joined() {
+    let piece = |key: &str| Event::Extras {
+        level: crate::reply::Level::Reply,
+        fields: Map::from_iter([(key.to_owned(), json!(1))]),
+    };
+    let start = crate::reply::Start { origin: Dialect::Gemini, ..crate::reply::Start::default() };
+    let text = Event::Text { choice: 0, text: "a".into() };
+    let chunks = streamed(&[Event::Start(start), piece("a"), piece("b"), text], UsageChunk::Unwanted);
+    let first: Value = serde_json::from_str(&chunks[0]).unwrap();
+    assert_eq!(first["provider_fields"], json!({"gemini": {"a": 1, "b": 1}}));
+    assert!(!chunks[1].contains("provider_fields"));
+}
+
+#[test]
+fn the_tier_that_served_a_call_is_told_in_this_dialects_word() {
+    let mut reply = sample();
+    for (origin, key, word, told) in [
+        (Dialect::Anthropic, "service_tier", "standard", Some("default")),
+        (Dialect::Anthropic, "service_tier", "priority", Some("priority")),
+        (Dialect::Gemini, "serviceTier", "standard", Some("default")),
+        (Dialect::Gemini, "trafficType", "ON_DEMAND", None),
+    ] {
+        reply.origin = origin;
+        reply.usage.as_mut().unwrap().extras = Map::from_iter([(key.to_owned(), word.into())]);
+        assert_eq!(whole(&reply).get("service_tier").and_then(Value::as_str), told);
+        let stream = streamed(&reply.clone().into_events(), UsageChunk::Wanted).join("");
+        assert_eq!(
+            stream.matches("\"service_tier\":\"default\"").count(),
+            usize::from(told == Some("default"))
+        );
+    }
+}
+
+#[test]
+fn a_cited_page_is_an_annotation_of_the_very_words() {
+    let page = json!({"type": "web_search_result_location", "url": "https://x.test", "title": "X"});
+    let cited =
+        crate::call::Opaque { origin: Dialect::Anthropic, value: json!([page, {"type": "char_location"}]) };
+    let mut reply = sample();
+    reply.choices[0].parts = vec![
+        Part::Text(Text::new("é – ")),
+        Part::Text(Text { citations: Some(cited), ..Text::new("so") }),
+        Part::Text(Text::new(".")),
+    ];
+    let place = json!({"url": "https://x.test", "title": "X", "start_index": 4, "end_index": 6});
+    let note = json!([{"type": "url_citation", "url_citation": place}]);
+    let message = whole(&reply)["choices"][0]["message"].clone();
+    assert_eq!(message["annotations"], note);
+    assert_eq!(message["citations"].as_array().unwrap().len(), 2);
+    let stream = streamed(&reply.into_events(), UsageChunk::Unwanted).join("");
+    assert!(stream.contains(&format!("\"annotations\":{note}")), "{stream}");
+}
+
+#[test]
+fn a_refusal_without_a_type_gets_that_of_its_class() {
+    for (class, kind) in [
+        (UpstreamClass::RateLimited, "rate_limit_error"),
+        (UpstreamClass::Auth, "authentication_error"),
+        (UpstreamClass::Overloaded, "api_error"),
+        (UpstreamClass::NotFound, "invalid_request_error"),
+    ] {
+        let mut fault = Fault::new(Code::UpstreamRefused, "refused");
+        fault.upstream = Some(Box::new(UpstreamFault::new(class, 400, "m")));
+        let told: Value = serde_json::from_slice(&OpenAiChat.fault(&fault, "r")).unwrap();
+        assert_eq!(told["error"]["type"], kind);
+    }
 }

@@ -92,6 +92,12 @@ fn legacy_id(name: &str) -> String {
 
 /// Thinking comes before words, words before calls: the order in which they were generated.
 fn assistant(fields: &mut Fields, content: Vec<Part>, names: &mut Names) -> Result<Vec<Part>, Fault> {
+    // OpenAI's answers always have the list, so clients repeat it; empty, it says nothing.
+    for notes in ["annotations", "citations"] {
+        if fields.peek(notes).and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            fields.drop(notes);
+        }
+    }
     let mut parts = thinking(fields)?;
     parts.extend(content);
     if let Some(signature) = thought_signature(fields) {

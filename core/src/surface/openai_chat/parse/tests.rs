@@ -133,3 +133,11 @@ fn a_schema_is_kept_verbatim() {
     let Some(Format::JsonSchema(read)) = call.output.format else { panic!() };
     assert_eq!((read.schema.to_string(), read.strict), (schema.to_string(), Some(true)));
 }
+
+#[test]
+fn empty_notes_on_an_answer_that_is_repeated_say_nothing() {
+    let back = call(json!({"role": "assistant", "content": "a", "annotations": [], "refusal": null}));
+    assert!(back.messages[1].extras.is_empty());
+    let noted = call(json!({"role": "assistant", "content": "a", "annotations": [{"type": "url_citation"}]}));
+    assert!(noted.messages[1].extras.contains_key("annotations"));
+}
