@@ -55,8 +55,9 @@ fn a_clients_key_never_goes_up_and_a_providers_never_comes_down() {
         assert!(!format!("{answer:?}{}", answer.text()).contains("sk-provider"), "{provider}");
         let seen = setting.last();
         assert!(!seen.to_string().contains("tg-all"), "{seen}");
-        // The simulator shows the first eight characters of the one key it found.
-        assert_eq!((&seen["key"]["prefix"], &seen["key"]["length"]), (&"sk-provi".into(), &format!("sk-provider-{provider}").len().into()));
+        // The simulator shows the beginning and the length of the one key it found.
+        assert!(seen["key"]["prefix"].as_str().is_some_and(|prefix| prefix.starts_with("sk-pro")), "{seen}");
+        assert_eq!(seen["key"]["length"], format!("sk-provider-{provider}").len());
     }
 }
 

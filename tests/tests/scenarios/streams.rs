@@ -23,8 +23,8 @@ fn h1_an_error_in_a_whole_200_falls_over() {
     let setting = Setting::new(
         "[models.m]\nstrategy = \"ordered\"\ntargets = [\"one/m+status=200,error=server\"]\nfallbacks = [\"two/good\"]\n",
     );
-    let _ = setting.chat("m");
-    // The simulator writes errors from 400 up; what matters is that no success is made of nothing.
+    let answer = setting.chat("m");
+    assert_eq!((answer.header("x-tollgate-provider"), answer.said().as_str()), ("two", "You said: hello"));
     for answer in [setting.chat("one/m+json,cut_after_bytes=40"), setting.stream("one/m+end_after_events=0")] {
         assert_refused(&answer, 502, "api_error", "upstream_error");
     }
@@ -69,7 +69,7 @@ fn h3_k15_a_truncated_stream_is_an_error_and_the_next_request_is_fine() {
     let setting = Setting::new("");
     let mut client = setting.gateway.connect();
     for provider in ALL {
-        for cut in ["cut_after_events=4", "end_after_events=4", "cut_after_events=4,reset", "cut_after_bytes=700"] {
+        for cut in ["cut_after_events=4", "end_after_events=4", "cut_after_events=4,reset", "cut_after_bytes=1300"] {
             let answer = client.ask(&stream(&format!("{provider}/m+events=9,chars=300,{cut}")));
             assert_broken(&answer, &format!("{provider}+{cut}"));
             let next = client.ask(&stream(&format!("{provider}/fine")));
@@ -80,8 +80,9 @@ fn h3_k15_a_truncated_stream_is_an_error_and_the_next_request_is_fine() {
 
 #[test]
 fn h3_a_missing_end_mark_after_the_finish_is_forgiven() {
+    // Gemini's streams have no mark beside the finish.
     let setting = Setting::new("");
-    for provider in ["one", "gem"] {
+    for provider in ["one", "claude"] {
         let answer = setting.stream(&format!("{provider}/m+no_done"));
         assert_eq!((answer.status, answer.said().as_str(), answer.ended), (200, "You said: hello", Ended::Whole));
         assert!(answer.error().is_null(), "{}", answer.text());
@@ -237,7 +238,7 @@ timeout = { first_byte = "2s", idle = "400ms", total = "900ms" }
 fn k9_an_upstream_that_stalls_ends_at_the_idle_timeout_and_one_that_only_beats_at_the_total() {
     let setting = Setting::new(IMPATIENT);
     for provider in ["slow", "slow-claude"] {
-        for how in ["stall_after=3", "stall_after=3,heartbeat=50"] {
+        for how in ["stall_after=5", "stall_after=5,heartbeat=50"] {
             let answer = setting.stream(&format!("{provider}/m+events=8,chars=80,{how}"));
             assert_broken(&answer, how);
             assert_eq!(answer.code(), "upstream_timeout", "{}", answer.text());
