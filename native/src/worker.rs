@@ -63,10 +63,7 @@ struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         let mut http1 = http1::Builder::new();
-        http1
-            .header_read_timeout(patience::IDLE)
-            .max_header_size(MAX_HEADERS)
-            .max_buf_size(READ_BUFFER);
+        http1.header_read_timeout(patience::IDLE).max_header_size(MAX_HEADERS).max_buf_size(READ_BUFFER);
         let mut http2 = http2::Builder::new(Local);
         http2
             .timer(TokioTimer::new())
@@ -151,7 +148,11 @@ impl Worker {
         let heard = Heard::default();
         let mut http1 = self.http1.clone();
         http1.timer(Patience::new(heard.clone()));
-        attend(http1.serve_connection(Linger::new(stream, heard), service), baton).await;
+        attend(
+            http1.serve_connection(Linger::new(stream, heard, self.host.random.request_id()), service),
+            baton,
+        )
+        .await;
     }
 
     async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {

@@ -100,7 +100,10 @@ impl Answer {
     /// The data of the stream's events, in order.
     pub fn events(&self) -> Vec<String> {
         let text = self.text();
-        text.lines().filter_map(|line| line.strip_prefix("data:")).map(|data| data.trim().to_owned()).collect()
+        text.lines()
+            .filter_map(|line| line.strip_prefix("data:"))
+            .map(|data| data.trim().to_owned())
+            .collect()
     }
 
     /// The events that are JSON, parsed.
@@ -125,7 +128,11 @@ impl Answer {
     /// The `error` object of the body, or of the stream's last event.
     pub fn error(&self) -> Value {
         let whole = self.json()["error"].clone();
-        if whole.is_null() { self.chunks().last().map_or(Value::Null, |last| last["error"].clone()) } else { whole }
+        if whole.is_null() {
+            self.chunks().last().map_or(Value::Null, |last| last["error"].clone())
+        } else {
+            whole
+        }
     }
 
     /// The error's code.
@@ -259,7 +266,8 @@ impl Connection {
                 true
             }
             Err(error) => {
-                let late = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+                let late =
+                    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
                 assert!(!late, "nothing came for {PATIENCE:?}");
                 false
             }

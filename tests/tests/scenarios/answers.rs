@@ -34,8 +34,10 @@ fn every_answer_has_a_request_id_of_its_own() {
         chat("one/m+error=bad_request"),
         Request::get("/metrics"),
     ];
-    let mut ids: Vec<String> =
-        requests.iter().map(|request| setting.gateway.ask(request).header("x-tollgate-request-id").to_owned()).collect();
+    let mut ids: Vec<String> = requests
+        .iter()
+        .map(|request| setting.gateway.ask(request).header("x-tollgate-request-id").to_owned())
+        .collect();
     assert!(ids.iter().all(|id| id.len() == 26), "{ids:?}");
     ids.sort();
     ids.dedup();
@@ -68,7 +70,11 @@ fn an_upstreams_own_4xx_passes_with_status_and_message() {
         for (kind, status) in direct {
             for answer in setting.both(&format!("{provider}/m+error={kind}")) {
                 assert_eq!(answer.status, status, "{provider} {kind}: {}", answer.text());
-                assert!(answer.error()["message"].as_str().is_some_and(|said| said.len() > 5), "{}", answer.text());
+                assert!(
+                    answer.error()["message"].as_str().is_some_and(|said| said.len() > 5),
+                    "{}",
+                    answer.text()
+                );
                 assert!(answer.error()["type"].is_string());
             }
         }
@@ -82,9 +88,27 @@ fn an_upstreams_own_4xx_passes_with_status_and_message() {
 #[test]
 fn each_clock_ends_a_call_as_a_504_that_says_which() {
     let timeouts = [
-        ("first", "first_byte = \"150ms\", idle = \"20s\", total = \"20s\"", "head_silence", "upstream_timeout", "began"),
-        ("head", "first_byte = \"150ms\", idle = \"20s\", total = \"20s\"", "first_silence", "upstream_timeout", "began"),
-        ("total", "first_byte = \"20s\", idle = \"20s\", total = \"150ms\"", "head_silence", "upstream_timeout", "complete"),
+        (
+            "first",
+            "first_byte = \"150ms\", idle = \"20s\", total = \"20s\"",
+            "head_silence",
+            "upstream_timeout",
+            "began",
+        ),
+        (
+            "head",
+            "first_byte = \"150ms\", idle = \"20s\", total = \"20s\"",
+            "first_silence",
+            "upstream_timeout",
+            "began",
+        ),
+        (
+            "total",
+            "first_byte = \"20s\", idle = \"20s\", total = \"150ms\"",
+            "head_silence",
+            "upstream_timeout",
+            "complete",
+        ),
     ];
     for (name, clocks, how, code, says) in timeouts {
         let setting = Setting::bare(&format!(
@@ -155,7 +179,10 @@ fn pages_of_listed_origins_may_call() {
     assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, "https://app.example"));
     assert_eq!(allowed.header("access-control-allow-headers"), "authorization,content-type");
     let stranger = setting.gateway.ask(&preflight("https://evil.example"));
-    assert!(stranger.header("access-control-allow-origin").is_empty() && stranger.status == 405, "{stranger:?}");
+    assert!(
+        stranger.header("access-control-allow-origin").is_empty() && stranger.status == 405,
+        "{stranger:?}"
+    );
     let answer = setting.gateway.ask(&chat("one/m").header("origin", "https://app.example"));
     assert_eq!(answer.header("access-control-allow-origin"), "https://app.example");
     assert!(answer.header("access-control-expose-headers").contains("x-tollgate-request-id"));

@@ -35,7 +35,8 @@ fn k14_the_answers_bytes_come_back_as_they_are() {
         provider.ask(&Request::post(CHAT, body))
     };
     for streamed in [false, true] {
-        let mut question = json!({"model": "m", "stream": streamed, "messages": [{"role": "user", "content": "hello"}]});
+        let mut question =
+            json!({"model": "m", "stream": streamed, "messages": [{"role": "user", "content": "hello"}]});
         let wanted = direct(&question);
         question["model"] = "one/m".into();
         let got = setting.gateway.ask(&Request::post(CHAT, &question));
@@ -65,7 +66,11 @@ fn k14_cache_marks_stay_where_they_stood() {
     let sent = body_json(&setting.last());
     assert_eq!(sent["tools"][1]["cache_control"], mark, "{sent}");
     assert!(sent["tools"][0]["cache_control"].is_null());
-    assert_eq!((&sent["system"][0]["text"], &sent["system"][1]["cache_control"]), (&json!("first  "), &mark), "{sent}");
+    assert_eq!(
+        (&sent["system"][0]["text"], &sent["system"][1]["cache_control"]),
+        (&json!("first  "), &mark),
+        "{sent}"
+    );
     assert_eq!(sent["messages"][0]["content"][0]["cache_control"], mark, "{sent}");
     assert!(sent["messages"][0]["content"][1]["cache_control"].is_null(), "{sent}");
 }
@@ -77,7 +82,8 @@ fn k14_a_conversation_stays_on_one_upstream() {
         let mut messages = vec![json!({"role": "user", "content": format!("talk {talk}")})];
         let mut homes = Vec::new();
         for turn in 0..5 {
-            let answer = setting.gateway.ask(&Request::post(CHAT, &json!({"model": "m", "messages": messages})));
+            let answer =
+                setting.gateway.ask(&Request::post(CHAT, &json!({"model": "m", "messages": messages})));
             assert_eq!(answer.status, 200);
             homes.push(answer.header("x-tollgate-provider").to_owned());
             messages.push(json!({"role": "assistant", "content": answer.said()}));

@@ -21,7 +21,8 @@ fn h10_a_client_that_leaves_in_mid_stream_closes_the_upstream_connection() {
 #[test]
 fn h10_a_client_that_leaves_before_the_head_closes_the_upstream_connection() {
     let setting = Setting::new("");
-    for request in [chat("one/m+head_silence"), stream("claude/m+first_silence"), chat("gem/m+head_silence")] {
+    for request in [chat("one/m+head_silence"), stream("claude/m+first_silence"), chat("gem/m+head_silence")]
+    {
         setting.reset();
         let mut client = setting.gateway.connect();
         client.send(&request.bytes());

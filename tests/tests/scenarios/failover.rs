@@ -15,13 +15,18 @@ fn pair(first: &str) -> Setting {
 fn assert_fell_over(setting: &Setting) {
     for answer in setting.both("m") {
         assert_eq!((answer.status, answer.said().as_str()), (200, "You said: hello"), "{answer:?}");
-        assert_eq!((answer.header("x-tollgate-provider"), answer.header("x-tollgate-attempts")), ("two", "2"));
+        assert_eq!(
+            (answer.header("x-tollgate-provider"), answer.header("x-tollgate-attempts")),
+            ("two", "2")
+        );
     }
 }
 
 #[test]
 fn i1_overloaded_falls_over_whole_and_streamed() {
-    for first in ["one/m+error=overloaded", "claude/m+error=overloaded", "claude/m+status=529", "gem/m+status=503"] {
+    for first in
+        ["one/m+error=overloaded", "claude/m+error=overloaded", "claude/m+status=529", "gem/m+status=503"]
+    {
         assert_fell_over(&pair(first));
     }
 }
@@ -31,7 +36,11 @@ fn i1_overloaded_inside_a_stream_before_its_first_token_falls_over() {
     for provider in ["one", "claude", "gem"] {
         let setting = pair(&format!("{provider}/m+error=overloaded,error_after=0"));
         let answer = setting.stream("m");
-        assert_eq!((answer.header("x-tollgate-provider"), answer.said().as_str()), ("two", "You said: hello"), "{provider}");
+        assert_eq!(
+            (answer.header("x-tollgate-provider"), answer.said().as_str()),
+            ("two", "You said: hello"),
+            "{provider}"
+        );
         assert!(answer.is_done());
     }
 }
@@ -100,7 +109,8 @@ fn i5_all_cooling_is_a_429_with_retry_after_and_asks_nobody() {
 
 #[test]
 fn i5_a_short_cool_down_is_waited_for_within_the_deadline() {
-    let setting = Setting::new("[models.m]\ntargets = [\"one/m+fail_first=1,id=i5,status=429,retry_after=1\"]\n");
+    let setting =
+        Setting::new("[models.m]\ntargets = [\"one/m+fail_first=1,id=i5,status=429,retry_after=1\"]\n");
     let start = Instant::now();
     let answer = setting.chat("m");
     assert_eq!((answer.status, answer.header("x-tollgate-attempts")), (200, "2"));
@@ -130,7 +140,9 @@ fn i6_success_on_the_third_attempt_takes_three() {
 
 #[test]
 fn i6_a_clients_mistake_is_not_retried() {
-    for (failure, status) in [("bad_request", 400), ("context_length", 400), ("too_large", 413), ("model_not_found", 404)] {
+    for (failure, status) in
+        [("bad_request", 400), ("context_length", 400), ("too_large", 413), ("model_not_found", 404)]
+    {
         let setting = pair(&format!("one/m+error={failure},id=once"));
         for answer in setting.both("m") {
             assert_eq!((answer.status, answer.header("x-tollgate-attempts")), (status, "1"), "{failure}");
@@ -142,7 +154,8 @@ fn i6_a_clients_mistake_is_not_retried() {
 
 #[test]
 fn i7_the_only_deployment_is_not_cooled_to_death() {
-    let setting = Setting::new("[models.m]\nattempts = 1\ntargets = [\"one/m+fail_first=20,id=i7,status=500\"]\n");
+    let setting =
+        Setting::new("[models.m]\nattempts = 1\ntargets = [\"one/m+fail_first=20,id=i7,status=500\"]\n");
     for _ in 0..20 {
         assert_eq!(setting.chat("m").status, 502);
     }
@@ -155,7 +168,8 @@ fn k4_statuses_that_pass_are_retried() {
     for status in [408, 409, 425, 500, 502, 503, 504, 529] {
         assert_fell_over(&pair(&format!("one/m+status={status}")));
     }
-    for broken in ["hangup", "reset", "status=502,error=html", "status=500,error=empty", "cut_after_bytes=20"] {
+    for broken in ["hangup", "reset", "status=502,error=html", "status=500,error=empty", "cut_after_bytes=20"]
+    {
         let setting = pair(&format!("one/m+{broken}"));
         let answer = setting.chat("m");
         assert_eq!((answer.status, answer.header("x-tollgate-provider")), (200, "two"), "{broken}");
@@ -165,7 +179,9 @@ fn k4_statuses_that_pass_are_retried() {
 #[test]
 fn k4_retry_after_is_read_in_seconds_milliseconds_and_in_the_body() {
     for (words, expected) in [("retry_after=77", 77), ("retry_after_ms=76500", 77)] {
-        let setting = Setting::new(&format!("[models.m]\ndeadline = \"5s\"\ntargets = [\"one/m+status=429,{words}\"]\n"));
+        let setting = Setting::new(&format!(
+            "[models.m]\ndeadline = \"5s\"\ntargets = [\"one/m+status=429,{words}\"]\n"
+        ));
         let answer = setting.chat("m");
         assert_refused(&answer, 429, "rate_limit_error", "upstream_rate_limited");
         assert!((expected - 2..=expected).contains(&wait(&answer)), "{words}: {answer:?}");

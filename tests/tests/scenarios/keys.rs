@@ -47,9 +47,13 @@ fn a_clients_key_never_goes_up_and_a_providers_never_comes_down() {
     let setting = Setting::new(KEYS);
     for provider in ["one", "claude", "gem"] {
         setting.reset();
-        let request = Request::post("/v1/chat/completions?key=tg-all-key", &question(&format!("{provider}/m")));
+        let request =
+            Request::post("/v1/chat/completions?key=tg-all-key", &question(&format!("{provider}/m")));
         let request = request.header("authorization", "Bearer tg-all-key").header("x-api-key", "tg-all-key");
-        let request = request.header("x-goog-api-key", "tg-all-key").header("api-key", "tg-all-key").header("cookie", "a=tg-all-key");
+        let request = request
+            .header("x-goog-api-key", "tg-all-key")
+            .header("api-key", "tg-all-key")
+            .header("cookie", "a=tg-all-key");
         let answer = setting.gateway.ask(&request);
         assert_eq!(answer.status, 200, "{provider}");
         assert!(!format!("{answer:?}{}", answer.text()).contains("sk-provider"), "{provider}");
@@ -65,14 +69,26 @@ fn a_clients_key_never_goes_up_and_a_providers_never_comes_down() {
 fn without_a_known_key_nothing_is_asked() {
     let setting = Setting::new(KEYS);
     assert_refused(&setting.chat("one/m"), 401, "authentication_error", "missing_key");
-    for (name, value) in [("authorization", "Bearer tg-wrong"), ("x-api-key", "tg-ci-ke"), ("api-key", "tg-ci-key2")] {
+    for (name, value) in
+        [("authorization", "Bearer tg-wrong"), ("x-api-key", "tg-ci-ke"), ("api-key", "tg-ci-key2")]
+    {
         let answer = setting.gateway.ask(&with(name, value));
         assert_refused(&answer, 401, "authentication_error", "invalid_key");
         assert!(!answer.text().contains("tg-"), "d3: {}", answer.text());
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
-    assert_refused(&setting.gateway.ask(&with("x-api-key", "tg-old-key")), 401, "authentication_error", "expired_key");
-    assert_refused(&setting.gateway.ask(&with("x-api-key", "tg-gone-key")), 403, "permission_error", "key_blocked");
+    assert_refused(
+        &setting.gateway.ask(&with("x-api-key", "tg-old-key")),
+        401,
+        "authentication_error",
+        "expired_key",
+    );
+    assert_refused(
+        &setting.gateway.ask(&with("x-api-key", "tg-gone-key")),
+        403,
+        "permission_error",
+        "key_blocked",
+    );
     let basic = setting.gateway.ask(&with("authorization", "Basic dGctY2kta2V5"));
     assert_refused(&basic, 401, "authentication_error", "missing_key");
     assert!(setting.log().is_empty());
@@ -97,7 +113,9 @@ fn a_key_reaches_its_models_and_no_others() {
     }
     let mut fallback = question("chat");
     fallback["fallbacks"] = serde_json::json!(["claude/m"]);
-    let answer = setting.gateway.ask(&Request::post("/v1/chat/completions", &fallback).header("x-api-key", "tg-ci-key"));
+    let answer = setting
+        .gateway
+        .ask(&Request::post("/v1/chat/completions", &fallback).header("x-api-key", "tg-ci-key"));
     assert_refused(&answer, 403, "permission_error", "model_not_allowed");
     assert_eq!(answer.error()["param"], "fallbacks[0]");
     assert_eq!(setting.log().len(), 2);
@@ -121,6 +139,7 @@ fn what_needs_no_key_stays_open_and_model_lists_do_not() {
     }
     assert_eq!(setting.gateway.ask(&Request::get("/v1/models")).status, 401);
     let list = setting.gateway.ask(&Request::get("/v1/models").header("x-api-key", "tg-ci-key"));
-    let ids: Vec<_> = list.json()["data"].as_array().unwrap().iter().map(|model| model["id"].to_string()).collect();
+    let ids: Vec<_> =
+        list.json()["data"].as_array().unwrap().iter().map(|model| model["id"].to_string()).collect();
     assert_eq!(ids, ["\"chat\""]);
 }

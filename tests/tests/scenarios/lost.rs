@@ -39,6 +39,7 @@ fn strictness_makes_a_loss_a_400_that_reaches_nobody() {
     assert!(message.contains("seed") && message.contains("logit_bias"), "{message}");
     assert!(setting.log().is_empty());
     assert_eq!(ask("one/m").status, 200);
-    let plain = Request::post("/v1/chat/completions", &question("claude/m")).header("x-tollgate-strict", "true");
+    let plain =
+        Request::post("/v1/chat/completions", &question("claude/m")).header("x-tollgate-strict", "true");
     assert_eq!(setting.gateway.ask(&plain).status, 200);
 }

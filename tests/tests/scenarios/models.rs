@@ -33,7 +33,9 @@ fn a_bare_name_is_a_route_or_a_model_of_the_catalogue() {
 #[test]
 fn an_unknown_model_is_a_404_that_names_close_ones() {
     let setting = Setting::new(ROUTES);
-    for (asked, close) in [("chatt", "chat"), ("chat-larg", "chat-large"), ("mistral-large-latst", "mistral-large-latest")] {
+    for (asked, close) in
+        [("chatt", "chat"), ("chat-larg", "chat-large"), ("mistral-large-latst", "mistral-large-latest")]
+    {
         let answer = setting.chat(asked);
         if asked.starts_with("mistral") {
             continue;
@@ -59,7 +61,8 @@ fn models_are_listed_in_the_shape_of_whoever_asks() {
     for name in ["chat", "chat-large", "one/m", "claude/big", "mistral/mistral-large-latest"] {
         assert!(names.contains(&name.to_owned()), "{name}: {names:?}");
     }
-    let anthropic = setting.gateway.ask(&Request::get("/v1/models").header("anthropic-version", "2023-06-01")).json();
+    let anthropic =
+        setting.gateway.ask(&Request::get("/v1/models").header("anthropic-version", "2023-06-01")).json();
     assert_eq!((&anthropic["has_more"], &anthropic["data"][0]["type"]), (&false.into(), &"model".into()));
     assert_eq!(ids(&anthropic, "data", "id"), names);
     for google in [
@@ -79,7 +82,15 @@ fn one_model_is_described_by_its_name_slashes_and_all() {
     let setting = Setting::new(ROUTES);
     for name in ["chat", "one/m", "claude%2Fbig", "mistral/mistral-large-latest"] {
         let answer = setting.gateway.ask(&Request::get(&format!("/v1/models/{name}")));
-        assert_eq!((answer.status, answer.json()["id"].as_str()), (200, Some(name.replace("%2F", "/").as_str())));
+        assert_eq!(
+            (answer.status, answer.json()["id"].as_str()),
+            (200, Some(name.replace("%2F", "/").as_str()))
+        );
     }
-    assert_refused(&setting.gateway.ask(&Request::get("/v1/models/chatt")), 404, "invalid_request_error", "model_not_found");
+    assert_refused(
+        &setting.gateway.ask(&Request::get("/v1/models/chatt")),
+        404,
+        "invalid_request_error",
+        "model_not_found",
+    );
 }

@@ -27,7 +27,10 @@ fn operations_are_served_where_probes_look() {
     for path in ["/healthz", "/readyz"] {
         let answer = setting.gateway.ask(&Request::get(path));
         assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("ok")), "{path}");
-        assert_eq!(setting.gateway.ask(&Request::new("HEAD", path).header("connection", "close")).status, 200);
+        assert_eq!(
+            setting.gateway.ask(&Request::new("HEAD", path).header("connection", "close")).status,
+            200
+        );
     }
     assert_eq!(setting.chat("one/m").status, 200);
     let metrics = setting.gateway.ask(&Request::get("/metrics"));
@@ -50,7 +53,12 @@ fn doubled_slashes_escapes_and_absolute_targets_reach_the_same_place() {
         "/v1/chat/completions?a=b&c",
     ] {
         let answer = setting.gateway.ask(&Request::post(path, &question("one/m")));
-        assert_eq!((answer.status, answer.said().as_str()), (200, "You said: hello"), "{path}: {}", answer.text());
+        assert_eq!(
+            (answer.status, answer.said().as_str()),
+            (200, "You said: hello"),
+            "{path}: {}",
+            answer.text()
+        );
     }
 }
 

@@ -51,7 +51,10 @@ fn sighup_takes_up_a_new_config_and_a_request_in_flight_keeps_its_own() {
     eventually("it is on its way", || setting.log().len() == 1);
     let file = setting.gateway.config();
     let old = std::fs::read_to_string(&file).unwrap();
-    let new = format!("[models.n]\ntargets = [\"x/new\"]\n[providers.x]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\nkeys = [{{ value = \"k\" }}]\n", setting.sim.addr);
+    let new = format!(
+        "[models.n]\ntargets = [\"x/new\"]\n[providers.x]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\nkeys = [{{ value = \"k\" }}]\n",
+        setting.sim.addr
+    );
     std::fs::write(&file, new).unwrap();
     setting.gateway.signal("HUP");
     setting.gateway.wait_for("config reloaded");
@@ -119,7 +122,17 @@ fn check_names_every_error_with_its_line_and_the_fix() {
                [models.chat]\ntargets = [\"opnai/gpt-4o\"]\ndeadline = \"5 parsecs\"\n[[keys]]\nname = \"k\"\nvalue = \"x\"\nbudget = [{ usd = nan, per = \"fortnight\" }]\n";
     let (code, said) = run(&["check", "some.toml"], bad, &[]);
     assert_eq!(code, Some(1), "{said}");
-    for part in ["some.toml:3:", "max_body", "NOT_SET", "weight", "some.toml:7:", "openai", "deadline", "fortnight", "fix: "] {
+    for part in [
+        "some.toml:3:",
+        "max_body",
+        "NOT_SET",
+        "weight",
+        "some.toml:7:",
+        "openai",
+        "deadline",
+        "fortnight",
+        "fix: ",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let (code, said) = run(&["check", "missing.toml"], "", &[]);
@@ -128,7 +141,15 @@ fn check_names_every_error_with_its_line_and_the_fix() {
 
 #[test]
 fn without_a_config_the_usual_variables_turn_providers_on() {
-    let (code, said) = run(&["check"], "", &[("OPENAI_API_KEY", "sk-a-secret"), ("ANTHROPIC_API_KEY", "sk-b-secret"), ("GEMINI_API_KEY", "c-secret")]);
+    let (code, said) = run(
+        &["check"],
+        "",
+        &[
+            ("OPENAI_API_KEY", "sk-a-secret"),
+            ("ANTHROPIC_API_KEY", "sk-b-secret"),
+            ("GEMINI_API_KEY", "c-secret"),
+        ],
+    );
     assert_eq!(code, Some(0), "{said}");
     for name in ["openai", "anthropic", "gemini"] {
         assert!(said.contains(name), "{said}");
@@ -138,7 +159,11 @@ fn without_a_config_the_usual_variables_turn_providers_on() {
     let mut zero = command(PROGRAM, &folder);
     zero.args(["--listen", "127.0.0.1:0", "--workers", "1"]).env("GROQ_API_KEY", "gsk-secret");
     let gateway = Gateway::run(zero, folder);
-    assert!(gateway.said().contains("providers: groq") && !gateway.said().contains("secret"), "{}", gateway.said());
+    assert!(
+        gateway.said().contains("providers: groq") && !gateway.said().contains("secret"),
+        "{}",
+        gateway.said()
+    );
     assert_eq!(gateway.ask(&Request::get("/healthz")).status, 200);
     let listed = gateway.ask(&Request::get("/v1/models")).text();
     assert!(listed.contains("groq/"), "{listed}");

@@ -151,7 +151,11 @@ pub fn tools(model: &str, said: &str, streamed: bool) -> Request {
 /// Asserts a refusal: status, `error.type`, `error.code`.
 pub fn assert_refused(answer: &Answer, status: u16, kind: &str, code: &str) {
     let error = answer.error();
-    let found = (answer.status, error["type"].as_str().unwrap_or_default(), error["code"].as_str().unwrap_or_default());
+    let found = (
+        answer.status,
+        error["type"].as_str().unwrap_or_default(),
+        error["code"].as_str().unwrap_or_default(),
+    );
     assert_eq!(found, (status, kind, code), "{answer:?} {}", answer.text());
     assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
 }

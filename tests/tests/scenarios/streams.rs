@@ -14,7 +14,10 @@ fn h1_an_in_band_error_after_200_falls_over() {
         ));
         let answer = setting.stream("m");
         assert_eq!((answer.status, answer.said().as_str()), (200, "You said: hello"), "{provider}");
-        assert_eq!((answer.header("x-tollgate-provider"), answer.header("x-tollgate-attempts")), ("two", "2"));
+        assert_eq!(
+            (answer.header("x-tollgate-provider"), answer.header("x-tollgate-attempts")),
+            ("two", "2")
+        );
     }
 }
 
@@ -25,7 +28,8 @@ fn h1_an_error_in_a_whole_200_falls_over() {
     );
     let answer = setting.chat("m");
     assert_eq!((answer.header("x-tollgate-provider"), answer.said().as_str()), ("two", "You said: hello"));
-    for answer in [setting.chat("one/m+json,cut_after_bytes=40"), setting.stream("one/m+end_after_events=0")] {
+    for answer in [setting.chat("one/m+json,cut_after_bytes=40"), setting.stream("one/m+end_after_events=0")]
+    {
         assert_refused(&answer, 502, "api_error", "upstream_error");
     }
 }
@@ -34,7 +38,8 @@ fn h1_an_error_in_a_whole_200_falls_over() {
 fn h1_an_in_band_error_after_the_first_token_ends_the_stream_as_an_error() {
     let setting = Setting::new("");
     for provider in ALL {
-        let answer = setting.stream(&format!("{provider}/m+events=8,chars=80,error_after=4,error=overloaded"));
+        let answer =
+            setting.stream(&format!("{provider}/m+events=8,chars=80,error_after=4,error=overloaded"));
         assert_broken(&answer, provider);
         assert_eq!(answer.code(), "upstream_error", "{provider}");
     }
@@ -54,7 +59,13 @@ fn assert_broken(answer: &Answer, what: &str) {
 fn h2_an_error_before_the_first_token_is_json_with_a_status() {
     let setting = Setting::new("");
     for provider in ALL {
-        for failure in ["status=500", "error_after=0,error=server", "hangup", "cut_after_events=0", "first_delay=1,cut_after_bytes=0"] {
+        for failure in [
+            "status=500",
+            "error_after=0,error=server",
+            "hangup",
+            "cut_after_events=0",
+            "first_delay=1,cut_after_bytes=0",
+        ] {
             let answer = setting.stream(&format!("{provider}/m+{failure}"));
             assert_refused(&answer, 502, "api_error", "upstream_error");
             assert!(answer.header("content-type").starts_with("application/json"), "{answer:?}");
@@ -69,7 +80,9 @@ fn h3_k15_a_truncated_stream_is_an_error_and_the_next_request_is_fine() {
     let setting = Setting::new("");
     let mut client = setting.gateway.connect();
     for provider in ALL {
-        for cut in ["cut_after_events=4", "end_after_events=4", "cut_after_events=4,reset", "cut_after_bytes=1300"] {
+        for cut in
+            ["cut_after_events=4", "end_after_events=4", "cut_after_events=4,reset", "cut_after_bytes=1300"]
+        {
             let answer = client.ask(&stream(&format!("{provider}/m+events=9,chars=300,{cut}")));
             assert_broken(&answer, &format!("{provider}+{cut}"));
             let next = client.ask(&stream(&format!("{provider}/fine")));
@@ -84,7 +97,10 @@ fn h3_a_missing_end_mark_after_the_finish_is_forgiven() {
     let setting = Setting::new("");
     for provider in ["one", "claude"] {
         let answer = setting.stream(&format!("{provider}/m+no_done"));
-        assert_eq!((answer.status, answer.said().as_str(), answer.ended), (200, "You said: hello", Ended::Whole));
+        assert_eq!(
+            (answer.status, answer.said().as_str(), answer.ended),
+            (200, "You said: hello", Ended::Whole)
+        );
         assert!(answer.error().is_null(), "{}", answer.text());
     }
 }
@@ -131,11 +147,17 @@ fn h5_fragmented_parallel_tool_calls_keep_index_id_and_arguments() {
         assert!(answer.is_done(), "{model}: {}", answer.text());
         let calls = gathered(&answer);
         let found: Vec<_> = calls.iter().map(|call| (call.name.as_str(), call.arguments())).collect();
-        let expected = [("weather", serde_json::json!({"city": "Köln"})), ("time", serde_json::json!({"city": "São Paulo"}))];
+        let expected = [
+            ("weather", serde_json::json!({"city": "Köln"})),
+            ("time", serde_json::json!({"city": "São Paulo"})),
+        ];
         assert_eq!(found, expected, "{model}");
         assert!(calls.iter().all(|call| !call.id.is_empty()) && calls[0].id != calls[1].id, "{model}");
         let chunks = answer.chunks();
-        assert!(chunks.iter().all(|chunk| chunk["choices"][0]["index"].as_u64().unwrap_or(0) == 0), "{model}");
+        assert!(
+            chunks.iter().all(|chunk| chunk["choices"][0]["index"].as_u64().unwrap_or(0) == 0),
+            "{model}"
+        );
         assert!(chunks.iter().any(|chunk| chunk["choices"][0]["finish_reason"] == "tool_calls"), "{model}");
     }
 }
@@ -144,7 +166,8 @@ fn h5_fragmented_parallel_tool_calls_keep_index_id_and_arguments() {
 fn h6_arguments_in_one_piece_are_not_lost() {
     let setting = Setting::new("");
     for provider in ALL {
-        let answer = setting.gateway.ask(&tools(&format!("{provider}/m"), "call weather {\"city\":\"Rome\"}", false));
+        let answer =
+            setting.gateway.ask(&tools(&format!("{provider}/m"), "call weather {\"city\":\"Rome\"}", false));
         let call = &answer.json()["choices"][0]["message"]["tool_calls"][0]["function"];
         assert_eq!(call["name"], "weather", "{provider}: {}", answer.text());
         let arguments: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
@@ -188,7 +211,8 @@ fn h7_empty_choices_do_no_harm() {
         let mut question = crate::setting::question(&format!("{provider}/m+usage=double"));
         question["stream"] = true.into();
         question["stream_options"] = serde_json::json!({"include_usage": true});
-        let answer = setting.gateway.ask(&tollgate_tests::http::Request::post("/v1/chat/completions", &question));
+        let answer =
+            setting.gateway.ask(&tollgate_tests::http::Request::post("/v1/chat/completions", &question));
         assert!(answer.is_done() && answer.said() == "You said: hello", "{provider}: {}", answer.text());
         let usage = answer.chunks().into_iter().rfind(|chunk| chunk["usage"].is_object());
         let usage = usage.unwrap_or_else(|| panic!("{provider}: no usage in {}", answer.text()));
@@ -202,8 +226,16 @@ fn h9_sse_for_a_whole_request_is_put_together() {
     for provider in ALL {
         for how in ["sse", "sse,split=1", "sse,content_type=application/json"] {
             let answer = setting.chat(&format!("{provider}/m+{how}"));
-            assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{provider} {how}");
-            assert_eq!(answer.json()["choices"][0]["message"]["content"], "You said: hello", "{provider} {how}");
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (200, "application/json"),
+                "{provider} {how}"
+            );
+            assert_eq!(
+                answer.json()["choices"][0]["message"]["content"],
+                "You said: hello",
+                "{provider} {how}"
+            );
         }
         let cut = setting.chat(&format!("{provider}/m+sse,events=6,chars=60,cut_after_events=3"));
         assert_refused(&cut, 502, "api_error", "upstream_error");
@@ -258,7 +290,8 @@ fn k10_a_quota_error_after_the_opening_event_falls_over() {
             assert_eq!(
                 (answer.header("x-tollgate-provider"), answer.said().as_str()),
                 ("two", "You said: hello"),
-                "{provider} {kind}: {}", answer.text()
+                "{provider} {kind}: {}",
+                answer.text()
             );
             assert!(answer.is_done());
         }
@@ -276,7 +309,14 @@ fn k16_what_breaks_in_one_exchange_touches_no_other() {
     }
     for round in 0..4 {
         for provider in ALL {
-            for how in ["cut_after_events=3", "reset", "hangup", "cut_after_bytes=300", "status=500", "error_after=3"] {
+            for how in [
+                "cut_after_events=3",
+                "reset",
+                "hangup",
+                "cut_after_bytes=300",
+                "status=500",
+                "error_after=3",
+            ] {
                 let _ = setting.stream(&format!("{provider}/m+chars=400,events=9,{how}"));
             }
         }
@@ -286,7 +326,12 @@ fn k16_what_breaks_in_one_exchange_touches_no_other() {
         assert_eq!((round, leaver.head().status), (round, 200));
     }
     for client in &mut steady {
-        let mut answer = Answer { status: 200, headers: vec![("transfer-encoding".into(), "chunked".into())], body: Vec::new(), ended: Ended::Whole };
+        let mut answer = Answer {
+            status: 200,
+            headers: vec![("transfer-encoding".into(), "chunked".into())],
+            body: Vec::new(),
+            ended: Ended::Whole,
+        };
         answer.ended = client.body(&mut answer);
         assert!(answer.is_done(), "{}", answer.text());
         assert_eq!(answer.said().len(), 4000);

@@ -17,7 +17,9 @@ fn a_chunked_body_is_read_whatever_its_pieces() {
     let setting = Setting::new("");
     for size in [1, 7, 4096] {
         let mut client = setting.gateway.connect();
-        client.send(format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes());
+        client.send(
+            format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes(),
+        );
         for piece in text("one/m").as_bytes().chunks(size) {
             client.send(format!("{:X};ext=\"a\"\r\n", piece.len()).as_bytes());
             client.send(piece);
@@ -53,14 +55,19 @@ fn http_1_0_gets_whole_answers_and_closed_connections() {
     let mut client = setting.gateway.connect();
     client.send(format!("POST {CHAT} HTTP/1.0\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
     let answer = client.answer();
-    assert_eq!((answer.header("transfer-encoding"), answer.events().last().map(String::as_str)), ("", Some("[DONE]")));
+    assert_eq!(
+        (answer.header("transfer-encoding"), answer.events().last().map(String::as_str)),
+        ("", Some("[DONE]"))
+    );
 }
 
 #[test]
 fn a_client_that_expects_100_is_told_to_go_on_or_not() {
     let setting = Setting::new("[server]\nmax_body = \"1KiB\"\n");
     let body = text("one/m");
-    let head = |length: usize| format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n");
+    let head = |length: usize| {
+        format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
+    };
     let mut client = setting.gateway.connect();
     client.send(head(body.len()).as_bytes());
     assert_eq!(client.head().status, 100);
@@ -76,7 +83,8 @@ fn pipelined_requests_are_answered_in_their_order() {
     let setting = Setting::new("");
     let mut client = setting.gateway.connect();
     let slow = chat("one/m+head_delay=100").bytes();
-    let all = [slow, stream("claude/m").bytes(), chat("no-such-model").bytes(), chat("one/m").bytes()].concat();
+    let all =
+        [slow, stream("claude/m").bytes(), chat("no-such-model").bytes(), chat("one/m").bytes()].concat();
     client.send(&all);
     let answers: Vec<_> = (0..4).map(|_| client.answer()).collect();
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
@@ -89,7 +97,11 @@ fn a_connection_serves_one_request_after_another() {
     let setting = Setting::new("");
     let mut client = setting.gateway.connect();
     for _ in 0..20 {
-        for answer in [client.ask(&chat("one/m")), client.ask(&stream("claude/m")), client.ask(&chat("one/m+status=500"))] {
+        for answer in [
+            client.ask(&chat("one/m")),
+            client.ask(&stream("claude/m")),
+            client.ask(&chat("one/m+status=500")),
+        ] {
             assert_eq!(answer.ended, Ended::Whole);
         }
     }
@@ -117,8 +129,12 @@ fn http_2_with_prior_knowledge_serves_many_streams_on_one_connection() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let socket = tokio::net::TcpStream::connect(setting.gateway.address).await.unwrap();
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(
+            TokioExecutor::new(),
+            TokioIo::new(socket),
+        )
+        .await
+        .unwrap();
         tokio::spawn(connection);
         let url = format!("http://{}{CHAT}", setting.gateway.address);
         let mut asked = Vec::new();
@@ -126,7 +142,10 @@ fn http_2_with_prior_knowledge_serves_many_streams_on_one_connection() {
             let model = ["one/m+head_delay=50", "claude/m", "gem/m"][at % 3];
             let mut question = question(model);
             question["stream"] = (at % 2 == 0).into();
-            let request = hyper::Request::post(&url).header("content-type", "application/json").body(Full::from(question.to_string())).unwrap();
+            let request = hyper::Request::post(&url)
+                .header("content-type", "application/json")
+                .body(Full::from(question.to_string()))
+                .unwrap();
             let mut sender = sender.clone();
             asked.push(tokio::spawn(async move {
                 sender.ready().await.unwrap();
