@@ -308,3 +308,19 @@ fn fallbacks_of_the_body_are_honoured_and_do_not_go_upstream() {
     }
     assert_eq!(setting.gateway.ask(&stream("one/m")).header("x-tollgate-attempts"), "1");
 }
+
+#[test]
+fn i3_a_prompt_that_is_too_long_is_told_alike_whoever_says_it() {
+    let setting = Setting::new("");
+    for provider in ["one", "claude", "gem"] {
+        for answer in setting.both(&format!("{provider}/m+error=context_length")) {
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "context_length_exceeded"),
+                "{}",
+                answer.text()
+            );
+            assert_eq!(answer.header("x-tollgate-attempts"), "1");
+        }
+    }
+}

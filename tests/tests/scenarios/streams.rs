@@ -338,3 +338,29 @@ fn k16_what_breaks_in_one_exchange_touches_no_other() {
         assert_eq!(client.ask(&chat("one/m")).said(), "You said: hello");
     }
 }
+
+#[test]
+fn h8_null_parameters_do_not_reach_another_dialect() {
+    let setting = Setting::new("");
+    let nulls =
+        ["temperature", "top_p", "stop", "tools", "tool_choice", "seed", "user", "response_format", "n"];
+    // The simulator refuses what Anthropic and Google do not know, and nulls where they want none.
+    for provider in ["claude", "gem"] {
+        let mut question = crate::setting::question(&format!("{provider}/m"));
+        for name in nulls {
+            question[name] = Value::Null;
+        }
+        question["stream_options"] = Value::Null;
+        question["logprobs"] = Value::Null;
+        let request = tollgate_tests::http::Request::post("/v1/chat/completions", &question);
+        let answer = setting.gateway.ask(&request);
+        assert_eq!(
+            (answer.status, answer.header("x-tollgate-lost")),
+            (200, ""),
+            "{provider}: {}",
+            answer.text()
+        );
+        let sent = crate::setting::body_json(&setting.last());
+        assert!(!sent.to_string().contains("null"), "{provider}: {sent}");
+    }
+}
