@@ -18,8 +18,8 @@ use std::sync::Arc;
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
     Answered(Response<Bytes>),
-    /// It asks for the host's metrics in Prometheus' text form.
-    Metrics,
+    /// It asks for the host's metrics in Prometheus' text form; this is the answer's head.
+    Metrics(Response<()>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
 }
@@ -67,7 +67,7 @@ pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Ad
     match mount::find(&head.method, head.uri.path()) {
         Err(fault) => Admission::Answered(astray(head, &fault, id)),
         Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy(id)),
-        Ok(Mounted::Metrics) => Admission::Metrics,
+        Ok(Mounted::Metrics) => Admission::Metrics(json(Bytes::new(), id).map(drop)),
         Ok(Mounted::Models { shape, id: model }) => list(head, config, shape, model.as_deref(), id, now),
         Ok(Mounted::Surface { id: surface, model: _ }) => {
             let surface = surface::of(surface);

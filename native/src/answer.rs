@@ -42,7 +42,7 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     }
     let admitted = match admit(&head, &config, host.random.request_id(), host.now()) {
         Admission::Answered(answer) => return answer.map(Answer::from),
-        Admission::Metrics => return metrics(&host),
+        Admission::Metrics(answer) => return metrics(&host, answer),
         Admission::Wanted(admitted) => admitted,
     };
     drop(head);
@@ -61,9 +61,9 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
 }
 
 /// What the process has counted.
-fn metrics(host: &Native) -> Response<Answer> {
+fn metrics(host: &Native, head: Response<()>) -> Response<Answer> {
     let text = held(&host.shared.metrics).render();
-    let mut answer = Response::new(Answer::from(Bytes::from(text)));
+    let mut answer = head.map(|()| Answer::from(Bytes::from(text)));
     let form = HeaderValue::from_static("text/plain; version=0.0.4");
     answer.headers_mut().insert(header::CONTENT_TYPE, form);
     answer

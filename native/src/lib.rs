@@ -11,6 +11,7 @@ pub mod reload; // a changed config, without a restart
 
 pub mod worker; // a thread, its listener and its connections
 pub mod linger; // how a connection is closed
+pub mod malformed; // what is no request
 pub mod patience; // how long a client may take between and within request heads
 pub mod answer; // from a request to its answer
 pub mod body; // a request's body, within limits

@@ -1,6 +1,8 @@
 //! Closes a client's connection so that the last answer arrives.
 
+use crate::malformed;
 use crate::patience::Heard;
+use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
@@ -10,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
+use tollgate_core::exchange::RequestId;
 
 /// How long a client that goes on sending is listened to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,6 +23,9 @@ pub struct Linger<T> {
     inner: TokioIo<T>,
     closing: Closing,
     heard: Heard,
+    id: RequestId,
+    /// A refusal that is written in place of hyper's.
+    instead: Bytes,
 }
 
 enum Closing {
@@ -28,9 +34,10 @@ enum Closing {
 }
 
 impl<T> Linger<T> {
-    /// Takes over a connection; `heard` is told whenever something comes.
-    pub fn new(inner: T, heard: Heard) -> Self {
-        Self { inner: TokioIo::new(inner), closing: Closing::No, heard }
+    /// Takes over a connection; `heard` is told whenever something comes. `id` names what comes if it
+    /// turns out to be no request.
+    pub fn new(inner: T, heard: Heard, id: RequestId) -> Self {
+        Self { inner: TokioIo::new(inner), closing: Closing::No, heard, id, instead: Bytes::new() }
     }
 }
 
@@ -50,14 +57,20 @@ impl<T: AsyncRead + Unpin> Read for Linger<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Write for Linger<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(refusal) = malformed::reworded(buf, self.id) {
+            self.instead = refusal;
+            return Poll::Ready(Ok(buf.len()));
+        }
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
         if let Closing::No = self.closing {
             ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
             self.closing = Closing::Lingering(Box::pin(tokio::time::sleep(PATIENCE)));
@@ -86,7 +99,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Write for Linger<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [only] = bufs
+            && let Some(refusal) = malformed::reworded(only, self.id)
+        {
+            self.instead = refusal;
+            return Poll::Ready(Ok(only.len()));
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Linger<T> {
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.instead.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.instead))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.instead.advance(written);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

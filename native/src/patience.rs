@@ -101,13 +101,15 @@ mod tests {
     use hyper::service::service_fn;
     use std::convert::Infallible;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tollgate_core::exchange::RequestId;
 
     fn serve(stream: DuplexStream) {
         let heard = Heard::default();
         let mut builder = http1::Builder::new();
         builder.header_read_timeout(IDLE).timer(Patience::new(heard.clone()));
         let answer = || async { Ok::<_, Infallible>(http::Response::new(Empty::<&[u8]>::new())) };
-        let connection = builder.serve_connection(Linger::new(stream, heard), service_fn(move |_| answer()));
+        let connection =
+            builder.serve_connection(Linger::new(stream, heard, RequestId(0)), service_fn(move |_| answer()));
         tokio::task::spawn_local(connection);
     }
 

@@ -148,7 +148,11 @@ impl Worker {
         let heard = Heard::default();
         let mut http1 = self.http1.clone();
         http1.timer(Patience::new(heard.clone()));
-        attend(http1.serve_connection(Linger::new(stream, heard), service), baton).await;
+        attend(
+            http1.serve_connection(Linger::new(stream, heard, self.host.random.request_id()), service),
+            baton,
+        )
+        .await;
     }
 
     async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {

@@ -137,7 +137,7 @@ value = "{CLIENT_SECRET}"
         let (head, ()) = request.body(()).unwrap().into_parts();
         let stage = Stage::new(answer);
         match admit(&head, &config, RequestId(7), stage.now.get()) {
-            Admission::Metrics => panic!("a call is not metrics"),
+            Admission::Metrics(_) => panic!("a call is not metrics"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
                 stage.play(Exchange::new(admitted, body.into(), stage.now.get()));

@@ -189,7 +189,7 @@ impl World {
         let id = RequestId(u128::from(self.dice.roll()) << 64 | u128::from(request));
         let head = order.head();
         match admit(&head, &self.config, id, started) {
-            Admission::Metrics => panic!("a call is not metrics"),
+            Admission::Metrics(_) => panic!("a call is not metrics"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
                 let exchange = Exchange::new(admitted, order.body(), self.now.get());

@@ -64,24 +64,29 @@ fn i2_another_key_of_the_provider_serves_whole_and_streamed() {
 }
 
 #[test]
-fn i4_a_longer_retry_after_extends_a_cool_down() {
-    let setting = Setting::new(
-        "[models.a]\ntargets = [\"one/m+status=429,retry_after=30\"]\nattempts = 1\n\
-         [models.b]\ntargets = [\"one/m+status=429,retry_after=30\"]\nattempts = 1\n",
-    );
-    let first = setting.chat("a");
-    assert_refused(&first, 429, "rate_limit_error", "upstream_rate_limited");
-    assert!((29..=30).contains(&wait(&first)), "{first:?}");
-    // The same model at the same key, by another name: it is closed without being asked.
-    let again = Request::post("/v1/chat/completions", &{
-        let mut question = question("b");
-        question["max_tokens"] = json!(5);
-        question
-    });
-    let second = setting.gateway.ask(&again);
-    assert_refused(&second, 429, "rate_limit_error", "upstream_rate_limited");
-    assert_eq!((second.header("x-tollgate-attempts"), setting.log().len()), ("0", 1));
-    assert!(wait(&second) >= 25, "{second:?}");
+fn i4_a_shorter_retry_after_does_not_shorten_a_cool_down_and_a_longer_one_extends_it() {
+    for [first, second] in [[900, 300], [300, 900]] {
+        let setting = Setting::new("[models.m]\nattempts = 1\ndeadline = \"20s\"\ntargets = [\"one/m\"]\n");
+        // Both are under way before either is refused.
+        let mut clients: Vec<_> = [(first, 300), (second, 900)]
+            .map(|(wait, delay)| {
+                let mut question = question("m");
+                let told = format!("[[sim: status=429; retry_after={wait}; head_delay={delay}]]");
+                question["messages"][0]["content"] = told.into();
+                let mut client = setting.gateway.connect();
+                client.send(&Request::post("/v1/chat/completions", &question).bytes());
+                client
+            })
+            .into();
+        for client in &mut clients {
+            assert_refused(&client.answer(), 429, "rate_limit_error", "upstream_rate_limited");
+        }
+        assert_eq!(setting.log().len(), 2);
+        let third = setting.chat("m");
+        assert_refused(&third, 429, "rate_limit_error", "upstream_rate_limited");
+        assert_eq!(third.header("x-tollgate-attempts"), "0");
+        assert!((870..=900).contains(&wait(&third)), "{first}, {second}: {third:?}");
+    }
 }
 
 fn wait(answer: &tollgate_tests::http::Answer) -> u64 {
@@ -257,7 +262,7 @@ fn k6_a_refused_key_is_left_out_of_later_requests() {
 #[test]
 fn k6_a_limit_is_for_one_model_and_a_refusal_for_the_key() {
     let setting = Setting::new("");
-    assert_eq!(setting.chat("one/a+status=429,retry_after=60").status, 429);
+    assert_eq!(setting.chat("one/a+status=429,retry_after=900").status, 429);
     assert_eq!(setting.chat("one/b").status, 200);
     assert_eq!(setting.chat("two/a+status=401").status, 502);
     let closed = setting.chat("two/b");
@@ -302,4 +307,20 @@ fn fallbacks_of_the_body_are_honoured_and_do_not_go_upstream() {
         assert!(crate::setting::body_json(&request)["fallbacks"].is_null());
     }
     assert_eq!(setting.gateway.ask(&stream("one/m")).header("x-tollgate-attempts"), "1");
+}
+
+#[test]
+fn i3_a_prompt_that_is_too_long_is_told_alike_whoever_says_it() {
+    let setting = Setting::new("");
+    for provider in ["one", "claude", "gem"] {
+        for answer in setting.both(&format!("{provider}/m+error=context_length")) {
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "context_length_exceeded"),
+                "{}",
+                answer.text()
+            );
+            assert_eq!(answer.header("x-tollgate-attempts"), "1");
+        }
+    }
 }
