@@ -1,5 +1,6 @@
 //! Closes a client's connection so that the last answer arrives.
 
+use crate::patience::Pulse;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io::{self, IoSlice};
@@ -17,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// send a reset, which may overtake an answer such as 413 or 431 on its way.
 pub struct Linger<T> {
     inner: TokioIo<T>,
+    pulse: Pulse,
     closing: Closing,
 }
 
@@ -26,9 +28,9 @@ enum Closing {
 }
 
 impl<T> Linger<T> {
-    /// Takes over a connection.
-    pub fn new(inner: T) -> Self {
-        Self { inner: TokioIo::new(inner), closing: Closing::No }
+    /// Takes over a connection, whose pulse hears of the bytes that come.
+    pub fn new(inner: T, pulse: Pulse) -> Self {
+        Self { inner: TokioIo::new(inner), pulse, closing: Closing::No }
     }
 }
 
@@ -38,7 +40,9 @@ impl<T: AsyncRead + Unpin> Read for Linger<T> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        self.pulse.on_bytes();
+        Poll::Ready(read)
     }
 }
 
