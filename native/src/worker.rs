@@ -1,6 +1,7 @@
 //! A worker: a thread with its own runtime, listener and connections.
 
 use crate::answer::answer;
+use crate::contain::contained;
 use crate::host::{Native, Shared};
 use crate::linger::Linger;
 use crate::patience::{Answering, Patience, Pulse, Verdict};
@@ -120,7 +121,8 @@ impl Worker {
         tokio::task::spawn_local(async move {
             // Without this, small pieces of a stream wait up to 40 ms for the client's acknowledgement.
             let _ = stream.set_nodelay(true);
-            worker.converse(stream, baton).await;
+            // What panicked has been logged; the other connections go on.
+            let _ = contained(worker.converse(stream, baton)).await;
             worker.connections.set(worker.connections.get().saturating_sub(1));
         });
     }
