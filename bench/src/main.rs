@@ -17,19 +17,21 @@ const USAGE: &str = "\
 tollgate-bench: CPU time per request, as a ratio to nginx in the same run
 
 Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [--shape NAME]
+       tollgate-bench layout [the same]
        tollgate-bench memory [--streams N]
        tollgate-bench start
 
   --requests N      requests per peer and shape, all rounds together (default 12000)
   --rate N          requests a second (default 1500 plain; a tenth of it for streams)
-  --connections N   keep-alive connections (default 16)
+  --connections N   keep-alive connections (default 16; more for paced streams, which last longer)
   --rounds N        turns each peer takes (default 10)
   --shape NAME      plain, stream or paced; all unless told
 
+  layout            a bare proxy, one runtime per core against one for all; plain and stream unless told
   memory            resident memory idle and under open streams (default 1000)
   start             time from start to the first answer
 
-TOLLGATE_BIN and TOLLGATE_SIM name the programs (default: beside this one); nginx is found on PATH.
+TOLLGATE_BIN, TOLLGATE_SIM and TOLLGATE_LAYOUT name the programs (default: beside this one); nginx is found on PATH.
 TOLLGATE_ARGS are further arguments for `tollgate serve`.
 ";
 
@@ -40,12 +42,13 @@ struct Options {
     connections: u32,
     rounds: u32,
     streams: u32,
-    shapes: Vec<Shape>,
+    shape: Option<Shape>,
 }
 
 #[derive(Clone, Copy)]
 enum Command {
     Cpu,
+    Layout,
     Memory,
     Start,
 }
@@ -58,10 +61,11 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
         connections: 16,
         rounds: 10,
         streams: 1_000,
-        shapes: Shape::ALL.to_vec(),
+        shape: None,
     };
     while let Some(name) = given.next() {
         match name.as_str() {
+            "layout" => options.command = Command::Layout,
             "memory" => options.command = Command::Memory,
             "start" => options.command = Command::Start,
             "--help" | "-h" => return Err(USAGE.to_owned()),
@@ -77,8 +81,8 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
 fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
     if name == "--shape" {
         let shape = Shape::ALL.into_iter().find(|shape| shape.name() == value);
-        options.shapes =
-            vec![shape.ok_or_else(|| format!("--shape {value}: expected plain, stream or paced"))?];
+        options.shape =
+            Some(shape.ok_or_else(|| format!("--shape {value}: expected plain, stream or paced"))?);
         return Ok(());
     }
     let number = value.parse().map_err(|_| format!("{name} {value}: expected a whole number"))?;
@@ -96,6 +100,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
 fn main() -> ExitCode {
     let outcome = parse(std::env::args().skip(1)).and_then(|options| match options.command {
         Command::Cpu => cpu(&options),
+        Command::Layout => layout(&options),
         Command::Memory => memory(&options),
         Command::Start => start(),
     });
@@ -110,61 +115,91 @@ fn main() -> ExitCode {
 
 fn cpu(options: &Options) -> Result<(), String> {
     let stage = Stage::new()?;
-    let mut peers = [stage.nginx()?, stage.tollgate()?];
+    compare(options, &[stage.nginx()?, stage.tollgate()?], &Shape::ALL)
+}
+
+fn layout(options: &Options) -> Result<(), String> {
+    let stage = Stage::new()?;
+    let peers = [stage.nginx()?, stage.layout("per-core")?, stage.layout("multi-thread")?];
+    compare(options, &peers, &[Shape::Plain, Shape::Stream])
+}
+
+/// The first peer is what the others are compared to.
+fn compare(options: &Options, peers: &[Peer], shapes: &[Shape]) -> Result<(), String> {
     println!(
         "| shape | peer | µs CPU per request (median of {} rounds) | ratio to nginx (min..max) | p50 | p99 |",
         options.rounds
     );
     println!("|---|---|---|---|---|---|");
-    for shape in &options.shapes {
-        let streams = u32::from(*shape != Shape::Plain);
-        let rate = if streams == 0 { options.rate } else { (options.rate / 10).max(1) };
-        let plan = Plan {
-            shape: *shape,
-            requests: (options.requests / options.rounds).max(1),
-            rate,
-            connections: options.connections,
-        };
-        measure(&plan, options.rounds, &mut peers)?;
+    for shape in options.shape.as_ref().map_or(shapes, std::slice::from_ref) {
+        measure(&plan(options, *shape), options.rounds, peers)?;
     }
     Ok(())
 }
 
+fn plan(options: &Options, shape: Shape) -> Plan {
+    let requests = (options.requests / options.rounds).max(1);
+    let tenth = (options.rate / 10).max(1);
+    let (rate, connections) = match shape {
+        Shape::Plain => (options.rate, options.connections),
+        Shape::Stream => (tenth, options.connections),
+        // Each stream holds its connection for 200 ms and a little more: twice as many connections as
+        // that takes, so that none is waited for.
+        Shape::Paced => (tenth, options.connections.max(tenth * 2 / 5 + 1)),
+    };
+    Plan { shape, requests, rate, connections }
+}
+
+/// What a peer's turns have shown.
+struct Tally<'a> {
+    peer: &'a Peer,
+    /// µs of CPU time per request, one entry per turn.
+    costs: Vec<f64>,
+    times: Vec<Duration>,
+}
+
 /// One shape: the peers in turns.
-fn measure(plan: &Plan, rounds: u32, peers: &mut [Peer; 2]) -> Result<(), String> {
-    let mut costs: [Vec<f64>; 2] = Default::default();
-    let mut times: [Vec<Duration>; 2] = Default::default();
-    for peer in peers.iter() {
+fn measure(plan: &Plan, rounds: u32, peers: &[Peer]) -> Result<(), String> {
+    let mut tallies: Vec<Tally<'_>> =
+        peers.iter().map(|peer| Tally { peer, costs: Vec::new(), times: Vec::new() }).collect();
+    for peer in peers {
         // Warm: connections opened, pages touched.
         load::run(&Plan { requests: 200.min(plan.requests), ..*plan }, peer.address)?;
     }
     for _ in 0..rounds {
-        for ((peer, costs), times) in peers.iter().zip(&mut costs).zip(&mut times) {
-            let before = peer.cpu()?;
-            times.extend(load::run(plan, peer.address)?);
-            let spent = peer.cpu()?.saturating_sub(before);
-            costs.push(spent.as_secs_f64() * 1e6 / f64::from(plan.requests));
+        for tally in &mut tallies {
+            let before = tally.peer.cpu()?;
+            tally.times.extend(load::run(plan, tally.peer.address)?);
+            let spent = tally.peer.cpu()?.saturating_sub(before);
+            tally.costs.push(spent.as_secs_f64() * 1e6 / f64::from(plan.requests));
         }
     }
-    let [base, ours] = &costs;
-    let mut ratios: Vec<f64> = ours.iter().zip(base).map(|(ours, base)| ours / base.max(1e-9)).collect();
-    ratios.sort_by(f64::total_cmp);
-    for (at, ((peer, costs), times)) in peers.iter().zip(&mut costs).zip(&mut times).enumerate() {
-        let ratio = match (at, ratios.first(), ratios.last()) {
-            (1, Some(low), Some(high)) => format!("{:.2} ({low:.2}..{high:.2})", median(&mut ratios.clone())),
-            _ => "1".to_owned(),
-        };
-        times.sort();
-        println!(
-            "| {} | {} | {:.1} | {ratio} | {:?} | {:?} |",
-            plan.shape.name(),
-            peer.name,
-            median(costs),
-            quantile(times, 50),
-            quantile(times, 99)
-        );
+    let base = tallies.first().map(|tally| tally.costs.clone()).unwrap_or_default();
+    for tally in &mut tallies {
+        report(plan.shape, tally, &base);
     }
     Ok(())
+}
+
+fn report(shape: Shape, tally: &mut Tally<'_>, base: &[f64]) {
+    let mut ratios: Vec<f64> =
+        tally.costs.iter().zip(base).map(|(ours, base)| ours / base.max(1e-9)).collect();
+    ratios.sort_by(f64::total_cmp);
+    let ratio = match (ratios.first(), ratios.last()) {
+        (Some(low), Some(high)) if low != high => {
+            format!("{:.2} ({low:.2}..{high:.2})", median(&mut ratios.clone()))
+        }
+        _ => format!("{:.2}", median(&mut ratios)),
+    };
+    tally.times.sort();
+    println!(
+        "| {} | {} | {:.1} | {ratio} | {:.1?} | {:.1?} |",
+        shape.name(),
+        tally.peer.name,
+        median(&mut tally.costs),
+        quantile(&tally.times, 50),
+        quantile(&tally.times, 99)
+    );
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -81,6 +81,15 @@ impl Stage {
         start("tollgate", address, self.gateway(address)?)
     }
 
+    /// The bare proxy.
+    pub(crate) fn layout(&self, layout: &'static str) -> Result<Peer, String> {
+        let address = free_address()?;
+        let mut command = Command::new(program("TOLLGATE_LAYOUT", "tollgate-bench-layout")?);
+        command.args(["--layout", layout, "--listen", &address.to_string()]);
+        command.args(["--upstream", &self.sim.address.to_string()]);
+        start(layout, address, command)
+    }
+
     /// Starts the gateway and waits for its first model answer.
     pub(crate) fn timed_tollgate(&self) -> Result<(Peer, Duration), String> {
         let address = free_address()?;

@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use crate::body;
+use crate::contain::{Panicked, contained};
 use crate::cors::Page;
 use crate::flight::{Answer, Flight};
 use crate::host::{Native, held};
@@ -16,22 +17,26 @@ use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
 use tollgate_core::host::Host;
 
-/// Answers a request, whatever it is.
+/// Answers a request, whatever it is and whatever happens.
 pub async fn answer(host: Rc<Native>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+    Ok(contained(respond(host, request)).await.unwrap_or_else(|Panicked| speechless()))
+}
+
+async fn respond(host: Rc<Native>, request: Request<Incoming>) -> Response<Answer> {
     let config = host.shared.config.load_full();
     let origins = &config.server.cors_origins;
     if origins.is_empty() {
-        return Ok(serve(host, request, config).await);
+        return serve(host, request, config).await;
     }
     let Some(page) = Page::of(request.headers(), origins) else {
-        return Ok(serve(host, request, config).await);
+        return serve(host, request, config).await;
     };
     if let Some(answer) = page.preflight(request.method(), request.headers()) {
-        return Ok(answer);
+        return answer;
     }
     let mut answer = serve(host, request, config).await;
     page.mark(answer.headers_mut());
-    Ok(answer)
+    answer
 }
 
 async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>) -> Response<Answer> {

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::contain::log_panics;
 use crate::serve::{self, Plan};
 use crate::settings::{Exposure, Overrides, Problems, Source, USUAL_FILE};
 use crate::{demo, settings};
@@ -79,6 +80,7 @@ impl From<Serve> for Plan {
 pub fn main() -> ExitCode {
     let Cli { command, serve, log_json } = Cli::parse();
     log(log_json);
+    log_panics();
     let done = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve::run(serve.into()),
         Command::Check { file } => check(file),

@@ -145,10 +145,12 @@ impl Flight {
     }
 
     fn poll_run(&mut self, cx: &mut Context<'_>) {
-        let over = self.run.as_mut().is_some_and(|run| run.as_mut().poll(cx).is_ready());
-        if over {
-            self.run = None;
-            self.ticket = None;
+        // Taken out for the time of the poll: a future that panics is not polled again.
+        if let Some(mut run) = self.run.take() {
+            match run.as_mut().poll(cx) {
+                Poll::Pending => self.run = Some(run),
+                Poll::Ready(()) => self.ticket = None,
+            }
         }
     }
 

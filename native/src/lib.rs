@@ -10,9 +10,10 @@ pub mod settings; // where the config comes from
 pub mod reload; // a changed config, without a restart
 
 pub mod worker; // a thread, its listener and its connections
+pub mod patience; // how long a connection may say nothing
 pub mod linger; // how a connection is closed
 pub mod malformed; // what is no request
-pub mod patience; // how long a client may take between and within request heads
+pub mod contain; // a panic stays where it happened
 pub mod answer; // from a request to its answer
 pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it

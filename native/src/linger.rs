@@ -1,7 +1,7 @@
 //! Closes a client's connection so that the last answer arrives.
 
 use crate::malformed;
-use crate::patience::Heard;
+use crate::patience::Pulse;
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// send a reset, which may overtake an answer such as 413 or 431 on its way.
 pub struct Linger<T> {
     inner: TokioIo<T>,
+    pulse: Pulse,
     closing: Closing,
-    heard: Heard,
     id: RequestId,
     /// A refusal that is written in place of hyper's.
     instead: Bytes,
@@ -34,10 +34,10 @@ enum Closing {
 }
 
 impl<T> Linger<T> {
-    /// Takes over a connection; `heard` is told whenever something comes. `id` names what comes if it
+    /// Takes over a connection, whose pulse hears of the bytes that come. `id` names what comes if it
     /// turns out to be no request.
-    pub fn new(inner: T, heard: Heard, id: RequestId) -> Self {
-        Self { inner: TokioIo::new(inner), closing: Closing::No, heard, id, instead: Bytes::new() }
+    pub fn new(inner: T, pulse: Pulse, id: RequestId) -> Self {
+        Self { inner: TokioIo::new(inner), pulse, closing: Closing::No, id, instead: Bytes::new() }
     }
 }
 
@@ -47,11 +47,9 @@ impl<T: AsyncRead + Unpin> Read for Linger<T> {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if read.is_ready() {
-            self.heard.note();
-        }
-        read
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        self.pulse.on_bytes();
+        Poll::Ready(read)
     }
 }
 

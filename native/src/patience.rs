@@ -1,152 +1,223 @@
-//! How long a client may be silent on a connection it keeps open.
+//! How long an HTTP/1.1 connection may say nothing.
 //!
-//! hyper has one clock for both: it starts when the last answer is out and stops when the next
-//! request's head is complete. A client that rests between two requests is welcome for a while; one
-//! that has begun a head and does not finish it holds a connection for nothing.
+//! ```text
+//!   Head ──head complete──▶ Busy ──answer sent──▶ Idle ──first byte──▶ Head
+//!    │ 30 s                                         │ 75 s
+//!    ▼                                              ▼
+//!   dropped                                       closed in good order
+//! ```
+//! 1. Times are counted in ticks of one timer per connection, so that a request costs no timer and no
+//!    look at the clock; each takes up to one tick longer than it says.
+//! 2. `Busy` has no limit here: bodies and upstreams have their own.
 
-use hyper::rt::{Sleep, Timer};
+use http_body::{Body, Frame, SizeHint};
+use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// Between two requests.
-pub const IDLE: Duration = Duration::from_secs(120);
+const TICK: Duration = Duration::from_secs(15);
 
-/// From a head's first bytes to its end.
-pub const HEAD: Duration = Duration::from_secs(30);
+/// For the headers of a request once its first byte has come; for a new connection from its start.
+const HEAD_TICKS: u32 = 2;
 
-/// Whether something has come on a connection since this was last asked.
-#[derive(Clone, Debug, Default)]
-pub struct Heard(Arc<AtomicBool>);
+/// Between two requests. Clients keep unused connections for 60 s and expect to find them open.
+const IDLE_TICKS: u32 = 5;
 
-impl Heard {
-    /// Something has come.
-    pub fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Head,
+    Busy,
+    Idle,
+}
+
+/// Tells what a connection is doing. Cheap: two cells.
+#[derive(Clone, Debug)]
+pub struct Pulse(Rc<Beat>);
+
+#[derive(Debug)]
+struct Beat {
+    phase: Cell<Phase>,
+    changes: Cell<u32>,
+}
+
+impl Pulse {
+    /// Of a connection that has just been opened.
+    pub fn new() -> Self {
+        Self(Rc::new(Beat { phase: Cell::new(Phase::Head), changes: Cell::new(0) }))
     }
 
-    fn forget(&self) {
-        self.0.store(false, Ordering::Relaxed);
+    /// Bytes have come.
+    pub fn on_bytes(&self) {
+        if self.0.phase.get() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
     }
 
-    fn is_noted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// The head of a request is complete. It is being answered until the guard is dropped.
+    pub fn on_request(&self) -> Busy {
+        self.enter(Phase::Busy);
+        Busy(self.clone())
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.0.phase.set(phase);
+        self.0.changes.set(self.0.changes.get().wrapping_add(1));
     }
 }
 
-/// The timer of one connection. hyper asks it for nothing but the time a head may take.
-#[derive(Clone, Debug)]
+impl Default for Pulse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub struct Busy(Pulse);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Idle);
+    }
+}
+
+/// A body whose request is being answered until the body is dropped.
+pub struct Answering<B> {
+    /// The body itself.
+    pub body: B,
+    /// The request's guard.
+    pub busy: Busy,
+}
+
+impl<B: Body + Unpin> Body for Answering<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Why patience has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No request has come for long.
+    Unused,
+    /// A request has begun and does not go on.
+    Stalled,
+}
+
+/// Watches a pulse.
+#[derive(Debug)]
 pub struct Patience {
-    heard: Heard,
+    pulse: Pulse,
+    ticks: Interval,
+    changes: u32,
+    unchanged: u32,
 }
 
 impl Patience {
-    /// The timer of the connection on which `heard` is noted.
-    pub fn new(heard: Heard) -> Self {
-        Self { heard }
-    }
-}
-
-impl Timer for Patience {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+    /// Starts counting now. Needs a runtime.
+    pub fn with(pulse: Pulse) -> Self {
+        let mut ticks = interval_at(Instant::now() + TICK, TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { changes: pulse.0.changes.get(), pulse, ticks, unchanged: 0 }
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        // What came before belongs to the request before.
-        self.heard.forget();
-        let rest = tokio::time::sleep(deadline.saturating_duration_since(Instant::now()));
-        Box::pin(Wait { rest: Box::pin(rest), stage: Stage::Idle, heard: self.heard.clone() })
-    }
-}
-
-/// Ends when the client has been silent for too long.
-struct Wait {
-    rest: Pin<Box<tokio::time::Sleep>>,
-    stage: Stage,
-    heard: Heard,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing of the next head has come.
-    Idle,
-    /// Some of it has.
-    Begun,
-}
-
-impl Sleep for Wait {}
-
-impl Future for Wait {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stage == Stage::Idle && self.heard.is_noted() {
-            self.stage = Stage::Begun;
-            let end = self.rest.deadline().min(tokio::time::Instant::now() + HEAD);
-            self.rest.as_mut().reset(end);
+    /// Waits until patience is over. May be dropped and called again at any time.
+    pub async fn over(&mut self) -> Verdict {
+        loop {
+            self.ticks.tick().await;
+            if let Some(verdict) = self.on_tick() {
+                return verdict;
+            }
         }
-        self.rest.as_mut().poll(cx)
+    }
+
+    fn on_tick(&mut self) -> Option<Verdict> {
+        let Beat { phase, changes } = &*self.pulse.0;
+        if changes.get() != self.changes {
+            // It began before this tick: from here on full ticks are counted.
+            self.changes = changes.get();
+            self.unchanged = 0;
+            return None;
+        }
+        self.unchanged = self.unchanged.saturating_add(1);
+        match phase.get() {
+            Phase::Head if self.unchanged >= HEAD_TICKS => Some(Verdict::Stalled),
+            Phase::Idle if self.unchanged >= IDLE_TICKS => Some(Verdict::Unused),
+            Phase::Head | Phase::Idle | Phase::Busy => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linger::Linger;
-    use http_body_util::Empty;
-    use hyper::server::conn::http1;
-    use hyper::service::service_fn;
-    use std::convert::Infallible;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use tollgate_core::exchange::RequestId;
 
-    fn serve(stream: DuplexStream) {
-        let heard = Heard::default();
-        let mut builder = http1::Builder::new();
-        builder.header_read_timeout(IDLE).timer(Patience::new(heard.clone()));
-        let answer = || async { Ok::<_, Infallible>(http::Response::new(Empty::<&[u8]>::new())) };
-        let connection =
-            builder.serve_connection(Linger::new(stream, heard, RequestId(0)), service_fn(move |_| answer()));
-        tokio::task::spawn_local(connection);
+    struct Watched {
+        pulse: Pulse,
+        patience: Patience,
+        begun: Instant,
     }
 
-    /// How long the connection stays open after `said`, rounded down to seconds.
-    async fn open_for(said: &[&str]) -> u64 {
-        let (mut client, server) = tokio::io::duplex(4096);
-        serve(server);
-        for text in said {
-            client.write_all(text.as_bytes()).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let start = tokio::time::Instant::now();
-        client.read_to_end(&mut Vec::new()).await.unwrap();
-        start.elapsed().as_secs()
+    fn watched() -> Watched {
+        let pulse = Pulse::new();
+        Watched { patience: Patience::with(pulse.clone()), pulse, begun: Instant::now() }
     }
 
-    fn run<F: Future<Output = ()>>(test: F) {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().start_paused(true).build_local(Default::default());
-        runtime.unwrap().block_on(test);
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_or_half_a_head_is_dropped_after_30_s() {
+        let Watched { mut patience, begun, pulse } = watched();
+        pulse.on_bytes();
+        assert_eq!(patience.over().await, Verdict::Stalled);
+        assert_eq!(begun.elapsed().as_secs(), 30);
     }
 
-    const REQUEST: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-
-    #[test]
-    fn a_client_may_rest_between_two_requests() {
-        run(async {
-            assert!((110..=120).contains(&open_for(&[REQUEST]).await));
-            assert!((110..=120).contains(&open_for(&[REQUEST, REQUEST]).await));
-        });
+    #[tokio::test(start_paused = true)]
+    async fn an_unused_connection_is_kept_for_75_s_at_least_and_90_s_at_most() {
+        let Watched { mut patience, pulse, .. } = watched();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(pulse.on_request());
+        let idle = Instant::now();
+        assert_eq!(patience.over().await, Verdict::Unused);
+        assert!((75..=90).contains(&idle.elapsed().as_secs()), "{:?}", idle.elapsed());
     }
 
-    #[test]
-    fn a_head_that_was_begun_must_be_finished() {
-        run(async {
-            assert!((29..=32).contains(&open_for(&["GET / HT"]).await));
-            assert!((29..=32).contains(&open_for(&[REQUEST, "GET / HT", "TP/1.1\r\n"]).await));
-        });
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_stalls_after_a_long_pause_is_given_30_s_to_45_s() {
+        let Watched { mut patience, pulse, .. } = watched();
+        drop(pulse.on_request());
+        assert!(tokio::time::timeout(Duration::from_secs(70), patience.over()).await.is_err());
+        pulse.on_bytes();
+        let stalled = Instant::now();
+        pulse.on_bytes();
+        assert_eq!(patience.over().await, Verdict::Stalled);
+        assert!((30..=45).contains(&stalled.elapsed().as_secs()), "{:?}", stalled.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_being_answered_has_no_limit() {
+        let Watched { mut patience, pulse, .. } = watched();
+        let busy = pulse.on_request();
+        pulse.on_bytes();
+        assert!(tokio::time::timeout(Duration::from_secs(3600), patience.over()).await.is_err());
+        drop(busy);
+        assert_eq!(patience.over().await, Verdict::Unused);
     }
 }

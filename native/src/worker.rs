@@ -1,9 +1,10 @@
 //! A worker: a thread with its own runtime, listener and connections.
 
 use crate::answer::answer;
+use crate::contain::contained;
 use crate::host::{Native, Shared};
 use crate::linger::Linger;
-use crate::patience::{self, Heard, Patience};
+use crate::patience::{Answering, Patience, Pulse, Verdict};
 use crate::shutdown::{Baton, Phase};
 use crate::upstream::Local;
 use hyper::server::conn::{http1, http2};
@@ -21,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// For a new connection to say anything at all.
-const FIRST_WORD: Duration = patience::HEAD;
+const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// For a TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,7 +64,8 @@ struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.header_read_timeout(patience::IDLE).max_header_size(MAX_HEADERS).max_buf_size(READ_BUFFER);
+        // Without a timer of its own: see `patience`.
+        http1.max_header_size(MAX_HEADERS).max_buf_size(READ_BUFFER);
         let mut http2 = http2::Builder::new(Local);
         http2
             .timer(TokioTimer::new())
@@ -119,14 +121,15 @@ impl Worker {
         tokio::task::spawn_local(async move {
             // Without this, small pieces of a stream wait up to 40 ms for the client's acknowledgement.
             let _ = stream.set_nodelay(true);
-            worker.converse(stream, baton).await;
+            // What panicked has been logged; the other connections go on.
+            let _ = contained(worker.converse(stream, baton)).await;
             worker.connections.set(worker.connections.get().saturating_sub(1));
         });
     }
 
     async fn converse(&self, stream: TcpStream, baton: Baton) {
         let Some(tls) = self.host.shared.tls.load_full() else {
-            match timeout(FIRST_WORD, version(&stream)).await {
+            match timeout(GREETING_TIMEOUT, version(&stream)).await {
                 Ok(Ok(Version::Http1)) => self.http1(stream, baton).await,
                 Ok(Ok(Version::Http2)) => self.http2(stream, baton).await,
                 Ok(Err(_)) | Err(_) => {}
@@ -144,21 +147,21 @@ impl Worker {
 
     async fn http1<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {
         let host = Rc::clone(&self.host);
-        let service = service_fn(move |request| answer(Rc::clone(&host), request));
-        let heard = Heard::default();
-        let mut http1 = self.http1.clone();
-        http1.timer(Patience::new(heard.clone()));
-        attend(
-            http1.serve_connection(Linger::new(stream, heard, self.host.random.request_id()), service),
-            baton,
-        )
-        .await;
+        let pulse = Pulse::new();
+        let stream = Linger::new(stream, pulse.clone(), self.host.random.request_id());
+        let patience = Patience::with(pulse.clone());
+        let service = service_fn(move |request| {
+            let busy = pulse.on_request();
+            let answered = answer(Rc::clone(&host), request);
+            async { answered.await.map(|answer| answer.map(|body| Answering { body, busy })) }
+        });
+        attend(self.http1.serve_connection(stream, service), baton, Some(patience)).await;
     }
 
     async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {
         let host = Rc::clone(&self.host);
         let service = service_fn(move |request| answer(Rc::clone(&host), request));
-        attend(self.http2.serve_connection(TokioIo::new(stream), service), baton).await;
+        attend(self.http2.serve_connection(TokioIo::new(stream), service), baton, None).await;
     }
 }
 
@@ -220,8 +223,9 @@ where
     }
 }
 
-/// Serves a connection to its end. Its errors are the client's doing and are not logged.
-async fn attend<C: Graceful>(connection: C, mut baton: Baton) {
+/// Serves a connection to its end. Its errors are the client's doing and are not logged. Without
+/// patience it may be silent as long as it wants: HTTP/2 asks by itself whether the client is there.
+async fn attend<C: Graceful>(connection: C, mut baton: Baton, mut patience: Option<Patience>) {
     let mut connection = pin!(connection);
     loop {
         if *baton.borrow_and_update() == Phase::Draining {
@@ -230,11 +234,22 @@ async fn attend<C: Graceful>(connection: C, mut baton: Baton) {
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
+            verdict = over(&mut patience) => match verdict {
+                Verdict::Unused => connection.as_mut().finish(),
+                Verdict::Stalled => return,
+            },
             changed = baton.changed() => {
                 if changed.is_err() || *baton.borrow() == Phase::Closing {
                     return;
                 }
             }
         }
+    }
+}
+
+async fn over(patience: &mut Option<Patience>) -> Verdict {
+    match patience {
+        Some(patience) => patience.over().await,
+        None => std::future::pending().await,
     }
 }

@@ -11,7 +11,8 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../REFERENCE.md");
 fn vendors() -> String {
     let mut out = "| `kind` | vendor | dialect | base URL | variable |\n|---|---|---|---|---|\n".to_owned();
     for vendor in VENDORS {
-        let base = if vendor.base_url.is_empty() { "yours".to_owned() } else { format!("`{}`", vendor.base_url) };
+        let base =
+            if vendor.base_url.is_empty() { "yours".to_owned() } else { format!("`{}`", vendor.base_url) };
         let variables: Vec<_> = vendor.env.iter().map(|name| format!("`{name}`")).collect();
         let variables = if variables.is_empty() { "none".to_owned() } else { variables.join(", ") };
         let _ = writeln!(
@@ -38,8 +39,16 @@ fn places() -> String {
     for place in PLACES {
         let _ = writeln!(out, "| {} | `{}` |", place.method.name(), place.path);
     }
-    let mounts: Vec<_> = MOUNTS.iter().filter(|mount| !mount.prefix.is_empty()).map(|mount| format!("`{}`", mount.prefix)).collect();
-    let _ = writeln!(out, "\nModel calls and lists also under {}, with and without the version.", mounts.join(", "));
+    let mounts: Vec<_> = MOUNTS
+        .iter()
+        .filter(|mount| !mount.prefix.is_empty())
+        .map(|mount| format!("`{}`", mount.prefix))
+        .collect();
+    let _ = writeln!(
+        out,
+        "\nModel calls and lists also under {}, with and without the version.",
+        mounts.join(", ")
+    );
     out
 }
 
@@ -58,6 +67,9 @@ fn the_reference_lists_what_the_code_lists() {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(DOCUMENT, &wanted).expect("REFERENCE.md can be written");
     }
-    assert!(now == wanted || std::env::var_os("UPDATE").is_some(), "REFERENCE.md is stale: run with UPDATE=1");
+    assert!(
+        now == wanted || std::env::var_os("UPDATE").is_some(),
+        "REFERENCE.md is stale: run with UPDATE=1"
+    );
     assert!(Path::new(DOCUMENT).exists());
 }

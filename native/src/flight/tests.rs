@@ -114,3 +114,16 @@ fn k15_a_stream_without_an_end_is_cut() {
         assert!(body.frame().await.unwrap().is_err());
     });
 }
+
+#[test]
+fn a_flight_that_panics_is_not_polled_again_and_no_longer_counts() {
+    run(async {
+        let aloft = Aloft::default();
+        let mut flight = Flight::new(&aloft, |_| async { panic!("as it must") });
+        let head = crate::contain::contained(poll_fn(|cx| flight.poll_head(cx))).await;
+        assert!(head.is_err());
+        assert!(poll_fn(|cx| flight.poll_head(cx)).await.is_err());
+        drop(flight);
+        assert_eq!(aloft.count(), 0);
+    });
+}
