@@ -18,6 +18,7 @@ mod values; // durations, sizes, moments, dollars
 mod tests;
 
 pub use fault::ConfigError;
+pub(crate) use fault::closest_few;
 pub use limits::{Budget, Limits, Period, Team};
 
 use crate::dialect::Dialect;

@@ -123,8 +123,8 @@ impl Config {
     /// Names close matches among what the key may use; a route it may not use stays unknown to it.
     fn not_found(&self, name: &str, key: Option<&Key>) -> Fault {
         let configured =
-            |row: &&catalog::Row| self.providers.iter().any(|provider| provider.vendor.name == row.vendor);
-        let rows = catalog::ROWS.iter().filter(configured).map(|row| row.name);
+            |row: &catalog::Row| self.providers.iter().any(|provider| provider.vendor.name == row.vendor);
+        let rows = catalog::rows().filter(configured).map(|row| row.name);
         let visible = |name: &&str| key.is_none_or(|key| key.allows(name));
         let near = closest_few(name, self.routes.keys().map(String::as_str).chain(rows).filter(visible));
         let missing = catalog::vendors(name).next();
