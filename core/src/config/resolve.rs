@@ -97,14 +97,17 @@ impl Config {
         if let Some((provider, model)) = name.split_once('/')
             && let Some(id) = self.provider_named(provider)
         {
-            let target = || RouteTarget { provider: id, model: model.to_owned(), weight: 1.0 };
-            return (!model.is_empty()).then(|| Found::Target(target()));
+            return (!model.is_empty()).then(|| Found::Target(self.target(id, model)));
         }
         if let Some(route) = self.routes.get(name) {
             return Some(Found::Route(route));
         }
         let provider = catalog::vendors(name).find_map(|vendor| self.provider_of(vendor))?;
-        Some(Found::Target(RouteTarget { provider, model: name.to_owned(), weight: 1.0 }))
+        Some(Found::Target(self.target(provider, name)))
+    }
+
+    fn target(&self, provider: ProviderId, model: &str) -> RouteTarget {
+        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price: self.price(provider, model) }
     }
 
     fn provider_named(&self, name: &str) -> Option<ProviderId> {

@@ -233,6 +233,19 @@ impl PriceRow {
         self.lines(consumed, served, |_| ()).map(|list| terms.of_list(list))
     }
 
+    /// What three million tokens in and one out cost: what models are compared by. One that makes no
+    /// text is compared by its input alone; nothing where that has no price either.
+    pub(crate) fn blend(&self, terms: Terms) -> Option<NanoDollars> {
+        let mut consumed = Consumed::default();
+        consumed.set(Class::Input, 3 * MILLION);
+        consumed.set(Class::Output, MILLION);
+        let whole = self.total(&consumed, &Served::default(), terms).ok();
+        whole.or_else(|| {
+            consumed.set(Class::Output, 0);
+            self.total(&consumed, &Served::default(), terms).ok()
+        })
+    }
+
     fn lines(
         &self,
         consumed: &Consumed,
