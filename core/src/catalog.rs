@@ -1,23 +1,40 @@
-//! Which models there are, whose they are, and how much they read and write.
+//! Which models there are, whose they are, how much they read and write, and what they cost.
+//!
+//! All of it stands in `data/prices.tsv`, compiled in as text and searched in place: nothing is read
+//! at start, a look-up costs a binary search and the reading of one line. `data/prices.py` writes it.
 //!
 //! A first answer, not the last word: a model that is missing here is reached as `provider/model` all
 //! the same, and a provider's own refusal counts for more than a row.
 
-mod rows;
+use memchr::{memchr, memrchr};
 
-pub use rows::ROWS;
+/// Lines of `#` first, then the rows, sorted by name in byte order.
+const TEXT: &str = include_str!("../data/prices.tsv");
 
 /// A model of a vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The vendor's name for it.
     pub name: &'static str,
-    /// The vendor whose own API serves it; see [`crate::vendor::Vendor::name`].
+    /// The vendor whose API serves it; see [`crate::vendor::Vendor::name`].
     pub vendor: &'static str,
     /// Tokens it reads at most, as the vendor counts; 0 where that is not known.
     pub window: u32,
     /// Tokens it writes at most; 0 where that is not known or does not apply.
     pub output: u32,
+    /// Its prices as the file spells them, for [`crate::price`]; empty where they are not known.
+    pub(crate) prices: &'static str,
+    /// The number of its source.
+    source: &'static str,
+}
+
+/// Where a row's figures were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// When: `2026-10-21`, or `last-listed` for a price that is listed no longer.
+    pub date: &'static str,
+    /// The page.
+    pub page: &'static str,
 }
 
 /// How the names of a vendor's models begin, for those that are newer than the rows.
@@ -69,40 +86,110 @@ const FAMILIES: &[Family] = &[
     family("glm-", "zai"),
 ];
 
-/// The vendors that serve a model of this name, best first: those of its row, else of the row it is
-/// a dated version of, else of its family. Empty for a name nobody is known for.
+/// The vendors that serve a model of this name, best first: the one whose family it is of, then those
+/// of its row and of the row it is a dated version of. A name without a row is its family's alone;
+/// empty for a name nobody is known for.
 pub fn vendors(name: &str) -> impl Iterator<Item = &'static str> {
-    let rows = match rows_of(name) {
-        [] => undated(name).map_or(&[] as &[Row], rows_of),
-        exact => exact,
-    };
-    let family = FAMILIES.iter().find(|family| rows.is_empty() && name.starts_with(family.prefix));
-    rows.iter().map(|row| row.vendor).chain(family.map(|family| family.vendor))
+    let rows = || rows_of(name).chain(undated(name).into_iter().flat_map(rows_of));
+    let family = FAMILIES.iter().find(|family| name.starts_with(family.prefix)).map(|family| family.vendor);
+    let maker = family.filter(|maker| rows().next().is_none() || rows().any(|row| row.vendor == *maker));
+    maker.into_iter().chain(rows().map(|row| row.vendor).filter(move |vendor| Some(*vendor) != maker))
 }
 
 /// The row of a model: the vendor's own, else that of any vendor (an Azure deployment of `gpt-4o` is
 /// a `gpt-4o`), exactly or as the dated version of one.
-pub fn find(name: &str, vendor: &str) -> Option<&'static Row> {
+pub fn find(name: &str, vendor: &str) -> Option<Row> {
     [Some(name), undated(name)].into_iter().flatten().find_map(|name| {
-        let rows = rows_of(name);
-        rows.iter().find(|row| row.vendor == vendor).or_else(|| rows.first())
+        let own = rows_of(name).find(|row| row.vendor == vendor);
+        own.or_else(|| rows_of(name).next())
     })
 }
 
-fn rows_of(name: &str) -> &'static [Row] {
-    let from = ROWS.partition_point(|row| row.name < name);
-    let same = ROWS.get(from..).unwrap_or_default();
-    let count = same.iter().take_while(|row| row.name == name).count();
-    same.get(..count).unwrap_or_default()
+/// The vendor's own row of a model, exactly or as the dated version of one.
+pub fn own(name: &str, vendor: &str) -> Option<Row> {
+    let names = [Some(name), undated(name)];
+    names.into_iter().flatten().find_map(|name| rows_of(name).find(|row| row.vendor == vendor))
 }
 
-/// The name without its version: `-2024-08-06`, `-20250929`, `@20250929`, `-001`, `-latest`.
+/// Every row, sorted by name.
+pub fn rows() -> impl Iterator<Item = Row> {
+    TEXT.lines().filter_map(Row::read)
+}
+
+impl Row {
+    /// Reads a line; a comment is none.
+    fn read(line: &'static str) -> Option<Self> {
+        if line.starts_with('#') {
+            return None;
+        }
+        let mut fields = line.split('\t');
+        let (name, vendor) = (fields.next()?, fields.next()?);
+        let (window, output) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let (source, prices) = (fields.next()?, fields.next()?);
+        Some(Self { name, vendor, window, output, prices, source })
+    }
+
+    /// Where its figures were read.
+    pub fn source(&self) -> Option<Source> {
+        TEXT.lines().take_while(|line| line.starts_with('#')).find_map(|line| {
+            let mut fields = line.strip_prefix("# source ")?.split('\t');
+            let (number, date, page) = (fields.next()?, fields.next()?, fields.next()?);
+            (number == self.source).then_some(Source { date, page })
+        })
+    }
+}
+
+/// The rows of one name, from the first of them on.
+struct Rows<'a> {
+    text: &'static str,
+    name: &'a str,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        let (line, rest) = self.text.split_once('\n')?;
+        self.text = rest;
+        (name_of(line) == self.name).then(|| Row::read(line)).flatten()
+    }
+}
+
+fn rows_of(name: &str) -> Rows<'_> {
+    Rows { text: TEXT.get(first(name)..).unwrap_or_default(), name }
+}
+
+/// Where the first line stands whose name is not less than this. Comments are less than any name.
+fn first(name: &str) -> usize {
+    let bytes = TEXT.as_bytes();
+    let (mut from, mut to) = (0, bytes.len());
+    while from < to {
+        let middle = from + (to - from) / 2;
+        let start =
+            memrchr(b'\n', bytes.get(from..middle).unwrap_or_default()).map_or(from, |at| from + at + 1);
+        let line = TEXT.get(start..to).unwrap_or_default();
+        let end = memchr(b'\n', line.as_bytes()).map_or(to, |at| start + at + 1);
+        if line.starts_with('#') || name_of(line) < name {
+            from = end;
+        } else {
+            to = start;
+        }
+    }
+    from
+}
+
+fn name_of(line: &str) -> &str {
+    line.split('\t').next().unwrap_or_default()
+}
+
+/// The name without its version: `-2024-08-06`, `-20250929`, `@20250929`, `-001`, `-latest`, `@default`.
 fn undated(name: &str) -> Option<&str> {
-    const VERSIONS: [&str; 5] = ["-dddd-dd-dd", "-dddddddd", "@dddddddd", "-0dd", "-latest"];
+    const VERSIONS: [&str; 7] =
+        ["-NNNN-NN-NN", "-NNNNNNNN", "@NNNNNNNN", "-0NN", "-latest", "@latest", "@default"];
     VERSIONS.iter().find_map(|version| {
         let (bare, end) = name.split_at_checked(name.len().checked_sub(version.len())?)?;
         let fits = end.bytes().zip(version.bytes()).all(|(found, wanted)| match wanted {
-            b'd' => found.is_ascii_digit(),
+            b'N' => found.is_ascii_digit(),
             exact => found == exact,
         });
         (fits && !bare.is_empty()).then_some(bare)
@@ -119,15 +206,29 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_each_stands_once() {
-        assert!(ROWS.windows(2).all(|pair| (pair[0].name, pair[0].vendor) < (pair[1].name, pair[1].vendor)));
-        assert!(ROWS.len() > 300);
+        let all: Vec<Row> = rows().collect();
+        assert!(all.windows(2).all(|pair| pair[0].name <= pair[1].name));
+        let unique: std::collections::BTreeSet<_> = all.iter().map(|row| (row.name, row.vendor)).collect();
+        assert_eq!(unique.len(), all.len());
+        assert!(all.len() > 2_000, "{}", all.len());
+        let lines = TEXT.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(lines, all.len(), "every line is a row");
+    }
+
+    #[test]
+    fn every_row_is_found_by_its_name_and_vendor_and_has_a_source() {
+        for row in rows() {
+            assert_eq!(own(row.name, row.vendor), Some(row));
+            assert!(row.source().is_some(), "{}", row.name);
+        }
+        assert_eq!(rows_of("~").count() + rows_of("").count() + rows_of("#").count(), 0);
     }
 
     #[test]
     fn a_dated_version_is_the_model_it_is_a_version_of() {
-        assert_eq!(find("gpt-4o-2024-08-06", "openai").map(|row| row.name), Some("gpt-4o"));
+        assert_eq!(find("gpt-4o-2099-01-01", "openai").map(|row| row.name), Some("gpt-4o"));
         assert_eq!(find("claude-sonnet-4-5-20250929", "anthropic").map(|row| row.window), Some(200_000));
-        assert_eq!(find("claude-sonnet-4-5@20250929", "vertex").map(|row| row.vendor), Some("anthropic"));
+        assert_eq!(find("claude-opus-4@20250514", "vertex").map(|row| row.vendor), Some("anthropic"));
         assert_eq!(find("gpt-4o-2024-8-6", "openai"), None);
         assert_eq!(find("-latest", "openai"), None);
         assert_eq!(find("ü-latest", "openai"), None);
@@ -143,8 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_several_vendors_names_them_all() {
-        let all: Vec<_> = vendors("openai/gpt-oss-120b").collect();
-        assert_eq!(all, ["groq", "together"]);
+    fn a_model_of_several_vendors_names_them_all_its_maker_first() {
+        let all: Vec<_> = vendors("gpt-4o").collect();
+        assert_eq!(all, ["openai", "azure"]);
+        let open: Vec<_> = vendors("openai/gpt-oss-120b").collect();
+        assert_eq!(open, ["deepinfra", "groq", "nebius", "novita", "together"]);
     }
 }

@@ -9,6 +9,7 @@ mod fault; // what is wrong, and where
 mod file; // the document as it is written
 mod json; // the document's second spelling
 mod limits; // what keys and teams may consume
+mod prices; // what models cost here
 mod read; // fields off the tree
 mod resolve; // from a model's name to a route
 mod tree; // values with positions
@@ -18,10 +19,13 @@ mod values; // durations, sizes, moments, dollars
 mod tests;
 
 pub use fault::ConfigError;
+pub(crate) use fault::closest_few;
 pub use limits::{Budget, Limits, Period, Team};
+pub use prices::{Override, Priced, UnknownPrice};
 
 use crate::dialect::Dialect;
 use crate::keyring::Keyring;
+use crate::price::Terms;
 use crate::secret::Secret;
 use crate::units::{Millis, Time};
 use crate::vendor::Vendor;
@@ -82,6 +86,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// Model names of the gateway's own, by name.
     pub routes: BTreeMap<String, Arc<Route>>,
+    /// Prices that stand in for the catalogue's, in the order of the file.
+    pub prices: Vec<Override>,
     /// Teams that keys belong to.
     pub teams: Vec<Team>,
     /// Virtual keys.
@@ -113,6 +119,8 @@ pub struct Server {
     pub cors_origins: Vec<String>,
     /// Whether an address others can reach may be bound while no key is required.
     pub open: bool,
+    /// What is done about a model whose price is not known.
+    pub unknown_price: UnknownPrice,
 }
 
 /// PEM files, read by the host and read again when they change.
@@ -156,6 +164,8 @@ pub struct Provider {
     pub headers: HeaderMap,
     /// Azure's `api-version` and such: appended to the query verbatim.
     pub query: Option<String>,
+    /// What is agreed with it, and added to its prices.
+    pub terms: Terms,
 }
 
 /// A key of a provider.
@@ -236,6 +246,8 @@ pub struct RouteTarget {
     pub model: String,
     /// Its share; positive.
     pub weight: f64,
+    /// What it costs there; absent where that is not known.
+    pub price: Option<Arc<Priced>>,
 }
 
 /// How one of a route's targets is picked.

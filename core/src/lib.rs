@@ -21,6 +21,7 @@ pub mod mount; // what is served at which path
 pub mod models; // lists of what may be asked for
 
 pub mod catalog; // which models there are
+pub mod price; // what they cost
 pub mod config; // the document, and what runs
 pub mod keyring; // whose request it is
 pub mod fleet; // what has been learned of the upstreams

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::contain::log_panics;
+use crate::price::{self, Price};
 use crate::serve::{self, Plan};
 use crate::settings::{Exposure, Overrides, Problems, Source, USUAL_FILE};
 use crate::{demo, settings};
@@ -43,6 +44,8 @@ enum Command {
         /// The config; ./tollgate.toml if it exists, else the environment.
         file: Option<PathBuf>,
     },
+    /// What a call would cost, line by line, and where the prices come from.
+    Price(Box<Price>),
     /// Run the gateway with a simulated provider: no account, no network.
     Demo {
         /// Address and port to listen on.
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
     let done = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve::run(serve.into()),
         Command::Check { file } => check(file),
+        Command::Price(asked) => price::run(&asked),
         Command::Demo { listen } => demo::run(listen),
     };
     done.unwrap_or_else(|problems| {

@@ -5,6 +5,7 @@
 
 pub mod cli; // the command line
 pub mod demo;
+pub mod price; // what a call would cost
 pub mod serve; // binds, starts workers, stops
 pub mod settings; // where the config comes from
 pub mod reload; // a changed config, without a restart

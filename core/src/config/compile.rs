@@ -8,6 +8,7 @@
 //! run and one reading shows all that must be mended.
 
 mod keys;
+mod prices;
 mod providers;
 mod routes;
 mod zero;
@@ -22,6 +23,7 @@ use super::{Config, ConfigError, SecretRef, Secrets, Server, Store, Tls, tree};
 use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::units::Millis;
+use providers::Named;
 
 /// Where the gateway listens unless told otherwise: reachable from this machine only.
 pub(super) const LISTEN: &str = "127.0.0.1:8080";
@@ -54,21 +56,32 @@ pub(super) fn load(text: &[u8], secrets: Secrets<'_>) -> Result<Config, Vec<Conf
 
 impl Compiler<'_> {
     fn config(&mut self, document: Document) -> Config {
-        let Document { server, store, providers, models, teams, keys } = document;
-        let named = self.providers(providers);
+        let Document { server, store, providers, models, prices, teams, keys } = document;
+        let mut named = self.providers(providers);
+        named.prices = self.prices(prices, &named);
         let routes = self.routes(models, &named);
         let teams = self.teams(teams);
         let keys = self.keys(keys, &teams, &routes, &named);
         let server = self.server(server, keys.is_empty());
         let store = self.store(store);
-        let providers = named.compiled;
+        let Named { compiled: providers, prices, declared: _ } = named;
         self.notes_on_use(&providers, &routes);
         let keyring = Keyring::of(&keys);
-        Config { server, providers, routes, teams, keys, keyring, store, notes: Vec::new() }
+        Config { server, providers, routes, prices, teams, keys, keyring, store, notes: Vec::new() }
     }
 
     fn server(&mut self, raw: file::Server, keyless: bool) -> Server {
-        let file::Server { listen, admin_key, require_key, max_body, drain, tls, cors_origins, open } = raw;
+        let file::Server {
+            listen,
+            admin_key,
+            require_key,
+            max_body,
+            drain,
+            tls,
+            cors_origins,
+            open,
+            unknown_price,
+        } = raw;
         if let Some(listen) = listen.as_ref().filter(|listen| !is_address(&listen.value)) {
             let fix = format!("write address:port, such as {LISTEN:?}");
             self.errors.push(&listen.place, "not an address with a port", fix);
@@ -86,6 +99,7 @@ impl Compiler<'_> {
             tls: tls.map(|file::Tls { cert, key }| Tls { cert, key }),
             cors_origins: self.origins(cors_origins),
             open: open.unwrap_or(false),
+            unknown_price: unknown_price.unwrap_or_default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The resolved config in words, for a person who checks it.
 
-use super::{Config, Credential, Key, Limits, Pattern, Provider, Route, RouteTarget, Strategy};
-use crate::units::NanoDollars;
+use super::{Config, Credential, Key, Limits, Override, Pattern, Provider, Route, RouteTarget, Strategy};
+use crate::price::{Class, Served, Unit, dollars};
 use std::fmt::{self, Write};
 
 impl Config {
@@ -24,6 +24,9 @@ impl Config {
         writeln!(out, "routes: {}", self.routes.len())?;
         for route in self.routes.values() {
             self.route_lines(out, route)?;
+        }
+        for price in &self.prices {
+            self.price_line(out, price)?;
         }
         writeln!(out, "keys: {}", self.keys.len())?;
         for key in &self.keys {
@@ -52,6 +55,22 @@ impl Config {
             writeln!(out, "    then {}", names.join(", "))?;
         }
         Ok(())
+    }
+
+    fn price_line(&self, out: &mut String, own: &Override) -> fmt::Result {
+        let Override { provider, models, price } = own;
+        let provider = self.provider(*provider).map_or("?", |provider| provider.name.as_str());
+        write!(out, "  price of {provider}/{models}: ")?;
+        let tokens = [(Class::Input, "in"), (Class::Output, "out")];
+        let rates = tokens.into_iter().filter_map(|(class, way)| {
+            let rate = price.row.rate(class, &Served::default())?;
+            Some(format!("${} {way}", rate.dollars(Unit::MillionTokens)))
+        });
+        let rates: Vec<String> = rates.collect();
+        if rates.is_empty() {
+            return writeln!(out, "not by tokens");
+        }
+        writeln!(out, "{} for a million tokens", rates.join(", "))
     }
 
     fn target_name(&self, target: &RouteTarget) -> String {
@@ -110,13 +129,6 @@ impl fmt::Display for Shown<'_> {
         );
         f.write_str(&if parts.is_empty() { "no limits".to_owned() } else { parts.join(", ") })
     }
-}
-
-/// `$2.5`, exactly.
-fn dollars(amount: NanoDollars) -> String {
-    let (whole, nanos) = (amount.get() / 1_000_000_000, amount.get() % 1_000_000_000);
-    let exact = format!("${whole}.{nanos:09}");
-    exact.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 impl Strategy {

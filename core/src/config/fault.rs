@@ -146,7 +146,7 @@ pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Up to three of `known` that may have been meant by `name`, best first.
-pub(super) fn closest_few<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn closest_few<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     /// Edit distance is quadratic: a name longer than any real one is compared by this much.
     const COMPARED: usize = 64;
     let cut = |text: &str| text.chars().take(COMPARED).collect::<String>().to_lowercase();

@@ -6,15 +6,18 @@ use super::fault::{Errors, Place};
 use super::limits::{Budget, Limits, Period};
 use super::read::{Cell, Field, Spot, Table, Word};
 use super::tree::Node;
-use crate::config::Strategy;
+use crate::config::{Strategy, UnknownPrice};
+use crate::price::{CLASSES, Rate, Rates, Terms};
 use crate::units::{Millis, Requests, Time, Tokens};
 
-const DOCUMENT: &[&str] = &["server", "store", "providers", "models", "teams", "keys"];
-const SERVER: &[&str] = &["listen", "admin_key", "require_key", "max_body", "drain", "tls", "cors", "open"];
+const DOCUMENT: &[&str] = &["server", "store", "providers", "models", "prices", "teams", "keys"];
+const SERVER: &[&str] =
+    &["listen", "admin_key", "require_key", "max_body", "drain", "tls", "cors", "open", "unknown_price"];
 const TLS: &[&str] = &["cert", "key"];
 const CORS: &[&str] = &["origins"];
 const STORE: &[&str] = &["path", "redis"];
-const PROVIDER: &[&str] = &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version"];
+const PROVIDER: &[&str] =
+    &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
 const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models"];
 const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
 const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline"];
@@ -34,6 +37,14 @@ const KEY: &[&str] = &[
     "blocked",
 ];
 const BUDGET: &[&str] = &["usd", "per"];
+/// Beside the classes of [`CLASSES`], by their words.
+const PRICE_AS: &str = "as";
+
+/// What is done about a price that is not known, by its word.
+const UNKNOWN_PRICES: &[Word<UnknownPrice>] = &[
+    Word { name: "serve", value: UnknownPrice::Serve },
+    Word { name: "refuse", value: UnknownPrice::RefuseUnderBudget },
+];
 
 /// How one of a route's targets is picked, by its word.
 pub(super) const STRATEGIES: &[Word<Strategy>] = &[
@@ -52,6 +63,7 @@ pub(super) struct Document {
     pub(super) store: Store,
     pub(super) providers: Vec<Provider>,
     pub(super) models: Vec<Model>,
+    pub(super) prices: Vec<Price>,
     pub(super) teams: Vec<Team>,
     pub(super) keys: Vec<Key>,
 }
@@ -67,6 +79,7 @@ pub(super) struct Server {
     pub(super) tls: Option<Tls>,
     pub(super) cors_origins: Vec<Spot<String>>,
     pub(super) open: Option<bool>,
+    pub(super) unknown_price: Option<UnknownPrice>,
 }
 
 /// `server.tls`
@@ -93,6 +106,7 @@ pub(super) struct Provider {
     pub(super) total: Option<Millis>,
     pub(super) headers: Vec<Header>,
     pub(super) api_version: Option<Spot<String>>,
+    pub(super) terms: Terms,
 }
 
 /// A header sent with every call to a provider.
@@ -124,6 +138,14 @@ pub(super) struct Model {
 pub(super) struct Target {
     pub(super) to: Spot<String>,
     pub(super) weight: f64,
+}
+
+/// `[prices."PROVIDER/MODEL"]`
+pub(super) struct Price {
+    pub(super) name: Spot<String>,
+    /// The model whose prices hold for what `rates` leaves out.
+    pub(super) like: Option<Spot<String>>,
+    pub(super) rates: Rates,
 }
 
 /// `[[teams]]`
@@ -163,6 +185,7 @@ impl Document {
             store: store.unwrap_or_default(),
             providers: named(table.get("providers"), Provider::read, errors),
             models: named(table.get("models"), Model::read, errors),
+            prices: named(table.get("prices"), Price::read, errors),
             teams: listed(table.get("teams"), Team::read, errors),
             keys: listed(table.get("keys"), Key::read, errors),
         }
@@ -201,6 +224,10 @@ impl Server {
             tls: table.get("tls").and_then(|cell| Tls::read(&cell, errors)),
             cors_origins: origins.map_or_else(Vec::new, |cell| cell.texts(errors)),
             open: table.get("open").and_then(|cell| cell.truth(errors)),
+            unknown_price: table
+                .get("unknown_price")
+                .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
+                .map(|word| word.value),
         })
     }
 }
@@ -254,7 +281,36 @@ impl Provider {
             total,
             headers: named(table.get("headers"), Header::read, errors),
             api_version: table.get("api_version").and_then(|cell| cell.text(errors)),
+            terms: terms(&table, errors),
         })
+    }
+}
+
+/// `discount` and `margin`, in per cent.
+fn terms(table: &Table<'_>, errors: &mut Errors) -> Terms {
+    let discount = table.get("discount").and_then(|cell| cell.discount(errors));
+    let margin = table.get("margin").and_then(|cell| cell.percent(errors));
+    let usual = Terms::default();
+    Terms {
+        charged: usual.charged.saturating_sub(discount.map_or(0, |parts| parts.value)),
+        asked: usual.asked.saturating_add(margin.map_or(0, |parts| parts.value)),
+    }
+}
+
+impl Price {
+    fn read(Field { name, cell }: Field<'_>, errors: &mut Errors) -> Option<Self> {
+        let known: Vec<&str> = CLASSES.iter().map(|kind| kind.word).chain([PRICE_AS]).collect();
+        let table = Table::read(&cell, &known, errors)?;
+        let like = table.get(PRICE_AS).and_then(|cell| cell.text(errors));
+        let mut rates = Rates::default();
+        for kind in &CLASSES {
+            let price = table.get(kind.word).and_then(|cell| cell.price(kind.unit, errors));
+            rates.0.extend(price.map(|price| Rate { class: kind.class, price: price.value }));
+        }
+        if table.fields().next().is_none() {
+            errors.push(&table.place, "there is no price", "add `input` and `output`, or `as`");
+        }
+        Some(Self { name, like, rates })
     }
 }
 

@@ -4,6 +4,7 @@
 use super::fault::{Errors, Place, closest, show};
 use super::tree::{Entry, Node, Value};
 use super::values;
+use crate::price::{PerMillion, Unit};
 use crate::units::{Millis, NanoDollars, Time};
 
 /// A value with its place, so that what is found out later can still be reported by position.
@@ -213,6 +214,33 @@ impl<'a> Cell<'a> {
         let expected = "an amount above zero, such as 10 or 2.5";
         let number = self.number(expected, errors)?;
         self.parsed(values::dollars(number), expected, errors)
+    }
+
+    /// A price in US dollars, zero allowed: for a million tokens, or for one of it.
+    pub(super) fn price(&self, unit: Unit, errors: &mut Errors) -> Option<Spot<PerMillion>> {
+        let expected = match unit {
+            Unit::MillionTokens => "dollars for a million tokens, such as 2.5".to_owned(),
+            Unit::One(one) => format!("dollars for one {one}, such as 0.01"),
+        };
+        let number = self.number(&expected, errors)?;
+        self.parsed(values::price(number, unit), &expected, errors)
+    }
+
+    /// Per cent in parts of a million.
+    pub(super) fn percent(&self, errors: &mut Errors) -> Option<Spot<u64>> {
+        let expected = "per cent, such as 5 or 12.5";
+        let number = self.number(expected, errors)?;
+        self.parsed(values::percent(number), expected, errors)
+    }
+
+    /// Per cent of which there are not more than a hundred, in parts of a million.
+    pub(super) fn discount(&self, errors: &mut Errors) -> Option<Spot<u64>> {
+        let discount = self.percent(errors)?;
+        if discount.value > 1_000_000 {
+            errors.push(&self.place, "a discount of more than everything", "write per cent, 100 at most");
+            return None;
+        }
+        Some(discount)
     }
 
     /// One of a few words.

@@ -97,14 +97,17 @@ impl Config {
         if let Some((provider, model)) = name.split_once('/')
             && let Some(id) = self.provider_named(provider)
         {
-            let target = || RouteTarget { provider: id, model: model.to_owned(), weight: 1.0 };
-            return (!model.is_empty()).then(|| Found::Target(target()));
+            return (!model.is_empty()).then(|| Found::Target(self.target(id, model)));
         }
         if let Some(route) = self.routes.get(name) {
             return Some(Found::Route(route));
         }
         let provider = catalog::vendors(name).find_map(|vendor| self.provider_of(vendor))?;
-        Some(Found::Target(RouteTarget { provider, model: name.to_owned(), weight: 1.0 }))
+        Some(Found::Target(self.target(provider, name)))
+    }
+
+    fn target(&self, provider: ProviderId, model: &str) -> RouteTarget {
+        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price: self.price(provider, model) }
     }
 
     fn provider_named(&self, name: &str) -> Option<ProviderId> {
@@ -123,8 +126,8 @@ impl Config {
     /// Names close matches among what the key may use; a route it may not use stays unknown to it.
     fn not_found(&self, name: &str, key: Option<&Key>) -> Fault {
         let configured =
-            |row: &&catalog::Row| self.providers.iter().any(|provider| provider.vendor.name == row.vendor);
-        let rows = catalog::ROWS.iter().filter(configured).map(|row| row.name);
+            |row: &catalog::Row| self.providers.iter().any(|provider| provider.vendor.name == row.vendor);
+        let rows = catalog::rows().filter(configured).map(|row| row.name);
         let visible = |name: &&str| key.is_none_or(|key| key.allows(name));
         let near = closest_few(name, self.routes.keys().map(String::as_str).chain(rows).filter(visible));
         let missing = catalog::vendors(name).next();

@@ -3,6 +3,7 @@
 mod golden;
 mod names;
 mod noise;
+mod prices;
 
 use super::*;
 use crate::units::{NanoDollars, Requests, Tokens};
@@ -207,7 +208,6 @@ fn what_works_but_not_as_meant_is_noted() {
     assert_eq!(
         notes,
         [
-            "route `chat` goes by cost, but no prices are known yet: it goes by weight",
             "route `chat`: no key of provider `openai` serves `o3`",
             "provider `anthropic` is in no route: it is reached as `anthropic/<model>`",
         ]

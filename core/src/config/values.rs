@@ -1,6 +1,7 @@
 //! The spellings of durations, sizes, moments, counts and dollars. All arithmetic is on integers:
 //! what is written is what is meant, or it is refused.
 
+use crate::price::{PerMillion, Unit};
 use crate::units::{Millis, NanoDollars, Time};
 
 /// `500ms`, `60s`, `5m`, `1h`, `1d`.
@@ -87,6 +88,19 @@ pub(super) fn dollars(number: &str) -> Result<NanoDollars, String> {
         Some(nanos) => Ok(NanoDollars(nanos)),
         None => Err("the amount is finer than a billionth of a dollar or larger than 18 billion".to_owned()),
     }
+}
+
+/// US dollars for a million of something or for one, exactly; zero is a price.
+pub(super) fn price(number: &str, unit: Unit) -> Result<PerMillion, String> {
+    let price = Decimal::parse(number)?.scaled(i64::from(unit.decimals()));
+    let wrong = "the price is finer than a billionth of a dollar for a million, or absurdly high";
+    price.map(PerMillion).ok_or_else(|| wrong.to_owned())
+}
+
+/// Per cent in parts of a million.
+pub(super) fn percent(number: &str) -> Result<u64, String> {
+    let parts = Decimal::parse(number)?.scaled(4).filter(|parts| *parts <= 1_000_000_000);
+    parts.ok_or_else(|| "finer than a ten-thousandth of a per cent, or above 100,000".to_owned())
 }
 
 /// A decimal number that is not negative: `digits` times ten to the `exponent`.

@@ -253,7 +253,9 @@ impl Fleet {
             }
         }
         let (lane, known) = draw.held()?;
-        Some(Candidate { lane, weight: place.target.weight, in_flight, seen: Seen::of(known, query.now) })
+        let RouteTarget { weight, price, .. } = place.target;
+        let cost = price.as_ref().and_then(|price| price.blend);
+        Some(Candidate { lane, weight: *weight, in_flight, cost, seen: Seen::of(known, query.now) })
     }
 
     /// The lanes of a target with what is known of them.

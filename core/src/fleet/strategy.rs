@@ -27,6 +27,8 @@ pub(super) struct Candidate {
     pub(super) weight: f64,
     /// Over all keys of the target.
     pub(super) in_flight: u32,
+    /// What the target's tokens cost, where known; see [`crate::config::Priced::blend`].
+    pub(super) cost: Option<NanoDollars>,
     /// What is known of the lane; the default if nothing is.
     pub(super) seen: Seen,
 }
@@ -129,14 +131,8 @@ fn fastest(candidates: &[Candidate], dice: &mut Dice) -> Option<Lane> {
 /// The cheapest whose price is known, else the first.
 fn cheapest(candidates: &[Candidate]) -> Option<Lane> {
     let lanes = || candidates.iter().map(|candidate| candidate.lane);
-    let priced = lanes().filter_map(|lane| Some((cost_of(lane)?, lane)));
+    let priced = candidates.iter().filter_map(|candidate| Some((candidate.cost?, candidate.lane)));
     priced.min_by_key(|(cost, _)| *cost).map(|(_, lane)| lane).or_else(|| lanes().next())
-}
-
-/// What a million tokens cost there, where known. No prices are known yet, so `Cost` picks like
-/// `Ordered`; the catalogue of prices belongs here.
-fn cost_of(_lane: Lane) -> Option<NanoDollars> {
-    None
 }
 
 /// What `Adaptive` measures the candidates against.

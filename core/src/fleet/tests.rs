@@ -34,6 +34,7 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         timeouts: Timeouts { first_byte: span, idle: span, total: span },
         headers: http::HeaderMap::new(),
         query: None,
+        terms: crate::price::Terms::default(),
     }
 }
 
@@ -47,7 +48,7 @@ pub(super) fn config(providers: Vec<Provider>) -> Config {
 }
 
 pub(super) fn to(provider: u16, model: &str, weight: f64) -> RouteTarget {
-    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight }
+    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight, price: None }
 }
 
 pub(super) fn route(strategy: Strategy, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {

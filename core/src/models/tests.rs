@@ -30,11 +30,12 @@ fn provider(name: &str) -> Provider {
         timeouts: Timeouts { first_byte: wait, idle: wait, total: wait },
         headers: HeaderMap::new(),
         query: None,
+        terms: crate::price::Terms::default(),
     }
 }
 
 fn target(provider: u16, model: &str) -> RouteTarget {
-    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight: 1.0 }
+    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight: 1.0, price: None }
 }
 
 fn route(name: &str, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {

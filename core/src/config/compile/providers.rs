@@ -4,7 +4,7 @@ use super::{Compiler, sendable};
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{Credential, Pattern, Provider, ProviderId, Route, SecretRef, Timeouts};
+use crate::config::{Credential, Override, Pattern, Provider, ProviderId, Route, SecretRef, Timeouts};
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 use crate::units::Millis;
@@ -26,6 +26,8 @@ pub(super) struct Named {
     pub(super) compiled: Vec<Provider>,
     /// All names, so that a mistake in a provider is not reported again wherever it is used.
     pub(super) declared: BTreeSet<String>,
+    /// What the config says of prices.
+    pub(super) prices: Vec<Override>,
 }
 
 impl Named {
@@ -46,12 +48,22 @@ impl Compiler<'_> {
             self.errors.push(&surplus.name.place, "more than 65535 providers", "remove some");
         }
         let compiled = raw.into_iter().filter_map(|provider| self.provider(provider)).collect();
-        Named { compiled, declared }
+        Named { compiled, declared, prices: Vec::new() }
     }
 
     fn provider(&mut self, raw: file::Provider) -> Option<Provider> {
-        let file::Provider { name, kind, base_url, keys, first_byte, idle, total, headers, api_version } =
-            raw;
+        let file::Provider {
+            name,
+            kind,
+            base_url,
+            keys,
+            first_byte,
+            idle,
+            total,
+            headers,
+            api_version,
+            terms,
+        } = raw;
         self.provider_name(&name);
         let vendor = self.vendor(&name, kind.as_ref());
         let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url));
@@ -80,6 +92,7 @@ impl Compiler<'_> {
             },
             headers,
             query,
+            terms,
         })
     }
 

@@ -6,7 +6,7 @@ use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy};
+use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy, prices};
 use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,11 +64,6 @@ impl Compiler<'_> {
         let file::Model { name, strategy, targets, fallbacks, attempts, deadline } = raw;
         self.route_name(&name, directory);
         let strategy = strategy.map_or(Strategy::default(), |strategy| strategy.value);
-        if strategy == Strategy::Cost {
-            let name = &name.value;
-            self.notes
-                .push(format!("route `{name}` goes by cost, but no prices are known yet: it goes by weight"));
-        }
         let attempts = attempts.map_or(u64::from(ATTEMPTS), |attempts| {
             if attempts.value > MAX_ATTEMPTS {
                 let message = format!("{} attempts are more than {MAX_ATTEMPTS}", attempts.value);
@@ -81,9 +76,22 @@ impl Compiler<'_> {
             let target = self.target(&to, &name.value, directory);
             found.extend(target.map(|target| RouteTarget { weight, ..target }));
         }
+        if strategy == Strategy::Cost {
+            self.note_unpriced(&name.value, &found);
+        }
         let steps = fallbacks.iter().filter_map(|to| self.step(to, &name.value, directory)).collect();
         let attempts = u32::try_from(attempts).unwrap_or(ATTEMPTS);
         Draft { name, strategy, targets: found, steps, attempts, deadline }
+    }
+
+    /// Targets of a route that goes by cost whose cost is not known.
+    fn note_unpriced(&mut self, route: &str, targets: &[RouteTarget]) {
+        let blend = |target: &RouteTarget| target.price.as_ref().and_then(|price| price.blend);
+        for RouteTarget { model, .. } in targets.iter().filter(|target| blend(target).is_none()) {
+            self.notes.push(format!(
+                "route `{route}` goes by cost, but the price of `{model}` is not known: it comes last"
+            ));
+        }
     }
 
     fn route_name(&mut self, name: &Spot<String>, directory: &Directory<'_>) {
@@ -135,8 +143,13 @@ impl Compiler<'_> {
             self.errors.push(&to.place, "the model's name is missing", fix);
             return None;
         }
-        let provider = directory.named.id(provider)?;
-        Some(RouteTarget { provider, model: model.to_owned(), weight: 1.0 })
+        let named = directory.named;
+        let provider = named.id(provider)?;
+        let price = named
+            .compiled
+            .get(usize::from(provider.0))
+            .and_then(|compiled| prices::of(&named.prices, provider, compiled, model));
+        Some(RouteTarget { provider, model: model.to_owned(), weight: 1.0, price })
     }
 
     fn nowhere(&mut self, to: &Spot<String>, directory: &Directory<'_>) {
@@ -253,7 +266,7 @@ struct Upstream<'a> {
 }
 
 fn upstream(target: &RouteTarget) -> Upstream<'_> {
-    let RouteTarget { provider, model, weight: _ } = target;
+    let RouteTarget { provider, model, weight: _, price: _ } = target;
     Upstream { provider: *provider, model }
 }
 

@@ -2,8 +2,9 @@
 
 use super::providers::{TIMEOUTS, absolute, all_models};
 use super::{DRAIN, LISTEN, MAX_BODY, STORE, sendable};
-use crate::config::{Config, Credential, Provider, Server, Store};
+use crate::config::{Config, Credential, Provider, Server, Store, UnknownPrice};
 use crate::keyring::Keyring;
+use crate::price::Terms;
 use crate::secret::Secret;
 use crate::vendor::{VENDORS, Vendor};
 use http::HeaderMap;
@@ -38,11 +39,13 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         tls: None,
         cors_origins: Vec::new(),
         open: false,
+        unknown_price: UnknownPrice::default(),
     };
     Config {
         server,
         providers,
         routes: BTreeMap::new(),
+        prices: Vec::new(),
         teams: Vec::new(),
         keys: Vec::new(),
         keyring: Keyring::default(),
@@ -74,5 +77,6 @@ fn provider(
         timeouts: TIMEOUTS,
         headers: HeaderMap::new(),
         query: None,
+        terms: Terms::default(),
     }))
 }
