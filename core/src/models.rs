@@ -88,7 +88,7 @@ fn usable<'a>(config: &'a Config, key: Option<&Key>) -> Models<'a> {
 
 /// The models known of a provider's vendor, as far as one of the provider's keys serves them.
 fn of_the_catalog(provider: &Provider) -> impl Iterator<Item = (String, &str)> {
-    let rows = catalog::ROWS.iter().filter(|row| row.vendor == provider.vendor.name);
+    let rows = catalog::rows().filter(|row| row.vendor == provider.vendor.name);
     let served = rows.filter(|row| {
         provider.credentials.iter().any(|credential| {
             credential.models.is_empty() || credential.models.iter().any(|model| model.matches(row.name))
