@@ -1,5 +1,7 @@
 use super::*;
-use crate::config::{Credential, Limits, Provider, ProviderId, Route, RouteTarget, Strategy, Timeouts};
+use crate::config::{
+    Credential, Limits, Pattern, Provider, ProviderId, Route, RouteTarget, Strategy, Timeouts,
+};
 use crate::units::Millis;
 use crate::vendor::{Auth, Quirks, Vendor};
 use serde_json::{Value, json};
