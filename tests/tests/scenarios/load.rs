@@ -134,7 +134,7 @@ fn g1_a_thousand_short_streams_leave_nothing_behind() {
 
 #[test]
 fn a_client_that_does_not_read_stops_its_upstream() {
-    const LENGTH: u64 = 60_000_000;
+    const LENGTH: u64 = 24_000_000;
     let setting = Setting::new("");
     for provider in ["one", "claude"] {
         setting.reset();
@@ -152,7 +152,7 @@ fn a_client_that_does_not_read_stops_its_upstream() {
             let now = written();
             now > 0 && std::mem::replace(&mut last, now) == now
         });
-        assert!(last < LENGTH / 2, "{last} bytes were taken for a client that reads none");
+        assert!(last < LENGTH * 3 / 4, "{last} bytes were taken for a client that reads none");
         if let (Some(before), Some(after)) = (before, setting.gateway.resident()) {
             println!(
                 "{provider}: {last} bytes under way, the gateway holds {} KiB more",
