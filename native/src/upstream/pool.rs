@@ -35,13 +35,22 @@ pub struct Outside {
 impl Outside {
     /// Reads the proxy variables. Reads no file.
     pub fn from_env() -> Self {
-        Self::through(Matcher::from_env())
+        Self::through(proxies_from_env())
     }
 
     /// Uses these proxies whatever the variables say.
     pub fn through(proxies: Matcher) -> Self {
         Self { proxies: Proxies::of(proxies), roots: Roots::default() }
     }
+}
+
+fn proxies_from_env() -> Matcher {
+    let excepted = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
+    // hyper-util takes `*` for every name but for no address; curl takes it for every host.
+    if excepted.is_some_and(|list| list.split(',').any(|host| host.trim() == "*")) {
+        return Matcher::builder().build();
+    }
+    Matcher::from_env()
 }
 
 /// A worker's connections.
