@@ -2,8 +2,10 @@
 
 use super::RequestId;
 use super::request::Request;
+use crate::config::Priced;
 use crate::fault::Fault;
 use crate::fleet::Lane;
+use crate::price::{Charge, Served, Terms};
 use crate::units::{Millis, Time};
 use crate::usage::Usage;
 
@@ -38,6 +40,8 @@ pub struct Record {
     pub total: Millis,
     /// What the provider reported.
     pub usage: Option<Box<Usage>>,
+    /// What it cost, and how that is known.
+    pub cost: Charge,
 }
 
 /// How a request ended.
@@ -83,6 +87,7 @@ impl Record {
             first_byte: None,
             total: Millis::ZERO,
             usage: None,
+            cost: Charge::Nothing,
         }
     }
 
@@ -102,6 +107,20 @@ impl Record {
             self.status = fault.status();
         }
         self.fault = Some(fault.code.code());
+    }
+
+    /// Works out the cost from what is known by now. (hot)
+    pub(super) fn charge(&mut self, price: Option<&Priced>, now: Time) {
+        let may_be_billed =
+            self.first_byte.is_some() || (self.ending == Ending::ClientLeft && self.attempts > 0);
+        self.cost = match &self.usage {
+            Some(usage) => {
+                let terms = price.map_or_else(Terms::default, |price| price.terms);
+                Charge::of(usage, price.map(|price| &price.row), &Served::of(usage, now), terms)
+            }
+            None if may_be_billed => Charge::Unknown,
+            None => Charge::Nothing,
+        };
     }
 
     /// Leaves an empty record behind.
