@@ -130,3 +130,67 @@ impl Record {
         Box::new(std::mem::replace(self, empty))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::{Origin, PriceRow, Rates};
+    use crate::units::{NanoDollars, Tokens};
+    use crate::usage::Inclusive;
+
+    fn record() -> Record {
+        Record {
+            id: RequestId(1),
+            at: Time(0),
+            surface: "openai-chat",
+            key: None,
+            asked: "m".to_owned(),
+            provider: None,
+            model: None,
+            attempts: 1,
+            status: 0,
+            fault: None,
+            ending: Ending::Complete,
+            first_byte: None,
+            total: Millis::ZERO,
+            usage: None,
+            cost: Charge::Nothing,
+        }
+    }
+
+    fn cost(record: Record, price: Option<&Priced>) -> Charge {
+        let mut record = record;
+        record.charge(price, Time(0));
+        record.cost
+    }
+
+    fn free() -> Priced {
+        let row = PriceRow::flat(Origin::OwnServer, Rates::default());
+        Priced { row, terms: Terms::default(), blend: None }
+    }
+
+    #[test]
+    fn a_call_that_was_refused_upstream_costs_nothing() {
+        assert_eq!(cost(record(), Some(&free())), Charge::Nothing);
+    }
+
+    #[test]
+    fn c7_an_answer_without_usage_has_an_unknown_cost_and_not_none() {
+        let answered = Record { first_byte: Some(Millis(1)), ..record() };
+        assert_eq!(cost(answered, Some(&free())), Charge::Unknown);
+        let left = Record { ending: Ending::ClientLeft, ..record() };
+        assert_eq!(cost(left.clone(), Some(&free())), Charge::Unknown);
+        assert_eq!(cost(Record { attempts: 0, ..left }, None), Charge::Nothing, "nothing was sent");
+    }
+
+    #[test]
+    fn c11_usage_without_a_price_is_unknown_and_what_the_provider_reports_wins() {
+        let usage = Usage::from(Inclusive { prompt: Tokens(10), ..Inclusive::default() });
+        let used = |usage: &Usage| Record { usage: Some(Box::new(usage.clone())), ..record() };
+        assert_eq!(cost(used(&usage), None), Charge::Unknown);
+        assert_eq!(cost(used(&usage), Some(&free())), Charge::Computed(NanoDollars::ZERO));
+        let reported = Usage { reported_cost: Some(NanoDollars(7)), ..usage };
+        assert_eq!(cost(used(&reported), Some(&free())), Charge::Reported(NanoDollars(7)));
+        assert_eq!(cost(used(&reported), None), Charge::Reported(NanoDollars(7)));
+    }
+}
