@@ -32,7 +32,7 @@ pub(crate) use answer::retry_hints;
 pub use record::{Ending, Record, Settlement};
 
 use crate::admit::Admitted;
-use crate::config::{Config, Route};
+use crate::config::{Config, Priced, Route};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
@@ -134,6 +134,8 @@ pub struct Exchange {
     waited: Option<Lane>,
     steps: VecDeque<Step>,
     record: Box<Record>,
+    /// Of the target that was called last.
+    price: Option<Arc<Priced>>,
 }
 
 /// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
@@ -170,6 +172,7 @@ impl Exchange {
             waited: None,
             steps: VecDeque::with_capacity(8),
             record,
+            price: None,
         };
         match fault {
             Some(fault) => exchange.refuse(&fault, now),
@@ -299,6 +302,7 @@ impl Exchange {
             Ok((sent, fetch)) => {
                 self.calls += 1;
                 self.record.sent(&self.request, lane, self.calls);
+                self.price = self.request.target(lane).and_then(|target| target.price.clone());
                 self.phase = Phase::Sent(sent);
                 self.steps.push_back(Step::Fetch(fetch));
             }
@@ -537,7 +541,8 @@ impl Exchange {
         let lane = reading.sent.lane;
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
-        let head = answer::whole(&self.request, &reading, whole.body, self.calls);
+        self.record.charge(self.price.as_deref(), now);
+        let head = answer::whole(&self.request, &reading, whole.body, &self.record);
         self.steps.push_back(Step::Emit(Out::Head(head)));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         self.steps.push_back(Step::Observe(lane, reading.sent.answered(output, now)));
@@ -570,6 +575,7 @@ impl Exchange {
         self.phase = Phase::Done;
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
+        self.record.charge(self.price.as_deref(), now);
         if let Some(hold) = self.hold.take() {
             self.steps.push_back(Step::Settle(hold, Settlement::of(&self.record)));
         }

@@ -4,7 +4,7 @@
 //! models come from clients, so beyond [`MAX_SERIES`] everything new is counted as `other`.
 
 use crate::exchange::{Ending, Record};
-use crate::units::{Millis, Tokens};
+use crate::units::{Millis, NanoDollars, Tokens};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -33,6 +33,9 @@ struct Row {
     cache_write: Tokens,
     output: Tokens,
     reasoning: Tokens,
+    cost: NanoDollars,
+    /// Requests whose cost is not known.
+    unpriced: u64,
     first_byte: Histogram,
     total: Histogram,
 }
@@ -90,6 +93,10 @@ impl Metrics {
         }
         row.attempts += u64::from(record.attempts);
         row.total.observe(record.total);
+        match record.cost.amount() {
+            Some(cost) => row.cost += cost,
+            None => row.unpriced += 1,
+        }
         if let Some(first_byte) = record.first_byte {
             row.first_byte.observe(first_byte);
         }
@@ -157,6 +164,19 @@ impl Metrics {
         }
         head(
             &mut out,
+            "tollgate_cost_nano_dollars_total",
+            "counter",
+            "Known costs, in billionths of a dollar.",
+        );
+        for (labels, row) in &rows {
+            let _ = writeln!(out, "tollgate_cost_nano_dollars_total{{{labels}}} {}", row.cost.get());
+        }
+        head(&mut out, "tollgate_cost_unknown_total", "counter", "Requests whose cost is not known.");
+        for (labels, row) in &rows {
+            let _ = writeln!(out, "tollgate_cost_unknown_total{{{labels}}} {}", row.unpriced);
+        }
+        head(
+            &mut out,
             "tollgate_first_byte_seconds",
             "histogram",
             "From the last call to its first content.",
@@ -209,6 +229,7 @@ fn ending_word(ending: Ending) -> &'static str {
 mod tests {
     use super::*;
     use crate::exchange::RequestId;
+    use crate::price::Charge;
     use crate::units::Time;
     use crate::usage::{Exclusive, Usage};
 
@@ -229,6 +250,7 @@ mod tests {
             first_byte: Some(Millis(30)),
             total: Millis(1_500),
             usage: Some(Box::new(usage)),
+            cost: Charge::Computed(NanoDollars(1_250)),
         }
     }
 
@@ -245,6 +267,8 @@ mod tests {
         )));
         assert!(text.contains(&format!("tollgate_attempts_total{{{labels}}} 2\n")));
         assert!(text.contains(&format!("tollgate_tokens_total{{{labels},kind=\"output\"}} 4\n")));
+        assert!(text.contains(&format!("tollgate_cost_nano_dollars_total{{{labels}}} 1250\n")));
+        assert!(text.contains(&format!("tollgate_cost_unknown_total{{{labels}}} 0\n")));
         assert!(text.contains(&format!("tollgate_request_seconds_sum{{{labels}}} 1.5\n")));
         assert!(text.contains(&format!("tollgate_first_byte_seconds_bucket{{{labels},le=\"0.05\"}} 1\n")));
     }

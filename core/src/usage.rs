@@ -29,6 +29,9 @@ pub struct Usage {
     pub reported_total: Option<Tokens>,
     /// What the provider says the call cost (OpenRouter, xAI, Perplexity).
     pub reported_cost: Option<NanoDollars>,
+    /// The service the call was served with, in the provider's word, where it stands beside the counts
+    /// (OpenAI); where it stands among them it is in `extras`.
+    pub service_tier: Option<Box<str>>,
     /// Further usage fields of the provider, verbatim, by their own names.
     pub extras: Extras,
     /// The provider's usage object as it came, for the record.

@@ -141,6 +141,28 @@ fn a_call_goes_through_and_comes_back_with_its_length() {
 }
 
 #[test]
+fn a_whole_answer_says_what_it_cost_and_the_counters_do_too() {
+    let upstream = upstream();
+    let prices = "[prices.\"up/m\"]\ninput = 2\noutput = 8\ncache_read = 0.5\n";
+    let gateway = Gateway::start("cost", &upstream, prices);
+    let usage = r#","usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"prompt_tokens_details":{"cached_tokens":400}}}"#;
+    let reply = format!("{}{usage}", REPLY.strip_suffix('}').unwrap());
+    let serve = std::thread::spawn(move || {
+        let mut stream = receive(&upstream);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+        let text = format!("{head}content-length: {}\r\n\r\n{reply}", reply.len());
+        stream.write_all(text.as_bytes()).unwrap();
+    });
+    let answer = gateway.ask(&post(PLAIN, ""));
+    serve.join().unwrap();
+    // 600 fresh at 2, 400 read at 0.5, 100 made at 8.
+    assert!(answer.contains("\r\nx-tollgate-cost-usd: 0.0022\r\n"), "{answer}");
+    let metrics = gateway.ask("GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let counted = "tollgate_cost_nano_dollars_total{provider=\"up\",model=\"m\"} 2200000\n";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
 fn events_arrive_one_by_one() {
     let upstream = upstream();
     let gateway = Gateway::start("events", &upstream, "");

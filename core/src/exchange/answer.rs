@@ -1,9 +1,10 @@
 //! The heads of answers: status and headers, in one place.
 
-use super::RequestIdText;
 use super::read::Reading;
 use super::request::Request;
+use super::{Record, RequestIdText};
 use crate::fault::{Code, Fault, UpstreamFault};
+use crate::price;
 use crate::retry::Failure;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -14,6 +15,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
+const COST: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
 const LOST: HeaderName = HeaderName::from_static("x-tollgate-lost");
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-tollgate-upstream-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -32,13 +34,16 @@ pub(super) fn whole(
     request: &Request,
     reading: &Reading,
     body: Bytes,
-    calls: u32,
+    record: &Record,
 ) -> Response<Option<Bytes>> {
     let mut response = Response::new(Some(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, reading.content_type("application/json"));
-    common(headers, request, calls);
+    common(headers, request, record.attempts);
     served_by(headers, request, reading);
+    if let Some(cost) = record.cost.amount() {
+        insert(headers, COST, &price::plain(cost));
+    }
     response
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Reading {
     pub(super) headers: HeaderMap,
     status: u16,
     form: Form,
+    /// White space that came before anything by which the form could be told.
+    blank: Gathered,
 }
 
 /// What the body turns out to be.
@@ -142,7 +144,7 @@ impl fmt::Debug for Opening {
 impl Reading {
     pub(super) fn new(sent: Sent, head: Head) -> Self {
         let Head { status, headers } = head;
-        Self { sent, headers, status: status.as_u16(), form: Form::Unknown }
+        Self { sent, headers, status: status.as_u16(), form: Form::Unknown, blank: Gathered::default() }
     }
 
     pub(super) fn wake_at(&self) -> Time {
@@ -153,10 +155,16 @@ impl Reading {
         (200..300).contains(&self.status)
     }
 
-    pub(super) fn on_chunk(&mut self, chunk: Bytes, request: &Request, now: Time) -> Verdict {
+    pub(super) fn on_chunk(&mut self, mut chunk: Bytes, request: &Request, now: Time) -> Verdict {
         self.sent.times.heard(now);
         if matches!(self.form, Form::Unknown) {
             self.form = self.recognise(&chunk, request);
+            self.blank.push(chunk);
+            if matches!(self.form, Form::Unknown) {
+                let enough = self.blank.len() <= MAX_PREAMBLE;
+                return if enough { Verdict::More } else { too_large(MAX_PREAMBLE) };
+            }
+            chunk = self.blank.take();
         }
         match &mut self.form {
             Form::Unknown => Verdict::More,

@@ -2,8 +2,10 @@
 
 use super::RequestId;
 use super::request::Request;
+use crate::config::Priced;
 use crate::fault::Fault;
 use crate::fleet::Lane;
+use crate::price::{Charge, Served, Terms};
 use crate::units::{Millis, Time};
 use crate::usage::Usage;
 
@@ -38,6 +40,8 @@ pub struct Record {
     pub total: Millis,
     /// What the provider reported.
     pub usage: Option<Box<Usage>>,
+    /// What it cost, and how that is known.
+    pub cost: Charge,
 }
 
 /// How a request ended.
@@ -83,6 +87,7 @@ impl Record {
             first_byte: None,
             total: Millis::ZERO,
             usage: None,
+            cost: Charge::Nothing,
         }
     }
 
@@ -104,10 +109,88 @@ impl Record {
         self.fault = Some(fault.code.code());
     }
 
+    /// Works out the cost from what is known by now. (hot)
+    pub(super) fn charge(&mut self, price: Option<&Priced>, now: Time) {
+        let may_be_billed =
+            self.first_byte.is_some() || (self.ending == Ending::ClientLeft && self.attempts > 0);
+        self.cost = match &self.usage {
+            Some(usage) => {
+                let terms = price.map_or_else(Terms::default, |price| price.terms);
+                Charge::of(usage, price.map(|price| &price.row), &Served::of(usage, now), terms)
+            }
+            None if may_be_billed => Charge::Unknown,
+            None => Charge::Nothing,
+        };
+    }
+
     /// Leaves an empty record behind.
     pub(super) fn take(&mut self) -> Box<Self> {
         let empty =
             Self { key: None, asked: String::new(), provider: None, model: None, usage: None, ..*self };
         Box::new(std::mem::replace(self, empty))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::{Origin, PriceRow, Rates};
+    use crate::units::{NanoDollars, Tokens};
+    use crate::usage::Inclusive;
+
+    fn record() -> Record {
+        Record {
+            id: RequestId(1),
+            at: Time(0),
+            surface: "openai-chat",
+            key: None,
+            asked: "m".to_owned(),
+            provider: None,
+            model: None,
+            attempts: 1,
+            status: 0,
+            fault: None,
+            ending: Ending::Complete,
+            first_byte: None,
+            total: Millis::ZERO,
+            usage: None,
+            cost: Charge::Nothing,
+        }
+    }
+
+    fn cost(record: Record, price: Option<&Priced>) -> Charge {
+        let mut record = record;
+        record.charge(price, Time(0));
+        record.cost
+    }
+
+    fn free() -> Priced {
+        let row = PriceRow::flat(Origin::OwnServer, Rates::default());
+        Priced { row, terms: Terms::default(), blend: None }
+    }
+
+    #[test]
+    fn a_call_that_was_refused_upstream_costs_nothing() {
+        assert_eq!(cost(record(), Some(&free())), Charge::Nothing);
+    }
+
+    #[test]
+    fn c7_an_answer_without_usage_has_an_unknown_cost_and_not_none() {
+        let answered = Record { first_byte: Some(Millis(1)), ..record() };
+        assert_eq!(cost(answered, Some(&free())), Charge::Unknown);
+        let left = Record { ending: Ending::ClientLeft, ..record() };
+        assert_eq!(cost(left.clone(), Some(&free())), Charge::Unknown);
+        assert_eq!(cost(Record { attempts: 0, ..left }, None), Charge::Nothing, "nothing was sent");
+    }
+
+    #[test]
+    fn c11_usage_without_a_price_is_unknown_and_what_the_provider_reports_wins() {
+        let usage = Usage::from(Inclusive { prompt: Tokens(10), ..Inclusive::default() });
+        let used = |usage: &Usage| Record { usage: Some(Box::new(usage.clone())), ..record() };
+        assert_eq!(cost(used(&usage), None), Charge::Unknown);
+        assert_eq!(cost(used(&usage), Some(&free())), Charge::Computed(NanoDollars::ZERO));
+        let reported = Usage { reported_cost: Some(NanoDollars(7)), ..usage };
+        assert_eq!(cost(used(&reported), Some(&free())), Charge::Reported(NanoDollars(7)));
+        assert_eq!(cost(used(&reported), None), Charge::Reported(NanoDollars(7)));
     }
 }

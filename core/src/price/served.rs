@@ -73,11 +73,19 @@ pub struct Served {
 }
 
 impl Served {
-    /// What the provider says of it in its usage: `service_tier`, `inference_geo`, `speed`.
+    /// What the provider says of it in its usage: OpenAI's and Anthropic's `service_tier`, Gemini's
+    /// `serviceTier` and `trafficType`, Anthropic's `inference_geo` and `speed`.
     pub fn of(usage: &Usage, at: Time) -> Self {
         let word = |name: &str| usage.extras.get(name).and_then(|value| value.as_str());
+        let service = usage.service_tier.as_deref().or_else(|| word("service_tier"));
+        let service = service.or_else(|| word("serviceTier")).map(Service::of);
+        let traffic = || match word("trafficType") {
+            Some("ON_DEMAND_PRIORITY") => Service::Priority,
+            Some("ON_DEMAND_FLEX") => Service::Flex,
+            Some(_) | None => Service::Standard,
+        };
         Self {
-            service: word("service_tier").map_or(Service::Standard, Service::of),
+            service: service.unwrap_or_else(traffic),
             prompt: usage.prompt(),
             at,
             region: word("inference_geo").and_then(Mode::of).filter(|mode| *mode != Mode::Fast),

@@ -272,6 +272,17 @@ fn c15_services_tiers_hours_and_regions_have_their_prices() {
 }
 
 #[test]
+fn c15_the_service_is_the_one_that_served_in_each_providers_words() {
+    let of = |usage: Usage| Served::of(&usage, Time(0)).service;
+    let usage = inclusive(1, 0, 1);
+    assert_eq!(of(Usage { service_tier: Some("flex".into()), ..usage.clone() }), Service::Flex);
+    assert_eq!(of(said(usage.clone(), "serviceTier", "priority")), Service::Priority);
+    assert_eq!(of(said(usage.clone(), "trafficType", "ON_DEMAND_FLEX")), Service::Flex);
+    assert_eq!(of(said(usage.clone(), "service_tier", "scale")), Service::Standard);
+    assert_eq!(of(usage), Service::Standard);
+}
+
+#[test]
 fn sound_and_pictures_have_their_own_prices_and_are_not_counted_twice() {
     let parts = UsageParts {
         audio_input: Some(Tokens(600)),

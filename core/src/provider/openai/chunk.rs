@@ -9,6 +9,7 @@ use super::usage;
 use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Part, Signature};
 use crate::dialect::Dialect;
 use crate::reply::{Event, Level, Start, Stop};
+use crate::usage::Usage;
 use crate::vendor::Quirks;
 use calls::Calls;
 use serde_json::{Map, Value};
@@ -97,6 +98,7 @@ impl Reader {
                 .and_then(Value::as_object_mut)
                 .and_then(|groq| groq.shift_remove("usage")),
         );
+        let tier = fields.get("service_tier").and_then(Value::as_str).map(Box::from);
         self.start(&mut fields, choices.is_empty(), out);
         for (place, choice) in choices.into_iter().enumerate() {
             if let Value::Object(mut choice) = choice {
@@ -106,7 +108,7 @@ impl Reader {
             }
         }
         let usage = usages.into_iter().flatten().rev().find_map(|value| usage::read(&value, &self.quirks));
-        out.extend(usage.map(|usage| Event::Usage(Box::new(usage))));
+        out.extend(usage.map(|usage| Event::Usage(Box::new(Usage { service_tier: tier, ..usage }))));
     }
 
     /// Says id, model and time once they are known: Azure's first chunk has them empty. Then whatever

@@ -13,9 +13,23 @@ use std::sync::LazyLock;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 
+static TIER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"service_tier\""));
+
 /// The last usage object in the text that has counts, wherever it stands: Groq has it in `x_groq`.
 /// Cheap where there is none; only the object itself is parsed.
 pub(super) fn find(text: &[u8], quirks: &Quirks) -> Option<Usage> {
+    counts(text, quirks).map(|usage| Usage { service_tier: tier(text), ..usage })
+}
+
+/// The service that the answer says it was served with: the price depends on it.
+fn tier(text: &[u8]) -> Option<Box<str>> {
+    let at = scan::value_after_key(text, TIER.find_iter(text).last()? + TIER.needle().len())?;
+    let word = text.get(at + 1..scan::skip_string(text, at)?.saturating_sub(1))?;
+    let plain = text.get(at) == Some(&b'"') && !word.is_empty();
+    std::str::from_utf8(word).ok().filter(|_| plain).map(Box::from)
+}
+
+fn counts(text: &[u8], quirks: &Quirks) -> Option<Usage> {
     let read_at = |at: usize| {
         let value = scan::value_after_key(text, at + USAGE.needle().len())?;
         if text.get(value) != Some(&b'{') {
