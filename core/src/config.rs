@@ -22,6 +22,7 @@ pub use fault::ConfigError;
 pub(crate) use fault::closest_few;
 pub use limits::{Budget, Limits, Period, Team};
 pub use prices::{Override, Priced, UnknownPrice};
+pub use resolve::Derived;
 
 use crate::dialect::Dialect;
 use crate::keyring::Keyring;
@@ -86,6 +87,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// Model names of the gateway's own, by name.
     pub routes: BTreeMap<String, Arc<Route>>,
+    /// What [`Config::route_for`] remembers; empty to begin with.
+    pub derived: Derived,
     /// Prices that stand in for the catalogue's, in the order of the file.
     pub prices: Vec<Override>,
     /// Teams that keys belong to.

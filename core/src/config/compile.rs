@@ -19,7 +19,7 @@ pub use zero::zero;
 use super::fault::{Errors, Place};
 use super::file::{self, Document};
 use super::read::Spot;
-use super::{Config, ConfigError, SecretRef, Secrets, Server, Store, Tls, tree};
+use super::{Config, ConfigError, Derived, SecretRef, Secrets, Server, Store, Tls, tree};
 use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::units::Millis;
@@ -67,7 +67,18 @@ impl Compiler<'_> {
         let Named { compiled: providers, prices, declared: _ } = named;
         self.notes_on_use(&providers, &routes);
         let keyring = Keyring::of(&keys);
-        Config { server, providers, routes, prices, teams, keys, keyring, store, notes: Vec::new() }
+        Config {
+            server,
+            providers,
+            routes,
+            derived: Derived::default(),
+            prices,
+            teams,
+            keys,
+            keyring,
+            store,
+            notes: Vec::new(),
+        }
     }
 
     fn server(&mut self, raw: file::Server, keyless: bool) -> Server {

@@ -17,7 +17,7 @@ pub struct Priced {
 }
 
 impl Priced {
-    pub(super) fn new(row: PriceRow, terms: Terms) -> Self {
+    pub(crate) fn new(row: PriceRow, terms: Terms) -> Self {
         let blend = row.blend(terms);
         Self { row, terms, blend }
     }

@@ -5,17 +5,50 @@ use super::fault::{closest_few, show};
 use super::{Config, Key, ProviderId, Route, RouteTarget, Strategy};
 use crate::catalog;
 use crate::fault::{Code, Fault};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
 
 /// More fallbacks in one request than any attempt budget could use.
 const MAX_FALLBACKS: usize = 16;
 
 /// What a name leads to.
-enum Found<'c> {
+enum Found {
     /// A route of the config.
-    Route(&'c Arc<Route>),
-    /// A model at a provider.
-    Target(RouteTarget),
+    Route(Arc<Route>),
+    /// The route of a model at a provider, with this one target.
+    Derived(Arc<Route>),
+}
+
+/// Routes made for models that no route names, by the name they were asked for: looking up a price
+/// takes microseconds, and the next request most likely asks for the same. Only a memory: an empty
+/// one gives the same answers.
+#[derive(Debug, Default)]
+pub struct Derived(RwLock<HashMap<String, Arc<Route>>>);
+
+impl Derived {
+    /// Names come from clients.
+    const MAX: usize = 4096;
+
+    fn get(&self, name: &str) -> Option<Arc<Route>> {
+        self.0.read().ok()?.get(name).cloned()
+    }
+
+    /// Keeps a route whose price is known; a name nobody knows costs little to look up again.
+    fn keep(&self, name: &str, route: &Arc<Route>) {
+        let known = route.targets.iter().all(|target| target.price.is_some());
+        if let (true, Ok(mut routes)) = (known, self.0.write())
+            && routes.len() < Self::MAX
+        {
+            routes.insert(name.to_owned(), Arc::clone(route));
+        }
+    }
+}
+
+impl Clone for Derived {
+    /// Empty: the copy may be changed.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Config {
@@ -25,7 +58,8 @@ impl Config {
     /// the catalogue whose vendor is configured, else the fault `model_not_found`. The names are
     /// checked against the key's models: the one asked for and each fallback of the request; what a
     /// route of the config falls back to is allowed with the route. A configured route without
-    /// fallbacks from the request costs one reference count (hot).
+    /// fallbacks from the request costs one reference count, and so does a `provider/model` that was
+    /// asked for before (hot).
     pub fn route_for(
         &self,
         model: &str,
@@ -37,28 +71,21 @@ impl Config {
             let expected = format!("at most {MAX_FALLBACKS} names");
             return Err(Fault::bad_field("fallbacks", expected, format!("{} of them", fallbacks.len())));
         }
-        let mut route = match found {
-            Found::Route(route) if fallbacks.is_empty() => return Ok(Arc::clone(route)),
-            Found::Route(route) => Route::clone(route),
-            Found::Target(target) => self.derived(model, target),
-        };
+        let (Found::Route(found) | Found::Derived(found)) = found;
+        if fallbacks.is_empty() {
+            return Ok(found);
+        }
+        let mut route = Route::clone(&found);
         for (index, name) in fallbacks.iter().enumerate() {
-            match self.permitted(name, &format!("fallbacks[{index}]"), key)? {
-                Found::Target(target) => append(&mut route, &target),
-                Found::Route(other) => {
-                    other
-                        .targets
-                        .iter()
-                        .chain(&other.fallbacks)
-                        .for_each(|target| append(&mut route, target));
-                }
-            }
+            let found = self.permitted(name, &format!("fallbacks[{index}]"), key)?;
+            let (Found::Route(other) | Found::Derived(other)) = found;
+            other.targets.iter().chain(&other.fallbacks).for_each(|target| append(&mut route, target));
         }
         Ok(Arc::new(route))
     }
 
     /// The route of a model that no route of the config names.
-    fn derived(&self, name: &str, target: RouteTarget) -> Route {
+    fn derive(&self, name: &str, target: RouteTarget) -> Route {
         let targets = vec![target];
         Route {
             name: name.to_owned(),
@@ -71,15 +98,17 @@ impl Config {
     }
 
     /// What a name leads to, if the key may ask for it.
-    fn permitted(&self, name: &str, field: &str, key: Option<&Key>) -> Result<Found<'_>, Fault> {
+    fn permitted(&self, name: &str, field: &str, key: Option<&Key>) -> Result<Found, Fault> {
         let found = self.find(name);
         let allowed = key.is_none_or(|key| {
             key.allows(name)
                 || match &found {
                     // A bare name of the catalogue is also known by its provider's name.
-                    Some(Found::Target(target)) => self
-                        .provider(target.provider)
-                        .is_some_and(|provider| key.allows(&format!("{}/{}", provider.name, target.model))),
+                    Some(Found::Derived(route)) => route.targets.iter().all(|target| {
+                        self.provider(target.provider).is_some_and(|provider| {
+                            key.allows(&format!("{}/{}", provider.name, target.model))
+                        })
+                    }),
                     Some(Found::Route(_)) | None => false,
                 }
         });
@@ -93,17 +122,24 @@ impl Config {
         }
     }
 
-    fn find(&self, name: &str) -> Option<Found<'_>> {
-        if let Some((provider, model)) = name.split_once('/')
-            && let Some(id) = self.provider_named(provider)
-        {
-            return (!model.is_empty()).then(|| Found::Target(self.target(id, model)));
-        }
+    fn find(&self, name: &str) -> Option<Found> {
+        // No route has a name that begins with a provider's.
         if let Some(route) = self.routes.get(name) {
-            return Some(Found::Route(route));
+            return Some(Found::Route(Arc::clone(route)));
         }
-        let provider = catalog::vendors(name).find_map(|vendor| self.provider_of(vendor))?;
-        Some(Found::Target(self.target(provider, name)))
+        if let Some(route) = self.derived.get(name) {
+            return Some(Found::Derived(route));
+        }
+        let named =
+            name.split_once('/').and_then(|(provider, model)| Some((self.provider_named(provider)?, model)));
+        let target = match named {
+            Some((_, "")) => return None,
+            Some((provider, model)) => self.target(provider, model),
+            None => self.target(catalog::vendors(name).find_map(|vendor| self.provider_of(vendor))?, name),
+        };
+        let route = Arc::new(self.derive(name, target));
+        self.derived.keep(name, &route);
+        Some(Found::Derived(route))
     }
 
     fn target(&self, provider: ProviderId, model: &str) -> RouteTarget {

@@ -2,7 +2,7 @@
 
 use super::providers::{TIMEOUTS, absolute, all_models};
 use super::{DRAIN, LISTEN, MAX_BODY, STORE, sendable};
-use crate::config::{Config, Credential, Provider, Server, Store, UnknownPrice};
+use crate::config::{Config, Credential, Derived, Provider, Server, Store, UnknownPrice};
 use crate::keyring::Keyring;
 use crate::price::Terms;
 use crate::secret::Secret;
@@ -45,6 +45,7 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         server,
         providers,
         routes: BTreeMap::new(),
+        derived: Derived::default(),
         prices: Vec::new(),
         teams: Vec::new(),
         keys: Vec::new(),

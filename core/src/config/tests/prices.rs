@@ -64,6 +64,16 @@ fn as_takes_another_models_prices_and_the_longest_pattern_wins() {
 }
 
 #[test]
+fn a_model_asked_for_again_has_the_route_it_had() {
+    let config = loaded(PRICES);
+    let ask = |name: &str| config.route_for(name, &[], None).unwrap();
+    assert!(Arc::ptr_eq(&ask("openai/gpt-4o-mini"), &ask("openai/gpt-4o-mini")));
+    assert!(!Arc::ptr_eq(&ask("openai/nobody-knows-it"), &ask("openai/nobody-knows-it")));
+    assert!(ask("openai/nobody-knows-it").targets[0].price.is_none());
+    assert_eq!(ask("gpt-4o-mini").targets, ask("openai/gpt-4o-mini").targets);
+}
+
+#[test]
 fn discount_and_margin_are_the_providers() {
     let config = loaded(PRICES);
     let price = config.price(ProviderId(0), "gpt-4o").unwrap();

@@ -1,4 +1,7 @@
 use super::*;
+use crate::config::Priced;
+use crate::price::Terms;
+use std::sync::Arc;
 
 /// How often each target is picked in `draws` requests that all come back at once.
 fn shares(world: &mut World, draws: u32) -> Vec<u32> {
@@ -67,6 +70,20 @@ fn ordered_and_cost_take_the_first_that_is_available() {
         world.pass(Millis(1000));
         assert_eq!(shares(&mut world, 100), [100, 0]);
     }
+}
+
+#[test]
+fn cost_takes_the_cheapest_and_those_without_a_price_last() {
+    let priced = |vendor, model| {
+        let row = crate::price::sold_by(vendor, model).unwrap();
+        RouteTarget { price: Some(Arc::new(Priced::new(row, Terms::default()))), ..to(0, model, 1.0) }
+    };
+    let targets = vec![to(0, "unheard-of", 9.0), priced("openai", "gpt-4o"), priced("openai", "gpt-4o-mini")];
+    let mut world = World::new(vec![provider("p", &["k"])], route(Strategy::Cost, targets, Vec::new()));
+    assert_eq!(shares(&mut world, 100), [0, 0, 100]);
+    let cheapest = world.send();
+    world.fail_until(cheapest, UpstreamClass::RateLimited, Some(Millis(1000)));
+    assert_eq!(shares(&mut world, 100), [0, 100, 0]);
 }
 
 #[test]
