@@ -41,6 +41,7 @@ use crate::retry::{self, Closed, Verdict};
 use crate::units::{Millis, Time};
 use attempt::Sent;
 use bytes::Bytes;
+use http::HeaderValue;
 use read::Reading;
 use relay::Relay;
 use request::Request;
@@ -130,6 +131,8 @@ pub struct Exchange {
     failures: Vec<retry::Failure>,
     /// Upstream calls made, the one in progress included.
     calls: u32,
+    /// The last answer's own request id.
+    upstream_id: Option<HeaderValue>,
     /// The lane that was waited for.
     waited: Option<Lane>,
     steps: VecDeque<Step>,
@@ -169,6 +172,7 @@ impl Exchange {
             attempts: Vec::new(),
             failures: Vec::new(),
             calls: 0,
+            upstream_id: None,
             waited: None,
             steps: VecDeque::with_capacity(8),
             record,
@@ -301,6 +305,7 @@ impl Exchange {
         match Sent::new(&mut self.request, lane, now) {
             Ok((sent, fetch)) => {
                 self.calls += 1;
+                self.upstream_id = None;
                 self.record.sent(&self.request, lane, self.calls);
                 self.price = self.request.target(lane).and_then(|target| target.price.clone());
                 self.phase = Phase::Sent(sent);
@@ -314,6 +319,7 @@ impl Exchange {
     }
 
     fn on_head(&mut self, head: Head) {
+        self.upstream_id = answer::upstream_id(&head.headers).cloned();
         match std::mem::replace(&mut self.phase, Phase::Choose) {
             Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head))),
             other @ (Phase::Admit
@@ -517,7 +523,9 @@ impl Exchange {
     /// Answers with an error status; nothing has been emitted.
     fn refuse(&mut self, fault: &Fault, now: Time) {
         self.record.failed(fault);
-        let head = answer::refusal(&self.request, fault, self.calls, &self.failures);
+        let upstream_id = self.upstream_id.take();
+        let tried = answer::Tried { calls: self.calls, failures: &self.failures, upstream_id };
+        let head = answer::refusal(&self.request, fault, tried);
         self.steps.push_back(Step::Emit(Out::Head(head)));
         self.settle(now);
     }

@@ -58,13 +58,19 @@ pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Respon
     response
 }
 
+/// What has been tried before a refusal.
+pub(super) struct Tried<'a> {
+    /// Upstream calls made.
+    pub(super) calls: u32,
+    /// How they failed.
+    pub(super) failures: &'a [Failure],
+    /// The last upstream's own request id.
+    pub(super) upstream_id: Option<HeaderValue>,
+}
+
 /// An error answer in the surface's shape.
-pub(super) fn refusal(
-    request: &Request,
-    fault: &Fault,
-    calls: u32,
-    failures: &[Failure],
-) -> Response<Option<Bytes>> {
+pub(super) fn refusal(request: &Request, fault: &Fault, tried: Tried<'_>) -> Response<Option<Bytes>> {
+    let Tried { calls, failures, upstream_id } = tried;
     let id = RequestIdText::new(request.id);
     let mut response = Response::new(Some(request.surface.fault(fault, id.as_str())));
     *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -74,6 +80,9 @@ pub(super) fn refusal(
     if let Some(last) = failures.last() {
         insert(headers, PROVIDER, &last.provider);
         insert(headers, MODEL, &last.model);
+    }
+    if let Some(id) = upstream_id {
+        headers.insert(UPSTREAM_ID, id);
     }
     retry_hints(headers, fault);
     response
@@ -104,12 +113,17 @@ fn common(headers: &mut HeaderMap, request: &Request, calls: u32) {
 fn served_by(headers: &mut HeaderMap, request: &Request, reading: &Reading) {
     insert(headers, PROVIDER, request.provider_name(reading.sent.lane));
     insert(headers, MODEL, &reading.sent.model);
-    if let Some(id) = UPSTREAM_IDS.iter().find_map(|name| reading.headers.get(name)) {
+    if let Some(id) = upstream_id(&reading.headers) {
         headers.insert(UPSTREAM_ID, id.clone());
     }
     if !reading.sent.lost.is_empty() {
         insert(headers, LOST, &reading.sent.lost.join(", "));
     }
+}
+
+/// The request id among an upstream's headers.
+pub(super) fn upstream_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    UPSTREAM_IDS.iter().find_map(|name| headers.get(name))
 }
 
 /// Names may hold characters that a header cannot; such a header is left out.

@@ -76,6 +76,7 @@ fn an_upstreams_own_4xx_passes_with_status_and_message() {
                     answer.text()
                 );
                 assert!(answer.error()["type"].is_string());
+                assert!(!answer.header("x-tollgate-upstream-id").is_empty(), "{answer:?}");
             }
         }
         let odd = setting.chat(&format!("{provider}/m+status=422"));
