@@ -28,8 +28,30 @@ pub struct Vendor {
     /// Environment variables that may hold the key, first found wins. In zero-config they turn the
     /// vendor on, if it has a base URL.
     pub env: &'static [&'static str],
+    /// Environment variables that may hold its address. In zero-config they stand in for `base_url`,
+    /// and turn on a vendor that needs no key.
+    pub address: Address,
     /// Where it departs from its dialect.
     pub quirks: Quirks,
+}
+
+/// Where a vendor's address may be found in the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// First found wins.
+    pub env: &'static [&'static str],
+    /// Added to an address that has no path: people write hosts into these variables.
+    pub path: &'static str,
+}
+
+impl Address {
+    /// In no variable.
+    pub const NONE: Self = Self { env: &[], path: "/v1" };
+
+    /// In this one; the path is `/v1`.
+    pub const fn of(env: &'static [&'static str]) -> Self {
+        Self { env, path: "/v1" }
+    }
 }
 
 /// How a vendor wants its key.

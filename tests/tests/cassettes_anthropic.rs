@@ -35,6 +35,7 @@ fn vendor() -> Vendor {
         base_url: "https://api.anthropic.com/v1",
         auth: Auth::Header("x-api-key"),
         env: &[],
+        address: tollgate_core::vendor::Address::NONE,
         quirks: Quirks::default(),
     }
 }

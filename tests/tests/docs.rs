@@ -9,11 +9,12 @@ use tollgate_core::vendor::VENDORS;
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../REFERENCE.md");
 
 fn vendors() -> String {
-    let mut out = "| `kind` | vendor | dialect | base URL | variable |\n|---|---|---|---|---|\n".to_owned();
+    let mut out = "| `kind` | vendor | dialect | base URL | variables |\n|---|---|---|---|---|\n".to_owned();
     for vendor in VENDORS {
         let base =
             if vendor.base_url.is_empty() { "yours".to_owned() } else { format!("`{}`", vendor.base_url) };
-        let variables: Vec<_> = vendor.env.iter().map(|name| format!("`{name}`")).collect();
+        let variables = vendor.env.iter().chain(vendor.address.env);
+        let variables: Vec<_> = variables.map(|name| format!("`{name}`")).collect();
         let variables = if variables.is_empty() { "none".to_owned() } else { variables.join(", ") };
         let _ = writeln!(
             out,

@@ -241,3 +241,27 @@ fn zero_config_turns_on_each_vendor_whose_variable_is_set() {
     assert_eq!(route.targets[0].provider, ProviderId(1));
     assert_eq!(compile::zero(&|_| None).providers.len(), 0);
 }
+
+#[test]
+fn zero_config_takes_addresses_as_people_write_them() {
+    let base_urls = |pairs: &[(&str, &str)]| -> Vec<String> {
+        let env = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let config = compile::zero(&env);
+        config.providers.iter().map(|provider| format!("{} {}", provider.name, provider.base_url)).collect()
+    };
+    let key = ("OPENAI_API_KEY", "sk");
+    assert_eq!(base_urls(&[key]), ["openai https://api.openai.com/v1"]);
+    for address in ["http://proxy:9000", "http://proxy:9000/", "proxy:9000", "http://proxy:9000/v1"] {
+        assert_eq!(
+            base_urls(&[key, ("OPENAI_BASE_URL", address)]),
+            ["openai http://proxy:9000/v1"],
+            "{address}"
+        );
+    }
+    // An address alone turns on what needs no key, and nothing else.
+    assert_eq!(base_urls(&[("OLLAMA_HOST", "127.0.0.1:11434")]), ["ollama http://127.0.0.1:11434/v1"]);
+    assert!(base_urls(&[("OPENAI_BASE_URL", "http://proxy:9000")]).is_empty());
+    assert!(base_urls(&[key, ("OPENAI_BASE_URL", "::nonsense::")]).is_empty());
+    let azure = [("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com/")];
+    assert_eq!(base_urls(&azure), ["azure https://me.openai.azure.com/openai/v1"]);
+}

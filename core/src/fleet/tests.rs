@@ -19,6 +19,7 @@ static VENDOR: Vendor = Vendor {
     base_url: "http://test",
     auth: Auth::Bearer,
     env: &[],
+    address: crate::vendor::Address::NONE,
     quirks: Quirks::COMPATIBLE,
 };
 

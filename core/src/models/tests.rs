@@ -15,6 +15,7 @@ fn vendor() -> &'static Vendor {
         base_url: "https://upstream.test/v1",
         auth: Auth::Bearer,
         env: &[],
+        address: crate::vendor::Address::NONE,
         quirks: Quirks::default(),
     }))
 }

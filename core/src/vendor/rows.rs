@@ -5,7 +5,7 @@ use super::quirks::{
     ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, TopK,
     Turns,
 };
-use super::{Auth, Quirks, Vendor};
+use super::{Address, Auth, Quirks, Vendor};
 use crate::dialect::Dialect;
 
 /// A server of OpenAI's dialect that takes a bearer key.
@@ -22,13 +22,21 @@ const fn openai(
         base_url,
         auth: Auth::Bearer,
         env,
+        address: Address::NONE,
         quirks: Quirks::COMPATIBLE,
     }
 }
 
 /// A server of OpenAI's dialect on the user's own machine.
-const fn local(name: &'static str, title: &'static str, base_url: &'static str) -> Vendor {
-    Vendor { auth: Auth::Optional, ..openai(name, title, base_url, &[]) }
+const fn local(
+    name: &'static str,
+    title: &'static str,
+    base_url: &'static str,
+    env: &'static [&'static str],
+    address: &'static [&'static str],
+) -> Vendor {
+    let address = Address::of(address);
+    Vendor { auth: Auth::Optional, address, ..openai(name, title, base_url, env) }
 }
 
 /// Azure refuses what OpenAI refuses; it differs in its addresses and in the header of its key.
@@ -39,6 +47,7 @@ const AZURE: Vendor = Vendor {
     base_url: "",
     auth: Auth::Header("api-key"),
     env: &["AZURE_OPENAI_API_KEY"],
+    address: Address { env: &["AZURE_OPENAI_ENDPOINT"], path: "/openai/v1" },
     quirks: Quirks::NONE,
 };
 
@@ -57,6 +66,7 @@ pub(super) const CUSTOM_ANTHROPIC: Vendor = Vendor {
     base_url: "",
     auth: Auth::Header("x-api-key"),
     env: &[],
+    address: Address::NONE,
     quirks: Quirks::NONE,
 };
 
@@ -68,6 +78,7 @@ pub(super) const CUSTOM_GEMINI: Vendor = Vendor {
     base_url: "",
     auth: Auth::Header("x-goog-api-key"),
     env: &[],
+    address: Address::NONE,
     quirks: Quirks::NONE,
 };
 
@@ -75,10 +86,12 @@ pub(super) const CUSTOM_GEMINI: Vendor = Vendor {
 pub const VENDORS: &[Vendor] = &[
     Vendor {
         quirks: Quirks::NONE,
+        address: Address::of(&["OPENAI_BASE_URL"]),
         ..openai("openai", "OpenAI", "https://api.openai.com/v1", &["OPENAI_API_KEY"])
     },
     Vendor {
         env: &["ANTHROPIC_API_KEY"],
+        address: Address::of(&["ANTHROPIC_BASE_URL"]),
         name: "anthropic",
         title: "Anthropic",
         base_url: "https://api.anthropic.com/v1",
@@ -86,6 +99,7 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         env: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        address: Address { env: &["GOOGLE_GEMINI_BASE_URL"], path: "/v1beta" },
         name: "gemini",
         title: "Google Gemini",
         base_url: "https://generativelanguage.googleapis.com/v1beta",
@@ -98,6 +112,7 @@ pub const VENDORS: &[Vendor] = &[
         name: "azure-deployments",
         title: "Azure OpenAI (deployments)",
         env: &[],
+        address: Address::NONE,
         quirks: Quirks { path: ChatPath::Deployment, ..Quirks::NONE },
         ..AZURE
     },
@@ -223,9 +238,15 @@ pub const VENDORS: &[Vendor] = &[
     },
     Vendor {
         quirks: Quirks { tool_index: StreamedToolIndex::Missing, ..Quirks::COMPATIBLE },
-        ..local("ollama", "Ollama", "http://localhost:11434/v1")
+        ..local(
+            "ollama",
+            "Ollama",
+            "http://localhost:11434/v1",
+            &["OLLAMA_API_KEY"],
+            &["OLLAMA_BASE_URL", "OLLAMA_HOST"],
+        )
     },
-    local("vllm", "vLLM", "http://localhost:8000/v1"),
-    local("lmstudio", "LM Studio", "http://localhost:1234/v1"),
-    local("llamacpp", "llama.cpp", "http://localhost:8080/v1"),
+    local("vllm", "vLLM", "http://localhost:8000/v1", &["VLLM_API_KEY"], &["VLLM_BASE_URL"]),
+    local("lmstudio", "LM Studio", "http://localhost:1234/v1", &["LM_API_TOKEN"], &["LMSTUDIO_BASE_URL"]),
+    local("llamacpp", "llama.cpp", "http://localhost:8080/v1", &["LLAMA_API_KEY"], &["LLAMACPP_BASE_URL"]),
 ];

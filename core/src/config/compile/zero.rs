@@ -6,8 +6,8 @@ use crate::config::{Config, Credential, Derived, Provider, Server, Store, Unknow
 use crate::keyring::Keyring;
 use crate::price::Terms;
 use crate::secret::Secret;
-use crate::vendor::{VENDORS, Vendor};
-use http::HeaderMap;
+use crate::vendor::{Auth, VENDORS, Vendor};
+use http::{HeaderMap, Uri};
 use std::collections::BTreeMap;
 
 /// Every vendor whose usual variable is set, on; no keys, no routes. Asks `env` for nothing but the
@@ -61,14 +61,31 @@ fn provider(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Result<Provider, String>> {
     let set = |name: &&str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    let (variable, value) = vendor.env.iter().find_map(|name| set(name).map(|value| (name, value)))?;
-    let Ok(base_url) = absolute(vendor.base_url) else {
-        return Some(Err(format!("{variable} is set, but {} needs a `base_url` in a config", vendor.title)));
+    let first = |names: &[&'static str]| names.iter().find_map(|name| set(name).map(|value| (*name, value)));
+    let (key, address) = (first(vendor.env), first(vendor.address.env));
+    let variable = match (&key, &address, vendor.auth) {
+        (Some((variable, _)), _, Auth::Bearer | Auth::Header(_)) => *variable,
+        // A server that needs no key is on where somebody says where it is.
+        (_, Some((variable, _)), Auth::Optional) => *variable,
+        (None, _, Auth::Bearer | Auth::Header(_)) | (_, None, Auth::Optional) => return None,
     };
-    if !sendable(&value) {
+    let base_url = match &address {
+        Some((variable, address)) => match located(address, vendor.address.path) {
+            Some(base_url) => base_url,
+            None => return Some(Err(format!("{variable} is no address such as https://host/v1: left out"))),
+        },
+        None => match absolute(vendor.base_url) {
+            Ok(base_url) => base_url,
+            Err(_) => {
+                let title = vendor.title;
+                return Some(Err(format!("{variable} is set, but {title} needs a `base_url` in a config")));
+            }
+        },
+    };
+    if key.as_ref().is_some_and(|(_, value)| !sendable(value)) {
         return Some(Err(format!("{variable} holds a character that no header can carry: left out")));
     }
-    let secret = Some(Secret::new(value));
+    let secret = key.map(|(_, value)| Secret::new(value));
     Some(Ok(Provider {
         name: vendor.name.to_owned(),
         vendor,
@@ -80,4 +97,12 @@ fn provider(
         query: None,
         terms: Terms::default(),
     }))
+}
+
+/// An address as people write it into variables: without scheme, with a last slash, without path.
+fn located(address: &str, path: &str) -> Option<Uri> {
+    let address = address.trim_end_matches('/');
+    let whole = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let uri: Uri = absolute(&whole).ok()?;
+    if uri.path().trim_matches('/').is_empty() { absolute(&format!("{whole}{path}")).ok() } else { Some(uri) }
 }

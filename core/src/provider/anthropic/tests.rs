@@ -29,6 +29,7 @@ fn vendor() -> Vendor {
         base_url: "https://api.anthropic.com/v1",
         auth: Auth::Header("x-api-key"),
         env: &[],
+        address: crate::vendor::Address::NONE,
         quirks: Quirks::default(),
     }
 }
