@@ -74,6 +74,11 @@ pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Ad
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
             match keyring::authenticate(&head.headers, head.uri.query(), config, now) {
                 Err(fault) => Admission::Answered(refusal(surface, &fault, id)),
+                Ok(_) if is_encoded(&head.headers) => {
+                    let expected = "identity: bodies are not decompressed here";
+                    let fault = Fault::bad_field("content-encoding", expected, "another encoding");
+                    Admission::Answered(refusal(surface, &fault, id))
+                }
                 Ok(key) => Admission::Wanted(Admitted {
                     config: config.clone(),
                     surface,
@@ -116,6 +121,11 @@ fn list(
         Ok(body) => json(body, id),
         Err(fault) => refusal(&OpenAiChat, &fault, id),
     })
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(http::header::CONTENT_ENCODING);
+    encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn strictness(headers: &HeaderMap) -> Strictness {

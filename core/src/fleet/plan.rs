@@ -8,11 +8,15 @@ use super::{Attempt, Choice, Fleet, Lane, Query};
 use crate::config::{Config, Credential, Provider, Route, RouteTarget};
 use crate::retry::{self, Verdict};
 use crate::surface::Follows;
-use crate::units::Time;
+use crate::units::{Millis, Time};
 
 /// Those that wait for one lane to open come back spread over this span, so that they do not all
 /// meet the limit again at once.
 const SPREAD: u64 = 250;
+
+/// Nobody is held longer than this for a lane to open: a client that is told `retry-after` can do
+/// something else meanwhile, and its own timeout may be shorter than the request's deadline.
+const LONGEST_WAIT: Millis = Millis::from_secs(10);
 
 /// Which lanes of a target are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +281,9 @@ impl Fleet {
         }
         match first {
             Some(Return { lane, at }) if at <= query.now => self.find_and_send(query, lane),
-            Some(Return { lane, at }) if at < query.deadline => Choice::Wait { lane, until: at },
+            Some(Return { lane, at }) if at < query.deadline && at.since(query.now) <= LONGEST_WAIT => {
+                Choice::Wait { lane, until: at }
+            }
             _ => self.exhausted(query),
         }
     }

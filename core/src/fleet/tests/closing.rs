@@ -140,15 +140,24 @@ fn i4_a_senseless_retry_after_does_not_close_a_key_for_ever() {
 #[test]
 fn i5_when_all_are_limited_the_first_to_reopen_is_waited_for() {
     let mut world = World::of_targets(Strategy::Weighted, &[1.0, 1.0, 1.0]);
-    for seconds in [30, 10, 20] {
+    for seconds in [30, 8, 20] {
         let lane = world.send();
         world.fail_until(lane, UpstreamClass::RateLimited, Some(Millis::from_secs(seconds)));
     }
-    let opens = world.now + Millis::from_secs(10);
+    let opens = world.now + Millis::from_secs(8);
     let Wait { lane: waited, until } = waits(world.choose());
     assert!((opens.0..opens.0 + 250).contains(&until.0));
     world.now = until;
     assert_eq!(world.ask(|query| query.waited = Some(waited)), Choice::Send(waited));
+}
+
+#[test]
+fn i5_nobody_is_held_for_more_than_ten_seconds() {
+    let mut world = World::of_targets(Strategy::Weighted, &[1.0]);
+    let lane = world.send();
+    world.fail_until(lane, UpstreamClass::RateLimited, Some(Millis::from_secs(11)));
+    let reopens = Some(world.now + Millis::from_secs(11));
+    assert_eq!(world.choose(), Choice::Exhausted { reopens, limited: true });
 }
 
 #[test]

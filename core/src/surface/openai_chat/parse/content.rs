@@ -78,12 +78,14 @@ fn image(fields: &mut Fields) -> Result<Image, Fault> {
 /// `{url, detail}`, or Mistral's bare string.
 fn url_source(fields: &mut Fields, key: &str) -> Result<(MediaSource, Option<String>), Fault> {
     if fields.peek(key).is_some_and(Value::is_string) {
-        return Ok((source_of(&fields.needed_text(key)?), None));
+        let path = fields.path(key);
+        return Ok((source_of(&fields.needed_text(key)?, &path)?, None));
     }
     let missing = Fault::missing_field(fields.path(key), "an object with a url");
     let mut object = fields.object(key)?.ok_or(missing)?;
     let media_type = object.text("format")?;
-    let source = match (source_of(&object.needed_text("url")?), media_type) {
+    let path = object.path("url");
+    let source = match (source_of(&object.needed_text("url")?, &path)?, media_type) {
         (MediaSource::Url { url, media_type: None }, media_type) => MediaSource::Url { url, media_type },
         (source, _) => source,
     };
@@ -91,14 +93,18 @@ fn url_source(fields: &mut Fields, key: &str) -> Result<(MediaSource, Option<Str
     Ok((source, detail))
 }
 
-/// A `data:` URL is content; any other is an address.
-fn source_of(url: &str) -> MediaSource {
-    let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')).and_then(|(kind, data)| {
+/// A `data:` URL is content, and then base64; any other is an address.
+fn source_of(url: &str, path: &str) -> Result<MediaSource, Fault> {
+    let Some(content) = url.strip_prefix("data:") else {
+        return Ok(MediaSource::Url { url: url.to_owned(), media_type: None });
+    };
+    let inline = content.split_once(',').and_then(|(kind, data)| {
         let media_type = kind.strip_suffix(";base64")?;
         let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
         Some(MediaSource::Inline { media_type, data: data.to_owned() })
     });
-    inline.unwrap_or_else(|| MediaSource::Url { url: url.to_owned(), media_type: None })
+    inline
+        .ok_or_else(|| Fault::bad_field(path, "data:<media type>;base64,<data>", "another form of data URL"))
 }
 
 /// `{data, format}`, or Mistral's bare base64 or URL.
@@ -110,7 +116,7 @@ fn audio(fields: &mut Fields) -> Result<Audio, Fault> {
         return Ok(plain(if bare {
             MediaSource::Inline { media_type: "audio/mpeg".to_owned(), data: text }
         } else {
-            source_of(&text)
+            source_of(&text, &fields.path("input_audio"))?
         }));
     }
     let missing = Fault::missing_field(fields.path("input_audio"), "an object with data and format");
@@ -144,7 +150,7 @@ fn file(fields: &mut Fields) -> Result<Document, Fault> {
     let mut object = fields.object("file")?.ok_or(missing)?;
     let media_type = object.text("format")?;
     let source = match (object.text("file_data")?, object.text("file_id")?) {
-        (Some(data), _) => file_data(data, media_type),
+        (Some(data), _) => file_data(&data, media_type, &object.path("file_data"))?,
         (None, Some(id)) if id.contains("://") => MediaSource::Url { url: id, media_type },
         (None, Some(id)) => MediaSource::File { id, media_type, origin: Dialect::OpenAi },
         (None, None) => {
@@ -156,14 +162,14 @@ fn file(fields: &mut Fields) -> Result<Document, Fault> {
 }
 
 /// A data URL, an address, or bare base64, which is a PDF mostly.
-fn file_data(data: String, media_type: Option<String>) -> MediaSource {
-    match source_of(&data) {
+fn file_data(data: &str, media_type: Option<String>, path: &str) -> Result<MediaSource, Fault> {
+    Ok(match source_of(data, path)? {
         MediaSource::Url { url, .. } if !url.contains("://") => MediaSource::Inline {
             media_type: media_type.unwrap_or_else(|| "application/pdf".to_owned()),
             data: url,
         },
         source @ (MediaSource::Inline { .. } | MediaSource::Url { .. } | MediaSource::File { .. }) => source,
-    }
+    })
 }
 
 /// Mistral's thinking chunk: a string, or a list of text chunks.
