@@ -136,6 +136,12 @@ base_url = "http://gem.test/v1beta"
 keys = [{ name = "g1", value = "sk-upstream-secret" }]
 timeout = { first_byte = "5s", idle = "5s", total = "30s" }
 
+[prices]
+"alpha/*" = { input = 1, output = 2 }
+"beta/*" = { input = 1, output = 2 }
+"claude/*" = { input = 1, output = 2 }
+"gem/*" = { input = 1, output = 2 }
+
 [models.chat]
 strategy = "adaptive"
 targets = [{ to = "alpha/gpt-sim", weight = 2 }, { to = "beta/gpt-sim" }]

@@ -5,7 +5,8 @@ use super::upstream::{USAGE, WORDS};
 use super::{Behaviour, CLIENT_SECRET, LedgerMood, PROMPT_WORD, UPSTREAM_SECRET, World};
 use serde_json::Value;
 use tollgate_core::exchange::Ending;
-use tollgate_core::units::{Millis, Requests, Time};
+use tollgate_core::price::{self, Charge};
+use tollgate_core::units::{Millis, NanoDollars, Requests, Time};
 
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,12 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
         if record.ending == Ending::Complete && success && last == Some(Behaviour::Good) {
             let usage = record.usage.as_ref().map(|usage| (usage.prompt().get(), usage.output.get()));
             check(usage == Some(USAGE), "I5: the usage on record is not what the upstream reported");
+            // A dollar for a million in, two for a million out: see the world's config.
+            let cost = NanoDollars(1000 * USAGE.0 + 2000 * USAGE.1);
+            check(record.cost == Charge::Computed(cost), "I5: the cost on record is not that of the usage");
+            let told = got.headers.get("x-tollgate-cost-usd").map(|told| told.as_bytes());
+            let plain = price::plain(cost);
+            check(told == (!order.stream).then_some(plain.as_bytes()), "the client is told another cost");
         }
     }
     if world.ledger_mood.get() == LedgerMood::Refusing && !got.left {
