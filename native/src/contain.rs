@@ -2,16 +2,16 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::pin;
 use std::task::Poll;
 
 /// The future panicked. Where and why has been logged already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
-/// Runs a future; a panic in it ends it and nothing else.
-pub async fn contained<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
+/// Runs a future; a panic in it ends it and nothing else. Boxed, since an async wrapper would hold
+/// room for it twice.
+pub fn contained<F: Future>(future: F) -> impl Future<Output = Result<F::Output, Panicked>> {
+    let mut future = Box::pin(future);
     poll_fn(move |cx| {
         // What a future shares with others is behind locks that are taken for a moment (see `held`)
         // and behind cells whose borrows end with the unwinding: at worst a count is off by one.
@@ -21,7 +21,6 @@ pub async fn contained<F: Future>(future: F) -> Result<F::Output, Panicked> {
             Err(_) => Poll::Ready(Err(Panicked)),
         }
     })
-    .await
 }
 
 /// Has panics logged by place. Their messages are logged only where they are literals, since others
@@ -41,6 +40,7 @@ fn literal(panic: &PanicHookInfo<'_>) -> String {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::pin::pin;
     use std::rc::Rc;
 
     async fn breaks() -> u8 {
