@@ -118,6 +118,28 @@ pub(crate) fn open_streams(address: SocketAddr, count: u32) -> Result<Vec<TcpStr
         .collect()
 }
 
+/// Sends this many requests whose answers take 10 s, each on a connection of its own, then reads every
+/// answer. Returns how long all of it took; fails where they were not all in flight at once.
+pub(crate) fn crowd(address: SocketAddr, count: u32) -> Result<Duration, String> {
+    let body = "{\"model\":\"gpt-sim+head_delay=10000\",\
+                \"messages\":[{\"role\":\"user\",\"content\":\"hello there, take your time\"}]}";
+    let request = request(body);
+    let begun = Instant::now();
+    let mut open = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        let mut connection = Connection::open(address)?;
+        connection.stream.write_all(&request).map_err(|error| error.to_string())?;
+        open.push(connection);
+    }
+    if begun.elapsed() > Duration::from_secs(9) {
+        return Err(format!("sending took {:?}: the first are answered already", begun.elapsed()));
+    }
+    for mut connection in open {
+        connection.answer()?;
+    }
+    Ok(begun.elapsed())
+}
+
 /// One keep-alive connection.
 struct Connection {
     stream: TcpStream,
@@ -135,6 +157,11 @@ impl Connection {
     fn ask(&mut self, request: &[u8]) -> Result<(), String> {
         self.buffer.clear();
         self.stream.write_all(request).map_err(|error| error.to_string())?;
+        self.answer()
+    }
+
+    /// Reads an answer, which must be a 200, to its end.
+    fn answer(&mut self) -> Result<(), String> {
         let body = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;

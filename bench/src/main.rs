@@ -19,6 +19,7 @@ tollgate-bench: CPU time per request, as a ratio to nginx in the same run
 Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [--shape NAME]
        tollgate-bench layout [the same]
        tollgate-bench memory [--streams N]
+       tollgate-bench crowd [--streams N]
        tollgate-bench start
 
   --requests N      requests per peer and shape, all rounds together (default 12000)
@@ -29,6 +30,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
 
   layout            a bare proxy, one runtime per core against one for all; plain and stream unless told
   memory            resident memory idle and under open streams (default 1000)
+  crowd             calls in flight at once, 10 s each: resident memory, and whether all are answered
   start             time from start to the first answer
 
 TOLLGATE_BIN, TOLLGATE_SIM and TOLLGATE_LAYOUT name the programs (default: beside this one); nginx is found on PATH.
@@ -50,6 +52,7 @@ enum Command {
     Cpu,
     Layout,
     Memory,
+    Crowd,
     Start,
 }
 
@@ -66,6 +69,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
     while let Some(name) = given.next() {
         match name.as_str() {
             "layout" => options.command = Command::Layout,
+            "crowd" => options.command = Command::Crowd,
             "memory" => options.command = Command::Memory,
             "start" => options.command = Command::Start,
             "--help" | "-h" => return Err(USAGE.to_owned()),
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
     let outcome = parse(std::env::args().skip(1)).and_then(|options| match options.command {
         Command::Cpu => cpu(&options),
         Command::Layout => layout(&options),
+        Command::Crowd => crowd(&options),
         Command::Memory => memory(&options),
         Command::Start => start(),
     });
@@ -219,6 +224,20 @@ fn memory(options: &Options) -> Result<(), String> {
     let open = load::open_streams(gateway.address, options.streams)?;
     println!("{} open streams: {} KiB resident", open.len(), gateway.resident_kib()?);
     drop(open);
+    Ok(())
+}
+
+fn crowd(options: &Options) -> Result<(), String> {
+    let stage = Stage::new()?;
+    let gateway = stage.tollgate()?;
+    let idle = gateway.resident_kib()?;
+    let before = gateway.cpu()?;
+    let took = load::crowd(gateway.address, options.streams)?;
+    let spent = gateway.cpu()?.saturating_sub(before);
+    let peak = gateway.peak_kib()?;
+    let each = peak.saturating_sub(idle) as f64 / f64::from(options.streams);
+    println!("{} calls in flight at once, all answered in {took:.1?}", options.streams);
+    println!("{idle} KiB resident before, {peak} KiB at most, {each:.1} KiB a call; {spent:.1?} of CPU");
     Ok(())
 }
 

@@ -28,6 +28,10 @@ impl Peer {
     pub(crate) fn resident_kib(&self) -> Result<u64, String> {
         process::resident_kib(self.child.id())
     }
+
+    pub(crate) fn peak_kib(&self) -> Result<u64, String> {
+        process::peak_kib(self.child.id())
+    }
 }
 
 impl Drop for Peer {

@@ -39,7 +39,17 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
 
 /// Resident memory in KiB.
 pub(crate) fn resident_kib(pid: u32) -> Result<u64, String> {
+    status_kib(pid, "VmRSS:")
+}
+
+/// The most memory that was ever resident, in KiB.
+pub(crate) fn peak_kib(pid: u32) -> Result<u64, String> {
+    status_kib(pid, "VmHWM:")
+}
+
+fn status_kib(pid: u32, name: &str) -> Result<u64, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).ok_or_else(|| "no VmRSS".to_owned())
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| format!("process {pid}: no {name}"))
 }
