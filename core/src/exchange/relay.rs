@@ -24,7 +24,6 @@ const LINGER: Millis = Millis(200);
 #[derive(Debug)]
 pub(super) struct Relay {
     sent: Sent,
-    headers: HeaderMap,
     form: Form,
     usage: Option<Usage>,
     progress: Progress,
@@ -71,7 +70,7 @@ pub(super) enum Verdict {
 impl Relay {
     /// Takes over from reading, and passes on what was held back.
     pub(super) fn new(reading: Reading, opening: Opening, request: &Request) -> (Self, Verdict) {
-        let Reading { sent, headers, .. } = reading;
+        let sent = reading.sent;
         let now = sent.times.last_heard();
         let renderer = || request.surface.renderer(request.asked());
         let (form, held) = match opening {
@@ -85,7 +84,7 @@ impl Relay {
                 (form, Held::Reply(reply.into_events()))
             }
         };
-        let mut relay = Self { sent, headers, form, usage: None, progress: Progress::Open };
+        let mut relay = Self { sent, form, usage: None, progress: Progress::Open };
         let verdict = match held {
             Held::Frames(frames) => relay.pass(&frames, now),
             Held::Events(events) => relay.translate(events, now),
@@ -200,7 +199,7 @@ impl Relay {
                     if exact.is_some() {
                         frames.iter().take(at).for_each(|frame| out.push(frame.raw().clone()));
                     }
-                    let fault = read::in_band_fault(provider, frame, &self.headers, &target);
+                    let fault = read::in_band_fault(provider, frame, &HeaderMap::new(), &target);
                     return Verdict::Failed(out.take(), Box::new(fault));
                 }
                 Glance::Finish => self.progress = Progress::Finished,
