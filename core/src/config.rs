@@ -30,9 +30,9 @@ use crate::price::Terms;
 use crate::secret::Secret;
 use crate::units::{Millis, Time};
 use crate::vendor::Vendor;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Reads a document, TOML or JSON, and resolves it: all of it, or every error in the order of the
 /// document. The text may be any bytes.
@@ -167,6 +167,8 @@ pub struct Provider {
     pub headers: HeaderMap,
     /// Azure's `api-version` and such: appended to the query verbatim.
     pub query: Option<String>,
+    /// The address of the dialect's one fixed path, built on first use.
+    pub fixed_uri: OnceLock<Uri>,
     /// What is agreed with it, and added to its prices.
     pub terms: Terms,
 }
@@ -182,6 +184,8 @@ pub struct Credential {
     pub weight: f64,
     /// The models it serves.
     pub models: Vec<Pattern>,
+    /// The header that carries it, built on first use: it is the same on every call.
+    pub header: OnceLock<HeaderValue>,
 }
 
 /// `*`, `gpt-4o`, `gpt-*`, `openai/*`: a name with at most one star, at the end.

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 /// leaves, tell it through [`Client::poll_left`] and go on polling, so that the upstream is cancelled
 /// and the hold settled. The answer is complete if and only if `Out::End`, or a head with a body, was
 /// sent; otherwise the connection to the client is to be broken.
-pub async fn drive<H: Host, C: Client>(mut exchange: Exchange, host: &H, client: &C) {
+pub async fn drive<H: Host, C: Client>(mut exchange: Box<Exchange>, host: &H, client: &C) {
     let mut wires = Wires { upstream: Stage::Idle, timer: host.timer() };
     while !exchange.is_done() {
         match exchange.next_step() {

@@ -161,11 +161,11 @@ enum Phase {
 }
 
 impl Exchange {
-    /// Begins an exchange with a whole request body.
-    pub fn new(admitted: Admitted, body: Bytes, now: Time) -> Self {
+    /// Begins an exchange with a whole request body. Boxed: it is handed on several times, and is large.
+    pub fn new(admitted: Admitted, body: Bytes, now: Time) -> Box<Self> {
         let (request, fault) = Request::new(admitted, body);
         let record = Box::new(Record::new(&request, now));
-        let mut exchange = Self {
+        let mut exchange = Box::new(Self {
             request,
             phase: Phase::Admit,
             hold: None,
@@ -177,7 +177,7 @@ impl Exchange {
             steps: VecDeque::with_capacity(8),
             record,
             price: None,
-        };
+        });
         match fault {
             Some(fault) => exchange.refuse(&fault, now),
             None => match exchange.request.entry() {

@@ -15,6 +15,7 @@ use crate::usage::Usage;
 use crate::vendor::Vendor;
 use bytes::Bytes;
 use http::HeaderMap;
+use std::borrow::Cow;
 
 /// What every provider can do.
 pub trait Provider: Sync {
@@ -83,7 +84,7 @@ pub struct Target<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {
     /// Appended to the base URL: `/chat/completions`, with its query.
-    pub path: String,
+    pub path: Cow<'static, str>,
     /// Headers of the dialect (`anthropic-version`); authentication is the vendor's.
     pub headers: HeaderMap,
 }

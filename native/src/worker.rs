@@ -153,7 +153,8 @@ impl Worker {
         let patience = Patience::with(pulse.clone());
         let service = service_fn(move |request| {
             let busy = pulse.on_request();
-            let answered = answer(Rc::clone(&host), request);
+            // Boxed: hyper and the async block would each move all of it.
+            let answered = Box::pin(answer(Rc::clone(&host), request));
             async { answered.await.map(|answer| answer.map(|body| Answering { body, busy })) }
         });
         attend(self.http1.serve_connection(stream, service), baton, Some(patience)).await;

@@ -172,7 +172,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn play(&self, exchange: Exchange) {
+    fn play(&self, exchange: Box<Exchange>) {
         let mut driving = std::pin::pin!(drive(exchange, &self, &self));
         let mut cx = Context::from_waker(Waker::noop());
         while driving.as_mut().poll(&mut cx).is_pending() {

@@ -206,7 +206,7 @@ impl World {
     }
 
     /// Polls the driver until it is done; whenever it waits, time jumps.
-    fn drive(self: &Rc<Self>, exchange: Exchange, client: &SimClient) {
+    fn drive(self: &Rc<Self>, exchange: Box<Exchange>, client: &SimClient) {
         let host = SimHost(self.clone());
         let mut driving = std::pin::pin!(drive(exchange, &host, client));
         let mut cx = Context::from_waker(Waker::noop());

@@ -8,12 +8,14 @@ use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
 use crate::host::{Fetch, Reuse};
 use crate::provider::{self, Encoded, Endpoint, Target};
+use crate::secret::Secret;
 use crate::units::{Millis, Time, Tokens};
 use crate::vendor::{Auth, Vendor};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
+use std::borrow::Cow;
 
 /// A call that has been sent.
 #[derive(Debug)]
@@ -226,7 +228,7 @@ fn fetch(
     }
     all.extend(provider.headers.clone());
     authenticate(provider, lane, &mut all)?;
-    Ok(Fetch { method: Method::POST, uri: uri(provider, &below)?, headers: all, body, reuse: Reuse::Allowed })
+    Ok(Fetch { method: Method::POST, uri: uri(provider, below)?, headers: all, body, reuse: Reuse::Allowed })
 }
 
 fn accept(delivery: Delivery) -> HeaderValue {
@@ -236,8 +238,21 @@ fn accept(delivery: Delivery) -> HeaderValue {
     }
 }
 
+/// A fixed path leads to the same address every time, which is built once.
+fn uri(provider: &Provider, below: Cow<'static, str>) -> Result<Uri, Fault> {
+    let Cow::Borrowed(fixed) = below else { return build_uri(provider, &below) };
+    match provider.fixed_uri.get() {
+        Some(uri) if uri.path().ends_with(fixed) => Ok(uri.clone()),
+        Some(_) => build_uri(provider, fixed),
+        None => {
+            let uri = build_uri(provider, fixed)?;
+            Ok(provider.fixed_uri.get_or_init(|| uri).clone())
+        }
+    }
+}
+
 /// Only the path is new: scheme and authority are shared with the base URL.
-fn uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
+fn build_uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
     let base = provider.base_url.path().trim_end_matches('/');
     let query = provider.query.as_deref().unwrap_or_default();
     let mut path = String::with_capacity(base.len() + below.len() + query.len() + 1);
@@ -256,19 +271,34 @@ fn uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
 
 fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Result<(), Fault> {
     let credential = provider.credentials.get(usize::from(lane.credential));
-    let Some(secret) = credential.and_then(|credential| credential.secret.as_ref()) else { return Ok(()) };
-    let unfit = |_| {
-        let message = format!("a key of provider {} holds characters a header cannot carry", provider.name);
-        Fault::new(Code::Bug, message)
+    let Some((credential, secret)) = credential.and_then(|found| Some((found, found.secret.as_ref()?)))
+    else {
+        return Ok(());
     };
-    let (name, value) = match provider.vendor.auth {
-        Auth::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(secret.expose())),
-        Auth::Bearer | Auth::Optional => {
-            (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", secret.expose())))
+    let name = match provider.vendor.auth {
+        Auth::Header(name) => HeaderName::from_static(name),
+        Auth::Bearer | Auth::Optional => AUTHORIZATION,
+    };
+    let value = match credential.header.get() {
+        Some(value) => value.clone(),
+        None => {
+            let value = key_header(provider, secret)?;
+            credential.header.get_or_init(|| value).clone()
         }
     };
-    let mut value = value.map_err(unfit)?;
-    value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
+}
+
+fn key_header(provider: &Provider, secret: &Secret) -> Result<HeaderValue, Fault> {
+    let value = match provider.vendor.auth {
+        Auth::Header(_) => HeaderValue::from_str(secret.expose()),
+        Auth::Bearer | Auth::Optional => HeaderValue::from_str(&format!("Bearer {}", secret.expose())),
+    };
+    let mut value = value.map_err(|_| {
+        let message = format!("a key of provider {} holds characters a header cannot carry", provider.name);
+        Fault::new(Code::Bug, message)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }

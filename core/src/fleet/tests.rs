@@ -35,12 +35,14 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         timeouts: Timeouts { first_byte: span, idle: span, total: span },
         headers: http::HeaderMap::new(),
         query: None,
+        fixed_uri: Default::default(),
         terms: crate::price::Terms::default(),
     }
 }
 
 pub(super) fn credential(name: &str, weight: f64, models: &str) -> Credential {
-    Credential { name: name.to_owned(), secret: None, weight, models: vec![Pattern::parse(models).unwrap()] }
+    let models = vec![Pattern::parse(models).unwrap()];
+    Credential { name: name.to_owned(), secret: None, weight, models, header: Default::default() }
 }
 
 pub(super) fn config(providers: Vec<Provider>) -> Config {

@@ -31,6 +31,7 @@ fn provider(name: &str) -> Provider {
         timeouts: Timeouts { first_byte: wait, idle: wait, total: wait },
         headers: HeaderMap::new(),
         query: None,
+        fixed_uri: Default::default(),
         terms: crate::price::Terms::default(),
     }
 }

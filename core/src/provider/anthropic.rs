@@ -55,7 +55,7 @@ impl Provider for Anthropic {
     fn endpoint(&self, _target: &Target<'_>, _delivery: Delivery) -> Endpoint {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert("anthropic-version", VERSION);
-        Endpoint { path: "/messages".to_owned(), headers }
+        Endpoint { path: "/messages".into(), headers }
     }
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {

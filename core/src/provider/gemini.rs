@@ -45,7 +45,7 @@ impl Provider for Gemini {
             // Without `alt=sse` the stream is one JSON array that grows.
             Delivery::Stream(_) => "streamGenerateContent?alt=sse",
         };
-        Endpoint { path: format!("{}:{method}", model::path(target.model)), headers: HeaderMap::new() }
+        Endpoint { path: format!("{}:{method}", model::path(target.model)).into(), headers: HeaderMap::new() }
     }
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {

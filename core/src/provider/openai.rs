@@ -35,8 +35,10 @@ impl Provider for OpenAi {
 
     fn endpoint(&self, target: &Target<'_>, _delivery: Delivery) -> Endpoint {
         let path = match target.vendor.quirks.path {
-            ChatPath::Plain => "/chat/completions".to_owned(),
-            ChatPath::Deployment => format!("/deployments/{}/chat/completions", path_segment(target.model)),
+            ChatPath::Plain => "/chat/completions".into(),
+            ChatPath::Deployment => {
+                format!("/deployments/{}/chat/completions", path_segment(target.model)).into()
+            }
         };
         Endpoint { path, headers: HeaderMap::new() }
     }

@@ -92,6 +92,7 @@ impl Compiler<'_> {
             },
             headers,
             query,
+            fixed_uri: Default::default(),
             terms,
         })
     }
@@ -185,7 +186,7 @@ impl Compiler<'_> {
                 self.twice(&place, "key", &name);
             }
             let models = models.map_or_else(all_models, |models| self.patterns(models));
-            credentials.push(Credential { name, secret, weight, models });
+            credentials.push(Credential { name, secret, weight, models, header: Default::default() });
         }
         credentials
     }
@@ -209,7 +210,13 @@ impl Compiler<'_> {
             let fix = format!("set {variables}, or add `key = \"env:NAME\"` to [{path}]");
             self.errors.push(&name.place, message, fix);
         }
-        vec![Credential { name: "1".to_owned(), secret: usual, weight: 1.0, models: all_models() }]
+        vec![Credential {
+            name: "1".to_owned(),
+            secret: usual,
+            weight: 1.0,
+            models: all_models(),
+            header: Default::default(),
+        }]
     }
 
     /// The secret in a vendor's usual variable, if it holds one that can be sent.

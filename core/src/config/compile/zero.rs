@@ -91,10 +91,17 @@ fn provider(
         vendor,
         dialect: vendor.dialect,
         base_url,
-        credentials: vec![Credential { name: "1".to_owned(), secret, weight: 1.0, models: all_models() }],
+        credentials: vec![Credential {
+            name: "1".to_owned(),
+            secret,
+            weight: 1.0,
+            models: all_models(),
+            header: Default::default(),
+        }],
         timeouts: TIMEOUTS,
         headers: HeaderMap::new(),
         query: None,
+        fixed_uri: Default::default(),
         terms: Terms::default(),
     }))
 }
