@@ -147,3 +147,83 @@ impl<U: Upstream> Stage<U> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::{Record, Settlement};
+    use crate::fleet::Fleet;
+    use crate::host::{Fetch, FetchError, Head, Out};
+    use crate::ledger::{Entry, Hold, Refusal};
+    use bytes::Bytes;
+    use std::cell::RefCell;
+    use std::marker::PhantomData;
+    use std::rc::Rc;
+
+    /// A host of one thread: nothing of it is `Send` or `Sync`.
+    struct Local(Rc<RefCell<Fleet>>);
+    struct Wire(PhantomData<Rc<()>>);
+
+    impl Upstream for Wire {
+        fn poll_head(&mut self, _: &mut Context<'_>) -> Poll<Result<Head, FetchError>> {
+            Poll::Pending
+        }
+        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
+            Poll::Pending
+        }
+    }
+
+    impl Timer for Wire {
+        fn poll_until(&mut self, _: Time, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
+    impl Client for Wire {
+        fn send(&self, _: Out) {}
+        fn poll_flushed(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+        fn poll_left(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
+    impl Host for Local {
+        type Upstream = Wire;
+        type Timer = Wire;
+        fn now(&self) -> Time {
+            Time(0)
+        }
+        fn random(&self) -> u64 {
+            0
+        }
+        fn fetch(&self, _: Fetch) -> Wire {
+            Wire(PhantomData)
+        }
+        fn timer(&self) -> Wire {
+            Wire(PhantomData)
+        }
+        fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R {
+            act(&mut self.0.borrow_mut())
+        }
+        async fn reserve(&self, _: Entry) -> Result<Hold, Refusal> {
+            Err(Refusal::Unavailable { retry_after: crate::units::Millis(1) })
+        }
+        async fn settle(&self, _: Hold, _: Settlement) {}
+        fn log(&self, _: Record) {}
+    }
+
+    #[test]
+    fn the_driver_asks_for_no_send() {
+        fn drives<'a>(
+            exchange: Box<Exchange>,
+            host: &'a Local,
+            wire: &'a Wire,
+        ) -> impl Future<Output = ()> + 'a {
+            drive(exchange, host, wire)
+        }
+        // That this compiles is the fact.
+        let _ = drives;
+    }
+}

@@ -23,6 +23,7 @@
 
 mod answer;
 mod attempt;
+mod gather;
 mod read;
 mod record;
 mod relay;

@@ -112,3 +112,24 @@ impl Host for Native {
 pub(crate) fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flight::Slot;
+    use tollgate_core::drive::drive;
+    use tollgate_core::exchange::Exchange;
+
+    #[test]
+    fn the_drivers_future_is_one_of_this_host() {
+        fn drives<'a>(
+            exchange: Box<Exchange>,
+            host: &'a Native,
+            slot: &'a Slot,
+        ) -> impl Future<Output = ()> + use<'a> {
+            drive(exchange, host, slot)
+        }
+        // That this compiles is the fact.
+        let _ = drives;
+    }
+}

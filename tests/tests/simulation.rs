@@ -51,3 +51,33 @@ fn a_seed_always_tells_the_same_story() {
     };
     assert_eq!(story(7), story(7));
 }
+
+#[test]
+fn the_worlds_are_nasty_enough_to_prove_something() {
+    let (mut answered, mut refused, mut cut, mut left, mut retried) = (0, 0, 0, 0, 0);
+    let mut statuses = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        let world = World::new(seed, Script::Faulty(1 + seed % 4));
+        for request in 0..REQUESTS {
+            let verdict = world.run(request);
+            statuses.insert(verdict.status);
+            retried += u32::from(verdict.calls > 1);
+            match verdict {
+                verdict if verdict.left => left += 1,
+                verdict if verdict.status != 200 => refused += 1,
+                verdict if verdict.complete => answered += 1,
+                _ => cut += 1,
+            }
+        }
+    }
+    let told =
+        format!("{answered} answered, {refused} refused, {cut} cut, {left} left, {retried} tried again");
+    assert!(answered > 500 && refused > 200 && cut > 30 && left > 50 && retried > 300, "{told}");
+    for status in [200, 400, 502, 503, 504] {
+        assert!(statuses.contains(&status), "no {status} among {statuses:?}");
+    }
+    // Statuses that are tried again never reach a client as they came.
+    for status in [408, 409, 425, 500, 529] {
+        assert!(!statuses.contains(&status), "{status} was passed on");
+    }
+}

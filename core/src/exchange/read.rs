@@ -4,6 +4,7 @@
 //! hidden. Streams are read up to their first content.
 
 use super::attempt::{Path, Sent};
+use super::gather::Gather;
 use super::request::Request;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::host::Head;
@@ -12,7 +13,7 @@ use crate::reply::{Assembler, Event, Reply};
 use crate::sse::{Frame, Framer};
 use crate::units::Time;
 use crate::usage::Usage;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use std::fmt;
@@ -32,7 +33,7 @@ pub(super) struct Reading {
     status: u16,
     form: Form,
     /// White space that came before anything by which the form could be told.
-    blank: Gathered,
+    blank: Gather,
 }
 
 /// What the body turns out to be.
@@ -40,7 +41,7 @@ enum Form {
     /// Nothing of it has come.
     Unknown,
     /// One JSON text, or an error in whatever form.
-    Whole(Gathered),
+    Whole(Gather),
     /// Events for a client that wants events of the same dialect.
     Pass { framer: Framer, held: Vec<Frame> },
     /// Events for a client that wants events of another dialect.
@@ -58,36 +59,6 @@ impl fmt::Debug for Form {
             Self::Translate { .. } => "Translate",
             Self::Assemble { .. } => "Assemble",
         })
-    }
-}
-
-/// Bytes gathered without copying while there is one piece only.
-#[derive(Debug, Default)]
-struct Gathered {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Gathered {
-    fn push(&mut self, chunk: Bytes) {
-        if self.first.is_empty() && self.all.is_empty() {
-            self.first = chunk;
-        } else {
-            if self.all.is_empty() {
-                self.all.reserve(2 * (self.first.len() + chunk.len()));
-                self.all.extend_from_slice(&self.first);
-                self.first = Bytes::new();
-            }
-            self.all.extend_from_slice(&chunk);
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.first.len() + self.all.len()
-    }
-
-    fn take(&mut self) -> Bytes {
-        if self.all.is_empty() { std::mem::take(&mut self.first) } else { self.all.split().freeze() }
     }
 }
 
@@ -144,7 +115,7 @@ impl fmt::Debug for Opening {
 impl Reading {
     pub(super) fn new(sent: Sent, head: Head) -> Self {
         let Head { status, headers } = head;
-        Self { sent, headers, status: status.as_u16(), form: Form::Unknown, blank: Gathered::default() }
+        Self { sent, headers, status: status.as_u16(), form: Form::Unknown, blank: Gather::default() }
     }
 
     pub(super) fn wake_at(&self) -> Time {
@@ -230,7 +201,7 @@ impl Reading {
         };
         let target = self.sent.target();
         if !is_stream {
-            return Form::Whole(Gathered::default());
+            return Form::Whole(Gather::default());
         }
         let framer = Framer::new();
         match (request.wants_stream(), self.sent.path) {

@@ -2,6 +2,7 @@
 //! it comes. There is no way back to another upstream.
 
 use super::attempt::{Sent, Times};
+use super::gather::Gather;
 use super::read::{self, Opening, Reading};
 use super::request::Request;
 use crate::fault::{UpstreamClass, UpstreamFault};
@@ -271,29 +272,4 @@ enum Held {
     Frames(Vec<Frame>),
     Events(Vec<Event>),
     Reply(Vec<Event>),
-}
-
-/// Joins pieces, without copying where there is one only.
-#[derive(Default)]
-struct Gather {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Gather {
-    fn push(&mut self, piece: Bytes) {
-        if self.first.is_empty() && self.all.is_empty() {
-            self.first = piece;
-        } else {
-            if self.all.is_empty() {
-                self.all.extend_from_slice(&self.first);
-                self.first = Bytes::new();
-            }
-            self.all.extend_from_slice(&piece);
-        }
-    }
-
-    fn take(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
-    }
 }

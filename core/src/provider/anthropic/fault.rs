@@ -66,7 +66,7 @@ fn bare(status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamFault {
     UpstreamFault {
         retry_after: retry_after(headers),
         body: Bytes::copy_from_slice(body),
-        ..UpstreamFault::new(by_status(status), status, message)
+        ..UpstreamFault::new(UpstreamClass::of_status(status), status, message)
     }
 }
 
@@ -87,9 +87,9 @@ fn class(status: u16, kind: Option<&str>, code: Option<&str>, message: &str) -> 
         Some("api_error") if matches!(status, 200 | 500) => UpstreamClass::Server,
         Some("invalid_request_error") => by_message(message).unwrap_or_else(|| match status {
             200 => UpstreamClass::BadRequest,
-            _ => by_status(status),
+            _ => UpstreamClass::of_status(status),
         }),
-        _ => by_status(status),
+        _ => UpstreamClass::of_status(status),
     }
 }
 
@@ -102,22 +102,6 @@ fn by_message(message: &str) -> Option<UpstreamClass> {
         ("content filtering policy", UpstreamClass::ContentFilter),
     ];
     SIGNS.iter().find(|(sign, _)| message.contains(sign)).map(|(_, class)| *class)
-}
-
-fn by_status(status: u16) -> UpstreamClass {
-    match status {
-        401 => UpstreamClass::Auth,
-        402 => UpstreamClass::Billing,
-        403 => UpstreamClass::Forbidden,
-        404 => UpstreamClass::NotFound,
-        408 | 504 => UpstreamClass::Timeout,
-        413 => UpstreamClass::TooLarge,
-        429 => UpstreamClass::RateLimited,
-        503 | 529 => UpstreamClass::Overloaded,
-        400..=499 => UpstreamClass::BadRequest,
-        500..=599 => UpstreamClass::Server,
-        _ => UpstreamClass::Garbled,
-    }
 }
 
 fn status_of(kind: &str) -> Option<u16> {

@@ -13,7 +13,7 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamFau
     let outer = parsed.get(0).unwrap_or(&parsed);
     let mut fault = match outer.get("error") {
         Some(error) => of_error(status, error),
-        None => UpstreamFault::new(of_status(status), status, "the provider gave no reason"),
+        None => UpstreamFault::new(UpstreamClass::of_status(status), status, "the provider gave no reason"),
     };
     fault.retry_after = fault.retry_after.or_else(|| header_wait(headers));
     // A quota of the day does not come back after the seconds the provider suggests.
@@ -78,28 +78,13 @@ fn class(
         // "User location is not supported", or the free tier is not to be had there.
         (Some("FAILED_PRECONDITION"), _) => UpstreamClass::Forbidden,
         (Some("INVALID_ARGUMENT" | "OUT_OF_RANGE" | "UNIMPLEMENTED"), _) => UpstreamClass::BadRequest,
-        (_, status) => of_status(status),
+        (_, status) => UpstreamClass::of_status(status),
     }
 }
 
 fn is_about_the_key(reason: &str) -> bool {
     reason.starts_with("API_KEY_")
         || matches!(reason, "CONSUMER_SUSPENDED" | "ACCESS_TOKEN_EXPIRED" | "CREDENTIALS_MISSING")
-}
-
-fn of_status(status: u16) -> UpstreamClass {
-    match status {
-        401 => UpstreamClass::Auth,
-        402 => UpstreamClass::Billing,
-        403 => UpstreamClass::Forbidden,
-        404 => UpstreamClass::NotFound,
-        408 | 504 => UpstreamClass::Timeout,
-        413 => UpstreamClass::TooLarge,
-        429 => UpstreamClass::RateLimited,
-        503 | 529 => UpstreamClass::Overloaded,
-        400..=499 => UpstreamClass::BadRequest,
-        _ => UpstreamClass::Server,
-    }
 }
 
 fn is_daily(detail: &Value) -> bool {

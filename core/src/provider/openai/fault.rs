@@ -215,17 +215,11 @@ fn classify(status: u16, told: &Told) -> UpstreamClass {
         400 | 403 | 422 if says(FILTERED) => UpstreamClass::ContentFilter,
         400 if says(BAD_KEY) => UpstreamClass::Auth,
         400 | 403 if says(OUT_OF_MONEY) => UpstreamClass::Billing,
-        401 => UpstreamClass::Auth,
-        403 => UpstreamClass::Forbidden,
-        404 | 410 => UpstreamClass::NotFound,
-        408 | 504 | 524 => UpstreamClass::Timeout,
-        413 => UpstreamClass::TooLarge,
-        409 | 425 => UpstreamClass::Server,
-        429 => UpstreamClass::RateLimited,
-        // 498 is Groq's word for flex capacity.
-        498 | 503 | 529 => UpstreamClass::Overloaded,
-        400..=499 => UpstreamClass::BadRequest,
-        500..=599 => UpstreamClass::Server,
+        410 => UpstreamClass::NotFound,
+        524 => UpstreamClass::Timeout,
+        // Groq's word for flex capacity.
+        498 => UpstreamClass::Overloaded,
+        400..=599 => UpstreamClass::of_status(status),
         _ => by_words(&says),
     }
 }
