@@ -1,6 +1,8 @@
 //! The door: what is decided from a request's head alone, before its body is read.
 
-use crate::config::{Config, Key};
+use crate::config::Config;
+use crate::count::Gauge;
+use crate::directory::{Caller, Directory};
 use crate::exchange::{RequestId, RequestIdText, retry_hints};
 use crate::fault::{Code, Fault};
 use crate::keyring;
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What becomes of a request.
@@ -34,8 +37,10 @@ pub struct Admitted {
     pub id: RequestId,
     /// When it came.
     pub at: Time,
-    /// The virtual key it presented.
-    pub key: Option<Arc<Key>>,
+    /// Whose it is; absent for a stranger where strangers are served.
+    pub caller: Option<Arc<Caller>>,
+    /// How bytes become tokens.
+    pub gauge: Arc<Gauge>,
     /// What to do where the provider cannot carry everything.
     pub strictness: Strictness,
     /// Headers of the client's that its own dialect's upstreams are to see.
@@ -62,29 +67,43 @@ impl Admitted {
     }
 }
 
+/// What the door looks things up in.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    /// The config for requests that come now.
+    pub config: &'a Arc<Config>,
+    /// Who there is.
+    pub directory: &'a Directory,
+    /// How bytes become tokens.
+    pub gauge: &'a Arc<Gauge>,
+    /// Where the request comes from; absent where the host does not know.
+    pub peer: Option<IpAddr>,
+}
+
 /// Decides on a request by its head: finds what is served at its path, then whose request it is.
-pub fn admit(head: &Parts, config: &Arc<Config>, id: RequestId, now: Time) -> Admission {
+pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admission {
     match mount::find(&head.method, head.uri.path()) {
         Err(fault) => Admission::Answered(astray(head, &fault, id)),
         Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy(id)),
         Ok(Mounted::Metrics) => Admission::Metrics(json(Bytes::new(), id).map(drop)),
-        Ok(Mounted::Models { shape, id: model }) => list(head, config, shape, model.as_deref(), id, now),
+        Ok(Mounted::Models { shape, id: model }) => list(head, desk, shape, model.as_deref(), id, now),
         Ok(Mounted::Surface { id: surface, model: _ }) => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
-            match keyring::authenticate(&head.headers, head.uri.query(), config, now) {
+            match keyring::authenticate(&head.headers, head.uri.query(), desk, now) {
                 Err(fault) => Admission::Answered(refusal(surface, &fault, id)),
                 Ok(_) if is_encoded(&head.headers) => {
                     let expected = "identity: bodies are not decompressed here";
                     let fault = Fault::bad_field("content-encoding", expected, "another encoding");
                     Admission::Answered(refusal(surface, &fault, id))
                 }
-                Ok(key) => Admission::Wanted(Admitted {
-                    config: config.clone(),
+                Ok(caller) => Admission::Wanted(Admitted {
+                    config: desk.config.clone(),
                     surface,
                     id,
                     at: now,
-                    key: key.cloned(),
+                    caller,
+                    gauge: desk.gauge.clone(),
                     strictness: strictness(&head.headers),
                     forward: forwarded(&head.headers),
                 }),
@@ -105,18 +124,19 @@ fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
 
 fn list(
     head: &Parts,
-    config: &Config,
+    desk: &Desk<'_>,
     shape: mount::Shape,
     model: Option<&str>,
     id: RequestId,
     now: Time,
 ) -> Admission {
     let shape = models::shape(shape, &head.headers, head.uri.query());
-    let found =
-        keyring::authenticate(&head.headers, head.uri.query(), config, now).and_then(|key| match model {
-            Some(model) => models::one(config, key.map(|key| &**key), shape, model),
-            None => Ok(models::list(config, key.map(|key| &**key), shape)),
-        });
+    let config = desk.config;
+    let found = keyring::authenticate(&head.headers, head.uri.query(), desk, now);
+    let found = found.and_then(|caller| match model {
+        Some(model) => models::one(config, caller.as_deref(), shape, model),
+        None => Ok(models::list(config, caller.as_deref(), shape)),
+    });
     Admission::Answered(match found {
         Ok(body) => json(body, id),
         Err(fault) => refusal(&OpenAiChat, &fault, id),

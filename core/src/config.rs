@@ -8,7 +8,6 @@ mod describe; // the resolved config in words
 mod fault; // what is wrong, and where
 mod file; // the document as it is written
 mod json; // the document's second spelling
-mod limits; // what keys and teams may consume
 mod prices; // what models cost here
 mod read; // fields off the tree
 mod resolve; // from a model's name to a route
@@ -20,15 +19,14 @@ mod tests;
 
 pub use fault::ConfigError;
 pub(crate) use fault::closest_few;
-pub use limits::{Budget, Limits, Period, Team};
 pub use prices::{Override, Priced, UnknownPrice};
 pub use resolve::Derived;
 
 use crate::dialect::Dialect;
-use crate::keyring::Keyring;
+use crate::directory::{Holder, Key};
 use crate::price::Terms;
 use crate::secret::Secret;
-use crate::units::{Millis, Time};
+use crate::units::Millis;
 use crate::vendor::Vendor;
 use http::{HeaderMap, HeaderValue, Uri};
 use std::collections::BTreeMap;
@@ -91,12 +89,10 @@ pub struct Config {
     pub derived: Derived,
     /// Prices that stand in for the catalogue's, in the order of the file.
     pub prices: Vec<Override>,
-    /// Teams that keys belong to.
-    pub teams: Vec<Team>,
+    /// Organisations, teams, users and tags.
+    pub holders: Vec<Arc<Holder>>,
     /// Virtual keys.
     pub keys: Vec<Arc<Key>>,
-    /// Finds them by digest; always the ring of `keys`.
-    pub keyring: Keyring,
     /// Where the host keeps its state, verbatim for the host.
     pub store: Store,
     /// What is worth telling a person who checks the config, though it is no error.
@@ -273,32 +269,6 @@ pub enum Strategy {
     LeastBusy,
     /// The first that is available.
     Ordered,
-}
-
-/// A virtual key from the config.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Key {
-    /// For logs; never the key itself.
-    pub name: String,
-    /// SHA-256 of the key.
-    pub sha256: [u8; 32],
-    /// The team it belongs to.
-    pub team: Option<String>,
-    /// What it may call: route names and `provider/model` patterns. Empty: everything.
-    pub models: Vec<Pattern>,
-    /// What it may consume.
-    pub limits: Limits,
-    /// When its time is over.
-    pub expires: Option<Time>,
-    /// Whether it is refused.
-    pub blocked: bool,
-}
-
-impl Key {
-    /// Whether it may ask for this name.
-    pub fn allows(&self, name: &str) -> bool {
-        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(name))
-    }
 }
 
 impl Config {

@@ -58,6 +58,10 @@ async fn perform<H: Host, C: Client>(
             let choice = host.with_fleet(|fleet| fleet.choose(&exchange.query(now, random)));
             exchange.on(Input::Chosen(choice), now);
         }
+        Step::Count(uncounted) => {
+            let counted = host.count(*uncounted).await;
+            exchange.on(Input::Counted(counted), host.now());
+        }
         Step::Fetch(fetch) => wires.upstream = Stage::Head(host.fetch(*fetch)),
         Step::Abort => wires.upstream = Stage::Idle,
         Step::Emit(out) => {
@@ -151,10 +155,11 @@ impl<U: Upstream> Stage<U> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Record, Settlement};
+    use crate::count::{Counted, Uncounted};
+    use crate::exchange::Record;
     use crate::fleet::Fleet;
     use crate::host::{Fetch, FetchError, Head, Out};
-    use crate::ledger::{Entry, Hold, Refusal};
+    use crate::ledger::{Entry, Hold, Refusal, Settlement};
     use bytes::Bytes;
     use std::cell::RefCell;
     use std::marker::PhantomData;
@@ -211,6 +216,9 @@ mod tests {
             Err(Refusal::Unavailable { retry_after: crate::units::Millis(1) })
         }
         async fn settle(&self, _: Hold, _: Settlement) {}
+        async fn count(&self, _: Uncounted) -> Counted {
+            Counted::default()
+        }
         fn log(&self, _: Record) {}
     }
 

@@ -30,14 +30,15 @@ mod relay;
 mod request;
 
 pub(crate) use answer::retry_hints;
-pub use record::{Ending, Record, Settlement};
+pub use record::{Ending, Record};
 
 use crate::admit::Admitted;
 use crate::config::{Config, Priced, Route};
+use crate::count::{Counted, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
-use crate::ledger::{Entry, Hold, Refusal};
+use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::retry::{self, Closed, Verdict};
 use crate::units::{Millis, Time};
 use attempt::Sent;
@@ -57,6 +58,8 @@ pub enum Input {
     Reserved(Result<Hold, Refusal>),
     /// The fleet's answer to [`Step::Choose`].
     Chosen(Choice),
+    /// The host's answer to [`Step::Count`].
+    Counted(Counted),
     /// The upstream answers.
     Head(Head),
     /// More of the upstream's body.
@@ -78,6 +81,8 @@ pub enum Step {
     Reserve(Entry),
     /// Ask the fleet with [`Exchange::query`]; answer with [`Input::Chosen`].
     Choose,
+    /// Count tokens; answer with [`Input::Counted`].
+    Count(Box<Uncounted>),
     /// Start an upstream call in place of any before it.
     Fetch(Box<Fetch>),
     /// Cancel the upstream call.
@@ -253,6 +258,7 @@ impl Exchange {
             Input::Tick => self.on_tick(now),
             Input::Reserved(answer) => self.on_reserved(answer, now),
             Input::Chosen(choice) => self.on_chosen(choice, now),
+            Input::Counted(_) => {}
             Input::Head(head) => self.on_head(head),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
             Input::End => self.on_end(now),
@@ -586,7 +592,7 @@ impl Exchange {
         self.record.attempts = self.calls;
         self.record.charge(self.price.as_deref(), now);
         if let Some(hold) = self.hold.take() {
-            self.steps.push_back(Step::Settle(hold, Settlement::of(&self.record)));
+            self.steps.push_back(Step::Settle(hold, record::settlement(&self.record)));
         }
         self.steps.push_back(Step::Log(self.record.take()));
     }

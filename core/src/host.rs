@@ -3,9 +3,10 @@
 //! The traits are poll-based where an exchange waits for several things at once, so that one future
 //! without allocation can wait for all of them. None asks for `Send`.
 
-use crate::exchange::{Record, Settlement};
+use crate::count::{Counted, Uncounted};
+use crate::exchange::Record;
 use crate::fleet::Fleet;
-use crate::ledger::{Entry, Hold, Refusal};
+use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::units::Time;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -40,6 +41,10 @@ pub trait Host {
 
     /// Ends a hold. Never fails to the caller: what a store does not take now is kept and tried again.
     fn settle(&self, hold: Hold, settlement: Settlement) -> impl Future<Output = ()>;
+
+    /// Counts tokens with the model's own tokenizer where the host has it, else as an upper estimate.
+    /// Long texts are counted where they delay no other request.
+    fn count(&self, text: Uncounted) -> impl Future<Output = Counted>;
 
     /// Keeps or writes a request's record. Must not block.
     fn log(&self, record: Record);

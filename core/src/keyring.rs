@@ -1,28 +1,14 @@
 //! Who is asking: finds the virtual key a request presents.
 
-use crate::config::{Config, Key};
+use crate::admit::Desk;
+use crate::directory::{Caller, Key};
 use crate::fault::{Code, Fault};
 use crate::units::Time;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// A key's place among the config's keys, by its digest. The search compares digests, of which a
-/// stranger cannot choose the leading bytes, so that its duration tells nothing of any key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keyring {
-    places: BTreeMap<[u8; 32], usize>,
-}
-
-impl Keyring {
-    /// The ring of these keys.
-    pub fn of(keys: &[Arc<Key>]) -> Self {
-        Self { places: keys.iter().enumerate().map(|(at, key)| (key.sha256, at)).collect() }
-    }
-}
 
 /// What a virtual key is stored as.
 pub fn digest(key: &[u8]) -> [u8; 32] {
@@ -43,24 +29,23 @@ const HEADERS: [HeaderName; 3] = [
 /// `Ok(None)` where no key is required and none is known: clients must send something, so an unknown
 /// key is then no key. A known key that has expired or is blocked is refused in any case. Faults name
 /// the key's name at most, never the key (D3).
-pub fn authenticate<'c>(
+pub fn authenticate(
     headers: &HeaderMap,
     query: Option<&str>,
-    config: &'c Config,
+    desk: &Desk<'_>,
     now: Time,
-) -> Result<Option<&'c Arc<Key>>, Fault> {
-    if config.keys.is_empty() && !config.server.require_key {
+) -> Result<Option<Arc<Caller>>, Fault> {
+    let Desk { config, directory, .. } = *desk;
+    let required = config.server.require_key;
+    if directory.has_no_keys() && !required {
         return Ok(None);
     }
     let mut presented = presented(headers, query).peekable();
     let nothing = presented.peek().is_none();
-    let known = presented.find_map(|key| {
-        let at = config.keyring.places.get(&digest(&key))?;
-        config.keys.get(*at)
-    });
+    let known = presented.find_map(|key| directory.key_of(&digest(&key)));
     match known {
-        Some(key) => usable(key, now).map(Some),
-        None if !config.server.require_key => Ok(None),
+        Some(key) => usable(key, now).map(|key| Some(Arc::new(directory.caller(key, None)))),
+        None if !required => Ok(None),
         None if nothing => Err(Fault::new(
             Code::MissingKey,
             "no key was presented: send one as `authorization: Bearer <key>` or `x-api-key`",
@@ -133,7 +118,8 @@ fn escape(after: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, SecretRef};
+    use crate::config::{self, Config, SecretRef};
+    use crate::directory::Directory;
     use http::HeaderValue;
 
     const CONFIG: &str = r#"
@@ -159,12 +145,24 @@ mod tests {
         config::load(text.as_bytes(), &none).unwrap()
     }
 
+    fn authenticated(
+        headers: &HeaderMap,
+        query: Option<&str>,
+        config: Config,
+        now: Time,
+    ) -> Result<Option<Arc<Caller>>, Fault> {
+        let directory = Directory::of(&config);
+        let (config, gauge) = (Arc::new(config), Arc::default());
+        let desk = Desk { config: &config, directory: &directory, gauge: &gauge, peer: None };
+        authenticate(headers, query, &desk, now)
+    }
+
     fn ask(name: &'static str, value: &[u8], query: Option<&str>, now: Time) -> Result<String, Code> {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_bytes(value).unwrap());
         let config = ring(CONFIG);
-        match authenticate(&headers, query, &config, now) {
-            Ok(key) => Ok(key.map_or("nobody", |key| &key.name).to_owned()),
+        match authenticated(&headers, query, config, now) {
+            Ok(caller) => Ok(caller.map_or("nobody".to_owned(), |caller| caller.key.name.clone())),
             Err(fault) => {
                 for part in ["tg-", "hello", "Basic"] {
                     assert!(!fault.message.contains(part), "{}", fault.message);
@@ -223,12 +221,12 @@ mod tests {
     fn where_no_key_is_required_an_unknown_one_is_ignored_and_a_blocked_one_refused() {
         let config = ring(&format!("[server]\nrequire_key = false\n{CONFIG}"));
         let mut headers = HeaderMap::new();
-        assert_eq!(authenticate(&headers, None, &config, NOON), Ok(None));
+        assert_eq!(authenticated(&headers, None, config.clone(), NOON), Ok(None));
         headers.insert("x-api-key", HeaderValue::from_static("sk-anything"));
-        assert_eq!(authenticate(&headers, None, &config, NOON), Ok(None));
+        assert_eq!(authenticated(&headers, None, config.clone(), NOON), Ok(None));
         headers.insert("x-api-key", HeaderValue::from_static("tg-gone"));
         assert_eq!(
-            authenticate(&headers, None, &config, NOON).map_err(|fault| fault.code),
+            authenticated(&headers, None, config.clone(), NOON).map_err(|fault| fault.code),
             Err(Code::KeyBlocked)
         );
     }

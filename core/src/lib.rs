@@ -22,12 +22,17 @@ pub mod models; // lists of what may be asked for
 
 pub mod catalog; // which models there are
 pub mod price; // what they cost
+pub mod limit; // what a scope may consume
 pub mod config; // the document, and what runs
+pub mod directory; // who there is: organisations, teams, users, keys
 pub mod keyring; // whose request it is
+pub mod token; // short-lived signed keys
 pub mod fleet; // what has been learned of the upstreams
 pub mod retry; // what an upstream's fault means for a request
 pub mod ledger; // where scopes' counters live
+pub mod count; // tokens, where no provider has counted them
 
+pub mod api; // the admin API, decided without doing it
 pub mod admit; // the door: what is decided from a request's head
 pub mod exchange; // a request in flight as a value
 pub mod drive; // the one piece of async code

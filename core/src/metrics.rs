@@ -239,7 +239,9 @@ mod tests {
             id: RequestId(1),
             at: Time(0),
             surface: "openai-chat",
-            key: None,
+            caller: None,
+            end_user: None,
+            client_tags: Vec::new(),
             asked: model.to_owned(),
             provider: Some("openai".to_owned()),
             model: Some(model.to_owned()),
@@ -250,6 +252,7 @@ mod tests {
             first_byte: Some(Millis(30)),
             total: Millis(1_500),
             usage: Some(Box::new(usage)),
+            basis: crate::count::Basis::default(),
             cost: Charge::Computed(NanoDollars(1_250)),
         }
     }

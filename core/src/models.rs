@@ -8,8 +8,9 @@
 mod tests;
 
 use crate::catalog;
-use crate::config::{Config, Key, Provider};
+use crate::config::{Config, Provider};
 use crate::dialect::Dialect;
+use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::mount::Shape;
 use bytes::Bytes;
@@ -44,8 +45,8 @@ fn has_key(query: Option<&str>) -> bool {
 }
 
 /// The body of a list of all models the key may use; without a key, of all there are.
-pub fn list(config: &Config, key: Option<&Key>, shape: Dialect) -> Bytes {
-    let models = usable(config, key);
+pub fn list(config: &Config, caller: Option<&Caller>, shape: Dialect) -> Bytes {
+    let models = usable(config, caller);
     match shape {
         Dialect::OpenAi => json(&OpenAiList { object: "list", data: models.iter().map(openai).collect() }),
         Dialect::Anthropic => json(&AnthropicList {
@@ -60,8 +61,8 @@ pub fn list(config: &Config, key: Option<&Key>, shape: Dialect) -> Bytes {
 
 /// The body that describes one model. Fails with `model_not_found`, naming the closest one there is
 /// for this key.
-pub fn one(config: &Config, key: Option<&Key>, shape: Dialect, id: &str) -> Result<Bytes, Fault> {
-    let models = usable(config, key);
+pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -> Result<Bytes, Fault> {
+    let models = usable(config, caller);
     let model = models.get_key_value(id).ok_or_else(|| not_found(&models, id))?;
     Ok(match shape {
         Dialect::OpenAi => json(&openai(model)),
@@ -73,7 +74,7 @@ pub fn one(config: &Config, key: Option<&Key>, shape: Dialect, id: &str) -> Resu
 /// Owners by model, in the order of the names.
 type Models<'a> = BTreeMap<String, &'a str>;
 
-fn usable<'a>(config: &'a Config, key: Option<&Key>) -> Models<'a> {
+fn usable<'a>(config: &'a Config, caller: Option<&Caller>) -> Models<'a> {
     let routes = config.routes.keys().map(|name| (name.clone(), OWNER));
     let targets = config.routes.values().flat_map(|route| route.targets.iter().chain(&route.fallbacks));
     let concrete = targets.filter_map(|target| {
@@ -83,7 +84,7 @@ fn usable<'a>(config: &'a Config, key: Option<&Key>) -> Models<'a> {
     let known = config.providers.iter().flat_map(of_the_catalog);
     // A route may be called like a concrete model; asking for the name reaches the route, so it wins.
     let all = known.chain(concrete).chain(routes);
-    all.filter(|(id, _)| key.is_none_or(|key| key.allows(id))).collect()
+    all.filter(|(id, _)| caller.is_none_or(|caller| caller.allows(id))).collect()
 }
 
 /// The models known of a provider's vendor, as far as one of the provider's keys serves them.

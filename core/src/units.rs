@@ -78,6 +78,15 @@ quantity! {
     Millis, "ms"
 }
 
+/// What a call may come to consume: an upper bound, known before it is sent. What is reserved is
+/// estimated, what is settled is [`Metered`]; neither turns into the other unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Estimated<Q>(pub Q);
+
+/// What a call has consumed, as its provider reported it or as it was counted afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Metered<Q>(pub Q);
+
 impl Millis {
     /// Whole seconds as milliseconds.
     pub const fn from_secs(seconds: u64) -> Self {

@@ -10,8 +10,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::sync::Arc;
-use tollgate_core::admit::{Admission, admit};
+use std::sync::{Arc, PoisonError};
+use tollgate_core::admit::{Admission, Desk, admit};
 use tollgate_core::config::Config;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
@@ -45,7 +45,13 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     if head.method == Method::HEAD {
         head.method = Method::GET;
     }
-    let admitted = match admit(&head, &config, host.random.request_id(), host.now()) {
+    let admission = {
+        let shared = &host.shared;
+        let directory = shared.directory.read().unwrap_or_else(PoisonError::into_inner);
+        let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer: None };
+        admit(&head, &desk, host.random.request_id(), host.now())
+    };
+    let admitted = match admission {
         Admission::Answered(answer) => return answer.map(Answer::from),
         Admission::Metrics(answer) => return metrics(&host, answer),
         Admission::Wanted(admitted) => admitted,

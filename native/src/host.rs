@@ -7,12 +7,14 @@ use crate::timer::LazyTimer;
 use crate::upstream::Call;
 use crate::upstream::pool::{Outside, Pool};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tollgate_core::config::Config;
-use tollgate_core::exchange::{Record, Settlement};
+use tollgate_core::count::{Counted, Gauge, Uncounted};
+use tollgate_core::directory::Directory;
+use tollgate_core::exchange::Record;
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host};
-use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal};
+use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal, Settlement};
 use tollgate_core::metrics::Metrics;
 use tollgate_core::units::Time;
 
@@ -22,6 +24,10 @@ pub struct Shared {
     pub config: ArcSwap<Config>,
     /// How connections are encrypted, if they are.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
+    /// Who there is.
+    pub directory: RwLock<Directory>,
+    /// How bytes become tokens.
+    pub gauge: Arc<Gauge>,
     /// What has been learned of the upstreams.
     pub fleet: Mutex<Fleet>,
     /// What keys have used and hold.
@@ -38,6 +44,8 @@ impl Shared {
     /// Nothing learned yet.
     pub fn new(config: Config, tls: Option<Arc<rustls::ServerConfig>>, outside: Outside) -> Self {
         Self {
+            directory: RwLock::new(Directory::of(&config)),
+            gauge: Arc::default(),
             config: ArcSwap::from_pointee(config),
             tls: ArcSwapOption::new(tls),
             fleet: Mutex::default(),
@@ -94,11 +102,15 @@ impl Host for Native {
     }
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
-        held(&self.shared.ledger).reserve(entry)
+        held(&self.shared.ledger).reserve(entry, self.now())
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
-        held(&self.shared.ledger).settle(hold, &settlement);
+        held(&self.shared.ledger).settle(hold, &settlement, self.now());
+    }
+
+    async fn count(&self, _: Uncounted) -> Counted {
+        Counted::default()
     }
 
     fn log(&self, record: Record) {

@@ -10,13 +10,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use tollgate_core::admit::{Admission, admit};
+use tollgate_core::admit::{Admission, Desk, admit};
 use tollgate_core::config::{self, Config};
+use tollgate_core::count::{Counted, Uncounted};
+use tollgate_core::directory::Directory;
 use tollgate_core::drive::drive;
-use tollgate_core::exchange::{Exchange, Record, RequestId, Settlement};
+use tollgate_core::exchange::{Exchange, Record, RequestId};
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Client, Fetch, FetchError, FetchFault, Head, Host, Out, Timer, Upstream};
-use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal};
+use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal, Settlement};
 use tollgate_core::units::Time;
 
 const CLIENT_SECRET: &str = "tg-replay-client";
@@ -136,7 +138,9 @@ value = "{CLIENT_SECRET}"
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let stage = Stage::new(answer);
-        match admit(&head, &config, RequestId(7), stage.now.get()) {
+        let directory = Directory::of(&config);
+        let desk = Desk { config: &config, directory: &directory, gauge: &Arc::default(), peer: None };
+        match admit(&head, &desk, RequestId(7), stage.now.get()) {
             Admission::Metrics(_) => panic!("a call is not metrics"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
@@ -249,11 +253,15 @@ impl<'s> Host for &'s Stage<'_> {
     }
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
-        self.ledger.borrow_mut().reserve(entry)
+        self.ledger.borrow_mut().reserve(entry, self.now.get())
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
-        self.ledger.borrow_mut().settle(hold, &settlement);
+        self.ledger.borrow_mut().settle(hold, &settlement, self.now.get());
+    }
+
+    async fn count(&self, _: Uncounted) -> Counted {
+        Counted::default()
     }
 
     fn log(&self, record: Record) {

@@ -16,13 +16,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use tollgate_core::admit::{Admission, admit};
+use tollgate_core::admit::{Admission, Desk, admit};
 use tollgate_core::config::{self, Config};
+use tollgate_core::count::{Counted, Uncounted};
+use tollgate_core::directory::Directory;
 use tollgate_core::drive::drive;
-use tollgate_core::exchange::{Exchange, Record, RequestId, Settlement};
+use tollgate_core::exchange::{Exchange, Record, RequestId};
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host, Timer};
-use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal};
+use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal, Settlement};
 use tollgate_core::units::{Millis, Time};
 use upstream::SimUpstream;
 
@@ -194,7 +196,9 @@ impl World {
         let started = self.now.get();
         let id = RequestId(u128::from(self.dice.roll()) << 64 | u128::from(request));
         let head = order.head();
-        match admit(&head, &self.config, id, started) {
+        let directory = Directory::of(&self.config);
+        let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
+        match admit(&head, &desk, id, started) {
             Admission::Metrics(_) => panic!("a call is not metrics"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
@@ -292,7 +296,7 @@ impl Host for SimHost {
             LedgerMood::Prompt => {}
         }
         world.log.borrow_mut().reserved += 1;
-        world.ledger.borrow_mut().reserve(entry)
+        world.ledger.borrow_mut().reserve(entry, world.now.get())
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
@@ -302,7 +306,11 @@ impl Host for SimHost {
             std::future::poll_fn(|_| world.wait(at)).await;
         }
         world.log.borrow_mut().settled += 1;
-        world.ledger.borrow_mut().settle(hold, &settlement);
+        world.ledger.borrow_mut().settle(hold, &settlement, world.now.get());
+    }
+
+    async fn count(&self, _: Uncounted) -> Counted {
+        Counted::default()
     }
 
     fn log(&self, record: Record) {

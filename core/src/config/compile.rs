@@ -20,7 +20,6 @@ use super::fault::{Errors, Place};
 use super::file::{self, Document};
 use super::read::Spot;
 use super::{Config, ConfigError, Derived, SecretRef, Secrets, Server, Store, Tls, tree};
-use crate::keyring::Keyring;
 use crate::secret::Secret;
 use crate::units::Millis;
 use providers::Named;
@@ -60,22 +59,20 @@ impl Compiler<'_> {
         let mut named = self.providers(providers);
         named.prices = self.prices(prices, &named);
         let routes = self.routes(models, &named);
-        let teams = self.teams(teams);
-        let keys = self.keys(keys, &teams, &routes, &named);
+        let holders = self.teams(teams);
+        let keys = self.keys(keys, &holders, &routes, &named);
         let server = self.server(server, keys.is_empty());
         let store = self.store(store);
         let Named { compiled: providers, prices, declared: _ } = named;
         self.notes_on_use(&providers, &routes);
-        let keyring = Keyring::of(&keys);
         Config {
             server,
             providers,
             routes,
             derived: Derived::default(),
             prices,
-            teams,
+            holders,
             keys,
-            keyring,
             store,
             notes: Vec::new(),
         }

@@ -1,6 +1,8 @@
 //! The resolved config in words, for a person who checks it.
 
-use super::{Config, Credential, Key, Limits, Override, Pattern, Provider, Route, RouteTarget, Strategy};
+use super::{Config, Credential, Override, Pattern, Provider, Route, RouteTarget, Strategy};
+use crate::directory::Key;
+use crate::limit::Limits;
 use crate::price::{Class, Served, Unit, dollars};
 use std::fmt::{self, Write};
 
@@ -32,8 +34,8 @@ impl Config {
         for key in &self.keys {
             key_line(out, key)?;
         }
-        for team in &self.teams {
-            writeln!(out, "  team {}: {}", team.name, Shown(&team.limits))?;
+        for holder in &self.holders {
+            writeln!(out, "  {} {}: {}", holder.kind.name(), holder.name, Shown(&holder.scope.limits))?;
         }
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
@@ -92,10 +94,10 @@ fn provider_line(out: &mut String, provider: &Provider) -> fmt::Result {
 }
 
 fn key_line(out: &mut String, key: &Key) -> fmt::Result {
-    let Key { name, sha256: _, team, models, limits, expires, blocked } = key;
+    let Key { name, team, models, scope, expires, blocked, .. } = key;
     let models: Vec<String> = models.iter().map(|pattern| pattern.to_string()).collect();
     let models = if models.is_empty() { "every model".to_owned() } else { models.join(", ") };
-    write!(out, "  {name}: {models}; {}", Shown(limits))?;
+    write!(out, "  {name}: {models}; {}", Shown(&scope.limits))?;
     if let Some(team) = team {
         write!(out, "; team {team}")?;
     }
@@ -119,7 +121,7 @@ struct Shown<'a>(&'a Limits);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Limits { rpm, tpm, concurrency, budgets } = self.0;
+        let Limits { rpm, tpm, concurrency, budgets, .. } = self.0;
         let mut parts = Vec::new();
         parts.extend(rpm.map(|rpm| format!("{rpm} a minute")));
         parts.extend(tpm.map(|tpm| format!("{tpm} a minute")));

@@ -3,10 +3,11 @@
 //! The constants of field names are the one list of what a document may hold.
 
 use super::fault::{Errors, Place};
-use super::limits::{Budget, Limits, Period};
 use super::read::{Cell, Field, Spot, Table, Word};
 use super::tree::Node;
 use crate::config::{Strategy, UnknownPrice};
+use crate::limit::calendar::Zone;
+use crate::limit::{Budget, Limits, Period, Reset};
 use crate::price::{CLASSES, Rate, Rates, Terms};
 use crate::units::{Millis, Requests, Time, Tokens};
 
@@ -457,7 +458,13 @@ fn limits(table: &Table<'_>, errors: &mut Errors) -> Limits {
     let mut count = |name: &str| table.get(name)?.count(errors).map(|count| count.value);
     let (rpm, tpm, concurrency) = (count("rpm"), count("tpm"), count("concurrency"));
     let budgets = table.get("budget").map_or_else(Vec::new, |cell| budgets(&cell, errors));
-    Limits { rpm: rpm.map(Requests), tpm: tpm.map(Tokens), concurrency: concurrency.map(Requests), budgets }
+    Limits {
+        rpm: rpm.map(Requests),
+        tpm: tpm.map(Tokens),
+        concurrency: concurrency.map(Requests),
+        budgets,
+        ..Limits::default()
+    }
 }
 
 fn budgets(cell: &Cell<'_>, errors: &mut Errors) -> Vec<Budget> {
@@ -487,5 +494,6 @@ fn budget(cell: &Cell<'_>, errors: &mut Errors) -> Option<Budget> {
     missing("per", r#"add `per = "month"`, or `per = "never"` for one that is not filled again"#);
     let amount = table.get("usd").and_then(|cell| cell.dollars(errors));
     let per = table.get("per").and_then(|cell| cell.word("period", &words, errors));
-    Some(Budget { amount: amount?.value, per: per?.value })
+    let reset = Reset::Calendar(Zone::default());
+    Some(Budget { amount: amount?.value, per: per?.value, reset, warn: None })
 }

@@ -2,8 +2,9 @@
 
 use super::compile::{ATTEMPTS, default_deadline};
 use super::fault::{closest_few, show};
-use super::{Config, Key, ProviderId, Route, RouteTarget, Strategy};
+use super::{Config, ProviderId, Route, RouteTarget, Strategy};
 use crate::catalog;
+use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -64,9 +65,9 @@ impl Config {
         &self,
         model: &str,
         fallbacks: &[String],
-        key: Option<&Key>,
+        caller: Option<&Caller>,
     ) -> Result<Arc<Route>, Fault> {
-        let found = self.permitted(model, "model", key)?;
+        let found = self.permitted(model, "model", caller)?;
         if fallbacks.len() > MAX_FALLBACKS {
             let expected = format!("at most {MAX_FALLBACKS} names");
             return Err(Fault::bad_field("fallbacks", expected, format!("{} of them", fallbacks.len())));
@@ -77,7 +78,7 @@ impl Config {
         }
         let mut route = Route::clone(&found);
         for (index, name) in fallbacks.iter().enumerate() {
-            let found = self.permitted(name, &format!("fallbacks[{index}]"), key)?;
+            let found = self.permitted(name, &format!("fallbacks[{index}]"), caller)?;
             let (Found::Route(other) | Found::Derived(other)) = found;
             other.targets.iter().chain(&other.fallbacks).for_each(|target| append(&mut route, target));
         }
@@ -98,15 +99,15 @@ impl Config {
     }
 
     /// What a name leads to, if the key may ask for it.
-    fn permitted(&self, name: &str, field: &str, key: Option<&Key>) -> Result<Found, Fault> {
+    fn permitted(&self, name: &str, field: &str, caller: Option<&Caller>) -> Result<Found, Fault> {
         let found = self.find(name);
-        let allowed = key.is_none_or(|key| {
-            key.allows(name)
+        let allowed = caller.is_none_or(|caller| {
+            caller.allows(name)
                 || match &found {
                     // A bare name of the catalogue is also known by its provider's name.
                     Some(Found::Derived(route)) => route.targets.iter().all(|target| {
                         self.provider(target.provider).is_some_and(|provider| {
-                            key.allows(&format!("{}/{}", provider.name, target.model))
+                            caller.allows(&format!("{}/{}", provider.name, target.model))
                         })
                     }),
                     Some(Found::Route(_)) | None => false,
@@ -118,7 +119,7 @@ impl Config {
                 let message = format!("the key presented may not use the model {}", show(name));
                 Err(Fault::new(Code::ModelNotAllowed, message).at(field))
             }
-            None => Err(self.not_found(name, key).at(field)),
+            None => Err(self.not_found(name, caller).at(field)),
         }
     }
 
@@ -160,11 +161,11 @@ impl Config {
     }
 
     /// Names close matches among what the key may use; a route it may not use stays unknown to it.
-    fn not_found(&self, name: &str, key: Option<&Key>) -> Fault {
+    fn not_found(&self, name: &str, caller: Option<&Caller>) -> Fault {
         let configured =
             |row: &catalog::Row| self.providers.iter().any(|provider| provider.vendor.name == row.vendor);
         let rows = catalog::rows().filter(configured).map(|row| row.name);
-        let visible = |name: &&str| key.is_none_or(|key| key.allows(name));
+        let visible = |name: &&str| caller.is_none_or(|caller| caller.allows(name));
         let near = closest_few(name, self.routes.keys().map(String::as_str).chain(rows).filter(visible));
         let missing = catalog::vendors(name).next();
         let advice = match (near.as_slice(), name.split_once('/'), missing) {

@@ -6,7 +6,9 @@ mod noise;
 mod prices;
 
 use super::*;
-use crate::units::{NanoDollars, Requests, Tokens};
+use crate::limit::calendar::Zone;
+use crate::limit::{Budget, Limits, Period, Reset};
+use crate::units::{NanoDollars, Requests, Time, Tokens};
 
 /// What every test's environment has.
 fn secrets(reference: SecretRef<'_>) -> Result<Secret, String> {
@@ -118,19 +120,24 @@ fn every_field_of_the_document_arrives() {
 fn limits_keep_their_units_and_dollars_are_exact() {
     let config = loaded(FULL);
     let key = &config.keys[0];
-    let budget = |nanos, per| Budget { amount: NanoDollars(nanos), per };
+    let budget = |nanos, per| Budget {
+        amount: NanoDollars(nanos),
+        per,
+        reset: Reset::Calendar(Zone::default()),
+        warn: None,
+    };
     assert_eq!(
-        key.limits,
+        key.scope.limits,
         Limits {
             rpm: Some(Requests(600)),
             tpm: Some(Tokens(200_000)),
             concurrency: Some(Requests(20)),
             budgets: vec![budget(10_000_000_000, Period::Day), budget(100_000_000, Period::Month)],
+            ..Limits::default()
         }
     );
     assert_eq!(key.expires, Some(Time(1_798_761_600_000)));
-    assert_eq!(config.teams[0].limits.budgets, [budget(500_000_000_000, Period::Month)]);
-    assert!(config.notes.iter().any(|note| note == "limits of key `ci` are checked but not yet enforced"));
+    assert_eq!(config.holders[0].scope.limits.budgets, [budget(500_000_000_000, Period::Month)]);
 }
 
 #[test]

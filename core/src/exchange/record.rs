@@ -3,11 +3,15 @@
 use super::RequestId;
 use super::request::Request;
 use crate::config::Priced;
+use crate::count::Basis;
+use crate::directory::Caller;
 use crate::fault::Fault;
 use crate::fleet::Lane;
+use crate::ledger::{Settlement, Spent, Targets};
 use crate::price::{Charge, Served, Terms};
-use crate::units::{Millis, Time};
+use crate::units::{Metered, Millis, Time};
 use crate::usage::Usage;
+use std::sync::Arc;
 
 /// What remains of a request. Holds no secret and no text of prompt or answer (invariant I7).
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +22,12 @@ pub struct Record {
     pub at: Time,
     /// The surface it came to.
     pub surface: &'static str,
-    /// The virtual key's name.
-    pub key: Option<String>,
+    /// Whose it is.
+    pub caller: Option<Arc<Caller>>,
+    /// The end user the client names, cut to 128 bytes.
+    pub end_user: Option<String>,
+    /// The client's own tags, as far as its key lets it set any.
+    pub client_tags: Vec<String>,
     /// The model as the client named it.
     pub asked: String,
     /// The provider called last.
@@ -38,8 +46,10 @@ pub struct Record {
     pub first_byte: Option<Millis>,
     /// From beginning to end.
     pub total: Millis,
-    /// What the provider reported.
+    /// What the provider reported, else what was counted.
     pub usage: Option<Box<Usage>>,
+    /// Which of the two.
+    pub basis: Basis,
     /// What it cost, and how that is known.
     pub cost: Charge,
 }
@@ -55,19 +65,18 @@ pub enum Ending {
     ClientLeft,
 }
 
-/// What ends a hold.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Settlement {
-    /// Nothing was sent anywhere.
-    Release,
-    /// Something was sent; usage is absent where no upstream reported any.
-    Settle(Option<Box<Usage>>),
-}
-
-impl Settlement {
-    pub(super) fn of(record: &Record) -> Self {
-        if record.attempts == 0 { Self::Release } else { Self::Settle(record.usage.clone()) }
+/// What ends the hold of a request.
+pub(super) fn settlement(record: &Record) -> Settlement {
+    if record.attempts == 0 {
+        return Settlement::Release;
     }
+    let usage = record.usage.as_deref();
+    Settlement::Settle(Spent {
+        input: Metered(usage.map(Usage::prompt).unwrap_or_default()),
+        output: Metered(usage.map(|usage| usage.output).unwrap_or_default()),
+        cost: record.cost.amount().unwrap_or_default(),
+        targets: Targets::ALL,
+    })
 }
 
 impl Record {
@@ -76,7 +85,9 @@ impl Record {
             id: request.id,
             at: now,
             surface: request.surface.name(),
-            key: request.key.as_ref().map(|key| key.name.clone()),
+            caller: request.caller.clone(),
+            end_user: None,
+            client_tags: Vec::new(),
             asked: request.envelope.model.clone(),
             provider: None,
             model: None,
@@ -87,6 +98,7 @@ impl Record {
             first_byte: None,
             total: Millis::ZERO,
             usage: None,
+            basis: Basis::default(),
             cost: Charge::Nothing,
         }
     }
@@ -125,8 +137,16 @@ impl Record {
 
     /// Leaves an empty record behind.
     pub(super) fn take(&mut self) -> Box<Self> {
-        let empty =
-            Self { key: None, asked: String::new(), provider: None, model: None, usage: None, ..*self };
+        let empty = Self {
+            caller: None,
+            end_user: None,
+            client_tags: Vec::new(),
+            asked: String::new(),
+            provider: None,
+            model: None,
+            usage: None,
+            ..*self
+        };
         Box::new(std::mem::replace(self, empty))
     }
 }
@@ -143,7 +163,9 @@ mod tests {
             id: RequestId(1),
             at: Time(0),
             surface: "openai-chat",
-            key: None,
+            caller: None,
+            end_user: None,
+            client_tags: Vec::new(),
             asked: "m".to_owned(),
             provider: None,
             model: None,
@@ -154,6 +176,7 @@ mod tests {
             first_byte: None,
             total: Millis::ZERO,
             usage: None,
+            basis: Basis::default(),
             cost: Charge::Nothing,
         }
     }

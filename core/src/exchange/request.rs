@@ -4,10 +4,12 @@ use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::call::{Call, Delivery, UsageChunk};
 use crate::config::{self, Config, Route, RouteTarget};
+use crate::count::Gauge;
+use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
-use crate::ledger::Entry;
+use crate::ledger::{Ask, Entry, Targets};
 use crate::surface::{Asked, Conversation, Envelope, Surface};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
@@ -24,7 +26,8 @@ pub(super) struct Request {
     pub(super) deadline: Time,
     pub(super) route: Arc<Route>,
     pub(super) strictness: Strictness,
-    pub(super) key: Option<Arc<config::Key>>,
+    pub(super) caller: Option<Arc<Caller>>,
+    pub(super) gauge: Arc<Gauge>,
     pub(super) body: Bytes,
     pub(super) envelope: Envelope,
     /// Headers of the client's that its own dialect's upstreams are to see.
@@ -48,9 +51,9 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted { config, surface, id, at, key, strictness, forward } = admitted;
+        let Admitted { config, surface, id, at, caller, gauge, strictness, forward } = admitted;
         let found = inspect(surface, &body).and_then(|envelope| {
-            let route = config.route_for(&envelope.model, &envelope.fallbacks, key.as_deref())?;
+            let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
         });
         let (Found { envelope, route }, fault) = match found {
@@ -66,7 +69,8 @@ impl Request {
             deadline,
             route,
             strictness,
-            key,
+            caller,
+            gauge,
             body,
             envelope,
             forward,
@@ -77,8 +81,17 @@ impl Request {
 
     /// What is to be reserved; nothing for a client without a key.
     pub(super) fn entry(&self) -> Option<Entry> {
-        let key = self.key.as_ref()?;
-        Some(Entry { id: self.id, key: key.name.clone() })
+        let caller = self.caller.as_ref()?;
+        let targets = self.route.targets.len() + self.route.fallbacks.len();
+        let targets = (0..targets).filter_map(|at| u16::try_from(at).ok());
+        Some(Entry {
+            id: self.id,
+            book: Arc::clone(&caller.book),
+            claims: caller.claims(&self.config, &self.route, &self.envelope.model, None),
+            targets: targets.fold(Targets::NONE, Targets::with),
+            ask: Ask::default(),
+            lease: self.deadline.since(self.at) + Millis::from_secs(60),
+        })
     }
 
     /// The conversation, where there is a choice to make.

@@ -1,7 +1,6 @@
 use super::*;
-use crate::config::{
-    Credential, Limits, Pattern, Provider, ProviderId, Route, RouteTarget, Strategy, Timeouts,
-};
+use crate::config::{Credential, Pattern, Provider, ProviderId, Route, RouteTarget, Strategy, Timeouts};
+use crate::directory::{Caller, Directory, Key};
 use crate::units::Millis;
 use crate::vendor::{Auth, Quirks, Vendor};
 use serde_json::{Value, json};
@@ -59,24 +58,18 @@ fn config() -> Config {
     }
 }
 
-fn key(models: &[&str]) -> Key {
-    Key {
-        name: "k".to_owned(),
-        sha256: [0; 32],
-        team: None,
-        models: models.iter().map(|model| Pattern::parse(model).unwrap()).collect(),
-        expires: None,
-        blocked: false,
-        limits: Limits::default(),
-    }
+fn caller(models: &[&str]) -> Caller {
+    let models = models.iter().map(|model| Pattern::parse(model).unwrap()).collect();
+    let key = Key { models, ..Key::new("k", [0; 32]) };
+    Directory::default().caller(&Arc::new(key), None)
 }
 
 fn read(body: &Bytes) -> Value {
     serde_json::from_slice(body).unwrap()
 }
 
-fn ids(key: Option<&Key>) -> Vec<String> {
-    let body = read(&list(&config(), key, Dialect::OpenAi));
+fn ids(caller: Option<&Caller>) -> Vec<String> {
+    let body = read(&list(&config(), caller, Dialect::OpenAi));
     body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -103,15 +96,15 @@ fn the_models_of_a_providers_vendor_are_listed_as_far_as_its_keys_serve_them() {
 
 #[test]
 fn a_key_sees_what_it_may_use() {
-    assert_eq!(ids(Some(&key(&[]))), ids(None));
-    assert_eq!(ids(Some(&key(&["chat", "other/*"]))), ["chat", "other/claude", "other/gpt-4o"]);
-    assert_eq!(ids(Some(&key(&["nothing"]))), Vec::<String>::new());
+    assert_eq!(ids(Some(&caller(&[]))), ids(None));
+    assert_eq!(ids(Some(&caller(&["chat", "other/*"]))), ["chat", "other/claude", "other/gpt-4o"]);
+    assert_eq!(ids(Some(&caller(&["nothing"]))), Vec::<String>::new());
 }
 
 #[test]
 fn openai_lists_have_openais_shape() {
     assert_eq!(
-        read(&list(&config(), Some(&key(&["fast", "openai/*"])), Dialect::OpenAi)),
+        read(&list(&config(), Some(&caller(&["fast", "openai/*"])), Dialect::OpenAi)),
         json!({"object": "list", "data": [
             {"id": "fast", "object": "model", "created": 0, "owned_by": "tollgate"},
             {"id": "openai/gpt-4o", "object": "model", "created": 0, "owned_by": "openai"},
@@ -124,11 +117,11 @@ fn anthropic_lists_have_anthropics_shape() {
     let model =
         |id| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
     assert_eq!(
-        read(&list(&config(), Some(&key(&["chat", "fast"])), Dialect::Anthropic)),
+        read(&list(&config(), Some(&caller(&["chat", "fast"])), Dialect::Anthropic)),
         json!({"data": [model("chat"), model("fast")], "has_more": false, "first_id": "chat", "last_id": "fast"})
     );
     assert_eq!(
-        read(&list(&config(), Some(&key(&["nothing"])), Dialect::Anthropic)),
+        read(&list(&config(), Some(&caller(&["nothing"])), Dialect::Anthropic)),
         json!({"data": [], "has_more": false, "first_id": null, "last_id": null})
     );
 }
@@ -136,7 +129,7 @@ fn anthropic_lists_have_anthropics_shape() {
 #[test]
 fn google_lists_have_googles_shape() {
     assert_eq!(
-        read(&list(&config(), Some(&key(&["chat"])), Dialect::Gemini)),
+        read(&list(&config(), Some(&caller(&["chat"])), Dialect::Gemini)),
         json!({"models": [{"name": "models/chat", "displayName": "chat",
             "supportedGenerationMethods": ["generateContent", "countTokens"]}]})
     );
@@ -165,7 +158,7 @@ fn a_model_that_is_not_there_is_told_the_closest_that_is() {
 
 #[test]
 fn a_model_the_key_may_not_use_is_not_there_and_not_hinted_at() {
-    let fault = one(&config(), Some(&key(&["fast"])), Dialect::OpenAi, "chat").unwrap_err();
+    let fault = one(&config(), Some(&caller(&["fast"])), Dialect::OpenAi, "chat").unwrap_err();
     assert_eq!(fault.message, "the model chat does not exist");
 }
 

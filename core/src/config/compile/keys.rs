@@ -5,23 +5,30 @@ use super::providers::Named;
 use crate::config::fault::{closest, show};
 use crate::config::file::{self, Material};
 use crate::config::read::Spot;
-use crate::config::{Key, Pattern, Route, Team};
+use crate::config::{Pattern, Route};
+use crate::directory::{Holder, HolderKind, Key};
 use crate::keyring;
+use crate::ledger::Scope;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Compiler<'_> {
-    pub(super) fn teams(&mut self, raw: Vec<file::Team>) -> Vec<Team> {
+    pub(super) fn teams(&mut self, raw: Vec<file::Team>) -> Vec<Arc<Holder>> {
         let mut names = BTreeSet::new();
         let mut teams = Vec::with_capacity(raw.len());
         for file::Team { name, limits } in raw {
             if !names.insert(name.value.clone()) {
                 self.twice(&name.place, "team", &name.value);
             }
-            if !limits.is_unlimited() {
-                self.notes.push(format!("limits of team `{}` are checked but not yet enforced", name.value));
-            }
-            teams.push(Team { name: name.value, limits });
+            teams.push(Arc::new(Holder {
+                kind: HolderKind::Team,
+                organisation: None,
+                scope: Arc::new(Scope { name: format!("team:{}", name.value), limits }),
+                name: name.value,
+                within: Vec::new(),
+                each_end_user: None,
+                blocked: false,
+            }));
         }
         teams
     }
@@ -29,7 +36,7 @@ impl Compiler<'_> {
     pub(super) fn keys(
         &mut self,
         raw: Vec<file::Key>,
-        teams: &[Team],
+        teams: &[Arc<Holder>],
         routes: &BTreeMap<String, Arc<Route>>,
         named: &Named,
     ) -> Vec<Arc<Key>> {
@@ -40,9 +47,6 @@ impl Compiler<'_> {
             if !names.insert(name.value.clone()) {
                 self.twice(&name.place, "key", &name.value);
             }
-            if !limits.is_unlimited() {
-                self.notes.push(format!("limits of key `{}` are checked but not yet enforced", name.value));
-            }
             self.known_models(&models, routes, named);
             let models = self.patterns(models);
             let team = team.map(|team| self.team(team, teams));
@@ -51,12 +55,14 @@ impl Compiler<'_> {
                 let message = format!("the same key as {}", show(&earlier));
                 self.errors.push(material.place(), message, "give each its own key");
             }
-            keys.push(Arc::new(Key { name: name.value, sha256, team, models, limits, expires, blocked }));
+            let scope = Arc::new(Scope { name: format!("key:{}", name.value), limits });
+            let key = Key::new(name.value, sha256);
+            keys.push(Arc::new(Key { scope, team, models, expires, blocked, ..key }));
         }
         keys
     }
 
-    fn team(&mut self, team: Spot<String>, teams: &[Team]) -> String {
+    fn team(&mut self, team: Spot<String>, teams: &[Arc<Holder>]) -> String {
         if !teams.iter().any(|known| known.name == team.value) {
             let fix = match closest(&team.value, teams.iter().map(|team| team.name.as_str())) {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -3,7 +3,6 @@
 use super::providers::{TIMEOUTS, absolute, all_models};
 use super::{DRAIN, LISTEN, MAX_BODY, STORE, sendable};
 use crate::config::{Config, Credential, Derived, Provider, Server, Store, UnknownPrice};
-use crate::keyring::Keyring;
 use crate::price::Terms;
 use crate::secret::Secret;
 use crate::vendor::{Auth, VENDORS, Vendor};
@@ -47,9 +46,8 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         routes: BTreeMap::new(),
         derived: Derived::default(),
         prices: Vec::new(),
-        teams: Vec::new(),
+        holders: Vec::new(),
         keys: Vec::new(),
-        keyring: Keyring::default(),
         store: Store { path: STORE.to_owned(), redis: None },
         notes,
     }
