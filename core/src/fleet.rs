@@ -34,6 +34,7 @@ pub use report::{LaneReport, LaneState};
 
 use crate::config::{Config, ProviderId, Route};
 use crate::fault::UpstreamClass;
+use crate::ledger::Targets;
 use crate::surface::Conversation;
 use crate::units::{Millis, Time, Tokens};
 
@@ -66,6 +67,8 @@ pub struct Query<'a> {
     pub route: &'a Route,
     /// The conversation it belongs to.
     pub conversation: Option<Conversation>,
+    /// Targets that the request's own limits have closed.
+    pub closed: Targets,
     /// The attempts made so far, oldest first.
     pub attempts: &'a [Attempt],
     /// The lane that was waited for, if the last answer was [`Choice::Wait`] and its time has come.

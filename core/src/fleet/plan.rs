@@ -99,8 +99,11 @@ struct Spot<'a> {
 
 impl<'a> Query<'a> {
     fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
-        let Self { config, route, .. } = *self;
+        let Self { config, route, closed, .. } = *self;
         (0..).zip(route.targets.iter().chain(&route.fallbacks)).filter_map(move |(at, target)| {
+            if closed.holds(at) {
+                return None;
+            }
             Some(Place { at, target, provider: config.provider(target.provider)? })
         })
     }
@@ -111,11 +114,13 @@ impl<'a> Query<'a> {
     }
 
     fn targets(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
-        self.places().take(self.route.targets.len())
+        let many = self.route.targets.len();
+        self.places().take_while(move |place| usize::from(place.at) < many)
     }
 
     fn fallbacks(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
-        self.places().skip(self.route.targets.len())
+        let many = self.route.targets.len();
+        self.places().skip_while(move |place| usize::from(place.at) < many)
     }
 
     /// The attempts that went to this very upstream, oldest first: a route may name it twice.
