@@ -54,6 +54,23 @@ impl Targets {
         self.0 & (1 << place) != 0
     }
 
+    /// Those in either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether there is none.
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
     /// The same and this one.
     #[must_use]
     pub const fn with(self, target: u16) -> Self {

@@ -122,7 +122,7 @@ impl Reading {
         self.sent.wake_at()
     }
 
-    fn is_success(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 

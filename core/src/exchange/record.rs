@@ -3,13 +3,12 @@
 use super::RequestId;
 use super::request::Request;
 use crate::config::Priced;
-use crate::count::Basis;
+use crate::count::{Basis, Counted};
 use crate::directory::Caller;
 use crate::fault::Fault;
 use crate::fleet::Lane;
-use crate::ledger::{Settlement, Spent, Targets};
 use crate::price::{Charge, Served, Terms};
-use crate::units::{Metered, Millis, Time};
+use crate::units::{Millis, NanoDollars, Time, Tokens};
 use crate::usage::Usage;
 use std::sync::Arc;
 
@@ -50,8 +49,20 @@ pub struct Record {
     pub usage: Option<Box<Usage>>,
     /// Which of the two.
     pub basis: Basis,
+    /// What calls before the last one may have been billed, though nothing came of them; not in `usage`,
+    /// but in `cost`.
+    pub wasted: Wasted,
     /// What it cost, and how that is known.
     pub cost: Charge,
+}
+
+/// What may have been billed for nothing: prompts of calls that were cut or timed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wasted {
+    /// Prompt tokens, estimated.
+    pub input: Tokens,
+    /// What they cost.
+    pub cost: NanoDollars,
 }
 
 /// How a request ended.
@@ -63,20 +74,6 @@ pub enum Ending {
     Cut,
     /// The client left.
     ClientLeft,
-}
-
-/// What ends the hold of a request.
-pub(super) fn settlement(record: &Record) -> Settlement {
-    if record.attempts == 0 {
-        return Settlement::Release;
-    }
-    let usage = record.usage.as_deref();
-    Settlement::Settle(Spent {
-        input: Metered(usage.map(Usage::prompt).unwrap_or_default()),
-        output: Metered(usage.map(|usage| usage.output).unwrap_or_default()),
-        cost: record.cost.amount().unwrap_or_default(),
-        targets: Targets::ALL,
-    })
 }
 
 impl Record {
@@ -99,6 +96,7 @@ impl Record {
             total: Millis::ZERO,
             usage: None,
             basis: Basis::default(),
+            wasted: Wasted::default(),
             cost: Charge::Nothing,
         }
     }
@@ -132,7 +130,23 @@ impl Record {
             }
             None if may_be_billed => Charge::Unknown,
             None => Charge::Nothing,
-        };
+        }
+        .and(self.wasted.cost);
+    }
+
+    /// Takes in what was counted in place of what nobody reported. What was reported of the input
+    /// stays; of the output the larger counts, since a report in mid-stream is of its beginning.
+    pub(super) fn counted(&mut self, counted: Counted) {
+        let Counted { input, output, basis } = counted;
+        if input.is_none() && output.is_none() {
+            return;
+        }
+        let usage = self.usage.get_or_insert_default();
+        if let Some(input) = input {
+            usage.fresh_input = input;
+        }
+        usage.output = usage.output.max(output.unwrap_or_default());
+        self.basis = basis;
     }
 
     /// Leaves an empty record behind.
@@ -155,7 +169,6 @@ impl Record {
 mod tests {
     use super::*;
     use crate::price::{Origin, PriceRow, Rates};
-    use crate::units::{NanoDollars, Tokens};
     use crate::usage::Inclusive;
 
     fn record() -> Record {
@@ -177,6 +190,7 @@ mod tests {
             total: Millis::ZERO,
             usage: None,
             basis: Basis::default(),
+            wasted: Wasted::default(),
             cost: Charge::Nothing,
         }
     }

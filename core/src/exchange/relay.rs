@@ -109,6 +109,11 @@ impl Relay {
         self.usage.as_ref()
     }
 
+    /// The text generated so far.
+    pub(super) fn heard(&self) -> String {
+        String::new()
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.progress, Progress::Ended(_))
     }

@@ -9,9 +9,9 @@ use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
-use crate::ledger::{Ask, Entry, Targets};
+use crate::ledger::Standing;
 use crate::surface::{Asked, Conversation, Envelope, Surface};
-use crate::units::{Millis, Time};
+use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::fmt;
@@ -28,6 +28,12 @@ pub(super) struct Request {
     pub(super) strictness: Strictness,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) gauge: Arc<Gauge>,
+    /// The end user the client names.
+    pub(super) end_user: Option<String>,
+    /// For the answer's headers.
+    pub(super) standing: Standing,
+    /// The most output to ask of an upstream, over what the client asks.
+    pub(super) output_cap: Option<Tokens>,
     pub(super) body: Bytes,
     pub(super) envelope: Envelope,
     /// Headers of the client's that its own dialect's upstreams are to see.
@@ -71,27 +77,15 @@ impl Request {
             strictness,
             caller,
             gauge,
+            end_user: None,
+            standing: Standing::default(),
+            output_cap: None,
             body,
             envelope,
             forward,
             call: None,
         };
         (request, fault)
-    }
-
-    /// What is to be reserved; nothing for a client without a key.
-    pub(super) fn entry(&self) -> Option<Entry> {
-        let caller = self.caller.as_ref()?;
-        let targets = self.route.targets.len() + self.route.fallbacks.len();
-        let targets = (0..targets).filter_map(|at| u16::try_from(at).ok());
-        Some(Entry {
-            id: self.id,
-            book: Arc::clone(&caller.book),
-            claims: caller.claims(&self.config, &self.route, &self.envelope.model, None),
-            targets: targets.fold(Targets::NONE, Targets::with),
-            ask: Ask::default(),
-            lease: self.deadline.since(self.at) + Millis::from_secs(60),
-        })
     }
 
     /// The conversation, where there is a choice to make.
