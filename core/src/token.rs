@@ -17,6 +17,7 @@ mod tests;
 
 pub use claims::{Unfit, is_token, verify};
 pub use jwk::Jwks;
+pub(crate) use sign::bound;
 pub use sign::{Claims, EdKey, HsKey, Signer, mint};
 
 use crate::config::Pattern;

@@ -80,8 +80,8 @@ pub(crate) fn whole(number: &str) -> Result<u64, String> {
     let cut = || {
         let kept = decimal.exponent.checked_add(i64::try_from(decimal.digits.len()).ok()?)?;
         match usize::try_from(kept) {
-            Ok(kept) => decimal.digits.get(..kept)?.parse().ok(),
-            Err(_) => Some(0),
+            Ok(kept @ 1..) => decimal.digits.get(..kept)?.parse().ok(),
+            Ok(0) | Err(_) => Some(0),
         }
     };
     let whole = decimal.scaled(0).or_else(|| if decimal.exponent < 0 { cut() } else { None });
