@@ -4,14 +4,14 @@ use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::call::{Call, Delivery, UsageChunk};
 use crate::config::{self, Config, Route, RouteTarget};
-use crate::count::Gauge;
+use crate::count::{Gauge, Media};
 use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
 use crate::ledger::{Ask, Entry, Targets};
-use crate::surface::{Asked, Conversation, Envelope, Surface};
-use crate::units::{Millis, Time};
+use crate::surface::{Asked, Conversation, Envelope, Places, Surface};
+use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::fmt;
@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub(super) strictness: Strictness,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) gauge: Arc<Gauge>,
+    /// The most output to ask of an upstream for each answer, over what the client asks.
+    pub(super) output_cap: Option<Tokens>,
     pub(super) body: Bytes,
     pub(super) envelope: Envelope,
     /// Headers of the client's that its own dialect's upstreams are to see.
@@ -71,6 +73,7 @@ impl Request {
             strictness,
             caller,
             gauge,
+            output_cap: None,
             body,
             envelope,
             forward,
@@ -159,6 +162,11 @@ impl Found {
             cuts: Vec::new(),
             conversation: None,
             max_tokens: None,
+            prompt_bytes: 0,
+            media: Media::default(),
+            n: 1,
+            end_user: None,
+            places: Places::default(),
         };
         let route = Route {
             name: String::new(),
