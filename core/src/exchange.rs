@@ -24,10 +24,14 @@
 mod answer;
 mod attempt;
 mod gather;
+mod ration;
 mod read;
 mod record;
 mod relay;
 mod request;
+mod splice;
+#[cfg(test)]
+mod stage;
 
 pub(crate) use answer::retry_hints;
 pub use record::{Ending, Record};
@@ -397,7 +401,20 @@ impl Exchange {
                 self.phase = Phase::Relay(relay);
                 self.fail(*fault, now);
             }
+            relay::Verdict::Exhausted(bytes) => {
+                self.steps.push_back(Step::Abort);
+                self.emit(bytes);
+                self.exhausted(*relay, now);
+            }
         }
+    }
+
+    /// What was paid for is used up: the client has been given a proper end.
+    fn exhausted(&mut self, relay: Relay, now: Time) {
+        self.record.usage = relay.usage().cloned().map(Box::new);
+        self.steps.push_back(Step::Emit(Out::End));
+        self.steps.push_back(Step::Observe(relay.lane(), Outcome::Unknown));
+        self.settle(now);
     }
 
     fn emit(&mut self, bytes: Bytes) {
@@ -568,7 +585,7 @@ impl Exchange {
         self.record.answered(reading.sent.first_byte(now));
         let head = answer::stream(&self.request, &reading, self.calls);
         self.steps.push_back(Step::Emit(Out::Head(head)));
-        let (relay, verdict) = Relay::new(reading, opening, &self.request);
+        let (relay, verdict) = Relay::new(reading, opening, &self.request, self.request.output_cap);
         self.after_relay(Box::new(relay), verdict, now);
     }
 

@@ -54,8 +54,8 @@ pub trait Surface: Sync {
 /// What a client has seen of a passed-on stream.
 #[derive(Clone, Copy, Debug)]
 pub struct SoFar<'a> {
-    /// The data of the last frame with content.
-    pub last: &'a [u8],
+    /// The data of a frame with content, empty if there was none.
+    pub content: &'a [u8],
     /// The data of each frame that ended an answer.
     pub finished: &'a [Bytes],
     /// How many answers were asked for.

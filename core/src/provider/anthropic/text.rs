@@ -32,9 +32,18 @@ mod tests {
     #[test]
     fn every_field_in_which_a_model_speaks_is_heard_once() {
         for (data, said) in [
-            (r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a\"b"}}"#, "a\"b"),
-            (r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#, "hm"),
-            (r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"xx"}}"#, ""),
+            (
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a\"b"}}"#,
+                "a\"b",
+            ),
+            (
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
+                "hm",
+            ),
+            (
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"xx"}}"#,
+                "",
+            ),
             (
                 r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"a\":"}}"#,
                 r#"{"a":"#,
@@ -43,7 +52,10 @@ mod tests {
                 r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
                 "f",
             ),
-            (r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#, ""),
+            (
+                r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
+                "",
+            ),
             (
                 r#"{"id":"m","content":[{"type":"text","text":"a"},{"type":"tool_use","name":"f","input":{"b":1}}],"usage":{}}"#,
                 r#"af{"b":1}"#,

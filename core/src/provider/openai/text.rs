@@ -88,7 +88,10 @@ mod tests {
                 r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\""}}]}}]}"#,
                 r#"f{"a""#,
             ),
-            (r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"t"}]},{"type":"text","text":"u"}]}}]}"#, "tu"),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"t"}]},{"type":"text","text":"u"}]}}]}"#,
+                "tu",
+            ),
             (r#"{"choices":[{"delta":{"audio":{"id":"a","data":"QUJD","transcript":"hey"}}}]}"#, "hey"),
             (r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"whole"}}]}"#, "whole"),
             (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, ""),

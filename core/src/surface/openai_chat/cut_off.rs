@@ -10,8 +10,8 @@ const HEAD: &[&str] = &["id", "object", "created", "model", "service_tier", "sys
 
 /// A chunk for each answer that is still open, with `finish_reason` `length`, and the end mark.
 pub(super) fn frames(so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
-    let SoFar { last, finished, choices } = so_far;
-    let head = head(last, asked);
+    let SoFar { content, finished, choices } = so_far;
+    let head = head(content, asked);
     let done: Vec<u64> = finished.iter().flat_map(|data| indexes(data)).collect();
     let mut out = BytesMut::new();
     // More answers than anybody offers are not worth a chunk each.
@@ -27,8 +27,8 @@ pub(super) fn frames(so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
     out.freeze()
 }
 
-fn head(last: &[u8], asked: &Asked) -> Map<String, Value> {
-    let seen: Map<String, Value> = serde_json::from_slice(last).unwrap_or_default();
+fn head(content: &[u8], asked: &Asked) -> Map<String, Value> {
+    let seen: Map<String, Value> = serde_json::from_slice(content).unwrap_or_default();
     let mut head: Map<_, _> =
         HEAD.iter().filter_map(|key| Some(((*key).to_owned(), seen.get(*key)?.clone()))).collect();
     for (key, value) in [
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::call::UsageChunk;
 
-    fn cut(last: &str, finished: &[&'static str], choices: u64) -> Vec<Value> {
+    fn cut(content: &str, finished: &[&'static str], choices: u64) -> Vec<Value> {
         let finished: Vec<_> = finished.iter().map(|data| Bytes::from_static(data.as_bytes())).collect();
         let asked = Asked {
             model: "m".to_owned(),
@@ -63,7 +63,7 @@ mod tests {
             now_secs: 7,
             usage: UsageChunk::Wanted,
         };
-        let so_far = SoFar { last: last.as_bytes(), finished: &finished, choices };
+        let so_far = SoFar { content: content.as_bytes(), finished: &finished, choices };
         let bytes = frames(&so_far, &asked);
         let text = std::str::from_utf8(&bytes).unwrap().strip_suffix("data: [DONE]\n\n").unwrap();
         text.split_terminator("\n\n").map(|frame| serde_json::from_str(&frame[6..]).unwrap()).collect()
