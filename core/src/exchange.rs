@@ -39,6 +39,7 @@ use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::price::Terms;
 use crate::retry::{self, Closed, Verdict};
 use crate::units::{Millis, Time};
 use attempt::Sent;
@@ -145,6 +146,8 @@ pub struct Exchange {
     record: Box<Record>,
     /// Of the target that was called last.
     price: Option<Arc<Priced>>,
+    /// The provider's, which hold for what it reports of a model without a price too.
+    terms: Terms,
 }
 
 /// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
@@ -183,6 +186,7 @@ impl Exchange {
             steps: VecDeque::with_capacity(8),
             record,
             price: None,
+            terms: Terms::default(),
         });
         match fault {
             Some(fault) => exchange.refuse(&fault, now),
@@ -315,6 +319,7 @@ impl Exchange {
                 self.upstream_id = None;
                 self.record.sent(&self.request, lane, self.calls);
                 self.price = self.request.target(lane).and_then(|target| target.price.clone());
+                self.terms = self.request.terms(lane);
                 self.phase = Phase::Sent(sent);
                 self.steps.push_back(Step::Fetch(fetch));
             }
@@ -556,7 +561,7 @@ impl Exchange {
         let lane = reading.sent.lane;
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
-        self.record.charge(self.price.as_deref(), now);
+        self.record.charge(self.price.as_deref(), self.terms, now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
         self.steps.push_back(Step::Emit(Out::Head(head)));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
@@ -590,7 +595,7 @@ impl Exchange {
         self.phase = Phase::Done;
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
-        self.record.charge(self.price.as_deref(), now);
+        self.record.charge(self.price.as_deref(), self.terms, now);
         if let Some(hold) = self.hold.take() {
             self.steps.push_back(Step::Settle(hold, record::settlement(&self.record)));
         }

@@ -68,7 +68,8 @@ fn usual_time() -> u64 {
 /// The names of all cases, in order.
 pub fn names() -> Vec<String> {
     let files = fs::read_dir(folder()).map(|files| files.filter_map(Result::ok).collect::<Vec<_>>());
-    let name = |file: &fs::DirEntry| file.file_name().to_string_lossy().strip_suffix(".json").map(str::to_owned);
+    let name =
+        |file: &fs::DirEntry| file.file_name().to_string_lossy().strip_suffix(".json").map(str::to_owned);
     let mut names: Vec<String> = files.unwrap_or_default().iter().filter_map(name).collect();
     names.sort();
     names
@@ -143,7 +144,9 @@ impl Line {
         }
         let quantity = quantity.parse().map_err(|_| bad("no quantity"))?;
         let amount = Dollars::read(amount)?;
-        if Dollars(price.0 * u128::from(quantity) / parts) != amount || price.0 * u128::from(quantity) % parts != 0 {
+        if Dollars(price.0 * u128::from(quantity) / parts) != amount
+            || price.0 * u128::from(quantity) % parts != 0
+        {
             return Err(bad("the product is another"));
         }
         Ok(Self { class, quantity, price, amount })

@@ -10,6 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
 use crate::ledger::{Ask, Entry, Targets};
+use crate::price::Terms;
 use crate::surface::{Asked, Conversation, Envelope, Surface};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
@@ -111,6 +112,10 @@ impl Request {
 
     pub(super) fn provider_name(&self, lane: Lane) -> &str {
         self.config.provider(lane.provider).map_or("", |provider| &provider.name)
+    }
+
+    pub(super) fn terms(&self, lane: Lane) -> Terms {
+        self.config.provider(lane.provider).map(|provider| provider.terms).unwrap_or_default()
     }
 
     pub(super) fn credential_name(&self, lane: Lane) -> &str {
