@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 use tollgate_core::config::{Config, Priced, ProviderId};
 use tollgate_core::dialect::Dialect;
-use tollgate_core::price::{self, CLASSES, Class, Consumed, Served, Service, Terms, Unit};
+use tollgate_core::price::{self, Class, Consumed, Served, Service, Terms, Unit};
 use tollgate_core::provider::{self, Target};
 use tollgate_core::reply::Event;
 use tollgate_core::sse::Framer;
@@ -76,11 +76,35 @@ pub fn names() -> Vec<String> {
 }
 
 /// Checks one case by each way its usage can come in.
-pub fn check(name: &str) -> Checked<()> {
-    let told = |what: String| format!("{name}: {what}");
-    let text = fs::read(folder().join(format!("{name}.json"))).map_err(|error| told(error.to_string()))?;
-    let case: Case = serde_json::from_slice(&text).map_err(|error| told(error.to_string()))?;
-    case.check().map_err(told)
+pub fn check(name: &str) -> Result<(), String> {
+    text(name).and_then(|text| check_text(&text)).map_err(|what| format!("{name}: {what}"))
+}
+
+/// A case as it is written.
+pub fn text(name: &str) -> Result<String, String> {
+    fs::read_to_string(folder().join(format!("{name}.json"))).map_err(|error| error.to_string())
+}
+
+/// Checks a case as it is written.
+pub fn check_text(text: &str) -> Result<(), String> {
+    read(text)?.check()
+}
+
+/// The words of all classes in some bill, in alphabetical order.
+pub fn classes_met() -> Result<Vec<&'static str>, String> {
+    let mut met = Vec::new();
+    for name in names() {
+        for line in read(&text(&name)?)?.bill {
+            met.push(Line::read(&line)?.class.kind().word);
+        }
+    }
+    met.sort_unstable();
+    met.dedup();
+    Ok(met)
+}
+
+fn read(text: &str) -> Checked<Case> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn folder() -> PathBuf {
@@ -354,20 +378,4 @@ fn framed(dialect: Dialect, events: &[Value]) -> String {
         all.push_str("data: [DONE]\n\n");
     }
     all
-}
-
-/// How each class of the bills is told, for a test that all are met.
-pub fn classes_met() -> Checked<Vec<&'static str>> {
-    let mut met = Vec::new();
-    for name in names() {
-        let text = fs::read(folder().join(format!("{name}.json"))).map_err(|error| error.to_string())?;
-        let case: Case = serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
-        for line in &case.bill {
-            met.push(Line::read(line)?.class.kind().word);
-        }
-    }
-    met.sort_unstable();
-    met.dedup();
-    let own = |word: &&str| CLASSES.iter().any(|kind| kind.word == *word);
-    Ok(met.into_iter().filter(own).collect())
 }
