@@ -26,7 +26,7 @@ use crate::dialect::Dialect;
 use crate::directory::{Holder, Key};
 use crate::price::Terms;
 use crate::secret::Secret;
-use crate::units::Millis;
+use crate::units::{Millis, Requests, Tokens};
 use crate::vendor::Vendor;
 use http::{HeaderMap, HeaderValue, Uri};
 use std::collections::BTreeMap;
@@ -180,6 +180,8 @@ pub struct Credential {
     pub weight: f64,
     /// The models it serves.
     pub models: Vec<Pattern>,
+    /// What is sent with it for all models together.
+    pub limits: UpstreamLimits,
     /// The header that carries it, built on first use: it is the same on every call.
     pub header: OnceLock<HeaderValue>,
 }
@@ -251,6 +253,24 @@ pub struct RouteTarget {
     pub weight: f64,
     /// What it costs there; absent where that is not known.
     pub price: Option<Arc<Priced>>,
+    /// What is sent to it by all keys together.
+    pub limits: UpstreamLimits,
+}
+
+/// What is sent to an upstream in any 60 seconds at most; absent means without limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Requests.
+    pub rpm: Option<Requests>,
+    /// Tokens, input and output together.
+    pub tpm: Option<Tokens>,
+}
+
+impl UpstreamLimits {
+    /// Whether there is none.
+    pub fn is_unlimited(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// How one of a route's targets is picked.

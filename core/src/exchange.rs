@@ -36,12 +36,13 @@ use crate::admit::Admitted;
 use crate::config::{Config, Priced, Route};
 use crate::count::{Counted, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
-use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
+use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::price::Terms;
+use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
-use crate::units::{Millis, Time};
+use crate::units::{Metered, Millis, Time};
 use attempt::Sent;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -92,6 +93,8 @@ pub enum Step {
     Emit(Out),
     /// Tell the fleet how an attempt went.
     Observe(Lane, Outcome),
+    /// Tell the fleet what else was learned of an upstream.
+    Notice(Lane, Notice),
     /// End the hold.
     Settle(Hold, Settlement),
     /// Write the request's record.
@@ -146,6 +149,8 @@ pub struct Exchange {
     record: Box<Record>,
     /// Of the target that was called last.
     price: Option<Arc<Priced>>,
+    /// The upstream that was called last.
+    called: Option<Lane>,
     /// The provider's, which hold for what it reports of a model without a price too.
     terms: Terms,
 }
@@ -186,6 +191,7 @@ impl Exchange {
             steps: VecDeque::with_capacity(8),
             record,
             price: None,
+            called: None,
             terms: Terms::default(),
         });
         match fault {
@@ -263,7 +269,7 @@ impl Exchange {
             Input::Reserved(answer) => self.on_reserved(answer, now),
             Input::Chosen(choice) => self.on_chosen(choice, now),
             Input::Counted(_) => {}
-            Input::Head(head) => self.on_head(head),
+            Input::Head(head) => self.on_head(head, now),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
             Input::End => self.on_end(now),
             Input::Broken(error) => self.on_broken(error, now),
@@ -320,6 +326,7 @@ impl Exchange {
                 self.record.sent(&self.request, lane, self.calls);
                 self.price = self.request.target(lane).and_then(|target| target.price.clone());
                 self.terms = self.request.terms(lane);
+                self.called = Some(lane);
                 self.phase = Phase::Sent(sent);
                 self.steps.push_back(Step::Fetch(fetch));
             }
@@ -330,8 +337,15 @@ impl Exchange {
         }
     }
 
-    fn on_head(&mut self, head: Head) {
+    fn on_head(&mut self, mut head: Head, now: Time) {
+        wait::dates_to_seconds(&mut head.headers, now);
         self.upstream_id = answer::upstream_id(&head.headers).cloned();
+        // A refusal says by itself when to come back.
+        if head.status.is_success()
+            && let (Some(lane), Some(resets_in)) = (self.lane(), wait::used_up(&head.headers))
+        {
+            self.steps.push_back(Step::Notice(lane, Notice::UsedUp { resets_in }));
+        }
         match std::mem::replace(&mut self.phase, Phase::Choose) {
             Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head))),
             other @ (Phase::Admit
@@ -596,6 +610,12 @@ impl Exchange {
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
         self.record.charge(self.price.as_deref(), self.terms, now);
+        if let (Some(lane), Some(usage)) = (self.called, &self.record.usage)
+            && self.request.limits_tokens(lane)
+        {
+            let tokens = Metered(usage.prompt() + usage.output);
+            self.steps.push_back(Step::Notice(lane, Notice::Spent(tokens)));
+        }
         if let Some(hold) = self.hold.take() {
             self.steps.push_back(Step::Settle(hold, record::settlement(&self.record)));
         }

@@ -6,6 +6,7 @@
 pub mod anthropic;
 pub mod gemini;
 pub mod openai;
+pub(crate) mod wait;
 
 use crate::call::{Call, Delivery};
 use crate::dialect::Dialect;

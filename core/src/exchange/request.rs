@@ -118,6 +118,14 @@ impl Request {
         self.config.provider(lane.provider).map(|provider| provider.terms).unwrap_or_default()
     }
 
+    /// Whether tokens sent to the upstream are limited.
+    pub(super) fn limits_tokens(&self, lane: Lane) -> bool {
+        let provider = self.config.provider(lane.provider);
+        let key = provider.and_then(|provider| provider.credentials.get(usize::from(lane.credential)));
+        let target = self.target(lane).map(|target| target.limits);
+        [target, key.map(|key| key.limits)].iter().flatten().any(|limits| limits.tpm.is_some())
+    }
+
     pub(super) fn credential_name(&self, lane: Lane) -> &str {
         let provider = self.config.provider(lane.provider);
         let credential = provider.and_then(|provider| provider.credentials.get(usize::from(lane.credential)));

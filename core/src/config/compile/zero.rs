@@ -93,6 +93,7 @@ fn provider(
             name: "1".to_owned(),
             secret,
             weight: 1.0,
+            limits: Default::default(),
             models: all_models(),
             header: Default::default(),
         }],
