@@ -10,6 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
 use crate::ledger::Standing;
+use crate::price::Terms;
 use crate::surface::{Asked, Conversation, Envelope, Places, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
@@ -105,6 +106,18 @@ impl Request {
 
     pub(super) fn provider_name(&self, lane: Lane) -> &str {
         self.config.provider(lane.provider).map_or("", |provider| &provider.name)
+    }
+
+    pub(super) fn terms(&self, lane: Lane) -> Terms {
+        self.config.provider(lane.provider).map(|provider| provider.terms).unwrap_or_default()
+    }
+
+    /// Whether tokens sent to the upstream are limited.
+    pub(super) fn limits_tokens(&self, lane: Lane) -> bool {
+        let provider = self.config.provider(lane.provider);
+        let key = provider.and_then(|provider| provider.credentials.get(usize::from(lane.credential)));
+        let target = self.target(lane).map(|target| target.limits);
+        [target, key.map(|key| key.limits)].iter().flatten().any(|limits| limits.tpm.is_some())
     }
 
     pub(super) fn credential_name(&self, lane: Lane) -> &str {
