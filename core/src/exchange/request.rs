@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub(super) gauge: Arc<Gauge>,
     /// The end user the client names.
     pub(super) end_user: Option<String>,
+    /// Tags of the client's own, for attribution.
+    pub(super) client_tags: Vec<String>,
     /// For the answer's headers.
     pub(super) standing: Standing,
     /// The most output to ask of an upstream for each answer, over what the client asks.
@@ -58,7 +60,18 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted { config, surface, id, at, caller, gauge, strictness, forward, .. } = admitted;
+        let Admitted {
+            config,
+            surface,
+            id,
+            at,
+            caller,
+            gauge,
+            strictness,
+            forward,
+            end_user,
+            client_tags,
+        } = admitted;
         let found = inspect(surface, &body).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
@@ -78,7 +91,9 @@ impl Request {
             strictness,
             caller,
             gauge,
-            end_user: None,
+            // What a header or a token says wins over the body, which the client's own user writes.
+            end_user: end_user.or_else(|| envelope.end_user.clone()),
+            client_tags,
             standing: Standing::default(),
             output_cap: None,
             body,
