@@ -40,7 +40,7 @@ impl HsKey {
         authenticated(&self.0, text).verify_slice(signature).is_ok()
     }
 
-    fn sign(&self, text: &[u8]) -> Vec<u8> {
+    pub(super) fn sign(&self, text: &[u8]) -> Vec<u8> {
         authenticated(&self.0, text).finalize().into_bytes().to_vec()
     }
 }
@@ -99,7 +99,7 @@ impl EdKey {
             .is_ok_and(|signature| self.0.verifying_key().verify_strict(text, &signature).is_ok())
     }
 
-    fn sign(&self, text: &[u8]) -> Vec<u8> {
+    pub(super) fn sign(&self, text: &[u8]) -> Vec<u8> {
         self.0.sign(text).to_bytes().to_vec()
     }
 }
