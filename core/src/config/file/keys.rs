@@ -164,7 +164,8 @@ impl Holder {
     ) -> Option<Self> {
         let own = if kind == HolderKind::Organisation { ORGANISATION } else { HOLDER };
         let table = Table::read(cell, &[own, LIMITS, REMARKS].concat(), errors)?;
-        let organisation = table.get("organisation").and_then(|cell| cell.name(errors));
+        let of_another = table.get("organisation").filter(|_| kind != HolderKind::Organisation);
+        let organisation = of_another.and_then(|cell| cell.name(errors));
         let bounds = Bounds::read(&table, zone, errors);
         let blocked = table.get("blocked").and_then(|cell| cell.truth(errors)).unwrap_or(false);
         let created = table.get("created").and_then(|cell| cell.moment(errors)).map(|at| at.value);
@@ -365,7 +366,10 @@ pub(in crate::config) fn zone(cell: &Cell<'_>, errors: &mut Errors) -> Option<Zo
     let expected = r#"a zone such as "UTC", "+02:00" or "Europe/Berlin""#;
     let parse =
         |name: &str| Zone::parse(name).ok_or_else(|| format!("there is no time zone {}", show(name)));
-    cell.parsed_text(expected, parse, errors)
+    let zone = cell.parsed_text(expected, parse, errors)?;
+    // One spelling of the default, so that what is written and read again is equal.
+    let usual = Zone::default();
+    Some(if zone.name() == usual.name() { usual } else { zone })
 }
 
 /// Limits of which there must be one.
