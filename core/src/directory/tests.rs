@@ -98,7 +98,10 @@ fn limits_of_a_model_hold_by_whatever_name_it_is_asked_for() {
         assert!(drawn.iter().any(|name| name == "key:ci/model:gpt-4o*"), "{asked}: {drawn:?}");
     }
     let drawn = names(&config, &caller, "claude/claude-sonnet-4-5", None);
-    assert!(!drawn.iter().any(|name| name.contains("gpt-4o") || name.contains("provider:openai")), "{drawn:?}");
+    assert!(
+        !drawn.iter().any(|name| name.contains("gpt-4o") || name.contains("provider:openai")),
+        "{drawn:?}"
+    );
 }
 
 #[test]
@@ -147,7 +150,13 @@ fn a_budget_anywhere_is_a_budget() {
     assert!(!caller(&config, "free").has_budget());
 }
 
-fn stored(config: &Config, directory: &mut Directory, kind: Kind, name: &str, spec: &str) -> Result<(), SetAside> {
+fn stored(
+    config: &Config,
+    directory: &mut Directory,
+    kind: Kind,
+    name: &str,
+    spec: &str,
+) -> Result<(), SetAside> {
     let spec = Some(Bytes::copy_from_slice(spec.as_bytes()));
     directory.apply(&Change { kind, name: name.to_owned(), spec }, config)
 }
@@ -245,7 +254,8 @@ fn pages_go_through_all_keys_once_in_the_order_of_their_names() {
     }
     assert_eq!(seen, ["a", "b", "ci", "e", "free", "z"]);
     directory.put_holder(Holder::new(HolderKind::Team, "another"));
-    let teams: Vec<&str> = directory.holders_from(HolderKind::Team, "").map(|team| team.name.as_str()).collect();
+    let teams: Vec<&str> =
+        directory.holders_from(HolderKind::Team, "").map(|team| team.name.as_str()).collect();
     assert_eq!(teams, ["another", "search"]);
     assert_eq!(directory.holders_after(HolderKind::Team, "search", 5).len(), 0);
 }
@@ -256,7 +266,10 @@ fn any_spec() -> impl Strategy<Value = serde_json::Value> {
         prop_oneof![Just(None), Just(Some((name.to_owned(), value)))]
     };
     let fields = vec![
-        optional("previous", serde_json::json!({"sha256": "ab".repeat(32), "until": "2027-01-01T00:00:00.250Z"})),
+        optional(
+            "previous",
+            serde_json::json!({"sha256": "ab".repeat(32), "until": "2027-01-01T00:00:00.250Z"}),
+        ),
         optional("team", "search".into()),
         optional("user", "ann".into()),
         optional("tags", serde_json::json!(["batch", "plain"])),
@@ -272,8 +285,14 @@ fn any_spec() -> impl Strategy<Value = serde_json::Value> {
         optional("concurrency", 9.into()),
         optional("max_requests", 10.into()),
         optional("max_tokens", 11.into()),
-        optional("budget", serde_json::json!([{"usd": 0.25, "per": "day", "warn": 80}, {"usd": 3, "per": "never"}, {"usd": 1, "per": "month", "reset": "rolling"}])),
-        optional("limits", serde_json::json!([{"model": "gpt-4o*", "rpm": 1}, {"provider": "openai", "budget": {"usd": 1, "per": "week"}}])),
+        optional(
+            "budget",
+            serde_json::json!([{"usd": 0.25, "per": "day", "warn": 80}, {"usd": 3, "per": "never"}, {"usd": 1, "per": "month", "reset": "rolling"}]),
+        ),
+        optional(
+            "limits",
+            serde_json::json!([{"model": "gpt-4o*", "rpm": 1}, {"provider": "openai", "budget": {"usd": 1, "per": "week"}}]),
+        ),
         optional("end_user", serde_json::json!({"rpm": 1})),
         optional("expires", "2027-01-01T00:00:00Z".into()),
         optional("blocked", true.into()),
