@@ -249,9 +249,7 @@ impl Server {
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
             zone: table.get("zone").and_then(|cell| keys::zone(&cell, errors)).unwrap_or_default(),
-            trusted_proxies: table
-                .get("trusted_proxies")
-                .map_or_else(Vec::new, |cell| cell.ranges(errors)),
+            trusted_proxies: table.get("trusted_proxies").map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })
     }
 }
@@ -286,10 +284,7 @@ fn fail(cell: &Cell<'_>, errors: &mut Errors) -> Fail {
     }
     let Some(table) = Table::read(cell, FAIL, errors) else { return usual };
     let mut word = |name: &str| table.get(name)?.word("word", FALLBACKS, errors).map(|word| word.value);
-    Fail {
-        budgets: word("budgets").unwrap_or(usual.budgets),
-        limits: word("limits").unwrap_or(usual.limits),
-    }
+    Fail { budgets: word("budgets").unwrap_or(usual.budgets), limits: word("limits").unwrap_or(usual.limits) }
 }
 
 /// A string that must be there.
