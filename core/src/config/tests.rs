@@ -4,6 +4,7 @@ mod golden;
 mod names;
 mod noise;
 mod prices;
+mod upstreams;
 
 use super::*;
 use crate::limit::calendar::Zone;
