@@ -116,7 +116,8 @@ pub enum Choice {
     Exhausted {
         /// When the first of them opens again, where any is closed.
         reopens: Option<Time>,
-        /// True if those that are closed are so because their providers said 429.
+        /// True if those that are closed are so because their providers said 429, or by limits of their
+        /// own.
         limited: bool,
     },
 }

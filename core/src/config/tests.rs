@@ -5,6 +5,7 @@ mod names;
 mod noise;
 mod people;
 mod prices;
+mod upstreams;
 
 use super::*;
 use crate::limit::calendar::Zone;
