@@ -20,6 +20,8 @@ pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
+pub mod store; // what must outlive the process
+
 pub mod cors;
 pub mod host; // the platform an exchange runs on
 pub mod shutdown;
