@@ -21,6 +21,7 @@ pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
 pub mod store; // what must outlive the process
+pub mod ledger; // where limits' counters are kept
 
 pub mod cors;
 pub mod host; // the platform an exchange runs on

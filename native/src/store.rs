@@ -214,6 +214,12 @@ impl Store {
         self.write(Task::SetAside { what }).await
     }
 
+    /// The same, for whoever cannot wait. It comes before anything that is ordered later.
+    pub(crate) fn put_aside(&self, what: SetAside) {
+        report(&what);
+        drop(self.send(Task::SetAside { what }));
+    }
+
     /// Whether the last write went well; false as soon as one did not, and true again by itself.
     pub fn is_writable(&self) -> bool {
         self.health.is_writable()
@@ -230,7 +236,7 @@ impl Store {
     }
 
     /// Stores the ledger's books. The answer can be waited for on any thread.
-    pub(crate) fn books(
+    pub fn books(
         &self,
         changed: Arc<Changed>,
         segment: Segment,

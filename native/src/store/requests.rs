@@ -117,7 +117,7 @@ pub(super) fn one(connection: &Connection, id: RequestId) -> Result<Option<Found
     statement.query_row([id.0.to_be_bytes()], found).optional()
 }
 
-fn one_sql() -> String {
+pub(super) fn one_sql() -> String {
     format!("SELECT {COLUMNS} FROM requests WHERE id = ?")
 }
 
@@ -322,5 +322,5 @@ pub(super) fn purge(connection: &Connection, before: Time) -> Result<Purge, rusq
     Ok(if dropped as i64 == BATCH { Purge::Again } else { Purge::Done })
 }
 
-const OLDEST: &str =
+pub(super) const OLDEST: &str =
     "SELECT seq, at, tags FROM requests INDEXED BY requests_by_at WHERE at < ? ORDER BY at LIMIT ?";

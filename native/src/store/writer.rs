@@ -56,7 +56,7 @@ impl Health {
     }
 
     /// Takes up how a write went. Only a change is logged.
-    fn learn(&self, outcome: &Result<(), StoreError>) {
+    pub(super) fn learn(&self, outcome: &Result<(), StoreError>) {
         let now = outcome.as_ref().err();
         let before = std::mem::replace(
             &mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner),
