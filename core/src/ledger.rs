@@ -110,6 +110,13 @@ impl Ledger {
         std::mem::take(&mut self.untold)
     }
 
+    /// Ends every open entry in full, whatever its lease: those of a process that is gone.
+    pub fn abandon(&mut self, now: Time) -> Vec<Warning> {
+        let now = self.come_to(now);
+        self.end_in_full(now, |_| true);
+        std::mem::take(&mut self.untold)
+    }
+
     /// Where a scope stands now, limit by limit. In the windows of the last minute, what is held is
     /// all that open calls hold, as far as the window has it.
     pub fn report(&self, scope: &Scope, now: Time) -> Report {
@@ -205,8 +212,13 @@ impl Ledger {
         if self.next_lease.is_none_or(|next| now < next) {
             return;
         }
-        let over = self.open.iter().filter(|(_, open)| open.over_at() <= now);
-        let mut over: Vec<(Time, u128)> = over.map(|(id, open)| (open.over_at(), *id)).collect();
+        self.end_in_full(now, |open| open.over_at() <= now);
+    }
+
+    /// Ends some open entries in full, each when its lease is over, and now at the latest.
+    fn end_in_full(&mut self, now: Time, which: impl Fn(&Open) -> bool) {
+        let over = self.open.iter().filter(|(_, open)| which(open));
+        let mut over: Vec<(Time, u128)> = over.map(|(id, open)| (open.over_at().min(now), *id)).collect();
         over.sort_unstable();
         let mut told = std::mem::take(&mut self.untold);
         for (at, id) in over {
