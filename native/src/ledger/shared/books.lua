@@ -3,7 +3,7 @@
 -- A scope is one string key with a MessagePack map:
 --   w  window: flat list of slots {time, requests, input, output}, oldest first
 --   c  requests in flight
---   n  requests ever           k, h  tokens ever: settled, held
+--   n, k  requests and tokens ever   i, o  input and output in open holds
 --   b  budgets by period       g  gateways whose earlier spending is in: {process, sequence}
 --   x  when the key may vanish, 0 for never
 -- The time is the server's own, so gateways with wrong clocks look at the same minute.
@@ -47,7 +47,7 @@ local function load(key)
   local blob = redis.call('GET', key)
   local s = blob and cmsgpack.unpack(blob) or {}
   s.w, s.b, s.g = fresh(s.w or {}), s.b or {}, s.g or {}
-  s.c, s.n, s.k, s.h, s.x = s.c or 0, s.n or 0, s.k or 0, s.h or 0, s.x or now
+  s.c, s.i, s.o, s.n, s.k, s.x = s.c or 0, s.i or 0, s.o or 0, s.n or 0, s.k or 0, s.x or now
   return s
 end
 
@@ -85,12 +85,13 @@ local function change_slot(s, at, requests, input, output)
   end
 end
 
--- The budget of a period as it stands now: a new one when the old period is over. Which span of the
+-- The budget of a period as it stands now: what was spent in a period that is over does not count, what
+-- is held still does. Which span of the
 -- calendar it is the gateway cannot know, since its clock may be wrong: it sends the edges of three.
 local function budget_of(s, asked)
   local b = s.b[asked.per]
   if asked.length then
-    if not b or not b.u then b = { u = {}, held = 0 } end
+    if not b or not b.u then b = { u = {}, held = b and b.held or 0 } end
     local kept = {}
     for k = 1, #b.u, 2 do
       if (b.u[k] + 1) * asked.bucket + asked.length > now then
@@ -107,9 +108,9 @@ local function budget_of(s, asked)
       if now >= edges[k] then from, to = edges[k], edges[k + 1] end
     end
     if not b or b.u or now >= b.to then
-      b = { from = from, used = 0, held = 0 }
+      b = { used = 0, held = b and b.held or 0 }
     end
-    b.to = to
+    b.from, b.to = from, to
     keep(s, to >= NEVER and NEVER or to + DAY)
   end
   s.b[asked.per] = b
@@ -123,34 +124,24 @@ local function used_of(b)
   return sum
 end
 
--- Names the part of a budget that money is taken from now.
-local function place_of(b, asked)
-  return b.u and floor(now / asked.bucket) or b.from
-end
-
--- Adds to the part of that name; nothing if its time is over.
-local function spend(b, place, cost)
+local function spend(b, asked, cost)
   if not b.u then
-    if b.from == place then b.used = b.used + cost end
+    b.used = b.used + cost
     return
   end
-  local u = b.u
-  for k = 1, #u, 2 do
-    if u[k] == place then
-      u[k + 1] = u[k + 1] + cost
-      return
-    end
+  local u, place = b.u, floor(now / asked.bucket)
+  local n = #u
+  if n > 0 and u[n - 1] >= place then
+    u[n] = u[n] + cost
+  else
+    u[n + 1], u[n + 2] = place, cost
   end
-  local k = #u + 1
-  while k > 1 and u[k - 2] > place do
-    u[k], u[k + 1] = u[k - 2], u[k - 1]
-    k = k - 2
-  end
-  u[k], u[k + 1] = place, cost
 end
 
-local function release(b, place, cost)
-  if b.u or b.from == place then b.held = max(b.held - cost, 0) end
+-- When all of it is there again; -1 if never.
+local function resets_at(b, asked)
+  if not b.u then return b.to >= NEVER and -1 or b.to end
+  return #b.u > 0 and (b.u[#b.u - 1] + 1) * asked.bucket + asked.length or now
 end
 
 -- Whether what this gateway spent before it first asked here is in; takes it in where it is sent
@@ -165,11 +156,7 @@ local function seeded(s, claim)
   for j, asked in ipairs(claim.budgets) do
     local b = budget_of(s, asked)
     local mine = own.budgets[j]
-    if b.u then
-      spend(b, place_of(b, asked), mine.used)
-    elseif b.from == mine.from or b.to >= NEVER then
-      b.used = b.used + mine.used
-    end
+    if b.u or b.to >= NEVER or b.from == mine.from then spend(b, asked, mine.used) end
   end
   return true, true
 end
@@ -196,19 +183,14 @@ local function finish(s, e, held, verdict, spent, counted)
   local charged = verdict == 'charge'
   local input, output = charged and spent.input or 0, charged and spent.output or 0
   local requests = verdict == 'return' and -1 or 0
-  s.c = max(s.c - 1, 0)
+  s.c, s.i, s.o = max(s.c - 1, 0), max(s.i - e.i, 0), max(s.o - e.o, 0)
   change_slot(s, e.t, requests, input - e.i, output - e.o)
   if held.n then s.n = max(s.n + requests, 0) end
-  if held.k then
-    s.h = max(s.h - e.i - e.o, 0)
-    if counted then s.k = s.k + input + output end
-  end
-  for per, place in pairs(held.b) do
-    local b = s.b[per]
-    if b then
-      release(b, place, e.c)
-      if charged and counted then spend(b, place, spent.cost) end
-    end
+  if held.k and counted then s.k = s.k + input + output end
+  for _, asked in ipairs(held.b) do
+    local b = budget_of(s, asked)
+    b.held = max(b.held - e.c, 0)
+    if charged and counted then spend(b, asked, spent.cost) end
   end
 end
 

@@ -20,23 +20,26 @@ local function in_window(w, leaves)
   return sum
 end
 
--- When enough has left the window; -1 if never.
+-- When enough has left the window. What is larger than the limit never fits; the window's length says
+-- at least when it is worth looking again.
 local function window_opens(w, leaves, over)
   for k = 1, #w, 4 do
     over = over - leaves(w, k)
     if over <= 0 then return w[k] + WINDOW - now end
   end
-  return -1
+  return WINDOW
 end
 
-local function budget_opens(b, asked, over)
-  if over > used_of(b) + b.held then return -1 end
+-- Open holds are taken to be spent. -1 if it never opens.
+local function budget_opens(b, asked, wanted)
+  if wanted > asked.amount then return -1 end
   if not b.u then return b.to >= NEVER and -1 or b.to - now end
+  local taken = used_of(b) + b.held
   for k = 1, #b.u, 2 do
-    over = over - b.u[k + 1]
-    if over <= 0 then return (b.u[k] + 1) * asked.bucket + asked.length - now end
+    taken = taken - b.u[k + 1]
+    if taken + wanted <= asked.amount then return (b.u[k] + 1) * asked.bucket + asked.length - now end
   end
-  return 1000 -- in open holds, which end when they end
+  return asked.length + asked.bucket
 end
 
 local function cost_of(output)
@@ -50,7 +53,7 @@ local function affordable(money)
   return output
 end
 
--- The refusal that opens last.
+-- The refusal that opens last, the first of two that open together.
 local function later(one, other)
   if not one then return other end
   if one.opens == -1 then return one end
@@ -58,14 +61,19 @@ local function later(one, other)
   return one
 end
 
+local function sooner(one, other)
+  if not one then return other end
+  return later(one, other) == one and one.opens ~= other.opens and other or one
+end
+
 -- How much output a scope has room for, and why not if it has not.
 local function room(s, claim, index)
   local most, no = ask.most, nil
   local function check(limit, budget, whole, taken, wanted, opens)
     if taken + wanted > whole then
-      local refusal = { claim = index, limit = limit, budget = budget, most = whole,
-        left = max(whole - taken, 0), asked = wanted, opens = opens(taken + wanted - whole) }
-      no = later(no, refusal)
+      local opens_in, resets = opens(taken + wanted - whole)
+      no = later(no, { claim = index, limit = limit, budget = budget, most = whole,
+        left = max(whole - taken, 0), asked = wanted, opens = opens_in, resets = resets or -1 })
     end
   end
   local function window(limit, wanted, fixed)
@@ -88,7 +96,7 @@ local function room(s, claim, index)
     check('max_requests', 0, claim.max_requests, s.n, 1, never)
   end
   if claim.max_tokens then
-    local taken = s.k + s.h
+    local taken = s.k + s.i + s.o
     check('max_tokens', 0, claim.max_tokens, taken, ask.input + ask.least, never)
     most = min(most, claim.max_tokens - taken - ask.input)
   end
@@ -97,7 +105,7 @@ local function room(s, claim, index)
     if ask.price and ask.fixed + ask.price > 0 then
       local taken = used_of(b) + b.held
       check('budget', j, asked.amount, taken, cost_of(ask.least),
-        function(over) return budget_opens(b, asked, over) end)
+        function() return budget_opens(b, asked, cost_of(ask.least)), resets_at(b, asked) end)
       most = min(most, affordable(asked.amount - taken))
     end
   end
@@ -112,30 +120,39 @@ local function without(one, other)
   return { bit.band(one[1], bit.bnot(other[1])), bit.band(one[2], bit.bnot(other[2])) }
 end
 
--- Of each kind of rate limit the one with the least left: {limit, left, reset}, -1 where there is none.
-local function standing(claims, scopes)
-  local found = { -1, -1, -1, -1, -1, -1 }
-  local function look(at, limit)
-    for index, claim in ipairs(claims) do
-      local whole, w = claim[limit], scopes[index].w
-      if whole then
-        local taken = in_window(w, LEAVES[limit])
-        local left = max(whole - taken, 0)
-        if found[at] == -1 or left < found[at + 1] then
-          local reset = #w > 0 and w[#w - 3] + WINDOW - now or 0
-          found[at], found[at + 1], found[at + 2] = whole, left, reset
-        end
-      end
-    end
+-- How close one rate limit is: {limit, left, reset}.
+local function level(claim, s, limit)
+  local whole, w = claim[limit], s.w
+  if not whole then return nil end
+  local leaves, reset = LEAVES[limit], 0
+  for k = 1, #w, 4 do
+    if leaves(w, k) > 0 then reset = w[k] + WINDOW - now end
   end
-  look(1, 'rpm')
-  look(4, 'tpm')
-  return found
+  return { whole, max(whole - in_window(w, leaves), 0), reset }
+end
+
+local function closer(one, other)
+  if not one or not other then return one or other end
+  return other[2] < one[2] and other or one
+end
+
+-- Of requests and of tokens the limit with the least left, -1 where there is none.
+local function standing(claims, scopes)
+  local requests, tokens
+  for index, claim in ipairs(claims) do
+    local s = scopes[index]
+    requests = closer(requests, level(claim, s, 'rpm'))
+    tokens = closer(tokens, level(claim, s, 'tpm')
+      or closer(level(claim, s, 'tpm_input'), level(claim, s, 'tpm_output')))
+  end
+  local none = { -1, -1, -1 }
+  requests, tokens = requests or none, tokens or none
+  return { requests[1], requests[2], requests[3], tokens[1], tokens[2], tokens[3] }
 end
 
 local function hold(s, claim, output, cost, ends)
   local held = { name = claim.name, b = {} }
-  s.c = s.c + 1
+  s.c, s.i, s.o = s.c + 1, s.i + ask.input, s.o + output
   keep(s, ends + DAY)
   if claim.rated then add_slot(s, 1, ask.input, output) end
   if claim.max_requests then
@@ -143,13 +160,14 @@ local function hold(s, claim, output, cost, ends)
     keep(s, NEVER)
   end
   if claim.max_tokens then
-    s.h, held.k = s.h + ask.input + output, true
+    held.k = true
     keep(s, NEVER)
   end
   for _, asked in ipairs(claim.budgets) do
     local b = budget_of(s, asked)
     b.held = b.held + cost
-    held.b[asked.per] = place_of(b, asked)
+    held.b[#held.b + 1] = { per = asked.per, length = asked.length, bucket = asked.bucket,
+      edges = asked.edges }
   end
   return held
 end
@@ -171,20 +189,38 @@ for index, claim in ipairs(ask.claims) do
   scopes[index], changed[index] = s, new
 end
 
-local open, worst, refused, rooms = ask.targets, nil, {}, {}
+local open, refused, rooms = ask.targets, {}, {}
 for index, claim in ipairs(ask.claims) do
   local no, most = room(scopes[index], claim, index)
   rooms[index] = most
   if no then
-    refused[index], worst = true, later(worst, no)
+    refused[index] = no
     open = without(open, claim.targets)
   end
 end
 
+-- A target opens when the last of its limits does, the entry when the first of its targets does.
+local function reason()
+  local best
+  for place = 0, 63 do
+    local bits = bit.lshift(1, place % 32)
+    local target = place < 32 and { 0, bits } or { bits, 0 }
+    if meets(target, ask.targets) then
+      local worst
+      for index, claim in ipairs(ask.claims) do
+        if refused[index] and meets(target, claim.targets) then worst = later(worst, refused[index]) end
+      end
+      best = worst and sooner(best, worst) or best
+    end
+  end
+  return best
+end
+
 if open[1] == 0 and open[2] == 0 then
   for index in pairs(changed) do save(KEYS[FIRST + index], scopes[index]) end
+  local worst = reason()
   local answer = { 'refused', worst.claim, worst.limit, worst.budget, worst.most, worst.left, worst.asked,
-    ceil(worst.opens) }
+    ceil(worst.opens), worst.resets }
   for _, figure in ipairs(standing(ask.claims, scopes)) do answer[#answer + 1] = figure end
   return answer
 end

@@ -22,8 +22,8 @@ local function end_entry(e)
   redis.call('ZREM', leases, ask.id)
 end
 
--- Charges what was granted elsewhere: here nothing was held. Money belongs to the period it was granted
--- in; requests and tokens count from now, so that the minute is never admitted twice.
+-- Charges what was granted elsewhere: here nothing was held. It counts from now, so that the minute is
+-- never admitted twice.
 local function charge(key, claim)
   local s = load(key)
   if claim.rated and ask.at + WINDOW > now then add_slot(s, 1, ask.input, ask.output) end
@@ -31,12 +31,7 @@ local function charge(key, claim)
     if claim.max_requests then s.n = s.n + 1 end
     if claim.max_tokens then s.k = s.k + ask.input + ask.output end
     for _, asked in ipairs(claim.budgets) do
-      local b = budget_of(s, asked)
-      if b.u then
-        if ask.at + asked.length > now then spend(b, floor(min(ask.at, now) / asked.bucket), ask.cost) end
-      elseif ask.at >= b.from then
-        spend(b, b.from, ask.cost)
-      end
+      spend(budget_of(s, asked), asked, ask.cost)
     end
   end
   save(key, s)
@@ -46,20 +41,28 @@ local function mark(life)
   redis.call('SET', entry, MARK, 'PX', string.format('%.0f', life))
 end
 
--- Budgets that have passed their threshold, each once in its period.
+-- Whether the owner was told before, in this period. A budget that never resets tells again when it was
+-- topped up in between.
+local function told(b, asked, used)
+  if not b.warned then return false end
+  if b.u then return now < b.warned + asked.length end
+  if b.to < NEVER then return true end
+  return (used - ask.cost) * 100 >= asked.amount * asked.warn
+end
+
 local function warnings(answer)
   for index, claim in ipairs(ask.claims) do
     local key, s, changed = KEYS[FIRST + index], nil, false
-    for j, asked in ipairs(claim.budgets) do
+    for j, asked in ipairs(claim.verdict == 'charge' and claim.budgets or {}) do
       if asked.warn then
         s = s or load(key)
         local b = budget_of(s, asked)
         local used = used_of(b)
-        local again = b.warned and (not asked.length or now < b.warned + asked.length)
-        if used * 100 >= asked.amount * asked.warn and not again then
+        if used * 100 >= asked.amount * asked.warn and not told(b, asked, used) then
           b.warned, changed = now, true
-          local resets = (b.u or b.to >= NEVER) and -1 or b.to
-          for _, figure in ipairs({ index, j, used, resets }) do answer[#answer + 1] = figure end
+          for _, figure in ipairs({ index, j, used, resets_at(b, asked) }) do
+            answer[#answer + 1] = figure
+          end
         end
       end
     end
