@@ -363,7 +363,7 @@ async fn f5_old_requests_go_in_batches_and_what_they_add_up_to_stays() {
     assert_eq!(store.requests(all).await.unwrap()[0].row, now);
     assert_eq!(store.spend(everything()).await.unwrap()[0].requests, Requests(1201));
     let marks = store.read(|connection| {
-        connection.query_row("SELECT count(*) FROM request_tags", [], |row| row.get::<_, usize>(0))
+        connection.query_row("SELECT count(*) FROM request_tags", [], |row| row.get::<_, i64>(0))
     });
-    assert_eq!(marks.await.unwrap(), now.tags.len());
+    assert_eq!(marks.await.unwrap(), now.tags.len() as i64);
 }
