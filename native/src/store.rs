@@ -24,7 +24,7 @@ pub mod books; // the ledger's
 mod desk; // what waits
 mod writer; // the thread that writes
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::clock::Clock;
 use audit::{AuditQuery, Chain, Line, Seal};
