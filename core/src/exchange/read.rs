@@ -467,3 +467,6 @@ fn too_large(limit: usize) -> Verdict {
     let what = format!("the answer holds a piece larger than {limit} bytes");
     Verdict::Failed(Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)))
 }
+
+#[cfg(test)]
+mod tests;
