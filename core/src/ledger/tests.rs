@@ -261,6 +261,23 @@ fn books_with_nothing_left_in_them_are_dropped() {
 }
 
 #[test]
+fn books_with_limits_for_ever_are_kept_until_they_are_forgotten() {
+    let limits = Limits { max_requests: Some(Requests(1)), ..Limits::default() };
+    let token = scope("token:7f", limits);
+    let mut ledger = Ledger::default();
+    let hold = ledger.reserve(entry(1, &[&token], tokens(1, 1)), at(0)).expect("room");
+    ledger.take_changed();
+    ledger.forget("token:7f");
+    assert_eq!(ledger.account("token:7f").open, Requests(1), "not while it is in use");
+    ledger.settle(hold, &paid(0), at(1));
+    ledger.sweep(at(86_400_000));
+    assert_eq!(ledger.account("token:7f").settled, Requests(1));
+    ledger.forget("token:7f");
+    assert_eq!(ledger.account("token:7f"), Account::default());
+    assert_eq!(ledger.take_changed().emptied, ["token:7f"]);
+}
+
+#[test]
 fn what_another_ledger_granted_is_taken_whatever_the_limits_say() {
     let key = scope("key:ci", Limits { rpm: Some(Requests(1)), ..with_budget(budget(1, Period::Day)) });
     let mut ledger = Ledger::default();
