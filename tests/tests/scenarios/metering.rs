@@ -48,7 +48,7 @@ fn an_answer_that_keeps_to_its_cap_is_left_alone() {
         let answer = setting.gateway.ask(&ask(&format!("{provider}/m+chars=8000"), 100));
         assert!(answer.is_done(), "{provider}: {}", answer.text());
         assert_eq!(answer.said().len(), 400, "{provider}");
-        setting.wait_until_ended("complete");
+        setting.wait_until_ended("completed");
     }
 }
 
