@@ -54,8 +54,14 @@ struct Layer {
     /// Retiring ones too. Searched by digest, of which a stranger cannot choose the leading bytes, so
     /// that the search's duration tells nothing of any key.
     digests: HashSet<ByDigest>,
-    holders: BTreeMap<HolderKind, BTreeMap<String, Arc<Holder>>>,
+    organisations: Holders,
+    teams: Holders,
+    users: Holders,
+    tags: Holders,
 }
+
+/// Holders of one kind by their names.
+type Holders = BTreeMap<String, Arc<Holder>>;
 
 /// A stored row that cannot be taken up; everything else runs without it (K17).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,9 +181,7 @@ impl Directory {
     pub fn remove(&mut self, kind: Kind, name: &str) -> bool {
         match kind {
             Kind::Key => self.stored.remove_key(name),
-            Kind::Holder(kind) => {
-                self.stored.holders.get_mut(&kind).is_some_and(|holders| holders.remove(name).is_some())
-            }
+            Kind::Holder(kind) => self.stored.holders_mut(kind).remove(name).is_some(),
         }
     }
 
@@ -240,7 +244,8 @@ impl Directory {
     /// What a key's requests run under. A holder that does not exist is left out; see
     /// [`Directory::missing`]. Runs for every request. (hot)
     pub fn caller(&self, key: &Arc<Key>, token: Option<Arc<crate::token::Token>>) -> Caller {
-        let holders = memberships(key).filter_map(|(kind, name)| self.holder(kind, name)).cloned().collect();
+        let mut holders = Vec::with_capacity(3 + key.tags.len());
+        holders.extend(memberships(key).filter_map(|(kind, name)| self.holder(kind, name)).cloned());
         let book = match key.organisation.as_deref() {
             None => Arc::clone(&self.nobody),
             Some(name) => self.books.get(name).map_or_else(|| Arc::from(name), Arc::clone),
@@ -348,21 +353,38 @@ impl Layer {
     }
 
     fn put_holder(&mut self, holder: Arc<Holder>) {
-        self.holders.entry(holder.kind).or_default().insert(holder.name.clone(), holder);
+        self.holders_mut(holder.kind).insert(holder.name.clone(), holder);
+    }
+
+    fn holders(&self, kind: HolderKind) -> &Holders {
+        match kind {
+            HolderKind::Organisation => &self.organisations,
+            HolderKind::Team => &self.teams,
+            HolderKind::User => &self.users,
+            HolderKind::Tag => &self.tags,
+        }
+    }
+
+    fn holders_mut(&mut self, kind: HolderKind) -> &mut Holders {
+        match kind {
+            HolderKind::Organisation => &mut self.organisations,
+            HolderKind::Team => &mut self.teams,
+            HolderKind::User => &mut self.users,
+            HolderKind::Tag => &mut self.tags,
+        }
     }
 
     fn holder(&self, kind: HolderKind, name: &str) -> Option<&Arc<Holder>> {
-        self.holders.get(&kind)?.get(name)
+        self.holders(kind).get(name)
     }
 
     fn holders_after(&self, kind: HolderKind, name: &str) -> impl Iterator<Item = &Arc<Holder>> {
         let after = (Bound::Excluded(name), Bound::Unbounded);
-        let holders = self.holders.get(&kind).into_iter();
-        holders.flat_map(move |holders| holders.range::<str, _>(after).map(|(_, holder)| holder))
+        self.holders(kind).range::<str, _>(after).map(|(_, holder)| holder)
     }
 
     fn books(&self) -> impl Iterator<Item = &str> {
-        self.holders.get(&HolderKind::Organisation).into_iter().flatten().map(|(name, _)| name.as_str())
+        self.organisations.keys().map(String::as_str)
     }
 }
 

@@ -403,6 +403,8 @@ fn budgets(cell: &Cell<'_>, zone: &Zone, errors: &mut Errors) -> Vec<Budget> {
         }
         budgets.push(budget);
     }
+    // A hundred thousand keys hold one each.
+    budgets.shrink_to_fit();
     budgets
 }
 
