@@ -26,7 +26,7 @@ pub use name::{MAX_END_USER, MAX_NAME, end_user, wrong_name};
 
 use crate::api::{Change, Kind};
 use crate::config::{Config, ConfigError};
-use crate::token::Jwks;
+use crate::token::{Issuer, Jwks, JwksSource};
 use spec::Around;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -44,7 +44,14 @@ pub struct Directory {
     books: HashSet<Arc<str>>,
     nobody: Arc<str>,
     /// Keys of tokens' issuers, by issuer, as the host fetched them.
-    jwks: BTreeMap<String, Arc<Jwks>>,
+    jwks: BTreeMap<String, Fetched>,
+}
+
+/// Keys of a tokens' issuer, and where they came from.
+#[derive(Clone, Debug)]
+struct Fetched {
+    from: JwksSource,
+    keys: Arc<Jwks>,
 }
 
 /// Those of one origin.
@@ -95,7 +102,10 @@ impl Directory {
         config.keys.iter().for_each(|key| fixed.put_key(Arc::clone(key)));
         config.holders.iter().for_each(|holder| fixed.put_holder(Arc::clone(holder)));
         self.fixed = fixed;
-        self.jwks.retain(|issuer, _| config.tokens.issuers.iter().any(|known| known.issuer == *issuer));
+        // Keys from a place that is no longer named may be why it is no longer named.
+        self.jwks.retain(|issuer, fetched| {
+            config.tokens.issuer(issuer).is_some_and(|known| known.jwks == fetched.from)
+        });
         self.books = self.fixed.books().chain(self.stored.books()).map(Arc::from).collect();
     }
 
@@ -276,13 +286,15 @@ impl Directory {
 
     /// The keys of an issuer of tokens, as far as the host has put them in.
     pub fn jwks(&self, issuer: &str) -> Option<&Arc<Jwks>> {
-        self.jwks.get(issuer)
+        self.jwks.get(issuer).map(|fetched| &fetched.keys)
     }
 
-    /// Takes up the keys of an issuer of tokens in place of those before. They stay until the issuer
-    /// is taken out of the config.
-    pub fn put_jwks(&mut self, issuer: impl Into<String>, keys: Jwks) {
-        self.jwks.insert(issuer.into(), Arc::new(keys));
+    /// Takes up the keys of an issuer of tokens in place of those before. They stay until the config
+    /// no longer names the issuer with that place; a key that the issuer has withdrawn is believed
+    /// until the host fetches again, so it should do that now and then.
+    pub fn put_jwks(&mut self, issuer: &Issuer, keys: Jwks) {
+        let fetched = Fetched { from: issuer.jwks.clone(), keys: Arc::new(keys) };
+        self.jwks.insert(issuer.issuer.clone(), fetched);
     }
 
     /// Whether the config has a key of this name, which hides a stored one.
