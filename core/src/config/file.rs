@@ -3,6 +3,7 @@
 //! The constants of field names are the one list of what a document may hold.
 
 pub(super) mod keys; // organisations, teams, users, tags, keys
+pub(super) mod limits; // limits and budgets
 mod tokens; // short-lived signed keys
 
 use super::fault::{Errors, Place};
@@ -246,7 +247,7 @@ impl Server {
                 .get("unknown_price")
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
-            zone: table.get("zone").and_then(|cell| keys::zone(&cell, errors)).unwrap_or_default(),
+            zone: table.get("zone").and_then(|cell| limits::zone(&cell, errors)).unwrap_or_default(),
             trusted_proxies: table.get("trusted_proxies").map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })
     }
