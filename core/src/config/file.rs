@@ -431,3 +431,20 @@ impl Target {
         Some(Self { to, weight: weight.map_or(1.0, |weight| weight.value) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_stands_in_the_reference() {
+        let reference = include_str!("../../../REFERENCE.md");
+        let lists = [SERVER, STORE, FAIL, ALERTS, keys::KEY, keys::PREVIOUS, limits::LIMITS, limits::BUDGET];
+        let more = [DOCUMENT, keys::HOLDER, keys::REMARKS, keys::WITHIN, tokens::TOKENS, tokens::ISSUER];
+        for field in lists.iter().chain(&more).copied().flatten() {
+            let named = |before: char, after: char| reference.contains(&format!("{before}{field}{after}"));
+            let shown = named('`', '`') || named('.', '`') || named(' ', ' ') || named(' ', ',');
+            assert!(shown || named('`', '.') || named('`', ' '), "{field} is not in REFERENCE.md");
+        }
+    }
+}

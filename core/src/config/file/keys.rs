@@ -11,9 +11,9 @@ use crate::limit::Limits;
 use crate::limit::calendar::Zone;
 use crate::units::Time;
 
-const HOLDER: &[&str] = &["name", "organisation", "limits", "end_user", "blocked"];
+pub(super) const HOLDER: &[&str] = &["name", "organisation", "limits", "end_user", "blocked"];
 const ORGANISATION: &[&str] = &["name", "limits", "end_user", "blocked"];
-const KEY: &[&str] = &[
+pub(super) const KEY: &[&str] = &[
     "name",
     VALUE,
     "sha256",
@@ -34,9 +34,9 @@ const KEY: &[&str] = &[
 ];
 /// Known everywhere, so that where it must not stand it is told why.
 const VALUE: &str = "value";
-const PREVIOUS: &[&str] = &["sha256", "until"];
-const WITHIN: &[&str] = &["model", "provider"];
-const REMARKS: &[&str] = &["created", "note", "metadata"];
+pub(super) const PREVIOUS: &[&str] = &["sha256", "until"];
+pub(super) const WITHIN: &[&str] = &["model", "provider"];
+pub(super) const REMARKS: &[&str] = &["created", "note", "metadata"];
 
 /// Bytes of a note, and of metadata.
 const MAX_NOTE: usize = 4 * 1024;

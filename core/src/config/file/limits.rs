@@ -9,7 +9,7 @@ use crate::units::{Requests, Tokens};
 
 pub(in crate::config) const LIMITS: &[&str] =
     &["rpm", "tpm", "tpm_input", "tpm_output", "concurrency", "max_requests", "max_tokens", "budget"];
-const BUDGET: &[&str] = &["usd", "per", "reset", "zone", "warn"];
+pub(super) const BUDGET: &[&str] = &["usd", "per", "reset", "zone", "warn"];
 
 /// Requests, in a minute, at once or in all; more is a slip of the pen.
 const MAX_REQUESTS: u64 = 1_000_000_000;
