@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 use tollgate_core::api::Deed;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{Account, Ask, AskCost, Claim, Entry, Scope, Settlement, Spent, Targets};
@@ -91,15 +92,19 @@ fn work(path: &Path, first: u64) -> ! {
     unreachable!("it is killed first")
 }
 
-/// Starts a process, kills it after it has said so much, and gives back all it said.
-fn killed(path: &Path, first: u64, after: u64) -> Vec<String> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn start(path: &Path, first: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed_at_any_moment_no_spend_is_lost_and_none_counted_twice", "--nocapture"])
         .env(ROLE, path)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Starts a process, kills it after it has said so much, and gives back all it said.
+fn killed(path: &Path, first: u64, after: u64) -> Vec<String> {
+    let mut child = start(path, first);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said: Vec<String> =
         lines.by_ref().map(Result::unwrap).filter(|line| is_told(line)).take(after as usize).collect();
@@ -166,5 +171,23 @@ fn killed_at_any_moment_no_spend_is_lost_and_none_counted_twice() {
         books = found;
     }
     assert!(books.settled > Requests(ROUNDS * 20), "it did something: {books:?}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_store_that_another_process_has_is_refused_with_its_number() {
+    let folder: PathBuf = std::env::temp_dir().join(format!("tollgate-taken-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("tollgate.db");
+    let mut child = start(&path, 1);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| is_told(&line)), "it has the store");
+    let setup = Setup::new(&path.to_string_lossy(), seal, Clock::start());
+    let impatient = Setup { patience: Duration::ZERO, ..setup.clone() };
+    let problem = Store::open(&impatient).unwrap_err().to_string();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(problem.contains(&format!("process {} has this store open", child.id())), "{problem}");
+    assert!(Store::open(&setup).is_ok(), "the lock goes with the process");
     std::fs::remove_dir_all(&folder).unwrap();
 }
