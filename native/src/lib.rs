@@ -21,6 +21,7 @@ pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
 pub mod cors;
+pub mod ledger; // where limits are kept
 pub mod host; // the platform an exchange runs on
 pub mod shutdown;
 pub mod tls; // the gateway's own certificate

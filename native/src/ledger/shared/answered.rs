@@ -139,7 +139,8 @@ pub(super) fn reports(scopes: &[Arc<Scope>], value: &Value) -> Result<Vec<Report
 }
 
 fn report(scope: &Scope, answer: &mut Answer<'_>) -> Result<Report, Strange> {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = &scope.limits;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } =
+        &scope.limits;
     let (requests, input, output) = (answer.number()?, answer.number()?, answer.number()?);
     let (open, held_input, held_output) = (answer.number()?, answer.number()?, answer.number()?);
     let (all_requests, all_tokens) = (answer.number()?, answer.number()?);

@@ -69,6 +69,8 @@ impl Drop for Peer {
 pub(super) struct Lost {
     /// Whether the server may have done what it was asked.
     pub(super) sent: Sent,
+    /// Whether it is only that it was not waited for any longer.
+    pub(super) late: bool,
     /// For the log.
     pub(super) cause: String,
 }
@@ -98,14 +100,14 @@ impl Link {
     pub(super) async fn call(&self, call: &Call, age: Age, deadline: Instant) -> Result<Value, Lost> {
         let sent = AtomicBool::new(false);
         let outcome = tokio::time::timeout_at(deadline, self.attempt(call, age, &sent)).await;
-        let cause = match outcome {
+        let (late, cause) = match outcome {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(cause)) => cause,
-            Err(_) => "no answer in time".to_owned(),
+            Ok(Err(cause)) => (false, cause),
+            Err(_) => (true, "no answer in time".to_owned()),
         };
         crate::host::held(&self.homes).forget(&call.book);
         let sent = if sent.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No };
-        Err(Lost { sent, cause })
+        Err(Lost { sent, late, cause })
     }
 
     async fn attempt(&self, call: &Call, age: Age, sent: &AtomicBool) -> Result<Value, String> {
@@ -168,7 +170,8 @@ impl Link {
                 let name = ServerName::try_from(node.host.clone()).map_err(|error| error.to_string())?;
                 let connector = TlsConnector::from(self.roots.plain());
                 let stream = connector.connect(name, stream).await;
-                let stream = stream.map_err(|error| format!("TLS with {node} (rediss://) failed: {error}"))?;
+                let stream =
+                    stream.map_err(|error| format!("TLS with {node} (rediss://) failed: {error}"))?;
                 self.greet(node, stream, age).await
             }
         }

@@ -1,0 +1,3 @@
+//! Where this host keeps the ledger.
+
+pub mod shared; // in Redis, by several gateways together
