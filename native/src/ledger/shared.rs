@@ -355,6 +355,8 @@ impl Inner {
         match &decision {
             Ok(hold) => {
                 held(&self.grants).insert(hold.id().0, Grant::Unasked);
+                let mut beliefs = held(&self.beliefs);
+                lasting(entry).for_each(|scope| beliefs.doubt(&entry.book, scope));
             }
             Err(_) if lost.sent == Sent::Perhaps => self.cancel(entry, now),
             Err(_) => {}

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{
-    Ask, AskCost, Claim, Entry, Hold, Reading, Refusal, Report, Scope, Settlement, Spent, Standing, Targets, Warning,
+    Ask, AskCost, Claim, Entry, Hold, Reading, Refusal, Report, Scope, Settlement, Spent, Standing, Targets,
+    Warning,
 };
 use tollgate_core::limit::calendar::Zone;
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
@@ -14,7 +15,7 @@ use tollgate_core::price::PerMillion;
 use tollgate_core::units::{Estimated, Metered, Millis, NanoDollars, Requests, Time, Tokens};
 use tollgate_native::ledger::shared::{Address, Fallback, Modes, Patience, Settings, SharedLedger};
 
-pub fn now() -> Time {
+pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Time(u64::try_from(since.as_millis()).unwrap())
 }
@@ -22,20 +23,20 @@ pub fn now() -> Time {
 /// A gateway's own books, as simple as can be: requests by scope against `rpm`, and money that was
 /// settled.
 #[derive(Default)]
-pub struct OwnBooks {
-    pub scopes: Mutex<HashMap<String, Figures>>,
+pub(crate) struct OwnBooks {
+    pub(crate) scopes: Mutex<HashMap<String, Figures>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub requests: u64,
-    pub settled: u64,
-    pub tokens: u64,
-    pub spent: u64,
+pub(crate) struct Figures {
+    pub(crate) requests: u64,
+    pub(crate) settled: u64,
+    pub(crate) tokens: u64,
+    pub(crate) spent: u64,
 }
 
 impl OwnBooks {
-    pub fn of(&self, scope: &str) -> Figures {
+    pub(crate) fn of(&self, scope: &str) -> Figures {
         self.scopes.lock().unwrap().get(scope).copied().unwrap_or_default()
     }
 }
@@ -78,7 +79,8 @@ impl Fallback for OwnBooks {
 
     fn report(&self, scope: &Scope, _: Time) -> Report {
         let figures = self.of(&scope.name);
-        let reading = |limit, budget, used| Reading { limit, budget, most: 0, used, held: 0, resets_at: None };
+        let reading =
+            |limit, budget, used| Reading { limit, budget, most: 0, used, held: 0, resets_at: None };
         let mut gauges =
             vec![reading("max_requests", None, figures.settled), reading("max_tokens", None, figures.tokens)];
         for budget in &scope.limits.budgets {
@@ -89,9 +91,9 @@ impl Fallback for OwnBooks {
 }
 
 /// A gateway: its shared ledger and its own books.
-pub struct Gateway {
-    pub ledger: SharedLedger,
-    pub own: Arc<OwnBooks>,
+pub(crate) struct Gateway {
+    pub(crate) ledger: SharedLedger,
+    pub(crate) own: Arc<OwnBooks>,
 }
 
 impl std::ops::Deref for Gateway {
@@ -102,59 +104,59 @@ impl std::ops::Deref for Gateway {
 }
 
 /// Waits as long as a loaded machine may need: for tests that are not about time.
-pub const PATIENT: Patience = Patience { reserve: Millis(10_000), settle: Millis(10_000) };
+pub(crate) const PATIENT: Patience = Patience { reserve: Millis(10_000), settle: Millis(10_000) };
 
-pub fn gateway(server: &Server, name: &str) -> Gateway {
+pub(crate) fn gateway(server: &Server, name: &str) -> Gateway {
     gateway_with(server, name, PATIENT, Modes::default())
 }
 
-pub fn gateway_with(server: &Server, name: &str, patience: Patience, modes: Modes) -> Gateway {
+pub(crate) fn gateway_with(server: &Server, name: &str, patience: Patience, modes: Modes) -> Gateway {
     let mut settings = Settings::new(Address::parse(&server.url()).unwrap(), "tg", name);
     settings.patience = patience;
     settings.modes = modes;
     with_settings(settings)
 }
 
-pub fn with_settings(settings: Settings) -> Gateway {
+pub(crate) fn with_settings(settings: Settings) -> Gateway {
     let own = Arc::<OwnBooks>::default();
     let ledger = SharedLedger::new(settings, Arc::clone(&own) as Arc<dyn Fallback>).unwrap();
     Gateway { ledger, own }
 }
 
-pub fn scope(name: &str, limits: Limits) -> Arc<Scope> {
+pub(crate) fn scope(name: &str, limits: Limits) -> Arc<Scope> {
     Arc::new(Scope { name: name.to_owned(), limits })
 }
 
-pub fn rpm(limit: u64) -> Limits {
+pub(crate) fn rpm(limit: u64) -> Limits {
     Limits { rpm: Some(Requests(limit)), ..Limits::default() }
 }
 
-pub fn tpm(limit: u64) -> Limits {
+pub(crate) fn tpm(limit: u64) -> Limits {
     Limits { tpm: Some(Tokens(limit)), ..Limits::default() }
 }
 
-pub fn budget(per: Period, reset: Reset, amount: u64) -> Limits {
+pub(crate) fn budget(per: Period, reset: Reset, amount: u64) -> Limits {
     let budget = Budget { amount: NanoDollars(amount), per, reset, warn: None };
     Limits { budgets: vec![budget], ..Limits::default() }
 }
 
-pub fn prepaid(amount: u64) -> Limits {
+pub(crate) fn prepaid(amount: u64) -> Limits {
     budget(Period::Never, Reset::Rolling, amount)
 }
 
-pub fn yearly(amount: u64) -> Limits {
+pub(crate) fn yearly(amount: u64) -> Limits {
     budget(Period::Year, Reset::Calendar(Zone::default()), amount)
 }
 
 /// Names for entries that are used once.
-pub fn fresh_id() -> RequestId {
+pub(crate) fn fresh_id() -> RequestId {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     RequestId(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Asks for 10 tokens of input, 90 of output and 100 nano-dollars, of all of these scopes.
-pub fn entry(scopes: &[&Arc<Scope>]) -> Entry {
+pub(crate) fn entry(scopes: &[&Arc<Scope>]) -> Entry {
     let claims = scopes.iter().map(|scope| Claim { scope: Arc::clone(scope), targets: Targets::ALL });
     Entry {
         id: fresh_id(),
@@ -171,7 +173,7 @@ pub fn entry(scopes: &[&Arc<Scope>]) -> Entry {
     }
 }
 
-pub fn spent(input: u64, output: u64, cost: u64) -> Settlement {
+pub(crate) fn spent(input: u64, output: u64, cost: u64) -> Settlement {
     Settlement::Settle(Spent {
         input: Metered(Tokens(input)),
         output: Metered(Tokens(output)),
@@ -181,7 +183,7 @@ pub fn spent(input: u64, output: u64, cost: u64) -> Settlement {
 }
 
 /// What a refusal says.
-pub fn told(outcome: Result<Hold, Refusal>) -> String {
+pub(crate) fn told(outcome: Result<Hold, Refusal>) -> String {
     match outcome {
         Ok(hold) => format!("granted {}", hold.output),
         Err(Refusal::Unavailable { .. }) => "unavailable".to_owned(),
@@ -190,7 +192,7 @@ pub fn told(outcome: Result<Hold, Refusal>) -> String {
 }
 
 /// Used and held of a scope's only limit.
-pub async fn standing(gateway: &Gateway, scope: &Arc<Scope>) -> (u64, u64) {
+pub(crate) async fn standing(gateway: &Gateway, scope: &Arc<Scope>) -> (u64, u64) {
     let reports = gateway.report(&Arc::from("acme"), std::slice::from_ref(scope), now()).await;
     let gauge = &reports[0].gauges[0];
     (gauge.used, gauge.held)

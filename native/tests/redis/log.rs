@@ -33,12 +33,12 @@ impl Visit for Line {
 }
 
 /// From now on lines are gathered.
-pub fn listen() {
+pub(crate) fn listen() {
     drop(LINES.lock().unwrap());
 }
 
 /// The lines that name this port.
-pub fn lines_of(port: u16) -> Vec<String> {
+pub(crate) fn lines_of(port: u16) -> Vec<String> {
     let port = format!(":{port}");
     LINES.lock().unwrap().iter().filter(|line| line.contains(&port)).cloned().collect()
 }

@@ -7,26 +7,26 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-pub struct Server {
-    pub port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     dir: PathBuf,
     child: Option<Child>,
     options: Vec<String>,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
-    pub fn start_with(options: &[&str]) -> Self {
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let mut server = Self::not_started(options);
         server.restart();
         server
     }
 
     /// Knows its port, which nobody listens on yet.
-    pub fn not_started(options: &[&str]) -> Self {
+    pub(crate) fn not_started(options: &[&str]) -> Self {
         let port = free_port();
         let dir = std::env::temp_dir().join(format!("tollgate-redis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
@@ -35,7 +35,7 @@ impl Server {
     }
 
     /// Starts it, empty, and waits until it answers.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let port = self.port.to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
@@ -49,18 +49,18 @@ impl Server {
         until("redis-server answers", || self.try_ask(&["PING"]).is_some());
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
     }
 
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         kill_process(self.pid(), Signal::CONT).unwrap();
     }
 
@@ -68,15 +68,15 @@ impl Server {
         Pid::from_child(self.child.as_ref().unwrap())
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub fn connection(&self) -> Connection {
+    pub(crate) fn connection(&self) -> Connection {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
-    pub fn ask(&self, words: &[&str]) -> redis::Value {
+    pub(crate) fn ask(&self, words: &[&str]) -> redis::Value {
         self.try_ask(words).unwrap()
     }
 
@@ -88,7 +88,7 @@ impl Server {
     }
 
     /// How often scripts were called by clients.
-    pub fn script_calls(&self) -> u64 {
+    pub(crate) fn script_calls(&self) -> u64 {
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut self.connection()).unwrap();
         let calls = |line: &str| -> Option<u64> {
             let (name, figures) = line.split_once(":calls=")?;
@@ -99,7 +99,7 @@ impl Server {
     }
 
     /// Makes everything in the windows of a scope look older.
-    pub fn age(&self, scope_key: &str, millis: u64) {
+    pub(crate) fn age(&self, scope_key: &str, millis: u64) {
         let script = "local s = cmsgpack.unpack(redis.call('GET', KEYS[1])) \
             for k = 1, #s.w, 4 do s.w[k] = s.w[k] - ARGV[1] end \
             redis.call('SET', KEYS[1], cmsgpack.pack(s)) return #s.w / 4";
@@ -107,7 +107,7 @@ impl Server {
     }
 
     /// Makes an open entry's lease be over.
-    pub fn end_leases(&self, leases_key: &str) {
+    pub(crate) fn end_leases(&self, leases_key: &str) {
         let script = "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do \
             redis.call('ZADD', KEYS[1], 1, id) end";
         self.ask(&["EVAL", script, "1", leases_key]);
@@ -122,7 +122,7 @@ impl Drop for Server {
 }
 
 /// Below the range from which a cluster's second port would not fit.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         if port < 55_000 {
@@ -132,7 +132,7 @@ pub fn free_port() -> u16 {
 }
 
 /// Waits for what happens by itself.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");

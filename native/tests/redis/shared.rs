@@ -3,14 +3,18 @@
 use crate::gateway::*;
 use crate::server::{Server, until};
 use std::sync::Arc;
+use tokio::task::JoinSet;
 use tollgate_core::ledger::{Claim, Hold, Refusal, Settlement, Targets};
 use tollgate_core::limit::{Limits, Percent, Period, Reset};
 use tollgate_core::units::{Estimated, Millis, Requests, Time, Tokens};
 use tollgate_native::ledger::shared::{Address, Settings};
-use tokio::task::JoinSet;
 
 /// Reserves so many entries at once, spread over the gateways.
-async fn at_once(gateways: &[Arc<Gateway>], scope: &Arc<tollgate_core::ledger::Scope>, count: usize) -> Vec<Result<Hold, Refusal>> {
+async fn at_once(
+    gateways: &[Arc<Gateway>],
+    scope: &Arc<tollgate_core::ledger::Scope>,
+    count: usize,
+) -> Vec<Result<Hold, Refusal>> {
     let mut tasks = JoinSet::new();
     for place in 0..count {
         let gateway = Arc::clone(&gateways[place % gateways.len()]);
@@ -47,7 +51,9 @@ async fn a4_tokens_are_counted_by_all_gateways_together() {
 #[tokio::test]
 async fn k1_a_hundred_at_once_on_a_limit_of_one_get_through_once() {
     let server = Server::start();
-    for limits in [rpm(1), tpm(100), prepaid(100), Limits { concurrency: Some(Requests(1)), ..Limits::default() }] {
+    for limits in
+        [rpm(1), tpm(100), prepaid(100), Limits { concurrency: Some(Requests(1)), ..Limits::default() }]
+    {
         let scope = scope(&format!("key:{limits:?}"), limits);
         let gateways = [Arc::new(gateway(&server, "a"))];
         assert_eq!(granted(at_once(&gateways, &scope, 100).await).len(), 1, "{}", scope.name);
@@ -82,14 +88,20 @@ async fn a_refusal_says_which_limit_how_much_is_left_and_when_it_opens() {
         let _hold = gateway.reserve(&entry(&[scope]), now()).await.unwrap();
         told_of.push(told(gateway.reserve(&entry(&[scope]), now()).await));
     }
-    assert_eq!(told_of, [
-        "ConcurrencyExceeded key:a: 1 requests at once, 0 left, this call takes 1, opens in 1 s",
-        "BudgetExceeded key:b: $0.00000015 in all, $0.00000005 left, this call may cost $0.0000001, does not open again",
-        "TpmExceeded key:c: 130 tokens in all, 30 left, this call may take 100, does not open again",
-    ]);
+    assert_eq!(
+        told_of,
+        [
+            "ConcurrencyExceeded key:a: 1 requests at once, 0 left, this call takes 1, opens in 1 s",
+            "BudgetExceeded key:b: $0.00000015 in all, $0.00000005 left, this call may cost $0.0000001, does not open again",
+            "TpmExceeded key:c: 130 tokens in all, 30 left, this call may take 100, does not open again",
+        ]
+    );
     let small = scope("key:d", tpm(99));
     let never = told(gateway.reserve(&entry(&[&small]), now()).await);
-    assert_eq!(never, "TpmExceeded key:d: 99 tokens a minute, 99 left, this call may take 100 and never fits");
+    assert_eq!(
+        never,
+        "TpmExceeded key:d: 99 tokens a minute, 99 left, this call may take 100 and never fits"
+    );
 }
 
 #[tokio::test]
@@ -346,7 +358,8 @@ async fn g3_a_request_costs_one_call_to_reserve_and_one_to_settle() {
 async fn idle_scopes_vanish_and_prepaid_ones_stay() {
     let server = Server::start();
     let gateway = gateway(&server, "a");
-    let scopes = [scope("key:rate", rpm(9)), scope("key:year", yearly(1000)), scope("key:paid", prepaid(1000))];
+    let scopes =
+        [scope("key:rate", rpm(9)), scope("key:year", yearly(1000)), scope("key:paid", prepaid(1000))];
     for scope in &scopes {
         let hold = gateway.reserve(&entry(&[scope]), now()).await.unwrap();
         gateway.settle(hold, spent(1, 1, 1), now()).await;
@@ -388,7 +401,8 @@ fn a10_books_lie_in_one_slot_each_and_a_cluster_of_three_serves_them_all() {
         let gateways = [gateway(&nodes[0], "a"), gateway(&nodes[1], "b")];
         for number in 0..12 {
             let limits = Limits { rpm: Some(Requests(1)), ..prepaid(1000) };
-            let scopes = [scope(&format!("key:{number}"), limits), scope(&format!("team:{number}"), tpm(900))];
+            let scopes =
+                [scope(&format!("key:{number}"), limits), scope(&format!("team:{number}"), tpm(900))];
             let asked = || {
                 let mut entry = entry(&[&scopes[0], &scopes[1]]);
                 entry.book = Arc::from(format!("organisation {number}"));

@@ -122,7 +122,7 @@ async fn look_for_losses(inner: &Inner) {
 
 /// Sends what this gateway has spent in scopes of a book.
 async fn tell(inner: &Inner, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<(), Lost> {
-    tracing::warn!(%book, scopes = scopes.len(), "redis has lost a book: what was spent here is told again");
+    tracing::info!(%book, scopes = scopes.len(), "a book in redis is new or was lost: it is told what was spent here");
     let now = inner.clock.now();
     let mut epoch = Value::Nil;
     for scopes in scopes.chunks(SCOPES) {

@@ -48,6 +48,15 @@ impl Beliefs {
         }
     }
 
+    /// They may not: something was spent without asking them. They are told at the next look.
+    pub(super) fn doubt(&mut self, book: &Arc<str>, scope: &Arc<Scope>) {
+        let nothing: Arc<str> = Arc::from("");
+        self.learn(book, &nothing, scope);
+        if let Some(belief) = self.books.get_mut(book) {
+            belief.epoch = Some(nothing);
+        }
+    }
+
     /// They do not.
     pub(super) fn forget(&mut self, book: &str, scope: &Scope) {
         if let Some(belief) = self.books.get_mut(book)

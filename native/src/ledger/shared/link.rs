@@ -17,7 +17,7 @@ use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value
 use rustls_pki_types::ServerName;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -98,25 +98,24 @@ impl Link {
 
     /// Calls, and answers by the deadline.
     pub(super) async fn call(&self, call: &Call, age: Age, deadline: Instant) -> Result<Value, Lost> {
-        let sent = AtomicBool::new(false);
-        let outcome = tokio::time::timeout_at(deadline, self.attempt(call, age, &sent)).await;
+        let stage = Progress::default();
+        let outcome = tokio::time::timeout_at(deadline, self.attempt(call, age, &stage)).await;
         let (late, cause) = match outcome {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(cause)) => (false, cause),
-            Err(_) => (true, "no answer in time".to_owned()),
+            Err(_) => (true, format!("no answer in time: {}", stage.words())),
         };
         crate::host::held(&self.homes).forget(&call.book);
-        let sent = if sent.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No };
-        Err(Lost { sent, late, cause })
+        Err(Lost { sent: stage.sent(), late, cause })
     }
 
-    async fn attempt(&self, call: &Call, age: Age, sent: &AtomicBool) -> Result<Value, String> {
+    async fn attempt(&self, call: &Call, age: Age, stage: &Progress) -> Result<Value, String> {
         let mut node = crate::host::held(&self.homes).of(&call.book);
         let mut step = Step::Plain;
         let mut cause = String::new();
         for _ in 0..TRIES {
-            let mut connection = self.connection(&node, age).await?;
-            sent.store(true, Ordering::Relaxed);
+            let mut connection = self.connection(&node, age, stage).await?;
+            stage.reach(ASKED);
             let error = match step.send(call, &mut connection).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
@@ -140,7 +139,12 @@ impl Link {
 
     /// The connection to a server; a new one if there is none that works. One caller connects, others
     /// wait for it, each until its own deadline.
-    async fn connection(&self, node: &Node, age: Age) -> Result<MultiplexedConnection, String> {
+    async fn connection(
+        &self,
+        node: &Node,
+        age: Age,
+        stage: &Progress,
+    ) -> Result<MultiplexedConnection, String> {
         let mut peers = self.peers.lock().await;
         if let Some(peer) = peers.get(node)
             && peer.age == age
@@ -149,7 +153,7 @@ impl Link {
             return Ok(peer.connection.clone());
         }
         peers.remove(node);
-        let peer = self.connect(node, age).await?;
+        let peer = self.connect(node, age, stage).await?;
         let connection = peer.connection.clone();
         peers.insert(node.clone(), peer);
         Ok(connection)
@@ -159,33 +163,72 @@ impl Link {
         self.peers.lock().await.remove(node);
     }
 
-    async fn connect(&self, node: &Node, age: Age) -> Result<Peer, String> {
+    async fn connect(&self, node: &Node, age: Age, stage: &Progress) -> Result<Peer, String> {
+        stage.reach(CONNECTING);
         let stream = TcpStream::connect((node.host.as_str(), node.port)).await;
         let stream = stream.map_err(|error| format!("connecting to {node}: {error}"))?;
         // Calls are small and wait for their answers.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         match self.address.wire {
-            Wire::Plain => self.greet(node, stream, age).await,
+            Wire::Plain => self.greet(node, stream, age, stage).await,
             Wire::Tls => {
+                stage.reach(ENCRYPTING);
                 let name = ServerName::try_from(node.host.clone()).map_err(|error| error.to_string())?;
                 let connector = TlsConnector::from(self.roots.plain());
                 let stream = connector.connect(name, stream).await;
                 let stream =
                     stream.map_err(|error| format!("TLS with {node} (rediss://) failed: {error}"))?;
-                self.greet(node, stream, age).await
+                self.greet(node, stream, age, stage).await
             }
         }
     }
 
-    async fn greet<S>(&self, node: &Node, stream: S, age: Age) -> Result<Peer, String>
+    async fn greet<S>(&self, node: &Node, stream: S, age: Age, stage: &Progress) -> Result<Peer, String>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
+        stage.reach(GREETING);
         // Deadlines are the callers' own.
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
         let greeted = MultiplexedConnection::new_with_config(&self.address.login, stream, config).await;
         let (connection, driver) = greeted.map_err(|error| format!("greeting {node}: {}", told(&error)))?;
         Ok(Peer { connection, driver: tokio::spawn(driver), age })
+    }
+}
+
+/// How far a call has come. Others look at it only when the call is over.
+#[derive(Debug, Default)]
+struct Progress {
+    stage: AtomicU8,
+    /// Whether the call itself was ever sent.
+    sent: AtomicBool,
+}
+
+const CONNECTING: u8 = 1;
+const ENCRYPTING: u8 = 2;
+const GREETING: u8 = 3;
+const ASKED: u8 = 4;
+
+impl Progress {
+    fn reach(&self, stage: u8) {
+        self.stage.store(stage, Ordering::Relaxed);
+        if stage == ASKED {
+            self.sent.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn sent(&self) -> Sent {
+        if self.sent.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No }
+    }
+
+    fn words(&self) -> &'static str {
+        match self.stage.load(Ordering::Relaxed) {
+            CONNECTING => "connecting takes too long",
+            ENCRYPTING => "the TLS handshake (rediss://) takes too long: does the server speak TLS?",
+            GREETING => "the server accepts and does not answer",
+            ASKED => "the server was asked and did not answer",
+            _ => "another call is still connecting",
+        }
     }
 }
 
