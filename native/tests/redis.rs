@@ -1,4 +1,10 @@
 //! Limits shared through a real Redis: what is promised while it is there, and while it is not.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests: the helpers too"
+)]
 
 #[path = "redis/gateway.rs"]
 mod gateway;

@@ -201,7 +201,7 @@ impl SharedLedger {
         let outcome = inner.ask_for(entry, deadline, now).await;
         unsure.is_open = false;
         match outcome {
-            Ok(Reserved::Held { epoch, hold }) => Ok(inner.grant(hold, Grant::Epoch(epoch), now)),
+            Ok(Reserved::Held { epoch, hold }) => Ok(inner.grant(*hold, Grant::Epoch(epoch), now)),
             Ok(Reserved::Refused(refusal)) => Err(refusal),
             Ok(Reserved::Unseeded | Reserved::Ended) => {
                 Err(Refusal::Unavailable { retry_after: Millis::from_secs(1) })

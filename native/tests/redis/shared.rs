@@ -364,9 +364,9 @@ async fn idle_scopes_vanish_and_prepaid_ones_stay() {
         let hold = gateway.reserve(&entry(&[scope]), now()).await.unwrap();
         gateway.settle(hold, spent(1, 1, 1), now()).await;
     }
-    let life = |name: &str| match server.ask(&["PTTL", &format!("{{tg:acme}}:scope:{name}")]) {
-        redis::Value::Int(life) => life,
-        other => panic!("{other:?}"),
+    let life = |name: &str| {
+        let answer = server.ask(&["PTTL", &format!("{{tg:acme}}:scope:{name}")]);
+        redis::from_redis_value::<i64>(answer).unwrap()
     };
     assert!(life("key:rate") > 60_000);
     assert!(life("key:year") > 60_000);

@@ -1,6 +1,7 @@
 //! The thread that retries: it probes a server that did not answer, delivers what was kept, and looks
 //! whether the server has lost its data.
 
+use super::answered::text;
 use super::asked::is_lasting;
 use super::link::Lost;
 use super::script::Call;
@@ -135,12 +136,4 @@ async fn tell(inner: &Inner, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<(
         held(&inner.beliefs).told(book, epoch);
     }
     Ok(())
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
 }

@@ -120,17 +120,19 @@ impl Link {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            match error.kind() {
-                ErrorKind::Server(ServerErrorKind::NoScript) => step = Step::WithText,
-                ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
-                    step = Step::after(&error);
-                    node = redirected(&error, &node)?;
-                    if matches!(step, Step::Plain) {
-                        crate::host::held(&self.homes).learn(&call.book, &node);
-                    }
-                }
-                _ if error.is_io_error() || error.is_connection_dropped() => self.drop_peer(&node).await,
-                _ => return Err(told(&error)),
+            if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+                step = Step::WithText;
+            } else if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
+                step = Step::Plain;
+                node = redirected(&error, &node)?;
+                crate::host::held(&self.homes).learn(&call.book, &node);
+            } else if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) {
+                step = Step::Asking;
+                node = redirected(&error, &node)?;
+            } else if error.is_io_error() || error.is_connection_dropped() {
+                self.drop_peer(&node).await;
+            } else {
+                return Err(told(&error));
             }
             cause = told(&error);
         }
@@ -242,13 +244,6 @@ enum Step {
 }
 
 impl Step {
-    fn after(error: &RedisError) -> Self {
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Ask) => Self::Asking,
-            _ => Self::Plain,
-        }
-    }
-
     async fn send(self, call: &Call, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
         match self {
             Self::Plain => connection.send_packed_command(&call.command()).await?.extract_error(),
