@@ -14,7 +14,7 @@ use tollgate_core::units::{Millis, NanoDollars, Requests, Time, Tokens};
 #[derive(Debug)]
 pub(super) enum Reserved {
     /// Granted, by the books of an epoch.
-    Held { epoch: Arc<str>, hold: Hold },
+    Held { epoch: Arc<str>, hold: Box<Hold> },
     /// A limit has no room.
     Refused(Refusal),
     /// A scope does not know what this gateway has spent before.
@@ -32,25 +32,17 @@ struct Answer<'a>(std::slice::Iter<'a, Value>);
 
 impl<'a> Answer<'a> {
     fn of(value: &'a Value) -> Result<Self, Strange> {
-        match value {
-            Value::Array(values) => Ok(Self(values.iter())),
-            _ => Err(Strange),
-        }
+        let Value::Array(values) = value else { return Err(Strange) };
+        Ok(Self(values.iter()))
     }
 
     fn text(&mut self) -> Result<&'a str, Strange> {
-        match self.0.next() {
-            Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map_err(|_| Strange),
-            Some(Value::SimpleString(text)) => Ok(text),
-            _ => Err(Strange),
-        }
+        self.0.next().and_then(text).ok_or(Strange)
     }
 
     fn signed(&mut self) -> Result<i64, Strange> {
-        match self.0.next() {
-            Some(Value::Int(number)) => Ok(*number),
-            _ => Err(Strange),
-        }
+        let Some(Value::Int(number)) = self.0.next() else { return Err(Strange) };
+        Ok(*number)
     }
 
     fn number(&mut self) -> Result<u64, Strange> {
@@ -82,6 +74,12 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// A text, if it is one.
+pub(super) fn text(value: &Value) -> Option<&str> {
+    let Value::BulkString(bytes) = value else { return None };
+    std::str::from_utf8(bytes).ok()
+}
+
 /// Reads the answer to a reservation.
 pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange> {
     let mut answer = Answer::of(value)?;
@@ -91,7 +89,8 @@ pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange
             let output = Tokens(answer.number()?);
             let closed = Targets((answer.bits()? << 32) | answer.bits()?);
             let standing = answer.standing()?;
-            Ok(Reserved::Held { epoch, hold: Hold { entry: entry.clone(), output, closed, standing } })
+            let hold = Box::new(Hold { entry: entry.clone(), output, closed, standing });
+            Ok(Reserved::Held { epoch, hold })
         }
         "refused" => refused(entry, &mut answer).map(Reserved::Refused),
         "seed" => Ok(Reserved::Unseeded),
@@ -139,7 +138,8 @@ pub(super) fn reports(scopes: &[Arc<Scope>], value: &Value) -> Result<Vec<Report
 }
 
 fn report(scope: &Scope, answer: &mut Answer<'_>) -> Result<Report, Strange> {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = &scope.limits;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } =
+        &scope.limits;
     let (requests, input, output) = (answer.number()?, answer.number()?, answer.number()?);
     let (open, held_input, held_output) = (answer.number()?, answer.number()?, answer.number()?);
     let (all_requests, all_tokens) = (answer.number()?, answer.number()?);

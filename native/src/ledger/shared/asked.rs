@@ -39,6 +39,8 @@ pub(super) enum Ending<'a> {
     Granted { epoch: &'a str, settlement: &'a Settlement },
     /// It was granted without asking, or without an answer in time.
     Unasked { settlement: &'a Settlement },
+    /// Nothing is known of how it was granted: it ends if it is open.
+    Found { settlement: &'a Settlement },
     /// Nothing came of it, and whether it was granted is not known.
     Cancelled,
 }
@@ -78,7 +80,8 @@ impl Asker {
             let mut fields = Fields::open(list);
             write_targets(fields.with("targets"), claim.targets);
             write_scope(&mut fields, &claim.scope, now);
-            if let Some(own) = own.and_then(|own| own.get(place)).filter(|_| is_lasting(&claim.scope.limits)) {
+            if let Some(own) = own.and_then(|own| own.get(place)).filter(|_| is_lasting(&claim.scope.limits))
+            {
                 write_own(fields.with("own"), own, &claim.scope);
             }
         }
@@ -89,7 +92,9 @@ impl Asker {
     /// Ends an entry that was granted so much output, or might have been.
     pub(super) fn settle(&self, hold: &Hold, ending: Ending<'_>, sequence: Sequence, now: Time) -> Call {
         let spent = match ending {
-            Ending::Granted { settlement, .. } | Ending::Unasked { settlement } => match settlement {
+            Ending::Granted { settlement, .. }
+            | Ending::Unasked { settlement }
+            | Ending::Found { settlement } => match settlement {
                 Settlement::Settle(spent) => Some(spent),
                 Settlement::Release => None,
             },
@@ -119,6 +124,7 @@ impl Asker {
         match ending {
             Ending::Granted { epoch, .. } => fields.text("epoch", epoch),
             Ending::Unasked { .. } => {}
+            Ending::Found { .. } => fields.flag("only_open", true),
             Ending::Cancelled => fields.flag("cancel", true),
         }
         let figures = spent.copied().unwrap_or_default();
@@ -233,7 +239,8 @@ pub(super) fn is_lasting(limits: &Limits) -> bool {
 }
 
 fn write_scope(fields: &mut Fields<'_>, scope: &Scope, now: Time) {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = &scope.limits;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } =
+        &scope.limits;
     fields.text("name", &scope.name);
     fields.flag("lasting", is_lasting(&scope.limits));
     fields.flag("rated", rpm.is_some() || tpm.is_some() || tpm_input.is_some() || tpm_output.is_some());

@@ -1,7 +1,7 @@
 //! How a limit without room is told.
 
 use tollgate_core::fault::Code;
-use tollgate_core::limit::{Budget, Period};
+use tollgate_core::limit::{Budget, Period, calendar};
 use tollgate_core::price;
 use tollgate_core::units::{Millis, NanoDollars, Time};
 
@@ -86,22 +86,26 @@ impl Lack<'_> {
     pub(super) fn words(&self) -> String {
         let Self { which, limit, left, need, opens_in } = self;
         let unit = which.unit();
-        let mut words = match which {
-            Which::Budget(..) => {
-                let [limit, left, need] = [limit, left, need].map(|money| price::dollars(NanoDollars(*money)));
-                format!("{limit} {unit}, {left} left, this call may cost {need}")
+        let (mut words, resets_at) = match which {
+            Which::Budget(_, resets_at) => {
+                let [limit, left, need] =
+                    [limit, left, need].map(|money| price::dollars(NanoDollars(*money)));
+                (format!("{limit} {unit}, {left} left, this call may cost {need}"), *resets_at)
             }
             Which::Tpm | Which::TpmInput | Which::TpmOutput | Which::MaxTokens => {
-                format!("{limit} {unit}, {left} left, this call may take {need}")
+                (format!("{limit} {unit}, {left} left, this call may take {need}"), None)
             }
             Which::Rpm | Which::Concurrency | Which::MaxRequests => {
-                format!("{limit} {unit}, {left} left, this call takes {need}")
+                (format!("{limit} {unit}, {left} left, this call takes {need}"), None)
             }
         };
         match opens_in {
             _ if need > limit => words.push_str(" and never fits"),
             Some(wait) => words.push_str(&format!(", opens in {} s", wait.ceil_secs())),
             None => words.push_str(", does not open again"),
+        }
+        if let Some(time) = resets_at {
+            words.push_str(&format!(", resets at {}", calendar::written(time)));
         }
         words
     }
