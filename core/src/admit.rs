@@ -1,5 +1,6 @@
 //! The door: what is decided from a request's head alone, before its body is read.
 
+use crate::api::{self, Knock};
 use crate::config::Config;
 use crate::count::Gauge;
 use crate::directory::{Caller, Directory};
@@ -23,6 +24,8 @@ pub enum Admission {
     Answered(Response<Bytes>),
     /// It asks for the host's metrics in Prometheus' text form; this is the answer's head.
     Metrics(Response<()>),
+    /// It is one to the admin API, from somebody who may ask; its body is wanted.
+    Admin(Box<Knock>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
 }
@@ -86,6 +89,10 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
         Err(fault) => Admission::Answered(astray(head, &fault, id)),
         Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy(id)),
         Ok(Mounted::Metrics) => Admission::Metrics(json(Bytes::new(), id).map(drop)),
+        Ok(Mounted::Admin(arrival)) => match api::knock(head, arrival, desk, id, now) {
+            Ok(knock) => Admission::Admin(Box::new(knock)),
+            Err(answer) => Admission::Answered(*answer),
+        },
         Ok(Mounted::Models { shape, id: model }) => list(head, desk, shape, model.as_deref(), id, now),
         Ok(Mounted::Surface { id: surface, model: _ }) => {
             let surface = surface::of(surface);
@@ -116,8 +123,9 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
 fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
     let mut answer = refusal(&OpenAiChat, fault, id);
     if fault.code == Code::WrongMethod {
-        let allow = HeaderValue::from_static(mount::allow(head.uri.path()));
-        answer.headers_mut().insert(ALLOW, allow);
+        if let Ok(allow) = HeaderValue::try_from(mount::allow(head.uri.path())) {
+            answer.headers_mut().insert(ALLOW, allow);
+        }
     }
     answer
 }

@@ -12,7 +12,7 @@ mod prices; // what models cost here
 mod read; // fields off the tree
 mod resolve; // from a model's name to a route
 mod tree; // values with positions
-mod values; // durations, sizes, moments, dollars
+pub(crate) mod values; // durations, sizes, moments, dollars
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! What the config says cannot be changed through the admin API, and wins over what is stored under
 //! the same name.
 
+mod roll;
+
 use crate::config::{Config, Pattern, Route};
 use crate::ledger::{Claim, Scope, Targets};
 use crate::limit::Limits;

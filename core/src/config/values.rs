@@ -5,7 +5,7 @@ use crate::price::{PerMillion, Unit};
 use crate::units::{Millis, NanoDollars, Time};
 
 /// `500ms`, `60s`, `5m`, `1h`, `1d`.
-pub(super) fn duration(text: &str) -> Result<Millis, String> {
+pub(crate) fn duration(text: &str) -> Result<Millis, String> {
     let Measure { number, unit } = measure(text, "duration")?;
     let factor: u64 = match unit {
         "ms" => 1,
@@ -61,7 +61,7 @@ fn measure<'a>(text: &'a str, what: &str) -> Result<Measure<'a>, String> {
 }
 
 /// A whole number above zero.
-pub(super) fn count(number: &str) -> Result<u64, String> {
+pub(crate) fn count(number: &str) -> Result<u64, String> {
     let decimal = Decimal::parse(number)?;
     match decimal.scaled(0) {
         Some(0) => Err("zero would refuse everything".to_owned()),
@@ -81,7 +81,7 @@ pub(super) fn weight(number: &str) -> Result<f64, String> {
 }
 
 /// US dollars from their decimal spelling, exactly.
-pub(super) fn dollars(number: &str) -> Result<NanoDollars, String> {
+pub(crate) fn dollars(number: &str) -> Result<NanoDollars, String> {
     let decimal = Decimal::parse(number)?;
     match decimal.scaled(9) {
         Some(0) => Err("zero would refuse everything".to_owned()),
@@ -146,7 +146,7 @@ impl Decimal {
 }
 
 /// An RFC 3339 moment: `2027-01-01T00:00:00Z`, `2027-01-01 01:00:00.5+01:00`.
-pub(super) fn moment(text: &str) -> Result<Time, String> {
+pub(crate) fn moment(text: &str) -> Result<Time, String> {
     let wrong = || "not a moment".to_owned();
     let (date, rest) = text.trim().split_at_checked(10).ok_or_else(wrong)?;
     let mut fields = date.split('-').map(digits);
@@ -225,7 +225,7 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// A moment as it is written in a config, to the second, in UTC.
-pub(super) fn written(time: Time) -> String {
+pub(crate) fn written(time: Time) -> String {
     let secs = time.unix_secs();
     let clock = secs % 86_400;
     // The same March years as in `days_from_epoch`, walked the other way.
