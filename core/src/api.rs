@@ -41,9 +41,9 @@ use crate::fault::{Code, Fault};
 use crate::ledger::Scope;
 use crate::units::{Millis, NanoDollars, Requests, Time, Tokens};
 use bytes::Bytes;
+use http::Response;
 use http::header::{CONTENT_ENCODING, HeaderValue};
 use http::request::Parts;
-use http::Response;
 use routes::{Arrival, Operation, Reach};
 use std::sync::Arc;
 

@@ -158,7 +158,9 @@ impl Turn<'_> {
         let prepaid = budgets.and_then(|budgets| budgets.iter_mut().find(never));
         let Some(Value::Object(prepaid)) = prepaid else {
             let subject = before.subject();
-            return Err(conflict(format!("{subject} has no budget per `never`, so nothing is prepaid: add one")));
+            return Err(conflict(format!(
+                "{subject} has no budget per `never`, so nothing is prepaid: add one"
+            )));
         };
         let had = prepaid.get("usd").and_then(spec::amount).unwrap_or_default();
         prepaid.insert("usd".to_owned(), dollars(NanoDollars(had.get().saturating_add(by.get()))));
@@ -250,8 +252,10 @@ impl Turn<'_> {
         let holders = [HolderKind::Organisation, HolderKind::Team, HolderKind::User];
         for kind in holders {
             let Some(name) = text(&entry.spec, kind.name()) else { continue };
-            let holder = directory.holder(kind, name).ok_or_else(|| not_found(kind.name(), name).at(kind.name()))?;
-            let book = if kind == HolderKind::Organisation { Some(name) } else { holder.organisation.as_deref() };
+            let holder =
+                directory.holder(kind, name).ok_or_else(|| not_found(kind.name(), name).at(kind.name()))?;
+            let book =
+                if kind == HolderKind::Organisation { Some(name) } else { holder.organisation.as_deref() };
             match (&books, book) {
                 (Some((field, earlier)), Some(book)) if earlier != book => {
                     let expected = format!("one of the organisation `{earlier}`, as `{field}` says");
@@ -334,7 +338,9 @@ impl Turn<'_> {
         let own = self.knock.principal.key();
         match (self.knock.reach, entry.kind) {
             (Reach::All, _) => true,
-            (Reach::Team, Kind::Key) => own.is_some_and(|own| own.team.as_deref() == text(&entry.spec, "team")),
+            (Reach::Team, Kind::Key) => {
+                own.is_some_and(|own| own.team.as_deref() == text(&entry.spec, "team"))
+            }
             (Reach::Team, Kind::Holder(HolderKind::Team)) => {
                 own.is_some_and(|own| own.team.as_deref() == Some(entry.name.as_str()))
             }
@@ -347,7 +353,8 @@ impl Turn<'_> {
     pub(super) fn changeable(&self, kind: Kind, name: &str) -> Result<Entry, Fault> {
         let entry = self.found(kind, name)?;
         if self.desk.directory.is_fixed(kind, name) {
-            let message = format!("{} stands in the config file, which is where it is changed", entry.subject());
+            let message =
+                format!("{} stands in the config file, which is where it is changed", entry.subject());
             return Err(conflict(message));
         }
         // A manager who could rotate or unblock a key with more rights would have them.
@@ -383,7 +390,12 @@ impl Turn<'_> {
     }
 
     /// Stores an entry in place of what was there.
-    pub(super) fn commit(&self, before: Option<&Entry>, after: &Entry, answer: http::Response<Bytes>) -> Plan {
+    pub(super) fn commit(
+        &self,
+        before: Option<&Entry>,
+        after: &Entry,
+        answer: http::Response<Bytes>,
+    ) -> Plan {
         let action = if before.is_some() { "update" } else { "create" };
         self.commit_as(action, before, after, answer)
     }

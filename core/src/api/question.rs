@@ -145,7 +145,8 @@ impl Query {
         for pair in pairs {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decoded(name)?, decoded(value)?);
-            let field = fields.iter().find(|field| field.name == name).ok_or_else(|| unknown(&name, fields))?;
+            let field =
+                fields.iter().find(|field| field.name == name).ok_or_else(|| unknown(&name, fields))?;
             let there = read.contains_key(field.name);
             let place = read.entry(field.name).or_default();
             match &field.shape {
@@ -155,7 +156,11 @@ impl Query {
                         place.push(item.to_owned());
                     }
                     if place.len() > *most {
-                        return Err(Fault::bad_field(field.name, format!("at most {most} items"), place.len()));
+                        return Err(Fault::bad_field(
+                            field.name,
+                            format!("at most {most} items"),
+                            place.len(),
+                        ));
                     }
                 }
                 _ if there => return Err(Fault::bad_field(field.name, "it once", "it again")),
@@ -226,7 +231,8 @@ fn decoded(part: &str) -> Result<Cow<'_, str>, Fault> {
         match byte {
             b'+' => bytes.push(b' '),
             b'%' => {
-                let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16)).ok_or_else(bad);
+                let mut digit =
+                    || rest.next().and_then(|digit| char::from(*digit).to_digit(16)).ok_or_else(bad);
                 let (high, low) = (digit()?, digit()?);
                 bytes.push(u8::try_from(high * 16 + low).map_err(|_| bad())?);
             }
@@ -290,7 +296,8 @@ impl Turn<'_> {
     pub(super) fn spend(&self) -> Result<Plan, Fault> {
         let asked = self.query(SPEND)?;
         let (from, to) = self.span(&asked);
-        let by: Vec<_> = asked.list("by").unwrap_or_default().iter().filter_map(|word| Dimension::of(word)).collect();
+        let by: Vec<_> =
+            asked.list("by").unwrap_or_default().iter().filter_map(|word| Dimension::of(word)).collect();
         if by.iter().enumerate().any(|(index, one)| by.iter().take(index).any(|other| other == one)) {
             return Err(Fault::bad_field("by", "each dimension once", "one again"));
         }
@@ -395,7 +402,9 @@ impl Turn<'_> {
         }
         let parent = match text(&asked, "key") {
             Some(name) => self.found(Kind::Key, name).map_err(|fault| fault.at("key"))?.name,
-            None => self.own_key().map_err(|_| Fault::missing_field("key", "the key it comes from"))?.name.clone(),
+            None => {
+                self.own_key().map_err(|_| Fault::missing_field("key", "the key it comes from"))?.name.clone()
+            }
         };
         let key = self.desk.directory.key(&parent).ok_or_else(|| super::not_found("key", &parent))?;
         if key.blocked || key.expires.is_some_and(|expires| expires <= self.now) {

@@ -1,8 +1,8 @@
 //! Nobody gives a key more than he has himself: what a manager may give to keys of his team.
 
+use super::Turn;
 use super::shape::Object;
 use super::spec::{self, text};
-use super::Turn;
 use crate::config::Pattern;
 use crate::directory::{HolderKind, IpRange, Key, Role};
 use crate::fault::{Code, Fault};
@@ -38,7 +38,10 @@ impl Turn<'_> {
         all_covered("routes", &own.routes, &theirs.routes)?;
         // Without any of his own a manager's clients set no tags: there empty is the narrowest.
         if let Some(tag) = theirs.client_tags.iter().find(|tag| !is_covered(&own.client_tags, tag)) {
-            return Err(beyond("client_tags", &format!("the manager's own, without `{}`", spec::pattern(tag))));
+            return Err(beyond(
+                "client_tags",
+                &format!("the manager's own, without `{}`", spec::pattern(tag)),
+            ));
         }
         let outside = |range: &&IpRange| !own.ips.iter().any(|wide| holds(wide, range));
         if !own.ips.is_empty() && (theirs.ips.is_empty() || theirs.ips.iter().any(|range| outside(&range))) {
@@ -103,7 +106,8 @@ fn same(field: &str, own: Option<&str>, theirs: Option<&str>) -> Result<(), Faul
 }
 
 fn no_higher(most: &Limits, asked: &Limits) -> Result<(), Fault> {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests: _, max_tokens: _, budgets } = asked;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests: _, max_tokens: _, budgets } =
+        asked;
     let pairs = [
         ("rpm", most.rpm.map(|most| most.get()), rpm.map(|asked| asked.get())),
         ("tpm", most.tpm.map(|most| most.get()), tpm.map(|asked| asked.get())),

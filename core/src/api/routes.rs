@@ -114,8 +114,7 @@ impl Need {
             (_, Role::Admin) | (Self::Known, _) => Reach::All,
             (Self::Own | Self::Look | Self::LookAll, Role::Viewer) => Reach::All,
             (Self::Own | Self::Look | Self::Manage, Role::Manager) => Reach::Team,
-            (Self::Own | Self::Mint, Role::Caller)
-            | (Self::Mint, Role::Viewer | Role::Manager) => Reach::Own,
+            (Self::Own | Self::Mint, Role::Caller) | (Self::Mint, Role::Viewer | Role::Manager) => Reach::Own,
             (Self::Look | Self::LookAll | Self::Manage | Self::Rule, Role::Caller)
             | (Self::Manage | Self::Rule, Role::Viewer)
             | (Self::LookAll | Self::Rule, Role::Manager) => Reach::Nothing,

@@ -151,12 +151,7 @@ pub fn parse(text: &[u8]) -> Result<Object, Fault> {
 }
 
 /// Checks an object against its fields.
-pub fn check_object(
-    object: &mut Object,
-    fields: &[Field],
-    nulls: Nulls,
-    at: &str,
-) -> Result<(), Fault> {
+pub fn check_object(object: &mut Object, fields: &[Field], nulls: Nulls, at: &str) -> Result<(), Fault> {
     for (name, value) in object.iter_mut() {
         let Some(field) = fields.iter().find(|field| field.name == name) else {
             return Err(unknown(name, fields, at));
@@ -166,7 +161,8 @@ pub fn check_object(
             _ => check(value, &field.shape, &join(at, field.name))?,
         }
     }
-    let wanted = fields.iter().filter(|field| field.presence == Presence::Required && nulls == Nulls::Refused);
+    let wanted =
+        fields.iter().filter(|field| field.presence == Presence::Required && nulls == Nulls::Refused);
     match wanted.into_iter().find(|field| !object.contains_key(field.name)) {
         Some(field) => Err(Fault::missing_field(join(at, field.name), field.shape.expected())),
         None => Ok(()),
@@ -209,9 +205,7 @@ fn check(value: &mut Value, shape: &Shape, at: &str) -> Result<(), Fault> {
     let wrong = |found: &str| Err(Fault::bad_field(at, shape.expected(), found));
     match (shape, &mut *value) {
         (Shape::Ignored, Value::Object(_)) | (Shape::Truth, Value::Bool(_)) => Ok(()),
-        (Shape::Object(fields), Value::Object(object)) => {
-            check_object(object, fields, Nulls::Refused, at)
-        }
+        (Shape::Object(fields), Value::Object(object)) => check_object(object, fields, Nulls::Refused, at),
         (Shape::ByName(inner), Value::Object(object)) => {
             for (name, value) in object.iter_mut() {
                 check_text(&Shape::Pattern, name, at)?;
@@ -246,7 +240,8 @@ fn check_list(items: &mut [Value], inner: &Shape, most: usize, at: &str) -> Resu
     for (index, item) in items.iter_mut().enumerate() {
         check(item, inner, &format!("{at}[{index}]"))?;
     }
-    let twice = items.iter().enumerate().find(|(index, item)| items.iter().take(*index).any(|one| one == *item));
+    let twice =
+        items.iter().enumerate().find(|(index, item)| items.iter().take(*index).any(|one| one == *item));
     match twice {
         Some((index, _)) => Err(Fault::bad_field(format!("{at}[{index}]"), "each item once", "it again")),
         None => Ok(()),
@@ -338,7 +333,9 @@ impl Shape {
             Self::Range => super::spec::range(text).is_some(),
             Self::Text(most) => (1..=*most).contains(&length) && !text.chars().any(char::is_control),
             Self::Digest => length == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            Self::Secret => (16..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()),
+            Self::Secret => {
+                (16..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+            }
             Self::Word(words) => words.contains(&text),
             Self::Moment => moment(text).is_some(),
             Self::Span => span(text).is_some(),
@@ -438,7 +435,8 @@ pub fn object_schema(fields: &[Field], nulls: Nulls) -> Value {
         }
         properties.insert(field.name.to_owned(), schema);
     }
-    let wanted = fields.iter().filter(|field| field.presence == Presence::Required && nulls == Nulls::Refused);
+    let wanted =
+        fields.iter().filter(|field| field.presence == Presence::Required && nulls == Nulls::Refused);
     let wanted: Vec<_> = wanted.map(|field| field.name).collect();
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if let (Value::Object(schema), false) = (&mut schema, wanted.is_empty()) {

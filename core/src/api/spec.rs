@@ -3,9 +3,7 @@
 use super::shape::{Field, Object, Shape, moment, optional, required};
 use super::{Change, Kind};
 use crate::config::{Pattern, values};
-use crate::directory::{
-    Directory, Holder, HolderKind, IpRange, Key, Retiring, Role, What, Within,
-};
+use crate::directory::{Directory, Holder, HolderKind, IpRange, Key, Retiring, Role, What, Within};
 use crate::fault::{Code, Fault};
 use crate::ledger::Scope;
 use crate::limit::calendar::Zone;
@@ -51,14 +49,33 @@ const BLOCKED: Field = optional("blocked", Shape::Truth, "Whether it is refused.
 
 /// An organisation, in a request.
 pub const ORGANISATION_FIELDS: &[Field] = &[
-    NAME, RPM, TPM, TPM_INPUT, TPM_OUTPUT, CONCURRENCY, BUDGETS, MODEL_LIMITS, PROVIDER_LIMITS, END_USER,
+    NAME,
+    RPM,
+    TPM,
+    TPM_INPUT,
+    TPM_OUTPUT,
+    CONCURRENCY,
+    BUDGETS,
+    MODEL_LIMITS,
+    PROVIDER_LIMITS,
+    END_USER,
     BLOCKED,
 ];
 
 /// A team, a user or a tag, in a request.
 pub const HOLDER_FIELDS: &[Field] = &[
-    NAME, ORGANISATION, RPM, TPM, TPM_INPUT, TPM_OUTPUT, CONCURRENCY, BUDGETS, MODEL_LIMITS,
-    PROVIDER_LIMITS, END_USER, BLOCKED,
+    NAME,
+    ORGANISATION,
+    RPM,
+    TPM,
+    TPM_INPUT,
+    TPM_OUTPUT,
+    CONCURRENCY,
+    BUDGETS,
+    MODEL_LIMITS,
+    PROVIDER_LIMITS,
+    END_USER,
+    BLOCKED,
 ];
 
 /// What a key is recognised by; only when it is made.
@@ -261,7 +278,8 @@ fn within(spec: &Object, holds: &str) -> Result<Vec<Within>, Fault> {
     for (field, word) in [("model_limits", "model"), ("provider_limits", "provider")] {
         let named = spec.get(field).and_then(Value::as_object).into_iter().flatten();
         for (name, inner) in named {
-            let limits = inner.as_object().map(|inner| limits(inner, &format!("{field}.{name}."))).transpose()?;
+            let limits =
+                inner.as_object().map(|inner| limits(inner, &format!("{field}.{name}."))).transpose()?;
             let scope = Scope { name: format!("{holds}/{word}:{name}"), limits: limits.unwrap_or_default() };
             let what = match (word, Pattern::parse(name)) {
                 ("model", Some(pattern)) => What::Model(pattern),
@@ -285,7 +303,11 @@ fn limits(spec: &Object, at: &str) -> Result<Limits, Fault> {
         let Some(budget) = one.as_object().and_then(budget) else { continue };
         if budgets.iter().any(|earlier| earlier.per == budget.per) {
             let found = format!("a second one per {}", budget.per.name());
-            return Err(Fault::bad_field(format!("{at}budget[{index}].per"), "one budget for each period", found));
+            return Err(Fault::bad_field(
+                format!("{at}budget[{index}].per"),
+                "one budget for each period",
+                found,
+            ));
         }
         budgets.push(budget);
     }

@@ -27,7 +27,8 @@ impl Directory {
     pub fn holders_after(&self, kind: HolderKind, after: &str) -> Vec<&Arc<Holder>> {
         let from = || (Bound::Excluded((kind, after.to_owned())), Bound::Unbounded);
         let fixed = self.fixed.holders.range(from());
-        let stored = self.stored.holders.range(from()).filter(|(place, _)| !self.fixed.holders.contains_key(place));
+        let stored =
+            self.stored.holders.range(from()).filter(|(place, _)| !self.fixed.holders.contains_key(place));
         let mut holders: Vec<_> =
             fixed.chain(stored).map(|(_, holder)| holder).filter(|holder| holder.kind == kind).collect();
         holders.sort_by(|a, b| a.name.cmp(&b.name));

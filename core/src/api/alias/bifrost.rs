@@ -92,7 +92,10 @@ fn spec(asked: &Object) -> Object {
     };
     put("name", asked.get("name").cloned());
     put("team", asked.get("team_id").cloned());
-    put("models", asked.get("models").filter(|list| list.as_array().is_some_and(|list| !list.is_empty())).cloned());
+    put(
+        "models",
+        asked.get("models").filter(|list| list.as_array().is_some_and(|list| !list.is_empty())).cloned(),
+    );
     put("blocked", (asked.get("is_active") == Some(&Value::Bool(false))).then_some(Value::Bool(true)));
     let rates = asked.get("rate_limit").and_then(Value::as_object);
     put("rpm", rates.and_then(|rates| rates.get("request_max_limit")).cloned());

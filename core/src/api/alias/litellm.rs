@@ -1,13 +1,15 @@
 //! LiteLLM's `/key/generate`, `/key/info`, `/key/update`, `/key/delete` and `/team/new`.
 
+use crate::api::answer::ok;
 use crate::api::entry::Entry;
 use crate::api::rights::holds_something;
-use crate::api::shape::{Field, Nulls, Object, Shape, check_object, dollars, is_name, optional, parse, required};
+use crate::api::shape::{
+    Field, Nulls, Object, Shape, check_object, dollars, is_name, optional, parse, required,
+};
 use crate::api::spec::{self, amount, from_hex, hex, text, texts};
 use crate::api::{
     Change, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Plan, SpendAsk, SpendForm, SpendQuery, Turn,
 };
-use crate::api::answer::ok;
 use crate::directory::HolderKind;
 use crate::fault::{Code, Fault};
 use crate::keyring;
@@ -29,8 +31,7 @@ const PERIODS: &[(&str, &str)] = &[
     ("1mo", "month"),
     ("365d", "year"),
 ];
-const PERIOD_WORDS: &[&str] =
-    &["60s", "1m", "60m", "1h", "24h", "1d", "7d", "1w", "30d", "1mo", "365d"];
+const PERIOD_WORDS: &[&str] = &["60s", "1m", "60m", "1h", "24h", "1d", "7d", "1w", "30d", "1mo", "365d"];
 const KEY_TYPES: &[&str] = &["default", "llm_api", "read_only"];
 
 const WINDOW: &[Field] = &[
@@ -70,7 +71,11 @@ const KEY: &[Field] = &[
     optional("user_id", Shape::Name, "Its user."),
     ORGANIZATION,
     optional("tags", Shape::MaybeEmpty(&Shape::Name, 64), "What it is marked with."),
-    optional("allowed_routes", Shape::MaybeEmpty(&Shape::Pattern, 100), "Paths it may call; empty: everything."),
+    optional(
+        "allowed_routes",
+        Shape::MaybeEmpty(&Shape::Pattern, 100),
+        "Paths it may call; empty: everything.",
+    ),
     optional("key_type", Shape::Word(KEY_TYPES), "`read_only` may read everything in the admin API."),
     METADATA,
     BLOCKED,
@@ -234,7 +239,8 @@ impl Asked {
             Some(_) => drop(spec.insert("role".to_owned(), json!("caller"))),
             None => {}
         }
-        if ["max_budget", "budget_limits", "budget_duration", "soft_budget"].iter().any(|name| self.has(name)) {
+        if ["max_budget", "budget_limits", "budget_duration", "soft_budget"].iter().any(|name| self.has(name))
+        {
             spec.insert("budget".to_owned(), self.budgets()?);
         }
         if ["model_rpm_limit", "model_tpm_limit", "model_max_budget"].iter().any(|name| self.has(name)) {
@@ -338,7 +344,11 @@ impl Turn<'_> {
         let which = text(&asked.fields, "key").unwrap_or_default();
         let before = self.changeable(Kind::Key, &self.key_named(which)?)?;
         if text(&asked.fields, "key_alias").is_some_and(|name| name != before.name) {
-            return Err(Fault::bad_field("key_alias", "the key's name, which does not change", "another one"));
+            return Err(Fault::bad_field(
+                "key_alias",
+                "the key's name, which does not change",
+                "another one",
+            ));
         }
         let patch = asked.spec(self.now)?;
         let after = self.patched(&before, patch).map_err(in_their_words)?;
@@ -381,7 +391,9 @@ impl Turn<'_> {
         let asked = self.query(INFO)?;
         let name = match asked.text("key") {
             Some(which) => self.key_named(which)?,
-            None => self.own_key().map_err(|_| Fault::missing_field("key", "the key to tell of"))?.name.clone(),
+            None => {
+                self.own_key().map_err(|_| Fault::missing_field("key", "the key to tell of"))?.name.clone()
+            }
         };
         let entry = self.found(Kind::Key, &name).map_err(|_| nobody())?;
         let mut rest = Object::new();
@@ -480,6 +492,8 @@ fn info(entry: &Entry) -> Object {
         ("blocked", json!(spec.get("blocked") == Some(&Value::Bool(true)))),
         ("metadata", json!({})),
     ];
-    let keep = |name: &str| entry.kind == Kind::Key || !matches!(name, "token" | "key_name" | "key_alias" | "team_id");
+    let keep = |name: &str| {
+        entry.kind == Kind::Key || !matches!(name, "token" | "key_name" | "key_alias" | "team_id")
+    };
     entries.into_iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.to_owned(), value)).collect()
 }
