@@ -131,8 +131,6 @@ pub enum Plan {
     Upstreams,
     /// The config is read again; [`render::reload`]. The deed is kept where it worked.
     Reload(Deed),
-    /// A token is signed; [`render::token`]. The deed is kept.
-    Mint(Box<Mint>),
     /// Lines of the audit log; [`render::audit`].
     Audit(AuditQuery),
     /// The whole audit log through [`audit::verify`]; [`render::verified`].
@@ -186,29 +184,6 @@ pub enum LimitsForm {
     LiteLlm(shape::Object),
 }
 
-/// A short-lived key to be signed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mint {
-    /// Names it: 128 random bits in hexadecimal.
-    pub id: String,
-    /// The name of the key it comes from.
-    pub parent: String,
-    /// What it may call, of what its parent may; empty: all of that.
-    pub models: Vec<String>,
-    /// Requests in all.
-    pub max_requests: Option<Requests>,
-    /// Tokens in all.
-    pub max_tokens: Option<Tokens>,
-    /// Money in all.
-    pub max_usd: Option<NanoDollars>,
-    /// How long it is valid.
-    pub ttl: Millis,
-    /// The first moment at which it is refused.
-    pub expires: Time,
-    /// For the audit log.
-    pub deed: Deed,
-}
-
 /// A question about requests that are over, the latest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestQuery {
@@ -218,17 +193,51 @@ pub struct RequestQuery {
     pub to: Time,
     /// Only these; of one dimension any, of several all.
     pub only: Vec<Only>,
-    /// Only with this status.
-    pub status: Option<u16>,
-    /// Those that come after this one in the list.
-    pub after: Option<String>,
+    /// How they ended.
+    pub outcome: Outcome,
+    /// Those that come after this one in the answer: the last of the page before.
+    pub after: Option<RequestPlace>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// How requests ended that are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// However they ended.
+    #[default]
+    Any,
+    /// Those whose client did not get an answer.
+    Failed,
+}
+
+/// Where a request stands in the order of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestPlace {
+    /// When it came.
+    pub at: Time,
+    /// Tells those apart that came at the same time.
+    pub seq: u64,
+}
+
+impl RequestPlace {
+    /// As answers spell it in `next`.
+    pub fn text(self) -> String {
+        format!("{}-{}", self.at.0, self.seq)
+    }
+
+    /// Reads the spelling of an answer.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, seq) = text.split_once('-')?;
+        Some(Self { at: Time(at.parse().ok()?), seq: seq.parse().ok()? })
+    }
 }
 
 /// What is kept of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestRow {
+    /// Where it stands.
+    pub place: RequestPlace,
     /// Its id, as headers show it.
     pub id: String,
     /// When it came.
@@ -271,11 +280,17 @@ pub struct RequestRow {
     pub cost: Option<NanoDollars>,
 }
 
-/// A question about the audit log, the oldest line first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A question about the audit log, the newest line first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditQuery {
-    /// Lines after this number; they count from one.
-    pub after: u64,
+    /// Only by this actor.
+    pub actor: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only to this subject.
+    pub subject: Option<String>,
+    /// Lines that come after this one in the answer: the last of the page before.
+    pub after: Option<u64>,
     /// At most so many.
     pub limit: u32,
 }

@@ -185,17 +185,33 @@ impl Serves {
 /// gateway may resolve it differently. Fails with `no_route`, naming the closest path that is served,
 /// or with `wrong_method`, naming the right one.
 pub fn find(method: &Method, target: &str) -> Result<Mounted, Fault> {
+    locate(method, target).map(|located| located.mounted)
+}
+
+/// What a request has come for, and the place where that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// What it has come for.
+    pub mounted: Mounted,
+    /// Where: the path of one of [`PLACES`] or [`routes::ROUTES`], whatever mount, escapes or slashes
+    /// led there. Rights go by this, so that they are those of what is served and not of how it was
+    /// spelt.
+    pub path: &'static str,
+}
+
+/// The same as [`find`], with the place.
+pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
     let path = path::normal(target)?;
     let mut other_method = None;
     for (place, shape, model) in places_at(&path) {
         if place.method.takes(method) {
-            return Ok(mounted(place, shape, model));
+            return Ok(Located { mounted: mounted(place, shape, model), path: place.path });
         }
         other_method.get_or_insert(place.method);
     }
     for arrival in routes::at(&path) {
         if arrival.route.method.takes(method) {
-            return Ok(Mounted::Admin(arrival));
+            return Ok(Located { path: arrival.route.path, mounted: Mounted::Admin(arrival) });
         }
         other_method.get_or_insert(arrival.route.method);
     }

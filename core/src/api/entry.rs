@@ -6,6 +6,7 @@ use super::shape::{Field, Nulls, Object, Shape, body, check_object, dollars, opt
 use super::spec::{self, hex, text};
 use super::{Change, Commit, Kind, Plan, Turn, conflict, not_found, question};
 use crate::directory::HolderKind;
+use crate::directory::spec::{Around, holder_json, key_json};
 use crate::fault::{Code, Fault};
 use crate::keyring;
 use crate::limit::Period;
@@ -43,11 +44,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Reads a spec and brings it to the form in which it is stored.
-    pub(super) fn read(kind: Kind, spec: &Object) -> Result<Self, Fault> {
-        let spec = match kind {
-            Kind::Key => spec::key_json(&spec::read_key(spec)?),
-            Kind::Holder(kind) => spec::holder_json(&spec::read_holder(kind, spec)?),
-        };
+    pub(super) fn read(kind: Kind, spec: &Object, around: &Around<'_>) -> Result<Self, Fault> {
+        let spec = spec::read(kind, spec, around)?;
         let name = text(&spec, "name").unwrap_or_default().to_owned();
         Ok(Self { kind, name, spec })
     }
@@ -61,20 +59,19 @@ impl Entry {
     pub(super) fn public(&self) -> Object {
         let mut public = self.spec.clone();
         public.shift_remove("sha256");
-        let retiring = public.shift_remove("retiring");
-        if let Some(until) = retiring.as_ref().and_then(|retiring| retiring.get("until")) {
-            public.insert("retiring_until".to_owned(), until.clone());
+        let previous = public.shift_remove("previous");
+        if let Some(until) = previous.as_ref().and_then(|previous| previous.get("until")) {
+            public.insert("previous_until".to_owned(), until.clone());
         }
         public
     }
 
     fn bytes(&self) -> Bytes {
-        Bytes::from(Value::Object(self.public()).to_string())
+        spec::bytes(&self.public())
     }
 
     fn change(&self) -> Change {
-        let spec = Bytes::from(Value::Object(self.spec.clone()).to_string());
-        Change { kind: self.kind, name: self.name.clone(), spec: Some(spec) }
+        Change { kind: self.kind, name: self.name.clone(), spec: Some(spec::bytes(&self.spec)) }
     }
 }
 
@@ -89,8 +86,8 @@ impl Turn<'_> {
         let query = self.query(question::PAGE)?;
         let after = query.text("after").unwrap_or_default();
         let limit = query.limit();
-        let mut found = self.after(kind, after);
-        found.retain(|entry| self.sees(entry));
+        let found = self.after(kind, after).filter(|entry| self.sees(entry));
+        let mut found: Vec<_> = found.take(limit.saturating_add(1)).collect();
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| last.name.clone());
@@ -180,10 +177,10 @@ impl Turn<'_> {
         let before = self.changeable(Kind::Key, &self.knock.arrival.name)?;
         let fresh = self.fresh();
         let mut spec = before.spec.clone();
-        spec.shift_remove("retiring");
+        spec.shift_remove("previous");
         if let (Some(grace), Some(old)) = (grace, text(&before.spec, "sha256")) {
             let until = spec::written(self.now + grace);
-            spec.insert("retiring".to_owned(), json!({"sha256": old, "until": until}));
+            spec.insert("previous".to_owned(), json!({"sha256": old, "until": until}));
         }
         spec.insert("sha256".to_owned(), json!(fresh.sha256));
         let after = self.saved(Kind::Key, &before, spec)?;
@@ -215,10 +212,13 @@ impl Turn<'_> {
         if kind == Kind::Key && self.knock.reach == Reach::Team {
             self.inherit(&mut spec);
         }
-        let entry = Entry::read(kind, &spec)?;
-        if self.entry(kind, &entry.name).is_some() {
-            return Err(conflict(format!("{} is there already", entry.subject())).at("name"));
+        spec.insert("created".to_owned(), json!(spec::written(self.now)));
+        let name = text(&spec, "name").unwrap_or_default();
+        if self.entry(kind, name).is_some() {
+            return Err(conflict(format!("{}:{name} is there already", kind.name())).at("name"));
         }
+        self.known(&spec)?;
+        let entry = Entry::read(kind, &spec, &self.around())?;
         self.checked(&entry, None)?;
         Ok(entry)
     }
@@ -236,7 +236,8 @@ impl Turn<'_> {
     }
 
     fn saved(&self, kind: Kind, before: &Entry, spec: Object) -> Result<Entry, Fault> {
-        let after = Entry::read(kind, &spec)?;
+        self.known(&spec)?;
+        let after = Entry::read(kind, &spec, &self.around())?;
         if after.name != before.name {
             let expected = format!("`{}`, since names do not change", before.name);
             return Err(Fault::bad_field("name", expected, "another one"));
@@ -245,26 +246,28 @@ impl Turn<'_> {
         Ok(after)
     }
 
-    /// Whom it refers to exists, its secret is its own, and who gives it has no less.
+    /// What names in specs are looked up in.
+    pub(super) fn around(&self) -> Around<'_> {
+        Around::written(self.desk.config, self.desk.directory)
+    }
+
+    /// Whom a spec refers to exists.
+    fn known(&self, spec: &Object) -> Result<(), Fault> {
+        for kind in [HolderKind::Organisation, HolderKind::Team, HolderKind::User] {
+            let Some(name) = text(spec, kind.name()) else { continue };
+            self.exists(kind, name, kind.name())?;
+        }
+        spec::texts(spec, "tags").try_for_each(|tag| self.exists(HolderKind::Tag, tag, "tags"))
+    }
+
+    fn exists(&self, kind: HolderKind, name: &str, field: &str) -> Result<(), Fault> {
+        let found = self.desk.directory.holder(kind, name);
+        found.map(drop).ok_or_else(|| not_found(kind.name(), name).at(field))
+    }
+
+    /// Its secret is its own, and who gives it has no less.
     fn checked(&self, entry: &Entry, before: Option<&Entry>) -> Result<(), Fault> {
         let directory = self.desk.directory;
-        let mut books: Option<(&str, String)> = None;
-        let holders = [HolderKind::Organisation, HolderKind::Team, HolderKind::User];
-        for kind in holders {
-            let Some(name) = text(&entry.spec, kind.name()) else { continue };
-            let holder =
-                directory.holder(kind, name).ok_or_else(|| not_found(kind.name(), name).at(kind.name()))?;
-            let book =
-                if kind == HolderKind::Organisation { Some(name) } else { holder.organisation.as_deref() };
-            match (&books, book) {
-                (Some((field, earlier)), Some(book)) if earlier != book => {
-                    let expected = format!("one of the organisation `{earlier}`, as `{field}` says");
-                    return Err(Fault::bad_field(kind.name(), expected, format!("one of `{book}`")));
-                }
-                (None, Some(book)) => books = Some((kind.name(), book.to_owned())),
-                (Some(_) | None, _) => {}
-            }
-        }
         if entry.kind != Kind::Key {
             return Ok(());
         }
@@ -288,8 +291,8 @@ impl Turn<'_> {
                 text(&entry.spec, holder.name()) == Some(name)
             }
         };
-        let kinds = [Kind::Key, Kind::Holder(HolderKind::Team), Kind::Holder(HolderKind::User)];
-        let kinds = kinds.into_iter().chain([Kind::Holder(HolderKind::Tag)]);
+        let kinds = [HolderKind::Team, HolderKind::User, HolderKind::Tag].map(Kind::Holder);
+        let kinds = kinds.into_iter().chain([Kind::Key]);
         let mut users = kinds.flat_map(|kind| self.after(kind, "")).filter(refers);
         let named: Vec<_> = users.by_ref().take(3).map(|entry| entry.subject()).collect();
         if named.is_empty() {
@@ -303,16 +306,16 @@ impl Turn<'_> {
     }
 
     /// Every entry of a kind, by name, those after this one.
-    pub(super) fn after(&self, kind: Kind, after: &str) -> Vec<Entry> {
-        let entry = |name: &str, spec| Entry { kind, name: name.to_owned(), spec };
+    pub(super) fn after<'t>(&'t self, kind: Kind, after: &'t str) -> Box<dyn Iterator<Item = Entry> + 't> {
+        let directory = self.desk.directory;
+        let entry = move |name: &str, spec: &Bytes| Entry { kind, name: name.to_owned(), spec: spec::object(spec) };
         match kind {
             Kind::Key => {
-                let keys = self.desk.directory.keys_after(after);
-                keys.iter().map(|key| entry(&key.name, spec::key_json(key))).collect()
+                Box::new(directory.keys_from(after).map(move |key| entry(&key.name, &key_json(key))))
             }
             Kind::Holder(holder) => {
-                let holders = self.desk.directory.holders_after(holder, after);
-                holders.iter().map(|one| entry(&one.name, spec::holder_json(one))).collect()
+                let holders = directory.holders_from(holder, after);
+                Box::new(holders.map(move |one| entry(&one.name, &holder_json(one))))
             }
         }
     }
@@ -321,10 +324,10 @@ impl Turn<'_> {
     pub(super) fn entry(&self, kind: Kind, name: &str) -> Option<Entry> {
         let directory = self.desk.directory;
         let spec = match kind {
-            Kind::Key => spec::key_json(directory.key(name)?),
-            Kind::Holder(kind) => spec::holder_json(directory.holder(kind, name)?),
+            Kind::Key => key_json(directory.key(name)?),
+            Kind::Holder(kind) => holder_json(directory.holder(kind, name)?),
         };
-        Some(Entry { kind, name: name.to_owned(), spec })
+        Some(Entry { kind, name: name.to_owned(), spec: spec::object(&spec) })
     }
 
     /// The entry of a name, for who may see it. To others it does not exist.
@@ -424,7 +427,7 @@ impl Turn<'_> {
         let entry = principal.key().and_then(|key| self.entry(Kind::Key, &key.name));
         let me = object([
             ("actor", json!(principal.actor())),
-            ("role", json!(spec::role_word(principal.role()))),
+            ("role", json!(principal.role().name())),
             ("key", entry.map_or(Value::Null, |entry| self.shown(&entry))),
         ]);
         Ok(Plan::Answer(ok(&Value::Object(me))))

@@ -261,22 +261,22 @@ fn entry_schema(kind: Kind, secret: Secret) -> Value {
         // What the config file calls by a name may be spelled more freely than what is made here.
         let schema = match field.shape {
             Shape::Name | Shape::Pattern => json!({"type": "string"}),
-            Shape::List(..) if field.name != "budget" => {
+            Shape::List(..) if !matches!(field.name, "budget" | "limits") => {
                 json!({"type": "array", "items": {"type": "string"}})
             }
             shape => shape.schema(),
         };
         properties.insert(field.name.to_owned(), schema);
     }
+    properties.insert("created".to_owned(), Shape::Moment.schema());
     properties.insert("source".to_owned(), json!({"type": "string", "enum": ["config", "store"]}));
     if kind == Kind::Key {
-        properties.insert("retiring_until".to_owned(), Shape::Moment.schema());
+        properties.insert("previous_until".to_owned(), Shape::Moment.schema());
     }
     if kind == Kind::Key && secret == Secret::Shown {
         for name in ["key", "value", "id"] {
             properties.insert(name.to_owned(), json!({"type": "string"}));
         }
-        properties.insert("warnings".to_owned(), json!({"type": "array", "items": {"type": "string"}}));
     }
     json!({
         "type": "object", "required": ["name", "source"],
@@ -341,16 +341,17 @@ fn me() -> Value {
 }
 
 fn token() -> Value {
-    record(&[
-        ("token", "string"),
-        ("id", "string"),
-        ("key", "string"),
-        ("models", "array"),
-        ("max_requests", "integer?"),
-        ("max_tokens", "integer?"),
-        ("max_usd", "number?"),
-        ("expires", "string"),
-    ])
+    let mut properties = Object::new();
+    for field in question::MINT.iter().filter(|field| field.name != "ttl") {
+        properties.insert(field.name.to_owned(), field.shape.schema());
+    }
+    for name in ["token", "id", "key", "expires"] {
+        properties.insert(name.to_owned(), json!({"type": "string"}));
+    }
+    json!({
+        "type": "object", "required": ["token", "id", "key", "expires"],
+        "properties": properties, "additionalProperties": false,
+    })
 }
 
 fn spend() -> Value {

@@ -53,7 +53,7 @@ impl Principal {
         let reach = need.reach(self.role());
         let lost = reach == Reach::Team && self.key().is_none_or(|key| key.team.is_none());
         if reach == Reach::Nothing || lost {
-            let role = super::spec::role_word(self.role());
+            let role = self.role().name();
             let which = if lost { "a manager without a team" } else { "this key's role" };
             let message = format!("{which} may not do this: expected {}, found {role}", need.words());
             return Err(Fault::new(Code::NotPermitted, message));
@@ -66,7 +66,7 @@ impl Principal {
 /// there is an admin: `server.admin_key`, or a key with that role. Faults never name what was presented.
 pub fn authenticate(headers: &HeaderMap, desk: &Desk<'_>, now: Time) -> Result<Principal, Fault> {
     let admin = desk.config.server.admin_key.as_ref().filter(|key| !key.is_empty());
-    if admin.is_none() && !desk.directory.keys_after("").iter().any(|key| key.role == Role::Admin) {
+    if admin.is_none() && !desk.directory.keys_from("").any(|key| key.role == Role::Admin) {
         let message = "the admin API is closed: set `server.admin_key`, or give a key the role `admin`";
         return Err(Fault::new(Code::MissingKey, message));
     }

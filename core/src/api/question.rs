@@ -1,22 +1,22 @@
 //! What is asked rather than changed: spend, requests, limits, prices, the audit log; and tokens.
 
-use super::answer::ok;
+use super::answer::{answer, object, ok};
 use super::rights::all_covered;
 use super::routes::Reach;
-use super::shape::{self, Field, Nulls, Object, Shape, body, check_text, moment, optional};
-use super::spec::{self, hex, text};
+use super::shape::{self, Field, Nulls, Shape, body, check_text, moment, optional};
+use super::spec::{self, text};
 use super::{
-    AuditQuery, Dimension, Kind, LimitsAsk, LimitsForm, Mint, Only, Plan, RequestQuery, SpendAsk, SpendForm,
+    AuditQuery, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Outcome, Plan, RequestPlace, RequestQuery, SpendAsk, SpendForm,
     SpendQuery, Turn, conflict, openapi,
 };
 use crate::catalog;
-use crate::config::Pattern;
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use crate::ledger::Scope;
 use crate::price::{self, CLASSES, Served};
+use crate::token::{self, Claims};
 use crate::units::{Millis, Requests, Time, Tokens};
-use bytes::Bytes;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -58,8 +58,8 @@ pub(super) const REQUESTS: &[Field] = &[
     FROM,
     TO,
     LIMIT,
-    optional("after", Shape::Text(64), "Those after the request of this id."),
-    optional("status", Shape::UpTo(599), "Only with this status."),
+    optional("after", Shape::Text(64), "Those after this one, `next` of the page before."),
+    optional("failed", Shape::Word(&["true", "false"]), "`true`: only those whose client got no answer."),
     filter("organisation"),
     filter("team"),
     filter("user"),
@@ -71,7 +71,13 @@ pub(super) const REQUESTS: &[Field] = &[
 
 /// The query of `/api/audit`.
 pub(super) const AUDIT: &[Field] =
-    &[LIMIT, optional("after", Shape::Zeroable, "Lines after the one with this number.")];
+    &[
+    LIMIT,
+    optional("after", Shape::Zeroable, "Lines older than the one with this number."),
+    optional("actor", Shape::Text(256), "Only by this actor."),
+    optional("action", Shape::Text(64), "Only this action."),
+    optional("subject", Shape::Text(256), "Only to this subject."),
+];
 
 /// The query of `/api/prices`.
 pub(super) const PRICES: &[Field] = &[
@@ -88,11 +94,11 @@ pub(super) const MINT: &[Field] = &[
     optional("max_requests", Shape::Count, "Requests in all."),
     optional("max_tokens", Shape::Count, "Tokens in all."),
     optional("max_usd", Shape::Dollars, "Money in all."),
-    optional("ttl", Shape::Span, "How long it is valid; an hour unless given, 30 days at most."),
+    optional("user", Shape::Text(128), "The end user it is for."),
+    optional("ttl", Shape::Span, "How long it is valid; an hour unless given, at most what the config says."),
 ];
 
 const USUAL_TTL: Millis = Millis::from_secs(3600);
-const LONGEST_TTL: Millis = Millis::from_secs(30 * 86_400);
 const USUAL_SPAN: Millis = Millis::from_secs(30 * 86_400);
 
 /// The words of [`Dimension`].
@@ -321,8 +327,8 @@ impl Turn<'_> {
                 from,
                 to,
                 only,
-                status: asked.number("status").and_then(|status| u16::try_from(status).ok()),
-                after: asked.text("after").map(str::to_owned),
+                outcome: if asked.text("failed") == Some("true") { Outcome::Failed } else { Outcome::Any },
+                after: asked.text("after").map(place).transpose()?,
                 limit: asked.limit_u32(),
             }),
             Extent::Only(_) | Extent::Nothing => Plan::Answer(super::render::requests(0, &[])),
@@ -351,8 +357,14 @@ impl Turn<'_> {
 
     pub(super) fn audit(&self) -> Result<Plan, Fault> {
         let query = self.query(AUDIT)?;
-        let after = query.number("after").unwrap_or(0);
-        Ok(Plan::Audit(AuditQuery { after, limit: query.limit_u32() }))
+        let text = |name: &str| query.text(name).map(str::to_owned);
+        Ok(Plan::Audit(AuditQuery {
+            actor: text("actor"),
+            action: text("action"),
+            subject: text("subject"),
+            after: query.number("after"),
+            limit: query.limit_u32(),
+        }))
     }
 
     pub(super) fn reload(&self) -> Result<Plan, Fault> {
@@ -410,36 +422,44 @@ impl Turn<'_> {
         if key.blocked || key.expires.is_some_and(|expires| expires <= self.now) {
             return Err(conflict(format!("the key `{parent}` is blocked or has expired")).at("key"));
         }
-        let models: Vec<String> = spec::texts(&asked, "models").map(str::to_owned).collect();
-        let patterns: Vec<_> = models.iter().filter_map(|model| Pattern::parse(model)).collect();
-        if !patterns.is_empty() {
-            all_covered("models", &key.models, &patterns)?;
+        let models = spec::patterns(spec::texts(&asked, "models"));
+        if !models.is_empty() {
+            all_covered("models", &key.models, &models)?;
         }
+        let tokens = &self.desk.config.tokens;
+        let Some(signer) = tokens.signer() else {
+            return Err(conflict("there is nothing to sign tokens with: set `server.admin_key` or `tokens`"));
+        };
         let ttl = text(&asked, "ttl").and_then(shape::span).unwrap_or(USUAL_TTL);
-        if ttl > LONGEST_TTL {
-            return Err(Fault::bad_field("ttl", "at most 30d", "a longer one"));
+        if ttl > tokens.longest {
+            let longest = tokens.longest.ceil_secs();
+            return Err(Fault::bad_field("ttl", format!("at most {longest}s, as the config says"), "a longer one"));
         }
-        let expires = (self.now + ttl).min(key.expires.unwrap_or(Time::NEVER));
         let count = |name: &str| asked.get(name).and_then(Value::as_u64);
-        let id = hex(self.entropy.get(..16).unwrap_or_default());
-        let mut deed = self.deed("token.mint", format!("token:{id}"));
-        let mut after = Object::new();
-        after.insert("parent".to_owned(), json!(parent));
-        after.insert("expires".to_owned(), json!(spec::written(expires)));
-        after.extend(asked.clone().into_iter().filter(|(name, _)| name != "key" && name != "ttl"));
-        deed.after = Some(Bytes::from(Value::Object(after).to_string()));
-        Ok(Plan::Mint(Box::new(Mint {
-            id,
-            parent,
+        let claims = Claims {
+            lifetime: ttl,
             models,
             max_requests: count("max_requests").map(Requests),
             max_tokens: count("max_tokens").map(Tokens),
             max_usd: asked.get("max_usd").and_then(spec::amount),
-            ttl: expires.since(self.now),
-            expires,
-            deed,
-        })))
+            user: text(&asked, "user").map(str::to_owned),
+        };
+        let id = self.entropy.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+        let signed = token::mint(key, &claims, &signer, self.now, id);
+        let expires = (self.now + ttl).min(key.expires.unwrap_or(Time::NEVER));
+        let mut shown = object([("id", json!(format!("{id:032x}"))), ("key", json!(parent))]);
+        shown.extend(asked.into_iter().filter(|(name, _)| name != "key" && name != "ttl"));
+        shown.insert("expires".to_owned(), json!(spec::written(Time(expires.unix_secs() * 1000))));
+        let mut deed = self.deed("token.mint", format!("token:{id:032x}"));
+        deed.after = Some(spec::bytes(&shown));
+        shown.insert("token".to_owned(), json!(signed));
+        let answer = answer(StatusCode::CREATED, &Value::Object(shown));
+        Ok(Plan::Commit(Box::new(Commit { changes: Vec::new(), deed, answer })))
     }
+}
+
+fn place(text: &str) -> Result<RequestPlace, Fault> {
+    RequestPlace::parse(text).ok_or_else(|| Fault::bad_field("after", "`next` of the page before", "something else"))
 }
 
 fn price_row(row: &catalog::Row) -> Value {

@@ -1,15 +1,16 @@
 //! From the host's results to answers.
 
-use super::answer::{answer, ok};
+use super::answer::ok;
 use super::audit::{Broken, Gap};
 use super::shape::{Object, dollars};
-use super::spec::{budget_json, hex, written};
-use super::{AuditLine, LimitsAsk, LimitsForm, Mint, RequestRow, SpendAsk, SpendForm, SpendRow};
+use super::spec::{hex, written};
+use crate::directory::spec::budget_value;
+use super::{AuditLine, LimitsAsk, LimitsForm, RequestRow, SpendAsk, SpendForm, SpendRow};
 use crate::fleet::{LaneReport, LaneState};
 use crate::ledger::{Reading, Report};
 use crate::units::{NanoDollars, Time};
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use serde_json::{Value, json};
 
 /// What was spent.
@@ -58,13 +59,14 @@ fn fill(rest: &mut Object, spent: NanoDollars) {
 /// The latest requests. `limit` is the query's: a page that is full may have a next one.
 pub fn requests(limit: u32, rows: &[RequestRow]) -> Response<Bytes> {
     let full = limit > 0 && rows.len() >= limit as usize;
-    let next = rows.last().filter(|_| full).map(|row| &row.id);
+    let next = rows.last().filter(|_| full).map(|row| row.place.text());
     let data: Vec<_> = rows.iter().map(request_row).collect();
     ok(&json!({"data": data, "next": next}))
 }
 
 fn request_row(row: &RequestRow) -> Value {
     let RequestRow {
+        place: _,
         id,
         at,
         surface,
@@ -138,7 +140,7 @@ fn gauge(reading: &Reading) -> Value {
     let amount = |number: u64| if budget.is_some() { dollars(NanoDollars(number)) } else { json!(number) };
     json!({
         "limit": limit,
-        "budget": budget.as_ref().map(budget_json),
+        "budget": budget.as_ref().map(budget_value),
         "most": amount(*most),
         "used": amount(*used),
         "held": amount(*held),
@@ -181,22 +183,6 @@ pub fn reload(problems: &[String]) -> Response<Bytes> {
     }
     let message = format!("the new config is refused, the old one stays: {}", problems.join("; "));
     super::refusal(&super::conflict(message))
-}
-
-/// A token that was signed; shown once.
-pub fn token(mint: &Mint, signed: &str) -> Response<Bytes> {
-    let Mint { id, parent, models, max_requests, max_tokens, max_usd, ttl: _, expires, deed: _ } = mint;
-    let shown = json!({
-        "token": signed,
-        "id": id,
-        "key": parent,
-        "models": models,
-        "max_requests": max_requests.map(|most| most.get()),
-        "max_tokens": max_tokens.map(|most| most.get()),
-        "max_usd": max_usd.map(dollars),
-        "expires": written(*expires),
-    });
-    answer(StatusCode::CREATED, &shown)
 }
 
 /// Lines of the audit log. `limit` is the query's: a page that is full may have a next one.

@@ -4,6 +4,7 @@ use super::Turn;
 use super::shape::Object;
 use super::spec::{self, text};
 use crate::config::Pattern;
+use crate::directory::spec::key_json;
 use crate::directory::{HolderKind, IpRange, Key, Role};
 use crate::fault::{Code, Fault};
 use crate::limit::Limits;
@@ -15,7 +16,7 @@ impl Turn<'_> {
     /// more than the manager has.
     pub(super) fn inherit(&self, spec: &mut Object) {
         let Some(own) = self.knock.principal.key() else { return };
-        let own = spec::key_json(own);
+        let own = spec::object(&key_json(own));
         for field in ["team", "organisation", "tags", "models", "routes", "ips", "expires"] {
             if let (false, Some(value)) = (spec.contains_key(field), own.get(field)) {
                 spec.insert(field.to_owned(), value.clone());
@@ -28,7 +29,7 @@ impl Turn<'_> {
     /// manager is not his to change.
     pub(super) fn no_more_than_own(&self, spec: &Object, before: Option<&Object>) -> Result<(), Fault> {
         let Some(own) = self.knock.principal.key() else { return Ok(()) };
-        let theirs = spec::read_key(spec)?;
+        let theirs = spec::read_key(spec, &self.around())?;
         let team = own.team.as_deref();
         same("team", team, theirs.team.as_deref())?;
         if theirs.role != Role::Caller {
@@ -40,10 +41,10 @@ impl Turn<'_> {
         if let Some(tag) = theirs.client_tags.iter().find(|tag| !is_covered(&own.client_tags, tag)) {
             return Err(beyond(
                 "client_tags",
-                &format!("the manager's own, without `{}`", spec::pattern(tag)),
+                &format!("the manager's own, without `{}`", tag),
             ));
         }
-        let outside = |range: &&IpRange| !own.ips.iter().any(|wide| holds(wide, range));
+        let outside = |range: &&IpRange| !own.ips.iter().any(|wide| contains(wide, range));
         if !own.ips.is_empty() && (theirs.ips.is_empty() || theirs.ips.iter().any(|range| outside(&range))) {
             return Err(beyond("ips", "addresses of the manager's own"));
         }
@@ -84,7 +85,7 @@ pub(super) fn all_covered(field: &str, own: &[Pattern], theirs: &[Pattern]) -> R
     }
     match theirs.iter().find(|pattern| !is_covered(own, pattern)) {
         Some(pattern) => {
-            Err(beyond(field, &format!("some of the creator's own, without `{}`", spec::pattern(pattern))))
+            Err(beyond(field, &format!("some of the creator's own, without `{}`", pattern)))
         }
         None => Ok(()),
     }
@@ -106,13 +107,14 @@ fn same(field: &str, own: Option<&str>, theirs: Option<&str>) -> Result<(), Faul
 }
 
 fn no_higher(most: &Limits, asked: &Limits) -> Result<(), Fault> {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests: _, max_tokens: _, budgets } =
-        asked;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = asked;
     let pairs = [
         ("rpm", most.rpm.map(|most| most.get()), rpm.map(|asked| asked.get())),
         ("tpm", most.tpm.map(|most| most.get()), tpm.map(|asked| asked.get())),
         ("tpm_input", most.tpm_input.map(|most| most.get()), tpm_input.map(|asked| asked.get())),
         ("tpm_output", most.tpm_output.map(|most| most.get()), tpm_output.map(|asked| asked.get())),
+        ("max_requests", most.max_requests.map(|most| most.get()), max_requests.map(|asked| asked.get())),
+        ("max_tokens", most.max_tokens.map(|most| most.get()), max_tokens.map(|asked| asked.get())),
         ("concurrency", most.concurrency.map(|most| most.get()), concurrency.map(|asked| asked.get())),
     ];
     for (field, most, asked) in pairs {
@@ -138,7 +140,7 @@ fn beyond(field: &str, expected: &str) -> Fault {
 }
 
 /// Whether all addresses of a range are in another.
-fn holds(wide: &IpRange, narrow: &IpRange) -> bool {
+fn contains(wide: &IpRange, narrow: &IpRange) -> bool {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (32, u128::from(u32::from(address)) << 96),
         IpAddr::V6(address) => (128, u128::from(address)),

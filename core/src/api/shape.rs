@@ -4,6 +4,7 @@
 //! a wrong type. Amounts of money are brought to whole nano-dollars on the way.
 
 use crate::config::{closest_few, values};
+use crate::directory::{IpRange, MAX_NAME, wrong_name};
 use crate::fault::{Code, Fault};
 use crate::json::Tape;
 use crate::price::plain;
@@ -91,15 +92,15 @@ pub enum Shape {
     Ignored,
 }
 
-/// The longest a name may be.
-pub const LONGEST_NAME: usize = 128;
-
 /// What names look like, as a regular expression: no slash, so that a name is one segment of a path
-/// and of a scope's name.
-pub const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._@+~=-]*$";
+/// and of a scope's name, and no dot at the beginning, which paths do not keep.
+pub const NAME: &str = "^[A-Za-z0-9_@+:#=()-]([A-Za-z0-9._@+:#=() -]*[A-Za-z0-9._@+:#=()-])?$";
 
 /// The same, with slashes, colons and a star at the end.
 pub const PATTERN: &str = "^[A-Za-z0-9_/][A-Za-z0-9._@+~:/=-]*\\*?$|^\\*$";
+
+/// The longest a pattern may be.
+const LONGEST_PATTERN: usize = 256;
 
 /// Spans of time.
 pub const SPAN: &str = "^[1-9][0-9]{0,6}(ms|s|m|h|d)$";
@@ -330,7 +331,7 @@ impl Shape {
         match self {
             Self::Name => is_name(text),
             Self::Pattern => is_pattern(text),
-            Self::Range => super::spec::range(text).is_some(),
+            Self::Range => IpRange::parse(text).is_ok(),
             Self::Text(most) => (1..=*most).contains(&length) && !text.chars().any(char::is_control),
             Self::Digest => length == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
             Self::Secret => {
@@ -357,7 +358,7 @@ impl Shape {
     pub fn expected(&self) -> String {
         match self {
             Self::Name => format!(
-                "a name of letters, digits and `._@+~=-`, beginning with a letter or digit, at most {LONGEST_NAME} long"
+                "a name of at most {MAX_NAME} letters, digits, spaces and `._-@+:#=()`, not beginning with a dot"
             ),
             Self::Pattern => r#"a name such as "gpt-4o", "openai/*" or "*""#.to_owned(),
             Self::Range => r#"an address or a range such as "10.0.0.0/8""#.to_owned(),
@@ -383,10 +384,10 @@ impl Shape {
     pub fn schema(&self) -> Value {
         match self {
             Self::Name => {
-                json!({"type": "string", "pattern": NAME, "minLength": 1, "maxLength": LONGEST_NAME})
+                json!({"type": "string", "pattern": NAME, "minLength": 1, "maxLength": MAX_NAME})
             }
             Self::Pattern => {
-                json!({"type": "string", "pattern": PATTERN, "minLength": 1, "maxLength": 2 * LONGEST_NAME})
+                json!({"type": "string", "pattern": PATTERN, "minLength": 1, "maxLength": LONGEST_PATTERN})
             }
             Self::Range => json!({"type": "string", "format": "ip-range", "pattern": RANGE}),
             Self::Text(most) => json!({
@@ -447,10 +448,7 @@ pub fn object_schema(fields: &[Field], nulls: Nulls) -> Value {
 
 /// Whether a text fits [`NAME`].
 pub fn is_name(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+~=-".contains(&byte);
-    text.len() <= LONGEST_NAME
-        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
-        && text.bytes().all(inner)
+    wrong_name(text).is_none() && !text.starts_with('.')
 }
 
 fn is_pattern(text: &str) -> bool {
@@ -458,7 +456,7 @@ fn is_pattern(text: &str) -> bool {
     let first = |byte: &u8| byte.is_ascii_alphanumeric() || b"_/".contains(byte);
     let bare = text.strip_suffix('*').unwrap_or(text);
     let fits = bare.as_bytes().first().is_some_and(first) && bare.bytes().all(inner);
-    text == "*" || (fits && text.len() <= 2 * LONGEST_NAME && text.len() >= bare.len().max(1))
+    text == "*" || (fits && text.len() <= LONGEST_PATTERN && text.len() >= bare.len().max(1))
 }
 
 /// A moment, four digits of year at most.

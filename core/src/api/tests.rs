@@ -108,7 +108,7 @@ impl Stage {
         let plan = plan(&Ask { knock: &knock, body: body.as_bytes() }, &desk, self.now, entropy);
         if let Plan::Commit(commit) = &plan {
             for change in &commit.changes {
-                spec::apply(&mut self.directory, change).unwrap();
+                self.directory.apply(change, &self.config).unwrap();
             }
             self.deeds.push(commit.deed.clone());
         }

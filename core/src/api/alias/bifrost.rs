@@ -45,7 +45,7 @@ pub(in crate::api) const FIELDS: &[Field] = &[
     optional("rate_limit", Shape::Object(RATE_LIMIT), "Its rate limits."),
     optional("models", Shape::MaybeEmpty(&Shape::Pattern, 1000), "What it may call; empty: everything."),
     optional("team_id", Shape::Name, "Its team."),
-    optional("description", Shape::Text(1000), "Kept by nobody."),
+    optional("description", Shape::Text(1000), "Kept as its note."),
     optional("is_active", Shape::Truth, "Whether it is not blocked."),
 ];
 
@@ -72,15 +72,9 @@ impl Turn<'_> {
         }
         shown.insert("key".to_owned(), json!(fresh.secret));
         shown.insert("value".to_owned(), json!(fresh.secret));
-        shown.insert("warnings".to_owned(), json!(warnings(&asked)));
         let created = answer::answer(StatusCode::CREATED, &Value::Object(shown));
         Ok(self.commit(None::<&Entry>, &entry, created))
     }
-}
-
-fn warnings(asked: &Object) -> Vec<&'static str> {
-    let kept = asked.get("description").map(|_| "description: not kept");
-    kept.into_iter().collect()
 }
 
 fn spec(asked: &Object) -> Object {
@@ -91,6 +85,7 @@ fn spec(asked: &Object) -> Object {
         }
     };
     put("name", asked.get("name").cloned());
+    put("note", asked.get("description").cloned());
     put("team", asked.get("team_id").cloned());
     put(
         "models",

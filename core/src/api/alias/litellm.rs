@@ -14,7 +14,6 @@ use crate::directory::HolderKind;
 use crate::fault::{Code, Fault};
 use crate::keyring;
 use crate::units::{Millis, NanoDollars, Time};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// Periods by LiteLLM's words. Thirty days are a month there too: both begin with it.
@@ -49,7 +48,7 @@ const BUDGET_DURATION: Field =
 const TPM: Field = optional("tpm_limit", Shape::Count, "Tokens a minute.");
 const RPM: Field = optional("rpm_limit", Shape::Count, "Requests a minute.");
 const ORGANIZATION: Field = optional("organization_id", Shape::Name, "Its organisation.");
-const METADATA: Field = optional("metadata", Shape::Ignored, "Not kept.");
+const METADATA: Field = optional("metadata", Shape::Ignored, "For people and programs.");
 const BLOCKED: Field = optional("blocked", Shape::Truth, "Whether it is refused.");
 
 /// What a key may hold.
@@ -190,9 +189,6 @@ impl Asked {
             }
         }
         check_object(&mut asked, fields, Nulls::Remove, "")?;
-        if asked.get("metadata").is_some_and(holds_something) {
-            warnings.push("metadata: not kept".to_owned());
-        }
         Ok(Self { fields: asked, warnings })
     }
 
@@ -220,6 +216,7 @@ impl Asked {
             ("organization_id", "organisation"),
             ("tags", "tags"),
             ("blocked", "blocked"),
+            ("metadata", "metadata"),
         ];
         for (theirs, ours) in plain {
             self.copy(theirs, ours, &mut spec);
@@ -244,7 +241,7 @@ impl Asked {
             spec.insert("budget".to_owned(), self.budgets()?);
         }
         if ["model_rpm_limit", "model_tpm_limit", "model_max_budget"].iter().any(|name| self.has(name)) {
-            spec.insert("model_limits".to_owned(), self.by_model());
+            spec.insert("limits".to_owned(), self.by_model());
         }
         Ok(spec)
     }
@@ -275,7 +272,7 @@ impl Asked {
     fn by_model(&self) -> Value {
         let mut limits = Object::new();
         let mut put = |model: &str, name: &str, value: Value| {
-            let place = limits.entry(model.to_owned()).or_insert_with(|| json!({}));
+            let place = limits.entry(model.to_owned()).or_insert_with(|| json!({"model": model}));
             if let Value::Object(place) = place {
                 place.insert(name.to_owned(), value);
             }
@@ -292,7 +289,8 @@ impl Asked {
                 put(model, "budget", json!([budget(most, text(window, "time_period"), None)]));
             }
         }
-        if limits.is_empty() { Value::Null } else { Value::Object(limits) }
+        let limits: Vec<_> = limits.into_iter().map(|(_, limits)| limits).collect();
+        if limits.is_empty() { Value::Null } else { Value::Array(limits) }
     }
 }
 
@@ -381,7 +379,7 @@ impl Turn<'_> {
         }
         let subjects: Vec<_> = names.iter().map(|name| format!("key:{name}")).collect();
         let mut deed = self.deed("key.delete", subjects.join(","));
-        deed.before = Some(Bytes::from(Value::Object(before).to_string()));
+        deed.before = Some(spec::bytes(&before));
         let answer = ok(&json!({"deleted_keys": names}));
         Ok(Plan::Commit(Box::new(Commit { changes, deed, answer })))
     }
@@ -490,7 +488,7 @@ fn info(entry: &Entry) -> Object {
         ("rpm_limit", copied("rpm")),
         ("max_parallel_requests", copied("concurrency")),
         ("blocked", json!(spec.get("blocked") == Some(&Value::Bool(true)))),
-        ("metadata", json!({})),
+        ("metadata", spec.get("metadata").cloned().unwrap_or_else(|| json!({}))),
     ];
     let keep = |name: &str| {
         entry.kind == Kind::Key || !matches!(name, "token" | "key_name" | "key_alias" | "team_id")

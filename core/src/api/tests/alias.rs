@@ -4,6 +4,7 @@ use serde_json::json;
 #[test]
 fn a_litellm_key_is_made_with_its_limits_and_works() {
     let mut stage = Stage::open();
+    stage.made("/api/tags", r#"{"name":"batch"}"#);
     stage.made(
         "/team/new",
         r#"{"team_id":"search","team_alias":"Search-team","max_budget":100,"budget_duration":"30d"}"#,
@@ -18,15 +19,17 @@ fn a_litellm_key_is_made_with_its_limits_and_works() {
     assert_eq!(told.body["max_budget"], 10);
     assert_eq!(told.body["budget_duration"], "1d");
     assert_eq!(told.body["expires"], spec::written(NOON + Millis(30 * 86_400_000)));
-    assert_eq!(told.body["warnings"], json!(["send_invite_email: has no effect here", "metadata: not kept"]));
+    assert_eq!(told.body["warnings"], json!(["send_invite_email: has no effect here"]));
     let secret = told.secret();
     assert_eq!(stage.call(&secret, "GET", "/api/me", "").body["actor"], "key:ci");
     let own = stage.admin("GET", "/api/keys/ci", "").body;
-    assert_eq!(own["budget"], json!([{"usd": 10, "per": "day", "warn": 80}]));
+    assert_eq!(own["budget"], json!([{"usd": 10, "per": "day", "zone": "UTC", "warn": 80}]));
     assert_eq!((&own["rpm"], &own["tpm"], &own["concurrency"]), (&json!(60), &json!(1000), &json!(4)));
-    assert_eq!(own["model_limits"], json!({"gpt-4o": {"rpm": 6, "budget": [{"usd": 2, "per": "day"}]}}));
+    let budget = json!([{"usd": 2, "per": "day", "zone": "UTC"}]);
+    assert_eq!(own["limits"], json!([{"model": "gpt-4o", "rpm": 6, "budget": budget}]));
+    assert_eq!(own["metadata"], json!({"a": 1}));
     let team = stage.admin("GET", "/api/teams/search", "").body;
-    assert_eq!(team["budget"], json!([{"usd": 100, "per": "month"}]));
+    assert_eq!(team["budget"], json!([{"usd": 100, "per": "month", "zone": "UTC"}]));
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn a_bifrost_key_is_told_by_its_fields() {
         (201, &json!("vk"), &told.body["key"])
     );
     assert_eq!((&told.body["rpm"], &told.body["tpm"]), (&json!(60), &json!(1000)));
-    assert_eq!(told.body["budget"], json!([{"usd": 10, "per": "day"}]));
+    assert_eq!(told.body["budget"], json!([{"usd": 10, "per": "day", "zone": "UTC"}]));
     let secret = told.secret();
     assert_eq!(stage.call(&secret, "GET", "/api/me", "").body["actor"], "key:vk");
     let hourly = r#"{"name":"x","rate_limit":{"token_max_limit":1,"token_reset_duration":"1h"}}"#;

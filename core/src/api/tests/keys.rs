@@ -26,7 +26,7 @@ fn d4_a_rotated_key_stays_valid_for_its_grace_and_keeps_its_name_and_spend() {
     let new = told.secret();
     assert_ne!(old, new);
     assert_eq!((told.status, &told.body["rpm"]), (200, &Value::from(5)));
-    assert_eq!(told.body["retiring_until"], spec::written(NOON + Millis(3_600_000)));
+    assert_eq!(told.body["previous_until"], spec::written(NOON + Millis(3_600_000)));
     let key = |stage: &Stage, secret: &str| {
         stage.directory.key_of(&crate::keyring::digest(secret.as_bytes())).map(|key| key.scope.name.clone())
     };
@@ -57,7 +57,9 @@ fn a_patch_replaces_what_it_names_and_null_removes() {
         r#"{"name":"ci","rpm":5,"tpm":9,"models":["a"],"expires":"2027-01-01T00:00:00Z"}"#,
     );
     let told = stage.admin("PATCH", "/api/keys/ci", r#"{"rpm":7,"models":null,"expires":null}"#);
-    let shown = serde_json::json!({"name": "ci", "rpm": 7, "tpm": 9, "source": "store"});
+    let created = spec::written(NOON);
+    let shown =
+        serde_json::json!({"name": "ci", "rpm": 7, "tpm": 9, "created": created, "source": "store"});
     assert_eq!(told.body, shown);
     assert_eq!(stage.admin("GET", "/api/keys/ci", "").body, shown);
     let deed = stage.deeds.last().unwrap();
@@ -103,7 +105,7 @@ fn a_holder_that_is_in_use_is_not_deleted_and_told_by_what() {
     assert_eq!(told.status, 409);
     assert_eq!(told.message(), "team:search is in use by key:k0, key:k1, key:k2 and 2 more");
     let told = stage.admin("DELETE", "/api/organisations/acme", "");
-    assert_eq!(told.message(), "organisation:acme is in use by team:search");
+    assert_eq!(told.message(), "organisation:acme is in use by team:search, key:k0, key:k1 and 3 more");
     for index in 0..5 {
         assert_eq!(stage.admin("DELETE", &format!("/api/keys/k{index}"), "").status, 200);
     }
@@ -133,7 +135,7 @@ fn a_top_up_raises_the_prepaid_budget_and_no_other() {
     let mut stage = Stage::open();
     stage.made("/api/users", r#"{"name":"ann","budget":[{"usd":1,"per":"day"},{"usd":0.1,"per":"never"}]}"#);
     let told = stage.made("/api/users/ann/topup", r#"{"usd":0.2}"#);
-    assert_eq!(told.body["budget"].to_string(), r#"[{"usd":1,"per":"day"},{"usd":0.3,"per":"never"}]"#);
+    assert_eq!(told.body["budget"].to_string(), r#"[{"usd":1,"per":"day","zone":"UTC"},{"usd":0.3,"per":"never"}]"#);
     assert_eq!(stage.deeds.last().unwrap().action, "user.topup");
     stage.made("/api/users", r#"{"name":"bob","budget":[{"usd":1,"per":"day"}]}"#);
     assert_eq!(stage.admin("POST", "/api/users/bob/topup", r#"{"usd":1}"#).status, 409);
@@ -162,11 +164,13 @@ fn what_is_stored_is_read_as_the_same() {
     let body = r#"{"name":"ci","tags":["batch"],"client_tags":["job-*"],"models":["gpt-4o","openai/*"],
         "routes":["/v1/*"],"ips":["10.0.0.0/8","2001:db8::1"],"role":"viewer","rpm":1,"tpm":2,"tpm_input":3,
         "tpm_output":4,"concurrency":5,"budget":[{"usd":0.000000001,"per":"month","warn":80},
-        {"usd":12.5,"per":"day","reset":"rolling"}],"model_limits":{"gpt-4o":{"rpm":1}},
-        "provider_limits":{"openai":{"tpm":7}},"end_user":{"rpm":2},"expires":"2027-01-01T00:00:00Z","blocked":true}"#;
+        {"usd":12.5,"per":"day","reset":"rolling"}],"limits":[{"model":"gpt-4o","rpm":1},
+        {"provider":"openai","tpm":7}],"metadata":{"a":[1]},"note":"for CI","end_user":{"rpm":2},"expires":"2027-01-01T00:00:00Z","blocked":true}"#;
     stage.made("/api/keys", body);
     let key = stage.directory.key("ci").unwrap();
-    assert_eq!(spec::read_key(&spec::key_json(key)).unwrap(), **key);
+    let around = crate::directory::spec::Around::stored(&stage.config);
+    let stored = spec::object(&crate::directory::spec::key_json(key));
+    assert_eq!(spec::read_key(&stored, &around).unwrap(), **key);
     assert_eq!(key.within.len(), 2);
     assert_eq!(key.within[0].scope.name, "key:ci/model:gpt-4o");
 }
