@@ -38,6 +38,7 @@ use crate::admit::Desk;
 use crate::directory::HolderKind;
 use crate::exchange::{RequestId, RequestIdText};
 use crate::fault::{Code, Fault};
+use crate::keyring;
 use crate::ledger::Scope;
 use crate::units::{Millis, NanoDollars, Requests, Time, Tokens};
 use bytes::Bytes;
@@ -90,6 +91,9 @@ pub fn knock(
     now: Time,
 ) -> Result<Knock, Box<Response<Bytes>>> {
     let decided = principal::authenticate(&head.headers, desk, now).and_then(|principal| {
+        if let Principal::Key(caller) = &principal {
+            keyring::may_call(Some(caller), arrival.route.path)?;
+        }
         let reach = principal.reach(&arrival)?;
         let encoded = head.headers.get(CONTENT_ENCODING);
         match encoded.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {

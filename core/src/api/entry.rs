@@ -385,7 +385,7 @@ impl Turn<'_> {
 
     fn created(&self, entry: &Entry, shown: &Value) -> http::Response<Bytes> {
         let mut created = answer(StatusCode::CREATED, shown);
-        let place = format!("/api/{}s/{}", entry.kind.name(), entry.name);
+        let place = format!("/api/{}s/{}", entry.kind.name(), escaped(&entry.name));
         if let Ok(place) = HeaderValue::try_from(place) {
             created.headers_mut().insert(LOCATION, place);
         }
@@ -438,4 +438,11 @@ impl Turn<'_> {
         let key = self.knock.principal.key().map(AsRef::as_ref);
         key.ok_or_else(|| Fault::new(Code::BadField, "the admin key has no key of its own"))
     }
+}
+
+/// A name as a segment of a path.
+fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    name.bytes().map(one).collect()
 }

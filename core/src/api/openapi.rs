@@ -49,6 +49,18 @@ impl Form {
     }
 }
 
+/// What can happen to every request.
+const ALWAYS: &[Code] = &[
+    Code::BadField,
+    Code::MissingKey,
+    Code::NotPermitted,
+    Code::NoRoute,
+    Code::WrongMethod,
+    Code::SlowRequest,
+    Code::BodyTooLarge,
+    Code::Bug,
+];
+
 const STORED: &[Code] = &[Code::NotFound, Code::Conflict, Code::StoreUnavailable];
 const ASKED: &[Code] = &[Code::NotFound, Code::StoreUnavailable];
 
@@ -104,7 +116,7 @@ fn operation(route: &Route) -> Value {
     let mut responses = Object::new();
     responses.insert(form.status.to_string(), answered("Done.", &form.answer));
     let refused = json!({"$ref": "#/components/schemas/Error"});
-    let mut codes = vec![Code::BadField, Code::MissingKey, Code::NotPermitted, Code::BodyTooLarge, Code::Bug];
+    let mut codes = ALWAYS.to_vec();
     codes.extend(form.faults);
     for code in codes {
         let words = Code::ALL.iter().filter(|other| other.status() == code.status());
@@ -182,7 +194,7 @@ fn form(operation: Operation) -> Form {
         }
         Operation::Show(kind) => Form::of(entry_schema(kind, Secret::Hidden)).fails(&[Code::NotFound]),
         Operation::Update(kind) => Form::of(entry_schema(kind, Secret::Hidden))
-            .takes(object_schema(spec::fields(kind), Nulls::Remove))
+            .may_take(object_schema(spec::fields(kind), Nulls::Remove))
             .fails(STORED),
         Operation::Delete(_) => Form::of(json!({
             "type": "object", "required": ["name", "deleted"],
@@ -201,7 +213,7 @@ fn form(operation: Operation) -> Form {
         Operation::Limits(_) => Form::of(list(gauges())).fails(ASKED),
         Operation::Me => Form::of(me()),
         Operation::Mint => {
-            Form::of(token()).takes(object_schema(question::MINT, Nulls::Refused)).creates().fails(STORED)
+            Form::of(token()).may_take(object_schema(question::MINT, Nulls::Refused)).creates().fails(STORED)
         }
         Operation::Spend => Form::of(spend()).asked(question::SPEND).fails(&[Code::StoreUnavailable]),
         Operation::Requests => Form::of(page(request(), json!({"type": ["string", "null"]})))
@@ -225,7 +237,7 @@ fn form(operation: Operation) -> Form {
         Operation::Verify => Form::of(verified()).fails(&[Code::StoreUnavailable]),
         Operation::OpenApi => Form::of(json!({"type": "object", "required": ["openapi", "paths"]})),
         Operation::KeyGenerate => Form::of(litellm_key(&["key", "key_name", "warnings"]))
-            .takes(object_schema(&litellm::generate_fields(), Nulls::Remove))
+            .may_take(object_schema(&litellm::generate_fields(), Nulls::Remove))
             .fails(STORED),
         Operation::KeyInfo => Form::of(json!({
             "type": "object", "required": ["key", "info"],
@@ -243,7 +255,7 @@ fn form(operation: Operation) -> Form {
         .takes(object_schema(litellm::DELETE, Nulls::Refused))
         .fails(STORED),
         Operation::TeamNew => Form::of(litellm_key(&["team_id", "team_alias", "warnings"]))
-            .takes(object_schema(litellm::TEAM, Nulls::Remove))
+            .may_take(object_schema(litellm::TEAM, Nulls::Remove))
             .fails(STORED),
     }
 }

@@ -229,3 +229,16 @@ fn a_token_of_an_admins_key_rules_nothing() {
     assert_eq!(stage.call(&token, "GET", "/api/keys", "").status, 403);
     assert_eq!(stage.call(&token, "POST", "/api/keys", r#"{"name":"x"}"#).status, 403);
 }
+
+#[test]
+fn d5_a_key_for_some_paths_asks_the_api_only_where_it_names_it() {
+    let mut stage = Stage::open();
+    let narrow = r#"{"name":"narrow","role":"admin","routes":["/v1/*"]}"#;
+    let narrow = stage.made("/api/keys", narrow).secret();
+    let wide = r#"{"name":"wide","role":"admin","routes":["/v1/*","/api/keys*"]}"#;
+    let wide = stage.made("/api/keys", wide).secret();
+    assert_eq!(stage.call(&narrow, "GET", "/api/keys", "").status, 403);
+    assert_eq!(stage.call(&narrow, "POST", "//api/keys/", r#"{"name":"x"}"#).status, 403);
+    assert_eq!(stage.call(&wide, "GET", "/api/keys", "").status, 200);
+    assert_eq!(stage.call(&wide, "GET", "/api/audit", "").status, 403);
+}

@@ -17,6 +17,7 @@ use crate::directory::{
 use crate::keyring;
 use crate::ledger::Scope;
 use crate::limit::Limits;
+use crate::api::routes::ROUTES;
 use crate::mount::PLACES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -289,7 +290,10 @@ impl<'a> Known<'a> {
             return;
         }
         for Spot { value, place } in paths {
-            let serves = |pattern: Pattern| PLACES.iter().any(|served| pattern.matches(served.path));
+            let serves = |pattern: Pattern| {
+                PLACES.iter().any(|served| pattern.matches(served.path))
+                    || ROUTES.iter().any(|served| pattern.matches(served.path))
+            };
             if Pattern::parse(value).is_none_or(serves) {
                 continue;
             }
