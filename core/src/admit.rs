@@ -120,12 +120,10 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
             Ok(knock) => Admission::Admin(Box::new(knock)),
             Err(answer) => Admission::Answered(*answer),
         },
-        Mounted::Models { shape, id: model } => {
-            match enter(head, desk, path, &OpenAiChat, id, now) {
-                Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
-                Err(admission) => admission,
-            }
-        }
+        Mounted::Models { shape, id: model } => match enter(head, desk, path, &OpenAiChat, id, now) {
+            Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
+            Err(admission) => admission,
+        },
         Mounted::Surface { id: surface, model: _ } => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use std::sync::{Arc, OnceLock, PoisonError};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
@@ -28,7 +29,6 @@ use tollgate_core::api::{
 use tollgate_core::fault::{Code, Fault};
 use tollgate_core::ledger::{Report, Scope};
 use tollgate_core::units::{Millis, Time};
-use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// What keeps entries, deeds and requests. Each may fail with a reason, which the client is told as
 /// `store_unavailable`; nothing is done by half.

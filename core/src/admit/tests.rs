@@ -54,7 +54,9 @@ fn k19_rights_go_by_the_place_that_is_served_however_the_path_is_spelt() {
         let with = |key| status(&asked("POST", path, &[("x-api-key", key), ("host", "evil/v1/models?")]));
         assert_eq!((with("tg-chat"), with("tg-lists")), (200, 403), "{path}");
     }
-    for path in ["/v1/models", "/models", "/v1%2fmodels", "/anthropic/models/", "/v1/models?/v1/chat/completions"] {
+    for path in
+        ["/v1/models", "/models", "/v1%2fmodels", "/anthropic/models/", "/v1/models?/v1/chat/completions"]
+    {
         let with = |key| status(&asked("GET", path, &[("x-api-key", key)]));
         assert_eq!((with("tg-chat"), with("tg-lists")), (403, 200), "{path}");
     }
@@ -66,7 +68,11 @@ fn k19_rights_go_by_the_place_that_is_served_however_the_path_is_spelt() {
 
 #[test]
 fn b18_a_client_sets_the_tags_its_key_lets_it_set_and_no_others() {
-    let tags = [("x-api-key", "tg-chat"), ("x-tollgate-tags", "app-1, batch,night,app-1,app-{x}"), ("x-tollgate-tags", "app-2,")];
+    let tags = [
+        ("x-api-key", "tg-chat"),
+        ("x-tollgate-tags", "app-1, batch,night,app-1,app-{x}"),
+        ("x-tollgate-tags", "app-2,"),
+    ];
     let Admission::Wanted(admitted) = asked("POST", "/v1/chat/completions", &tags) else { panic!() };
     assert_eq!(admitted.client_tags, ["app-1", "night", "app-2"]);
 }

@@ -308,7 +308,8 @@ impl Turn<'_> {
     /// Every entry of a kind, by name, those after this one.
     pub(super) fn after<'t>(&'t self, kind: Kind, after: &'t str) -> Box<dyn Iterator<Item = Entry> + 't> {
         let directory = self.desk.directory;
-        let entry = move |name: &str, spec: &Bytes| Entry { kind, name: name.to_owned(), spec: spec::object(spec) };
+        let entry =
+            move |name: &str, spec: &Bytes| Entry { kind, name: name.to_owned(), spec: spec::object(spec) };
         match kind {
             Kind::Key => {
                 Box::new(directory.keys_from(after).map(move |key| entry(&key.name, &key_json(key))))

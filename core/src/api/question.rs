@@ -6,8 +6,8 @@ use super::routes::Reach;
 use super::shape::{self, Field, Nulls, Shape, body, check_text, moment, optional};
 use super::spec::{self, text};
 use super::{
-    AuditQuery, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Outcome, Plan, RequestPlace, RequestQuery, SpendAsk, SpendForm,
-    SpendQuery, Turn, conflict, openapi,
+    AuditQuery, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Outcome, Plan, RequestPlace,
+    RequestQuery, SpendAsk, SpendForm, SpendQuery, Turn, conflict, openapi,
 };
 use crate::catalog;
 use crate::dialect::Dialect;
@@ -70,8 +70,7 @@ pub(super) const REQUESTS: &[Field] = &[
 ];
 
 /// The query of `/api/audit`.
-pub(super) const AUDIT: &[Field] =
-    &[
+pub(super) const AUDIT: &[Field] = &[
     LIMIT,
     optional("after", Shape::Zeroable, "Lines older than the one with this number."),
     optional("actor", Shape::Text(256), "Only by this actor."),
@@ -433,7 +432,11 @@ impl Turn<'_> {
         let ttl = text(&asked, "ttl").and_then(shape::span).unwrap_or(USUAL_TTL);
         if ttl > tokens.longest {
             let longest = tokens.longest.ceil_secs();
-            return Err(Fault::bad_field("ttl", format!("at most {longest}s, as the config says"), "a longer one"));
+            return Err(Fault::bad_field(
+                "ttl",
+                format!("at most {longest}s, as the config says"),
+                "a longer one",
+            ));
         }
         let count = |name: &str| asked.get(name).and_then(Value::as_u64);
         let claims = Claims {
@@ -459,7 +462,8 @@ impl Turn<'_> {
 }
 
 fn place(text: &str) -> Result<RequestPlace, Fault> {
-    RequestPlace::parse(text).ok_or_else(|| Fault::bad_field("after", "`next` of the page before", "something else"))
+    RequestPlace::parse(text)
+        .ok_or_else(|| Fault::bad_field("after", "`next` of the page before", "something else"))
 }
 
 fn price_row(row: &catalog::Row) -> Value {

@@ -39,10 +39,7 @@ impl Turn<'_> {
         all_covered("routes", &own.routes, &theirs.routes)?;
         // Without any of his own a manager's clients set no tags: there empty is the narrowest.
         if let Some(tag) = theirs.client_tags.iter().find(|tag| !is_covered(&own.client_tags, tag)) {
-            return Err(beyond(
-                "client_tags",
-                &format!("the manager's own, without `{}`", tag),
-            ));
+            return Err(beyond("client_tags", &format!("the manager's own, without `{}`", tag)));
         }
         let outside = |range: &&IpRange| !own.ips.iter().any(|wide| contains(wide, range));
         if !own.ips.is_empty() && (theirs.ips.is_empty() || theirs.ips.iter().any(|range| outside(&range))) {
@@ -84,9 +81,7 @@ pub(super) fn all_covered(field: &str, own: &[Pattern], theirs: &[Pattern]) -> R
         return Err(beyond(field, "some of the creator's own: without any it would be everything"));
     }
     match theirs.iter().find(|pattern| !is_covered(own, pattern)) {
-        Some(pattern) => {
-            Err(beyond(field, &format!("some of the creator's own, without `{}`", pattern)))
-        }
+        Some(pattern) => Err(beyond(field, &format!("some of the creator's own, without `{}`", pattern))),
         None => Ok(()),
     }
 }

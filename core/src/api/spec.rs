@@ -41,8 +41,7 @@ const BUDGETS: Field =
     optional("budget", Shape::List(&Shape::Object(BUDGET), 7), "Money by period, each period once.");
 
 /// What each end user may consume.
-const LIMITS: &[Field] =
-    &[RPM, TPM, TPM_INPUT, TPM_OUTPUT, CONCURRENCY, MAX_REQUESTS, MAX_TOKENS, BUDGETS];
+const LIMITS: &[Field] = &[RPM, TPM, TPM_INPUT, TPM_OUTPUT, CONCURRENCY, MAX_REQUESTS, MAX_TOKENS, BUDGETS];
 
 /// Limits for some models or one provider.
 const WITHIN: &[Field] = &[
@@ -65,18 +64,44 @@ const NAME: Field = required("name", Shape::Name, "Unique among its kind.");
 const ORGANISATION: Field = optional("organisation", Shape::Name, "The organisation it belongs to.");
 const BLOCKED: Field = optional("blocked", Shape::Truth, "Whether it is refused.");
 const NOTE: Field = optional("note", Shape::Text(1000), "A sentence for people.");
-const METADATA: Field = optional("metadata", Shape::Ignored, "For people and programs; nothing here is looked at.");
+const METADATA: Field =
+    optional("metadata", Shape::Ignored, "For people and programs; nothing here is looked at.");
 
 /// An organisation, in a request.
 pub const ORGANISATION_FIELDS: &[Field] = &[
-    NAME, RPM, TPM, TPM_INPUT, TPM_OUTPUT, CONCURRENCY, MAX_REQUESTS, MAX_TOKENS, BUDGETS, WITHIN_ALL,
-    END_USER, BLOCKED, NOTE, METADATA,
+    NAME,
+    RPM,
+    TPM,
+    TPM_INPUT,
+    TPM_OUTPUT,
+    CONCURRENCY,
+    MAX_REQUESTS,
+    MAX_TOKENS,
+    BUDGETS,
+    WITHIN_ALL,
+    END_USER,
+    BLOCKED,
+    NOTE,
+    METADATA,
 ];
 
 /// A team, a user or a tag, in a request.
 pub const HOLDER_FIELDS: &[Field] = &[
-    NAME, ORGANISATION, RPM, TPM, TPM_INPUT, TPM_OUTPUT, CONCURRENCY, MAX_REQUESTS, MAX_TOKENS, BUDGETS,
-    WITHIN_ALL, END_USER, BLOCKED, NOTE, METADATA,
+    NAME,
+    ORGANISATION,
+    RPM,
+    TPM,
+    TPM_INPUT,
+    TPM_OUTPUT,
+    CONCURRENCY,
+    MAX_REQUESTS,
+    MAX_TOKENS,
+    BUDGETS,
+    WITHIN_ALL,
+    END_USER,
+    BLOCKED,
+    NOTE,
+    METADATA,
 ];
 
 /// What a key is recognised by; only when it is made.

@@ -4,7 +4,9 @@ use super::{Keeper, Unkept};
 use crate::host::held;
 use std::sync::Mutex;
 use tollgate_core::api::audit::{self, Gap};
-use tollgate_core::api::{AuditLine, AuditQuery, Change, Deed, RequestQuery, RequestRow, SpendQuery, SpendRow};
+use tollgate_core::api::{
+    AuditLine, AuditQuery, Change, Deed, RequestQuery, RequestRow, SpendQuery, SpendRow,
+};
 
 /// Deeds, in memory. Entries live in the directory alone.
 #[derive(Debug, Default)]

@@ -98,7 +98,8 @@ async fn what_the_store_does_not_take_has_not_happened() {
         ("GET", "/api/audit", ""),
         ("GET", "/api/audit/verify", ""),
     ] {
-        let fault = office.serve(&knock(&shared, method, target), body.as_bytes(), &shared).await.unwrap_err();
+        let fault =
+            office.serve(&knock(&shared, method, target), body.as_bytes(), &shared).await.unwrap_err();
         assert_eq!((fault.code, fault.status()), (Code::StoreUnavailable, 503), "{target}");
         assert!(fault.retry_after.is_some());
     }
@@ -111,7 +112,9 @@ async fn of_many_who_make_the_same_at_once_one_does() {
     let shared = shared();
     let calls = (0..20).map(|_| {
         let shared = Arc::clone(&shared);
-        tokio::task::spawn_local(async move { call(&shared, "POST", "/api/teams", r#"{"name":"a"}"#).await.0 })
+        tokio::task::spawn_local(
+            async move { call(&shared, "POST", "/api/teams", r#"{"name":"a"}"#).await.0 },
+        )
     });
     let calls: Vec<_> = calls.collect();
     let mut made = 0;

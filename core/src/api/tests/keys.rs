@@ -58,8 +58,7 @@ fn a_patch_replaces_what_it_names_and_null_removes() {
     );
     let told = stage.admin("PATCH", "/api/keys/ci", r#"{"rpm":7,"models":null,"expires":null}"#);
     let created = spec::written(NOON);
-    let shown =
-        serde_json::json!({"name": "ci", "rpm": 7, "tpm": 9, "created": created, "source": "store"});
+    let shown = serde_json::json!({"name": "ci", "rpm": 7, "tpm": 9, "created": created, "source": "store"});
     assert_eq!(told.body, shown);
     assert_eq!(stage.admin("GET", "/api/keys/ci", "").body, shown);
     let deed = stage.deeds.last().unwrap();
@@ -135,7 +134,10 @@ fn a_top_up_raises_the_prepaid_budget_and_no_other() {
     let mut stage = Stage::open();
     stage.made("/api/users", r#"{"name":"ann","budget":[{"usd":1,"per":"day"},{"usd":0.1,"per":"never"}]}"#);
     let told = stage.made("/api/users/ann/topup", r#"{"usd":0.2}"#);
-    assert_eq!(told.body["budget"].to_string(), r#"[{"usd":1,"per":"day","zone":"UTC"},{"usd":0.3,"per":"never"}]"#);
+    assert_eq!(
+        told.body["budget"].to_string(),
+        r#"[{"usd":1,"per":"day","zone":"UTC"},{"usd":0.3,"per":"never"}]"#
+    );
     assert_eq!(stage.deeds.last().unwrap().action, "user.topup");
     stage.made("/api/users", r#"{"name":"bob","budget":[{"usd":1,"per":"day"}]}"#);
     assert_eq!(stage.admin("POST", "/api/users/bob/topup", r#"{"usd":1}"#).status, 409);

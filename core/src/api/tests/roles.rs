@@ -202,7 +202,10 @@ fn tokens_are_minted_for_oneself_and_never_with_more() {
     let (mut stage, [caller, viewer, _, _]) = Stage::staffed();
     let body = r#"{"models":["gpt-4o-mini"],"max_requests":5,"max_usd":0.5,"ttl":"10m"}"#;
     let told = stage.call(&caller, "POST", "/api/tokens", body);
-    assert_eq!((told.status, &told.body["key"], &told.body["max_usd"]), (201, &"the-caller".into(), &0.5.into()));
+    assert_eq!(
+        (told.status, &told.body["key"], &told.body["max_usd"]),
+        (201, &"the-caller".into(), &0.5.into())
+    );
     assert_eq!(told.body["expires"], spec::written(NOON + Millis(600_000)));
     let token = told.body["token"].as_str().unwrap().to_owned();
     let deed = stage.deeds.last().unwrap();

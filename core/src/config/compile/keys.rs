@@ -6,6 +6,7 @@
 pub(in crate::config) mod alone; // one at a time
 
 use super::Compiler;
+use crate::api::routes::ROUTES;
 use crate::config::fault::{Errors, Place, closest, show};
 use crate::config::file::keys::{Bounds, What};
 use crate::config::file::{self, Material};
@@ -17,7 +18,6 @@ use crate::directory::{
 use crate::keyring;
 use crate::ledger::Scope;
 use crate::limit::Limits;
-use crate::api::routes::ROUTES;
 use crate::mount::PLACES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
