@@ -216,10 +216,10 @@ pub fn unready(what: &str, id: RequestId) -> Response<Bytes> {
 /// The answer where nothing is served, or not with this method.
 fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
     let mut answer = refusal(&OpenAiChat, fault, id);
-    if fault.code == Code::WrongMethod {
-        if let Ok(allow) = HeaderValue::try_from(mount::allow(head.uri.path())) {
-            answer.headers_mut().insert(ALLOW, allow);
-        }
+    if fault.code == Code::WrongMethod
+        && let Ok(allow) = HeaderValue::try_from(mount::allow(head.uri.path()))
+    {
+        answer.headers_mut().insert(ALLOW, allow);
     }
     answer
 }

@@ -227,9 +227,10 @@ impl Turn<'_> {
     pub(super) fn patched(&self, before: &Entry, patch: Object) -> Result<Entry, Fault> {
         let mut spec = before.spec.clone();
         for (name, value) in patch {
-            match value {
-                Value::Null => drop(spec.shift_remove(&name)),
-                value => drop(spec.insert(name, value)),
+            if value.is_null() {
+                spec.shift_remove(&name);
+            } else {
+                spec.insert(name, value);
             }
         }
         self.saved(before.kind, before, spec)

@@ -271,12 +271,14 @@ fn entry_schema(kind: Kind, secret: Secret) -> Value {
     let mut properties = Object::new();
     for field in spec::fields(kind) {
         // What the config file calls by a name may be spelled more freely than what is made here.
-        let schema = match field.shape {
-            Shape::Name | Shape::Pattern => json!({"type": "string"}),
-            Shape::List(..) if !matches!(field.name, "budget" | "limits") => {
-                json!({"type": "array", "items": {"type": "string"}})
-            }
-            shape => shape.schema(),
+        let is_name = matches!(field.shape, Shape::Name | Shape::Pattern);
+        let is_names = matches!(field.shape, Shape::List(..)) && !matches!(field.name, "budget" | "limits");
+        let schema = if is_name {
+            json!({"type": "string"})
+        } else if is_names {
+            json!({"type": "array", "items": {"type": "string"}})
+        } else {
+            field.shape.schema()
         };
         properties.insert(field.name.to_owned(), schema);
     }

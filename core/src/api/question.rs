@@ -154,28 +154,22 @@ impl Query {
                 fields.iter().find(|field| field.name == name).ok_or_else(|| unknown(&name, fields))?;
             let there = read.contains_key(field.name);
             let place = read.entry(field.name).or_default();
-            match &field.shape {
-                Shape::MaybeEmpty(inner, most) | Shape::List(inner, most) => {
-                    for item in value.split(',').filter(|_| !value.is_empty()) {
-                        check_text(inner, item, field.name)?;
-                        place.push(item.to_owned());
-                    }
-                    if place.len() > *most {
-                        return Err(Fault::bad_field(
-                            field.name,
-                            format!("at most {most} items"),
-                            place.len(),
-                        ));
-                    }
+            if let Shape::MaybeEmpty(inner, most) | Shape::List(inner, most) = &field.shape {
+                for item in value.split(',').filter(|_| !value.is_empty()) {
+                    check_text(inner, item, field.name)?;
+                    place.push(item.to_owned());
                 }
-                _ if there => return Err(Fault::bad_field(field.name, "it once", "it again")),
-                shape @ (Shape::UpTo(_) | Shape::Count | Shape::Zeroable) => {
-                    place.push(number(field.name, shape, &value)?);
+                if place.len() > *most {
+                    let expected = format!("at most {most} items");
+                    return Err(Fault::bad_field(field.name, expected, place.len()));
                 }
-                shape => {
-                    check_text(shape, &value, field.name)?;
-                    place.push(value.into_owned());
-                }
+            } else if there {
+                return Err(Fault::bad_field(field.name, "it once", "it again"));
+            } else if let Shape::UpTo(_) | Shape::Count | Shape::Zeroable = field.shape {
+                place.push(number(field.name, &field.shape, &value)?);
+            } else {
+                check_text(&field.shape, &value, field.name)?;
+                place.push(value.into_owned());
             }
         }
         Ok(Self(read))
@@ -208,11 +202,9 @@ impl Query {
 fn number(name: &str, shape: &Shape, text: &str) -> Result<String, Fault> {
     let plain = (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = plain.then(|| text.parse::<u64>().ok()).flatten();
-    let fits = number.filter(|number| match shape {
-        Shape::UpTo(most) => (1..=*most).contains(number),
-        Shape::Zeroable => *number <= shape::MOST,
-        _ => (1..=shape::MOST).contains(number),
-    });
+    let least = u64::from(!matches!(shape, Shape::Zeroable));
+    let most = if let Shape::UpTo(most) = shape { *most } else { shape::MOST };
+    let fits = number.filter(|number| (least..=most).contains(number));
     let fits = fits.map(|number| number.to_string());
     fits.ok_or_else(|| Fault::bad_field(name, shape.expected(), "something else"))
 }
