@@ -35,7 +35,7 @@ fn status(admission: &Admission) -> u16 {
     match admission {
         Admission::Answered(answer) => answer.status().as_u16(),
         Admission::NeedsKeys(needs) => needs.otherwise.status().as_u16(),
-        Admission::Ready(_) | Admission::Metrics(_) | Admission::Wanted(_) => 200,
+        Admission::Ready(_) | Admission::Metrics(_) | Admission::Admin(_) | Admission::Wanted(_) => 200,
     }
 }
 

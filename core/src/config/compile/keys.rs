@@ -6,6 +6,7 @@
 pub(in crate::config) mod alone; // one at a time
 
 use super::Compiler;
+use crate::api::routes::ROUTES;
 use crate::config::fault::{Errors, Place, closest, show};
 use crate::config::file::keys::{Bounds, What};
 use crate::config::file::{self, Material};
@@ -288,7 +289,10 @@ impl<'a> Known<'a> {
             return;
         }
         for Spot { value, place } in paths {
-            let serves = |pattern: Pattern| PLACES.iter().any(|served| pattern.matches(served.path));
+            let serves = |pattern: Pattern| {
+                PLACES.iter().any(|served| pattern.matches(served.path))
+                    || ROUTES.iter().any(|served| pattern.matches(served.path))
+            };
             if Pattern::parse(value).is_none_or(serves) {
                 continue;
             }
