@@ -3,6 +3,7 @@
 //! The constants of field names are the one list of what a document may hold.
 
 pub(super) mod keys; // organisations, teams, users, tags, keys
+pub(super) mod limits; // limits and budgets
 mod tokens; // short-lived signed keys
 
 use super::fault::{Errors, Place};
@@ -246,10 +247,8 @@ impl Server {
                 .get("unknown_price")
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
-            zone: table.get("zone").and_then(|cell| keys::zone(&cell, errors)).unwrap_or_default(),
-            trusted_proxies: table
-                .get("trusted_proxies")
-                .map_or_else(Vec::new, |cell| cell.ranges(errors)),
+            zone: table.get("zone").and_then(|cell| limits::zone(&cell, errors)).unwrap_or_default(),
+            trusted_proxies: table.get("trusted_proxies").map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })
     }
 }
@@ -284,10 +283,7 @@ fn fail(cell: &Cell<'_>, errors: &mut Errors) -> Fail {
     }
     let Some(table) = Table::read(cell, FAIL, errors) else { return usual };
     let mut word = |name: &str| table.get(name)?.word("word", FALLBACKS, errors).map(|word| word.value);
-    Fail {
-        budgets: word("budgets").unwrap_or(usual.budgets),
-        limits: word("limits").unwrap_or(usual.limits),
-    }
+    Fail { budgets: word("budgets").unwrap_or(usual.budgets), limits: word("limits").unwrap_or(usual.limits) }
 }
 
 /// A string that must be there.
@@ -433,5 +429,22 @@ impl Target {
         let weight = table.get("weight").and_then(|cell| cell.weight(errors));
         let to = required(&table, "to", r#"the target as "provider/model""#, errors)?;
         Some(Self { to, weight: weight.map_or(1.0, |weight| weight.value) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_stands_in_the_reference() {
+        let reference = include_str!("../../../REFERENCE.md");
+        let lists = [SERVER, STORE, FAIL, ALERTS, keys::KEY, keys::PREVIOUS, limits::LIMITS, limits::BUDGET];
+        let more = [DOCUMENT, keys::HOLDER, keys::REMARKS, keys::WITHIN, tokens::TOKENS, tokens::ISSUER];
+        for field in lists.iter().chain(&more).copied().flatten() {
+            let named = |before: char, after: char| reference.contains(&format!("{before}{field}{after}"));
+            let shown = named('`', '`') || named('.', '`') || named(' ', ' ') || named(' ', ',');
+            assert!(shown || named('`', '.') || named('`', ' '), "{field} is not in REFERENCE.md");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod golden;
 mod names;
 mod noise;
+mod people;
 mod prices;
 
 use super::*;

@@ -68,9 +68,28 @@ fn header() -> impl Strategy<Value = &'static str> {
 /// Bytes, and things that look like keys and tokens.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let pieces = proptest::sample::select(vec![
-        "Bearer ", "bearer\t", "tg-", "sk-", "eyJ", ".", "..", "eyJhbGciOiJub25lIn0", "eyJpc3MiOiJ0b2xsZ2F0ZSJ9",
-        "eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUifQ", "eyJhbGciOiJIUzI1NiJ9", "' OR '1'='1", "\"; DROP TABLE keys;--",
-        "%00", "\u{0}", "\r\nx-evil: 1", "%", "=", "🦀", "{}", "__proto__", "../..",
+        "Bearer ",
+        "bearer\t",
+        "tg-",
+        "sk-",
+        "eyJ",
+        ".",
+        "..",
+        "eyJhbGciOiJub25lIn0",
+        "eyJpc3MiOiJ0b2xsZ2F0ZSJ9",
+        "eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUifQ",
+        "eyJhbGciOiJIUzI1NiJ9",
+        "' OR '1'='1",
+        "\"; DROP TABLE keys;--",
+        "%00",
+        "\u{0}",
+        "\r\nx-evil: 1",
+        "%",
+        "=",
+        "🦀",
+        "{}",
+        "__proto__",
+        "../..",
     ]);
     let like = proptest::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat().into_bytes());
     prop_oneof![like, proptest::collection::vec(any::<u8>(), 0..80)]

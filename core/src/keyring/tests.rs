@@ -169,7 +169,13 @@ impl House {
         Self { directory: Directory::of(&config), config }
     }
 
-    fn ask(&self, key: &str, peer: Option<&str>, forwarded: &[&str], now: Time) -> Result<Arc<Caller>, Fault> {
+    fn ask(
+        &self,
+        key: &str,
+        peer: Option<&str>,
+        forwarded: &[&str],
+        now: Time,
+    ) -> Result<Arc<Caller>, Fault> {
         let peer = peer.map(|peer| peer.parse().unwrap());
         let gauge = Arc::default();
         let desk = Desk { config: &self.config, directory: &self.directory, gauge: &gauge, peer };
@@ -226,7 +232,10 @@ fn keys_of_a_blocked_team_or_organisation_are_refused() {
 fn a_key_whose_team_is_gone_is_refused_rather_than_unlimited() {
     let mut house = House::new();
     house.directory.put_holder(crate::directory::Holder::new(HolderKind::Team, "late"));
-    let spec = format!(r#"{{"name":"k","sha256":"{}","team":"late"}}"#, crate::config::values::hex(&digest(b"tg-k")));
+    let spec = format!(
+        r#"{{"name":"k","sha256":"{}","team":"late"}}"#,
+        crate::config::values::hex(&digest(b"tg-k"))
+    );
     house.put(&spec);
     assert!(house.ask("tg-k", None, &[], NOON).is_ok());
     house.directory.remove(crate::api::Kind::Holder(HolderKind::Team), "late");
@@ -274,7 +283,10 @@ fn b17_the_admin_key_makes_no_model_calls_unless_it_is_a_key_too() {
     let fault = house.ask(admin, None, &[], NOON).unwrap_err();
     assert_eq!((fault.code, fault.status()), (Code::KeyBlocked, 403));
     assert!(fault.message.contains("make a key") && !fault.message.contains(admin));
-    house.put(&format!(r#"{{"name":"root","sha256":"{}"}}"#, crate::config::values::hex(&digest(admin.as_bytes()))));
+    house.put(&format!(
+        r#"{{"name":"root","sha256":"{}"}}"#,
+        crate::config::values::hex(&digest(admin.as_bytes()))
+    ));
     assert_eq!(house.ask(admin, None, &[], NOON).unwrap().key.name, "root");
 }
 

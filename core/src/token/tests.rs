@@ -111,7 +111,8 @@ fn signatures_are_those_of_the_standards_examples() {
 #[test]
 fn a_private_key_is_read_from_pem_or_its_seed() {
     let seed = URL_SAFE_NO_PAD.decode(SEED).unwrap();
-    let plain = [&[0x30, 0x2E, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x70, 4, 0x22, 4, 0x20][..], &seed].concat();
+    let plain =
+        [&[0x30, 0x2E, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x70, 4, 0x22, 4, 0x20][..], &seed].concat();
     let pem = |der: &[u8]| {
         format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
     };
@@ -120,7 +121,8 @@ fn a_private_key_is_read_from_pem_or_its_seed() {
     assert_eq!(EdKey::parse(&format!(" {}\n", STANDARD.encode(&seed))), Ok(same));
     let mut other = plain.clone();
     other[11] = 0x6E;
-    for wrong in ["", "AAAA", "ü", &pem(&plain[..47]), &pem(&other), &pem(&[]), "-----BEGIN PRIVATE KEY-----"] {
+    for wrong in ["", "AAAA", "ü", &pem(&plain[..47]), &pem(&other), &pem(&[]), "-----BEGIN PRIVATE KEY-----"]
+    {
         assert!(EdKey::parse(wrong).is_err(), "{wrong}");
     }
     assert!(HsKey::new(b"short").is_none());
@@ -193,7 +195,10 @@ fn alg_none_and_every_other_algorithm_is_refused() {
 #[test]
 fn the_algorithm_is_the_keys_own_so_that_a_public_key_is_no_secret() {
     // The classic forgery: HS256 with the issuer's public key as the secret.
-    let text = encoded(&json!({"alg": "HS256", "kid": "e"}), &body(json!({"iss": "https://id.example", "aud": "gate"})));
+    let text = encoded(
+        &json!({"alg": "HS256", "kid": "e"}),
+        &body(json!({"iss": "https://id.example", "aud": "gate"})),
+    );
     let public = HsKey::new(&URL_SAFE_NO_PAD.decode(POINT).unwrap()).unwrap();
     let forged = format!("{text}.{}", URL_SAFE_NO_PAD.encode(public.sign(text.as_bytes())));
     assert!(fault(checked(&forged)).message.contains("`alg`"));
@@ -290,7 +295,8 @@ fn another_issuers_token_comes_from_the_key_that_the_config_or_its_claim_names()
         ed_signed(&header, &body(with))
     };
     let header = json!({"alg": "EdDSA", "kid": "e"});
-    let token = checked(&foreign(header.clone(), json!({"iss": "https://id.example", "sub": "ann"}))).unwrap();
+    let token =
+        checked(&foreign(header.clone(), json!({"iss": "https://id.example", "sub": "ann"}))).unwrap();
     assert_eq!((token.parent.as_str(), token.id.as_str()), ("staff", "staff:7f"));
     assert_eq!(token.end_user.as_deref(), Some("ann"), "there the subject is a person");
     let by_claim = json!({"iss": "https://by.claim", "team_key": "search"});
@@ -321,8 +327,15 @@ fn an_unknown_key_id_asks_for_the_issuers_keys() {
 #[test]
 fn a_jwks_document_without_a_usable_key_is_refused() {
     let weak = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([0_u8; 32])}]});
-    for wrong in [r"", "[]", "{}", r#"{"keys": 5}"#, r#"{"keys": []}"#, r#"{"keys": [5, {"kty": 1}]}"#, &weak.to_string()]
-    {
+    for wrong in [
+        r"",
+        "[]",
+        "{}",
+        r#"{"keys": 5}"#,
+        r#"{"keys": []}"#,
+        r#"{"keys": [5, {"kty": 1}]}"#,
+        &weak.to_string(),
+    ] {
         assert!(Jwks::parse(wrong.as_bytes()).is_err(), "{wrong}");
     }
     let only = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": POINT}]});
