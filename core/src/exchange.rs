@@ -24,24 +24,32 @@
 mod answer;
 mod attempt;
 mod gather;
+mod quota;
+mod ration;
 mod read;
 mod record;
 mod relay;
 mod request;
+mod splice;
+#[cfg(test)]
+mod stage;
 
 pub(crate) use answer::retry_hints;
-pub use record::{Ending, Record};
+pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
 use crate::config::{Config, Priced, Route};
-use crate::count::{Counted, Uncounted};
+use crate::count::{Basis, Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
-use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
+use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::price::Terms;
+use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
-use crate::units::{Millis, Time};
+use crate::units::{Estimated, Metered, Millis, Time, Tokens};
 use attempt::Sent;
+use quota::{Certainty, Ended, Quota};
 use bytes::Bytes;
 use http::HeaderValue;
 use read::Reading;
@@ -91,6 +99,8 @@ pub enum Step {
     Emit(Out),
     /// Tell the fleet how an attempt went.
     Observe(Lane, Outcome),
+    /// Tell the fleet what else was learned of an upstream.
+    Notice(Lane, Notice),
     /// End the hold.
     Settle(Hold, Settlement),
     /// Write the request's record.
@@ -132,19 +142,31 @@ impl RequestIdText {
 pub struct Exchange {
     request: Request,
     phase: Phase,
-    hold: Option<Hold>,
+    quota: Quota,
+    /// What the client is going to be told, once it has been counted as a request.
+    pending: Option<Box<Fault>>,
     attempts: Vec<Attempt>,
     failures: Vec<retry::Failure>,
     /// Upstream calls made, the one in progress included.
     calls: u32,
     /// The last answer's own request id.
     upstream_id: Option<HeaderValue>,
+    /// Why quota was not given, while the prompt is being counted.
+    refusal: Option<Refusal>,
     /// The lane that was waited for.
     waited: Option<Lane>,
     steps: VecDeque<Step>,
     record: Box<Record>,
+    /// What was generated and nobody has reported, where it has to be counted.
+    unreported: Option<Heard>,
+    /// Output that was paid for and will never be seen.
+    abandoned: Option<Tokens>,
     /// Of the target that was called last.
     price: Option<Arc<Priced>>,
+    /// The upstream that was called last.
+    called: Option<Lane>,
+    /// The provider's, which hold for what it reports of a model without a price too.
+    terms: Terms,
 }
 
 /// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
@@ -162,6 +184,8 @@ enum Phase {
     Read(Box<Reading>),
     /// The client is being served.
     Relay(Box<Relay>),
+    /// What was consumed is being counted; nothing else is to come but the settlement.
+    Count,
     /// Everything is asked for.
     Done,
 }
@@ -174,22 +198,25 @@ impl Exchange {
         let mut exchange = Box::new(Self {
             request,
             phase: Phase::Admit,
-            hold: None,
+            quota: Quota::default(),
+            pending: None,
             attempts: Vec::new(),
             failures: Vec::new(),
             calls: 0,
             upstream_id: None,
+            refusal: None,
             waited: None,
             steps: VecDeque::with_capacity(8),
             record,
+            unreported: None,
+            abandoned: None,
             price: None,
+            called: None,
+            terms: Terms::default(),
         });
         match fault {
-            Some(fault) => exchange.refuse(&fault, now),
-            None => match exchange.request.entry() {
-                Some(entry) => exchange.steps.push_back(Step::Reserve(entry)),
-                None => exchange.choose(),
-            },
+            Some(fault) => exchange.refuse_counted(fault, now),
+            None => exchange.reserve(now),
         }
         exchange
     }
@@ -213,7 +240,7 @@ impl Exchange {
             Phase::Sent(sent) => deadline.min(sent.wake_at()),
             Phase::Read(reading) => deadline.min(reading.wake_at()),
             Phase::Relay(relay) => deadline.min(relay.wake_at()),
-            Phase::Done => Time::NEVER,
+            Phase::Count | Phase::Done => Time::NEVER,
         }
     }
 
@@ -229,6 +256,7 @@ impl Exchange {
             config: &self.request.config,
             route: &self.request.route,
             conversation: self.request.conversation(),
+            closed: self.quota.closed,
             attempts: &self.attempts,
             waited: self.waited,
             deadline: self.request.deadline,
@@ -250,7 +278,11 @@ impl Exchange {
     /// Takes in what happened. What does not fit the phase (a chunk that was under way when the call
     /// was aborted) is ignored.
     pub fn on(&mut self, input: Input, now: Time) {
-        if matches!(self.phase, Phase::Done) {
+        if matches!((&self.phase, &input), (Phase::Done, _)) {
+            return;
+        }
+        // The client's leaving changes nothing any more, nor does the deadline.
+        if matches!(self.phase, Phase::Count) && !matches!(input, Input::Counted(_)) {
             return;
         }
         match input {
@@ -258,8 +290,8 @@ impl Exchange {
             Input::Tick => self.on_tick(now),
             Input::Reserved(answer) => self.on_reserved(answer, now),
             Input::Chosen(choice) => self.on_chosen(choice, now),
-            Input::Counted(_) => {}
-            Input::Head(head) => self.on_head(head),
+            Input::Counted(counted) => self.on_counted(counted, now),
+            Input::Head(head) => self.on_head(head, now),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
             Input::End => self.on_end(now),
             Input::Broken(error) => self.on_broken(error, now),
@@ -282,13 +314,85 @@ impl Exchange {
         self.steps.push_back(Step::Choose);
     }
 
+    /// Takes quota before anything is sent.
+    fn reserve(&mut self, now: Time) {
+        self.phase = Phase::Admit;
+        match self.quota.entry(&self.request) {
+            Ok(Some(entry)) => self.steps.push_back(Step::Reserve(entry)),
+            Ok(None) => self.choose(),
+            Err(fault) => self.refuse_counted(fault, now),
+        }
+    }
+
+    /// A request that is refused for what it is counts as one all the same, or a failing client could
+    /// hammer without limit.
+    fn refuse_counted(&mut self, fault: Fault, now: Time) {
+        match Quota::entry_of_refused(&self.request) {
+            Some(entry) => {
+                self.pending = Some(Box::new(fault));
+                self.steps.push_back(Step::Reserve(entry));
+            }
+            None => self.refuse(&fault, now),
+        }
+    }
+
     fn on_reserved(&mut self, answer: Result<Hold, Refusal>, now: Time) {
-        match answer {
-            Ok(hold) => {
-                self.hold = Some(hold);
+        match (answer, self.pending.take()) {
+            (Ok(hold), None) => {
+                self.quota.granted(hold);
+                self.request.output_cap = self.quota.cap(&self.request);
+                self.request.standing = self.quota.standing;
                 self.choose();
             }
-            Err(refusal) => self.refuse(&refusal.into_fault(), now),
+            (Ok(hold), Some(fault)) => {
+                self.quota.granted(hold);
+                self.request.standing = self.quota.standing;
+                self.refuse(&fault, now);
+            }
+            (Err(refusal), fault) => self.on_refused(refusal, fault, now),
+        }
+    }
+
+    /// The estimate of the prompt is an upper bound: where it may be to blame, the prompt is counted
+    /// and asked for once more.
+    fn on_refused(&mut self, refusal: Refusal, pending: Option<Box<Fault>>, now: Time) {
+        let decided_by_size = matches!(&refusal, Refusal::Limited(limited)
+            if matches!(limited.code, Code::TpmExceeded | Code::BudgetExceeded));
+        if pending.is_none() && decided_by_size && self.quota.certainty == Certainty::Estimated {
+            self.refusal = Some(refusal);
+            self.steps.push_back(Step::Count(Box::new(self.request.uncounted_prompt())));
+            return;
+        }
+        if let Refusal::Limited(limited) = &refusal {
+            self.request.standing = limited.standing;
+        }
+        // A ledger that is gone must not hide what is wrong with the request itself.
+        let fault = match (pending, &refusal) {
+            (Some(fault), Refusal::Unavailable { .. }) => *fault,
+            (_, Refusal::Unavailable { .. } | Refusal::Limited(_)) => refusal.into_fault(),
+        };
+        self.refuse(&fault, now);
+    }
+
+    fn on_counted(&mut self, counted: Counted, now: Time) {
+        match self.refusal.take() {
+            Some(refusal) => {
+                let estimate = self.quota.input.0;
+                let smaller = counted.input.filter(|input| *input < estimate);
+                self.quota.certainty = Certainty::Counted;
+                match smaller {
+                    Some(input) => {
+                        self.quota.input = Estimated(input);
+                        self.reserve(now);
+                    }
+                    None => self.on_refused(refusal, None, now),
+                }
+            }
+            None => {
+                let output = counted.output.max(self.abandoned.take());
+                self.record.counted(Counted { output, ..counted });
+                self.finish(now);
+            }
         }
     }
 
@@ -312,9 +416,12 @@ impl Exchange {
         match Sent::new(&mut self.request, lane, now) {
             Ok((sent, fetch)) => {
                 self.calls += 1;
+                self.quota.sent(lane);
                 self.upstream_id = None;
                 self.record.sent(&self.request, lane, self.calls);
                 self.price = self.request.target(lane).and_then(|target| target.price.clone());
+                self.terms = self.request.terms(lane);
+                self.called = Some(lane);
                 self.phase = Phase::Sent(sent);
                 self.steps.push_back(Step::Fetch(fetch));
             }
@@ -325,8 +432,15 @@ impl Exchange {
         }
     }
 
-    fn on_head(&mut self, head: Head) {
+    fn on_head(&mut self, mut head: Head, now: Time) {
+        wait::dates_to_seconds(&mut head.headers, now);
         self.upstream_id = answer::upstream_id(&head.headers).cloned();
+        // A refusal says by itself when to come back.
+        if head.status.is_success()
+            && let (Some(lane), Some(resets_in)) = (self.lane(), wait::used_up(&head.headers))
+        {
+            self.steps.push_back(Step::Notice(lane, Notice::UsedUp { resets_in }));
+        }
         match std::mem::replace(&mut self.phase, Phase::Choose) {
             Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head))),
             other @ (Phase::Admit
@@ -334,6 +448,7 @@ impl Exchange {
             | Phase::Pause { .. }
             | Phase::Read(_)
             | Phase::Relay(_)
+            | Phase::Count
             | Phase::Done) => self.phase = other,
         }
     }
@@ -348,9 +463,12 @@ impl Exchange {
                 let verdict = relay.on_chunk(chunk, now);
                 self.after_relay(relay, verdict, now);
             }
-            other @ (Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Sent(_) | Phase::Done) => {
-                self.phase = other;
-            }
+            other @ (Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Sent(_)
+            | Phase::Count
+            | Phase::Done) => self.phase = other,
         }
     }
 
@@ -364,9 +482,12 @@ impl Exchange {
                 let verdict = relay.on_end();
                 self.after_relay(relay, verdict, now);
             }
-            other @ (Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Sent(_) | Phase::Done) => {
-                self.phase = other;
-            }
+            other @ (Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Sent(_)
+            | Phase::Count
+            | Phase::Done) => self.phase = other,
         }
     }
 
@@ -397,7 +518,21 @@ impl Exchange {
                 self.phase = Phase::Relay(relay);
                 self.fail(*fault, now);
             }
+            relay::Verdict::Exhausted(bytes) => {
+                self.steps.push_back(Step::Abort);
+                self.emit(bytes);
+                self.exhausted(*relay, now);
+            }
         }
+    }
+
+    /// What was paid for is used up: the client has been given a proper end.
+    fn exhausted(&mut self, mut relay: Relay, now: Time) {
+        self.record.usage = relay.usage().cloned().map(Box::new);
+        self.unreported = Some(relay.take_heard());
+        self.steps.push_back(Step::Emit(Out::End));
+        self.steps.push_back(Step::Observe(relay.lane(), Outcome::Unknown));
+        self.settle(now);
     }
 
     fn emit(&mut self, bytes: Bytes) {
@@ -427,6 +562,7 @@ impl Exchange {
             | Phase::Sent(_)
             | Phase::Read(_)
             | Phase::Relay(_)
+            | Phase::Count
             | Phase::Done => {}
         }
     }
@@ -448,6 +584,7 @@ impl Exchange {
             | Phase::Pause { .. }
             | Phase::Sent(_)
             | Phase::Read(_)
+            | Phase::Count
             | Phase::Done) => self.phase = other,
         }
     }
@@ -459,6 +596,7 @@ impl Exchange {
             // The upstream had its time and did not use it.
             Some(lane) => {
                 let class = UpstreamClass::Timeout;
+                self.give_up_on_call();
                 self.steps.push_back(Step::Abort);
                 self.steps.push_back(Step::Observe(lane, Outcome::Failed { class, retry_after: None }));
                 self.end_with(&fault, now);
@@ -467,7 +605,29 @@ impl Exchange {
         }
     }
 
+    /// The call in progress will not be heard to its end: what it has generated so far is counted. Of
+    /// a whole answer nothing is seen before its end, so that all that was paid for counts.
+    fn give_up_on_call(&mut self) {
+        self.unreported = match &self.phase {
+            Phase::Sent(_) => {
+                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
+                Some(Heard::default())
+            }
+            Phase::Read(reading) => {
+                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
+                self.record.usage = reading.reported().map(Box::new);
+                Some(reading.heard())
+            }
+            Phase::Relay(relay) => {
+                self.record.usage = relay.usage().cloned().map(Box::new);
+                Some(relay.heard().clone())
+            }
+            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Count | Phase::Done => None,
+        };
+    }
+
     fn on_client_left(&mut self, now: Time) {
+        self.give_up_on_call();
         if let Some(lane) = self.lane() {
             self.steps.push_back(Step::Abort);
             self.steps.push_back(Step::Observe(lane, Outcome::Unknown));
@@ -483,7 +643,7 @@ impl Exchange {
             Phase::Sent(sent) => Some(sent.lane),
             Phase::Read(reading) => Some(reading.sent.lane),
             Phase::Relay(relay) => Some(relay.lane()),
-            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Done => None,
+            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Count | Phase::Done => None,
         }
     }
 
@@ -500,8 +660,15 @@ impl Exchange {
         self.steps.push_back(Step::Observe(lane, outcome));
         self.failures.push(self.failure(lane, &fault));
         self.attempts.push(Attempt { lane, class, at: now });
+        if self.may_be_billed(class) {
+            let input = self.request.estimate().0;
+            let cost = self.request.target(lane).and_then(|target| quota::prompt_cost(target, input));
+            self.record.wasted.input += input;
+            self.record.wasted.cost += cost.unwrap_or_default();
+        }
         // I2: once a byte of the answer is out, nobody else can go on with it.
         if matches!(self.phase, Phase::Relay(_)) {
+            self.give_up_on_call();
             let fault = answer::mid_stream_fault(fault);
             return self.end_with(&fault, now);
         }
@@ -511,6 +678,25 @@ impl Exchange {
                 self.refuse(&fault, now);
             }
             Verdict::NextKey | Verdict::Next => self.choose(),
+        }
+    }
+
+    /// Whether an attempt that failed like this may stand on the bill although nothing came of it: an
+    /// upstream that was silent or was cut off after it had begun. One that said no has charged
+    /// nothing.
+    fn may_be_billed(&self, class: UpstreamClass) -> bool {
+        use UpstreamClass as Class;
+        match &self.phase {
+            Phase::Sent(_) => class == Class::Timeout,
+            Phase::Read(reading) => {
+                reading.is_success() && matches!(class, Class::Timeout | Class::Connection | Class::Garbled)
+            }
+            Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Relay(_)
+            | Phase::Count
+            | Phase::Done => false,
         }
     }
 
@@ -554,9 +740,12 @@ impl Exchange {
 
     fn answer_whole(&mut self, reading: Reading, whole: read::Whole, now: Time) {
         let lane = reading.sent.lane;
+        if whole.usage.is_none() {
+            self.unreported = Some(whole.heard);
+        }
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
-        self.record.charge(self.price.as_deref(), now);
+        self.record.charge(self.price.as_deref(), self.terms, now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
         self.steps.push_back(Step::Emit(Out::Head(head)));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
@@ -568,12 +757,15 @@ impl Exchange {
         self.record.answered(reading.sent.first_byte(now));
         let head = answer::stream(&self.request, &reading, self.calls);
         self.steps.push_back(Step::Emit(Out::Head(head)));
-        let (relay, verdict) = Relay::new(reading, opening, &self.request);
+        let (relay, verdict) = Relay::new(reading, opening, &self.request, self.quota.paid());
         self.after_relay(Box::new(relay), verdict, now);
     }
 
-    fn complete(&mut self, relay: Relay, now: Time) {
+    fn complete(&mut self, mut relay: Relay, now: Time) {
         self.record.usage = relay.usage().cloned().map(Box::new);
+        if self.record.usage.is_none() {
+            self.unreported = Some(relay.take_heard());
+        }
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         self.steps.push_back(Step::Emit(Out::End));
         self.steps.push_back(Step::Observe(relay.lane(), relay.answered(output, now)));
@@ -582,17 +774,39 @@ impl Exchange {
 
     /// Every exit comes through here.
     fn settle(&mut self, now: Time) {
-        if let Phase::Relay(relay) = &self.phase
-            && self.record.usage.is_none()
-        {
-            self.record.usage = relay.usage().cloned().map(Box::new);
-        }
-        self.phase = Phase::Done;
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
-        self.record.charge(self.price.as_deref(), now);
-        if let Some(hold) = self.hold.take() {
-            self.steps.push_back(Step::Settle(hold, record::settlement(&self.record)));
+        match self.uncounted() {
+            Some(uncounted) => {
+                self.phase = Phase::Count;
+                self.steps.push_back(Step::Count(Box::new(uncounted)));
+            }
+            None => self.finish(now),
+        }
+    }
+
+    /// What has to be counted before the request can be settled.
+    fn uncounted(&mut self) -> Option<Uncounted> {
+        let heard = self.unreported.take()?;
+        let (family, prompt) = (self.request.family(), self.request.prompt());
+        Some(Uncounted::missing(family, prompt, heard, self.record.usage.as_deref()))
+    }
+
+    /// Settles and logs what is known by now.
+    fn finish(&mut self, now: Time) {
+        self.phase = Phase::Done;
+        if let (Basis::Reported, Some(usage)) = (self.record.basis, &self.record.usage) {
+            self.request.observe(usage.prompt());
+        }
+        self.record.charge(self.price.as_deref(), self.terms, now);
+        if let (Some(lane), Some(usage)) = (self.called, &self.record.usage)
+            && self.request.limits_tokens(lane)
+        {
+            let tokens = Metered(usage.prompt() + usage.output);
+            self.steps.push_back(Step::Notice(lane, Notice::Spent(tokens)));
+        }
+        if let Some(Ended { hold, settlement }) = self.quota.end(&self.record) {
+            self.steps.push_back(Step::Settle(hold, settlement));
         }
         self.steps.push_back(Step::Log(self.record.take()));
     }

@@ -253,6 +253,7 @@ mod tests {
             total: Millis(1_500),
             usage: Some(Box::new(usage)),
             basis: crate::count::Basis::default(),
+            wasted: crate::exchange::Wasted::default(),
             cost: Charge::Computed(NanoDollars(1_250)),
         }
     }

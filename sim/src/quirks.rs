@@ -29,6 +29,7 @@ pub(crate) struct Content {
     pub(crate) redacted: bool,
     pub(crate) interleave: bool,
     pub(crate) strict: bool,
+    pub(crate) uncapped: bool,
 }
 
 /// An ending other than the natural one.
@@ -178,6 +179,7 @@ impl Content {
             "redacted" => switch_on(&mut self.redacted, value),
             "interleave" => switch_on(&mut self.interleave, value),
             "strict" => switch_on(&mut self.strict, value),
+            "uncapped" => switch_on(&mut self.uncapped, value),
             "finish" => {
                 self.finish = match value {
                     "length" => Some(Finish::Length),

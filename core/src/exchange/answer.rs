@@ -4,8 +4,10 @@ use super::read::Reading;
 use super::request::Request;
 use super::{Record, RequestIdText};
 use crate::fault::{Code, Fault, UpstreamFault};
+use crate::ledger::{Level, Standing};
 use crate::price;
 use crate::retry::Failure;
+use crate::units::Millis;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -18,6 +20,16 @@ const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
 const COST: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
 const LOST: HeaderName = HeaderName::from_static("x-tollgate-lost");
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-tollgate-upstream-id");
+const REQUESTS: RateNames = RateNames {
+    limit: HeaderName::from_static("x-ratelimit-limit-requests"),
+    left: HeaderName::from_static("x-ratelimit-remaining-requests"),
+    reset: HeaderName::from_static("x-ratelimit-reset-requests"),
+};
+const TOKENS: RateNames = RateNames {
+    limit: HeaderName::from_static("x-ratelimit-limit-tokens"),
+    left: HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
+};
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Where providers put their own request id, most telling first.
@@ -103,11 +115,47 @@ pub(crate) fn retry_hints(headers: &mut HeaderMap, fault: &Fault) {
     }
 }
 
+/// The headers of one rate limit, in OpenAI's form.
+struct RateNames {
+    limit: HeaderName,
+    left: HeaderName,
+    reset: HeaderName,
+}
+
+impl RateNames {
+    fn write(self, headers: &mut HeaderMap, limit: u64, left: u64, reset: Millis) {
+        headers.insert(self.limit, HeaderValue::from(limit));
+        headers.insert(self.left, HeaderValue::from(left));
+        insert(headers, self.reset, &span(reset));
+    }
+}
+
+/// How close the caller is to its rate limits; nothing where it has none.
+fn rate_limits(headers: &mut HeaderMap, standing: &Standing) {
+    if let Some(Level { limit, left, reset }) = standing.requests {
+        REQUESTS.write(headers, limit.get(), left.get(), reset);
+    }
+    if let Some(Level { limit, left, reset }) = standing.tokens {
+        TOKENS.write(headers, limit.get(), left.get(), reset);
+    }
+}
+
+/// A span as OpenAI writes it: `120ms`, `1s`, `6m0s`. Rounded up to whole seconds above one.
+fn span(wait: Millis) -> String {
+    match (wait.get(), wait.ceil_secs()) {
+        (below @ 0..1000, _) => format!("{below}ms"),
+        (_, seconds @ 0..60) => format!("{seconds}s"),
+        (_, seconds @ 60..3600) => format!("{}m{}s", seconds / 60, seconds % 60),
+        (_, seconds) => format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60),
+    }
+}
+
 /// What every answer carries.
 fn common(headers: &mut HeaderMap, request: &Request, calls: u32) {
     insert(headers, REQUEST_ID, RequestIdText::new(request.id).as_str());
     headers.insert(ATTEMPTS, HeaderValue::from(calls));
     headers.insert(CACHE, HeaderValue::from_static("off"));
+    rate_limits(headers, &request.standing);
 }
 
 fn served_by(headers: &mut HeaderMap, request: &Request, reading: &Reading) {
@@ -163,4 +211,15 @@ pub(super) fn mid_stream_fault(upstream: UpstreamFault) -> Fault {
     let mut fault = Fault::new(code, format!("the upstream's stream failed: {}", upstream.message));
     fault.upstream = Some(Box::new(upstream));
     fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_written_as_openai_writes_them() {
+        let spans = [0, 120, 1000, 1001, 59_001, 360_000, 86_399_999].map(|wait| span(Millis(wait)));
+        assert_eq!(spans, ["0ms", "120ms", "1s", "2s", "1m0s", "6m0s", "24h0m0s"]);
+    }
 }

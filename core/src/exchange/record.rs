@@ -3,13 +3,12 @@
 use super::RequestId;
 use super::request::Request;
 use crate::config::Priced;
-use crate::count::Basis;
+use crate::count::{Basis, Counted};
 use crate::directory::Caller;
 use crate::fault::Fault;
 use crate::fleet::Lane;
-use crate::ledger::{Settlement, Spent, Targets};
 use crate::price::{Charge, Served, Terms};
-use crate::units::{Metered, Millis, Time};
+use crate::units::{Millis, NanoDollars, Time, Tokens};
 use crate::usage::Usage;
 use std::sync::Arc;
 
@@ -50,8 +49,20 @@ pub struct Record {
     pub usage: Option<Box<Usage>>,
     /// Which of the two.
     pub basis: Basis,
+    /// What calls before the last one may have been billed, though nothing came of them; not in `usage`,
+    /// but in `cost`.
+    pub wasted: Wasted,
     /// What it cost, and how that is known.
     pub cost: Charge,
+}
+
+/// What may have been billed for nothing: prompts of calls that were cut or timed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wasted {
+    /// Prompt tokens, estimated.
+    pub input: Tokens,
+    /// What they cost.
+    pub cost: NanoDollars,
 }
 
 /// How a request ended.
@@ -65,20 +76,6 @@ pub enum Ending {
     ClientLeft,
 }
 
-/// What ends the hold of a request.
-pub(super) fn settlement(record: &Record) -> Settlement {
-    if record.attempts == 0 {
-        return Settlement::Release;
-    }
-    let usage = record.usage.as_deref();
-    Settlement::Settle(Spent {
-        input: Metered(usage.map(Usage::prompt).unwrap_or_default()),
-        output: Metered(usage.map(|usage| usage.output).unwrap_or_default()),
-        cost: record.cost.amount().unwrap_or_default(),
-        targets: Targets::ALL,
-    })
-}
-
 impl Record {
     pub(super) fn new(request: &Request, now: Time) -> Self {
         Self {
@@ -86,8 +83,8 @@ impl Record {
             at: now,
             surface: request.surface.name(),
             caller: request.caller.clone(),
-            end_user: None,
-            client_tags: Vec::new(),
+            end_user: request.end_user.clone(),
+            client_tags: request.client_tags.clone(),
             asked: request.envelope.model.clone(),
             provider: None,
             model: None,
@@ -99,6 +96,7 @@ impl Record {
             total: Millis::ZERO,
             usage: None,
             basis: Basis::default(),
+            wasted: Wasted::default(),
             cost: Charge::Nothing,
         }
     }
@@ -122,17 +120,27 @@ impl Record {
     }
 
     /// Works out the cost from what is known by now. (hot)
-    pub(super) fn charge(&mut self, price: Option<&Priced>, now: Time) {
+    pub(super) fn charge(&mut self, price: Option<&Priced>, terms: Terms, now: Time) {
         let may_be_billed =
             self.first_byte.is_some() || (self.ending == Ending::ClientLeft && self.attempts > 0);
         self.cost = match &self.usage {
             Some(usage) => {
-                let terms = price.map_or_else(Terms::default, |price| price.terms);
+                let terms = price.map_or(terms, |price| price.terms);
                 Charge::of(usage, price.map(|price| &price.row), &Served::of(usage, now), terms)
             }
             None if may_be_billed => Charge::Unknown,
             None => Charge::Nothing,
-        };
+        }
+        .and(self.wasted.cost);
+    }
+
+    /// Takes in what was counted in place of what nobody reported; see [`Counted::over`].
+    pub(super) fn counted(&mut self, counted: Counted) {
+        if counted.input.is_none() && counted.output.is_none() {
+            return;
+        }
+        self.usage = Some(Box::new(counted.over(self.usage.as_deref())));
+        self.basis = counted.basis;
     }
 
     /// Leaves an empty record behind.
@@ -155,7 +163,6 @@ impl Record {
 mod tests {
     use super::*;
     use crate::price::{Origin, PriceRow, Rates};
-    use crate::units::{NanoDollars, Tokens};
     use crate::usage::Inclusive;
 
     fn record() -> Record {
@@ -177,13 +184,14 @@ mod tests {
             total: Millis::ZERO,
             usage: None,
             basis: Basis::default(),
+            wasted: Wasted::default(),
             cost: Charge::Nothing,
         }
     }
 
     fn cost(record: Record, price: Option<&Priced>) -> Charge {
         let mut record = record;
-        record.charge(price, Time(0));
+        record.charge(price, Terms::default(), Time(0));
         record.cost
     }
 

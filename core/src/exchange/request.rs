@@ -4,14 +4,15 @@ use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::call::{Call, Delivery, UsageChunk};
 use crate::config::{self, Config, Route, RouteTarget};
-use crate::count::Gauge;
+use crate::count::{Gauge, Media};
 use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
-use crate::ledger::{Ask, Entry, Targets};
-use crate::surface::{Asked, Conversation, Envelope, Surface};
-use crate::units::{Millis, Time};
+use crate::ledger::Standing;
+use crate::price::Terms;
+use crate::surface::{Asked, Conversation, Envelope, Places, Surface};
+use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::fmt;
@@ -28,6 +29,14 @@ pub(super) struct Request {
     pub(super) strictness: Strictness,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) gauge: Arc<Gauge>,
+    /// The end user the client names.
+    pub(super) end_user: Option<String>,
+    /// Tags of the client's own, for attribution.
+    pub(super) client_tags: Vec<String>,
+    /// For the answer's headers.
+    pub(super) standing: Standing,
+    /// The most output to ask of an upstream for each answer, over what the client asks.
+    pub(super) output_cap: Option<Tokens>,
     pub(super) body: Bytes,
     pub(super) envelope: Envelope,
     /// Headers of the client's that its own dialect's upstreams are to see.
@@ -51,7 +60,18 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted { config, surface, id, at, caller, gauge, strictness, forward } = admitted;
+        let Admitted {
+            config,
+            surface,
+            id,
+            at,
+            caller,
+            gauge,
+            strictness,
+            forward,
+            end_user,
+            client_tags,
+        } = admitted;
         let found = inspect(surface, &body).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
@@ -71,27 +91,17 @@ impl Request {
             strictness,
             caller,
             gauge,
+            // What a header or a token says wins over the body, which the client's own user writes.
+            end_user: end_user.or_else(|| envelope.end_user.clone()),
+            client_tags,
+            standing: Standing::default(),
+            output_cap: None,
             body,
             envelope,
             forward,
             call: None,
         };
         (request, fault)
-    }
-
-    /// What is to be reserved; nothing for a client without a key.
-    pub(super) fn entry(&self) -> Option<Entry> {
-        let caller = self.caller.as_ref()?;
-        let targets = self.route.targets.len() + self.route.fallbacks.len();
-        let targets = (0..targets).filter_map(|at| u16::try_from(at).ok());
-        Some(Entry {
-            id: self.id,
-            book: Arc::clone(&caller.book),
-            claims: caller.claims(&self.config, &self.route, &self.envelope.model, None),
-            targets: targets.fold(Targets::NONE, Targets::with),
-            ask: Ask::default(),
-            lease: self.deadline.since(self.at) + Millis::from_secs(60),
-        })
     }
 
     /// The conversation, where there is a choice to make.
@@ -111,6 +121,18 @@ impl Request {
 
     pub(super) fn provider_name(&self, lane: Lane) -> &str {
         self.config.provider(lane.provider).map_or("", |provider| &provider.name)
+    }
+
+    pub(super) fn terms(&self, lane: Lane) -> Terms {
+        self.config.provider(lane.provider).map(|provider| provider.terms).unwrap_or_default()
+    }
+
+    /// Whether tokens sent to the upstream are limited.
+    pub(super) fn limits_tokens(&self, lane: Lane) -> bool {
+        let provider = self.config.provider(lane.provider);
+        let key = provider.and_then(|provider| provider.credentials.get(usize::from(lane.credential)));
+        let target = self.target(lane).map(|target| target.limits);
+        [target, key.map(|key| key.limits)].iter().flatten().any(|limits| limits.tpm.is_some())
     }
 
     pub(super) fn credential_name(&self, lane: Lane) -> &str {
@@ -159,6 +181,11 @@ impl Found {
             cuts: Vec::new(),
             conversation: None,
             max_tokens: None,
+            prompt_bytes: 0,
+            media: Media::default(),
+            n: 1,
+            end_user: None,
+            places: Places::default(),
         };
         let route = Route {
             name: String::new(),

@@ -185,6 +185,18 @@ impl Charge {
         }
     }
 
+    /// The same and so much more.
+    #[must_use]
+    pub fn and(self, more: NanoDollars) -> Self {
+        match self {
+            Self::Nothing if more.is_zero() => Self::Nothing,
+            Self::Nothing => Self::Computed(more),
+            Self::Computed(amount) => Self::Computed(amount + more),
+            Self::Reported(amount) => Self::Reported(amount + more),
+            Self::Unknown => Self::Unknown,
+        }
+    }
+
     /// How it is known, in a word.
     pub const fn word(self) -> &'static str {
         match self {

@@ -9,9 +9,11 @@ mod decode;
 mod fault;
 mod generation;
 mod media;
+mod grounding;
 mod metering;
 mod model;
 mod schema;
+mod text;
 mod thinking;
 mod tools;
 
@@ -78,6 +80,10 @@ impl Provider for Gemini {
 
     fn usage(&self, data: &[u8], earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
         metering::of_bytes(data, earlier)
+    }
+
+    fn text(&self, data: &[u8], out: &mut String) {
+        text::of(data, out);
     }
 }
 

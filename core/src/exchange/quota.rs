@@ -1,0 +1,277 @@
+//! What a request takes from the ledger: how much is asked before it is sent, what the answer to that
+//! means, and what is settled when it is over.
+//!
+//! ```text
+//!            ┌── refused, and the estimate may be to blame ──▶ count ──▶ ask once more
+//!   ask ─────┼── refused ──▶ the client is told which limit
+//!            └── granted ──▶ hold ──▶ sent, over ──▶ (usage missing: count) ──▶ settle
+//! ```
+
+use super::record::Record;
+use super::request::Request;
+use crate::catalog;
+use crate::config::{RouteTarget, UnknownPrice};
+use crate::count::{Family, Prompt, Uncounted};
+use crate::fault::{Code, Fault};
+use crate::fleet::Lane;
+use crate::ledger::{Ask, AskCost, Entry, Hold, Settlement, Spent, Standing, Targets};
+use crate::price::{Bound, PerMillion, Service};
+use crate::units::{Estimated, Metered, Millis, NanoDollars, Tokens};
+use crate::usage::Usage;
+use std::sync::Arc;
+
+/// What a model may write whose cap nobody knows, when the client sets none either.
+const USUAL_CAP: Tokens = Tokens(16_384);
+
+/// After its deadline, how long a request may take to settle.
+const GRACE: Millis = Millis::from_secs(60);
+
+/// What one million is, as prices are per million.
+const MILLION: u64 = 1_000_000;
+
+/// How a request stands with the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Quota {
+    hold: Option<Hold>,
+    /// For the answer's headers.
+    pub(super) standing: Standing,
+    /// Targets that are not to be called.
+    pub(super) closed: Targets,
+    /// Targets that were called.
+    called: Targets,
+    /// The prompt's tokens as last estimated or counted.
+    pub(super) input: Estimated<Tokens>,
+    /// Whether that was counted.
+    pub(super) certainty: Certainty,
+}
+
+/// Whether the prompt has been counted for the reservation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Certainty {
+    /// By its length.
+    #[default]
+    Estimated,
+    /// As well as can be.
+    Counted,
+}
+
+impl Quota {
+    /// What is to be reserved; nothing for a request that no limit holds for. A fault where a budget
+    /// would have to pay a price nobody knows.
+    pub(super) fn entry(&mut self, request: &Request) -> Result<Option<Entry>, Fault> {
+        let Some(mut entry) = bare(request) else { return Ok(None) };
+        if self.certainty == Certainty::Estimated {
+            self.input = request.estimate();
+        }
+        let output = request.output();
+        entry.ask = Ask { input: self.input, least_output: output.least, most_output: output.most, cost: None };
+        if entry.claims.iter().any(|claim| claim.scope.limits.has_budget()) {
+            let Priced { cost, unknown } = priced(request, self.input.0);
+            let all_unknown = entry.targets.without(unknown).is_none();
+            match request.config.server.unknown_price {
+                UnknownPrice::RefuseUnderBudget if all_unknown => return Err(unpriced(request)),
+                UnknownPrice::RefuseUnderBudget => self.closed = self.closed.or(unknown),
+                UnknownPrice::Serve => {}
+            }
+            entry.ask.cost = (!all_unknown).then_some(cost);
+        }
+        Ok(Some(entry))
+    }
+
+    /// What is reserved for a request that is going to be refused: it counts as one.
+    pub(super) fn entry_of_refused(request: &Request) -> Option<Entry> {
+        let mut entry = bare(request)?;
+        entry.ask.cost = Some(AskCost::default());
+        Some(entry)
+    }
+
+    /// The ledger has granted.
+    pub(super) fn granted(&mut self, hold: Hold) {
+        self.standing = hold.standing;
+        self.closed = self.closed.or(hold.closed);
+        self.hold = Some(hold);
+    }
+
+    /// How much output has been paid for; absent where nothing limits it.
+    pub(super) fn paid(&self) -> Option<Tokens> {
+        let hold = self.hold.as_ref()?;
+        let limited = |claim: &crate::ledger::Claim| {
+            claim.scope.limits.limits_tokens() || claim.scope.limits.has_budget()
+        };
+        hold.entry.claims.iter().any(limited).then_some(hold.output)
+    }
+
+    /// The cap to send upstream, where less output was granted than a model may write and the client
+    /// has set no cap of its own.
+    pub(super) fn cap(&self, request: &Request) -> Option<Tokens> {
+        let hold = self.hold.as_ref()?;
+        let unasked = request.envelope.max_tokens.is_none();
+        let choices = request.choices();
+        let cap = Tokens((hold.output.get() / choices).max(1));
+        (unasked && self.paid().is_some() && hold.output < hold.entry.ask.most_output.0).then_some(cap)
+    }
+
+    /// A target is called.
+    pub(super) fn sent(&mut self, lane: Lane) {
+        self.called = self.called.with(lane.target);
+    }
+
+    /// Ends the hold, if there is one.
+    pub(super) fn end(&mut self, record: &Record) -> Option<Ended> {
+        let hold = self.hold.take()?;
+        let settlement = if record.attempts == 0 {
+            Settlement::Release
+        } else {
+            let usage = record.usage.as_deref();
+            Settlement::Settle(Spent {
+                input: Metered(usage.map(Usage::prompt).unwrap_or_default()),
+                output: Metered(usage.map(|usage| usage.output).unwrap_or_default()),
+                cost: record.cost.amount().unwrap_or_default(),
+                targets: self.called,
+            })
+        };
+        Some(Ended { hold, settlement })
+    }
+}
+
+/// A hold and what ends it.
+pub(super) struct Ended {
+    pub(super) hold: Hold,
+    pub(super) settlement: Settlement,
+}
+
+/// An entry that asks for nothing but to count as a request.
+fn bare(request: &Request) -> Option<Entry> {
+    let caller = request.caller.as_ref()?;
+    let end_user = request.end_user.as_deref();
+    let claims = caller.claims(&request.config, &request.route, &request.envelope.model, end_user);
+    if claims.is_empty() {
+        return None;
+    }
+    let many = request.route.targets.len() + request.route.fallbacks.len();
+    let targets = (0..many).filter_map(|at| u16::try_from(at).ok()).fold(Targets::NONE, Targets::with);
+    Some(Entry {
+        id: request.id,
+        book: Arc::clone(&caller.book),
+        claims,
+        targets,
+        ask: Ask::default(),
+        lease: request.deadline.since(request.at) + GRACE,
+    })
+}
+
+/// Bounds of the output.
+pub(super) struct Output {
+    /// What makes the call worth sending.
+    pub(super) least: Estimated<Tokens>,
+    /// The most it can be.
+    pub(super) most: Estimated<Tokens>,
+}
+
+impl Request {
+    /// An upper bound of the prompt's tokens.
+    pub(super) fn estimate(&self) -> Estimated<Tokens> {
+        self.gauge.bound(self.family(), &self.envelope)
+    }
+
+    /// The tokenizer of the first target's model.
+    pub(super) fn family(&self) -> Family {
+        self.route.targets.first().map_or(Family::Unknown, |target| Family::of(&target.model))
+    }
+
+    /// A provider has counted the prompt.
+    pub(super) fn observe(&self, counted: Tokens) {
+        self.gauge.learn(self.family(), &self.envelope, counted);
+    }
+
+    /// The body, to be counted.
+    pub(super) fn prompt(&self) -> Prompt {
+        Prompt { surface: self.surface, body: self.body.clone() }
+    }
+
+    /// The prompt alone, to be counted.
+    pub(super) fn uncounted_prompt(&self) -> Uncounted {
+        Uncounted::prompt(self.family(), self.prompt())
+    }
+
+    /// How many answers are asked for.
+    pub(super) fn choices(&self) -> u64 {
+        self.envelope.n.max(1)
+    }
+
+    /// The client's cap is reserved in full. Without one the call is worth sending for any output at
+    /// all, up to what its models can write.
+    fn output(&self) -> Output {
+        let choices = self.choices();
+        let times = |tokens: Tokens| Estimated(Tokens(tokens.get().saturating_mul(choices)));
+        match self.envelope.max_tokens {
+            Some(cap) => {
+                let cap = times(cap.min(self.known_cap().unwrap_or(cap)));
+                Output { least: cap, most: cap }
+            }
+            None => {
+                let most = times(self.known_cap().unwrap_or(USUAL_CAP));
+                Output { least: Estimated(Tokens(choices)).min(most), most }
+            }
+        }
+    }
+
+    /// The most that any of the models writes; absent where that is not known of one of them.
+    fn known_cap(&self) -> Option<Tokens> {
+        let cap = |target: &RouteTarget| {
+            let vendor = self.config.provider(target.provider)?.vendor.name;
+            let row = catalog::find(&target.model, vendor)?;
+            (row.output > 0).then(|| Tokens(u64::from(row.output)))
+        };
+        let caps = self.route.targets.iter().chain(&self.route.fallbacks).map(cap);
+        caps.reduce(|one, other| Some(one?.max(other?))).flatten()
+    }
+}
+
+/// What the dearest of a route's targets asks.
+struct Priced {
+    cost: AskCost,
+    /// Targets whose price is not known.
+    unknown: Targets,
+}
+
+fn priced(request: &Request, input: Tokens) -> Priced {
+    let mut priced = Priced { cost: AskCost::default(), unknown: Targets::NONE };
+    // A service that is dearer than the usual one has to be asked for.
+    let asks_service = memchr::memmem::find(&request.body, b"\"service_tier\"").is_some();
+    let service = if asks_service { Service::Priority } else { Service::Standard };
+    for (at, target) in (0..).zip(request.route.targets.iter().chain(&request.route.fallbacks)) {
+        match cost_at(target, input, service) {
+            Some(cost) => {
+                priced.cost.fixed = priced.cost.fixed.max(cost.fixed);
+                priced.cost.output = priced.cost.output.max(cost.output);
+            }
+            None => priced.unknown = priced.unknown.with(at),
+        }
+    }
+    priced
+}
+
+/// What a prompt alone costs at a target, at most; absent where that is not known.
+pub(super) fn prompt_cost(target: &RouteTarget, input: Tokens) -> Option<NanoDollars> {
+    cost_at(target, input, Service::Standard).map(|cost| cost.fixed)
+}
+
+/// The price of a million tokens of output is what a million more cost.
+fn cost_at(target: &RouteTarget, input: Tokens, service: Service) -> Option<AskCost> {
+    let price = target.price.as_deref()?;
+    let bound = |output| Bound { input, output: Tokens(output), service };
+    let dearest = |output| price.row.dearest(bound(output), price.terms).ok();
+    let fixed: NanoDollars = dearest(0)?;
+    let million = dearest(MILLION)?;
+    Some(AskCost { fixed, output: PerMillion(million.less(fixed).get()) })
+}
+
+fn unpriced(request: &Request) -> Fault {
+    let model = &request.envelope.model;
+    let message = format!(
+        "the price of `{model}` is not known here, so no budget can pay for it: ask for another model, \
+         or have its price added under [prices]"
+    );
+    Fault::new(Code::BudgetExceeded, message).at("model")
+}
