@@ -39,6 +39,7 @@ pub use budget::Warning;
 pub use entry::{Ask, AskCost, Claim, Entry, Hold, Level, Scope, Settlement, Spent, Standing, Targets};
 pub use note::{Note, Read};
 pub use refusal::{Limited, Refusal};
+pub use room::{Lack, Which};
 pub use report::{Reading, Report};
 pub use stored::{Changed, Garbled, Stored};
 

@@ -40,11 +40,10 @@ mod kept;
 mod link;
 mod pack;
 mod script;
-mod words;
 
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
-pub use fallback::{Fallback, Modes, WhenLost};
+pub use fallback::Fallback;
 
 use crate::clock::Clock;
 use crate::host::held;
@@ -64,6 +63,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tollgate_core::config::{Fail, Fallback as WhenLost};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning};
 use tollgate_core::units::{Millis, Time};
 
@@ -81,7 +81,7 @@ pub struct Settings {
     /// gateway's own books: under a new name all that is in them would be charged again.
     pub gateway: String,
     /// Who decides while the server cannot be asked.
-    pub modes: Modes,
+    pub fail: Fail,
     /// How long anybody waits.
     pub patience: Patience,
 }
@@ -106,7 +106,7 @@ impl Settings {
     /// With what is usual.
     pub fn new(address: Address, namespace: &str, gateway: &str) -> Self {
         let (namespace, gateway) = (namespace.to_owned(), gateway.to_owned());
-        Self { address, namespace, gateway, modes: Modes::default(), patience: Patience::default() }
+        Self { address, namespace, gateway, fail: Fail::default(), patience: Patience::default() }
     }
 }
 
@@ -192,7 +192,7 @@ impl SharedLedger {
     /// Takes an entry's quota from all its scopes or from none. Answers within the patience.
     pub async fn reserve(&self, entry: &Entry, now: Time) -> Result<Hold, Refusal> {
         let inner = &*self.inner;
-        if limiting(entry).next().is_none() {
+        if limiting(entry).is_empty() {
             return Ok(inner.grant(ungauged(entry), Grant::Unlimited, now));
         }
         let deadline = after(inner.settings.patience.reserve);
@@ -332,7 +332,7 @@ impl Inner {
         if change == Some(Change::Opened) {
             // What is still unread on old connections is for nobody any more.
             self.age.fetch_add(1, Ordering::Relaxed);
-            let Modes { budgets, limits } = self.settings.modes;
+            let Fail { budgets, limits } = self.settings.fail;
             tracing::error!(
                 server = %self.settings.address, cause = %lost, ?budgets, ?limits,
                 "redis cannot be asked: until it answers the modes for budgets and limits hold"
@@ -343,7 +343,7 @@ impl Inner {
 
     /// Decides while the server cannot be asked.
     fn decide_without(&self, entry: &Entry, lost: &Lost, now: Time) -> Result<Hold, Refusal> {
-        let decision = match self.settings.modes.of(entry) {
+        let decision = match fallback::mode(self.settings.fail, entry) {
             WhenLost::Closed => Err(Refusal::Unavailable { retry_after: self.retry_after() }),
             WhenLost::Local => self.own.reserve(entry.clone(), now),
             WhenLost::Open => {
@@ -356,7 +356,7 @@ impl Inner {
             Ok(hold) => {
                 held(&self.grants).insert(hold.id().0, Grant::Unasked);
                 let mut beliefs = held(&self.beliefs);
-                lasting(entry).for_each(|scope| beliefs.doubt(&entry.book, scope));
+                lasting(entry).iter().for_each(|scope| beliefs.doubt(&entry.book, scope));
             }
             Err(_) if lost.sent == Sent::Perhaps => self.cancel(entry, now),
             Err(_) => {}
@@ -401,10 +401,10 @@ impl Inner {
     fn own_for(&self, entry: &Entry, now: Time) -> Option<Vec<Own>> {
         let unknown = {
             let beliefs = held(&self.beliefs);
-            lasting(entry).any(|scope| !beliefs.knows(&entry.book, scope))
+            lasting(entry).iter().any(|scope| !beliefs.knows(&entry.book, scope))
         };
         unknown.then(|| {
-            let scopes: Vec<_> = limiting(entry).map(|claim| Arc::clone(&claim.scope)).collect();
+            let scopes: Vec<_> = limiting(entry).into_iter().map(|claim| claim.scope).collect();
             self.own_of(&scopes, now)
         })
     }
@@ -419,15 +419,15 @@ impl Inner {
     fn learn(&self, entry: &Entry, epoch: &Arc<str>) {
         let mut beliefs = held(&self.beliefs);
         for scope in lasting(entry) {
-            if !beliefs.knows(&entry.book, scope) {
-                beliefs.learn(&entry.book, epoch, scope);
+            if !beliefs.knows(&entry.book, &scope) {
+                beliefs.learn(&entry.book, epoch, &scope);
             }
         }
     }
 
     fn forget(&self, entry: &Entry) {
         let mut beliefs = held(&self.beliefs);
-        lasting(entry).for_each(|scope| beliefs.forget(&entry.book, scope));
+        lasting(entry).iter().for_each(|scope| beliefs.forget(&entry.book, scope));
     }
 
     fn cancel(&self, entry: &Entry, now: Time) {
@@ -447,8 +447,9 @@ impl Inner {
 }
 
 /// The scopes whose books must survive the loss of the server's data.
-fn lasting(entry: &Entry) -> impl Iterator<Item = &Arc<Scope>> {
-    limiting(entry).map(|claim| &claim.scope).filter(|scope| is_lasting(&scope.limits))
+fn lasting(entry: &Entry) -> Vec<Arc<Scope>> {
+    let scopes = limiting(entry).into_iter().map(|claim| claim.scope);
+    scopes.filter(|scope| is_lasting(&scope.limits)).collect()
 }
 
 /// Everything that is asked for, of nobody.

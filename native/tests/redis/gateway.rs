@@ -4,6 +4,7 @@ use crate::server::Server;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tollgate_core::config::Fail;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{
     Ask, AskCost, Claim, Entry, Hold, Reading, Refusal, Report, Scope, Settlement, Spent, Standing, Targets,
@@ -13,7 +14,7 @@ use tollgate_core::limit::calendar::Zone;
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
 use tollgate_core::price::PerMillion;
 use tollgate_core::units::{Estimated, Metered, Millis, NanoDollars, Requests, Time, Tokens};
-use tollgate_native::ledger::shared::{Address, Fallback, Modes, Patience, Settings, SharedLedger};
+use tollgate_native::ledger::shared::{Address, Fallback, Patience, Settings, SharedLedger};
 
 pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -107,13 +108,13 @@ impl std::ops::Deref for Gateway {
 pub(crate) const PATIENT: Patience = Patience { reserve: Millis(10_000), settle: Millis(10_000) };
 
 pub(crate) fn gateway(server: &Server, name: &str) -> Gateway {
-    gateway_with(server, name, PATIENT, Modes::default())
+    gateway_with(server, name, PATIENT, Fail::default())
 }
 
-pub(crate) fn gateway_with(server: &Server, name: &str, patience: Patience, modes: Modes) -> Gateway {
+pub(crate) fn gateway_with(server: &Server, name: &str, patience: Patience, fail: Fail) -> Gateway {
     let mut settings = Settings::new(Address::parse(&server.url()).unwrap(), "tg", name);
     settings.patience = patience;
-    settings.modes = modes;
+    settings.fail = fail;
     with_settings(settings)
 }
 

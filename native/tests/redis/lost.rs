@@ -8,21 +8,22 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+use tollgate_core::config::{Fail, Fallback};
 use tollgate_core::ledger::Scope;
 use tollgate_core::limit::Limits;
 use tollgate_core::units::{Millis, Requests};
-use tollgate_native::ledger::shared::{Address, Modes, Patience, Settings, WhenLost};
+use tollgate_native::ledger::shared::{Address, Patience, Settings};
 
 /// Far more than is promised, far less than without a promise: the machine may be loaded.
 const BOUNDED: Duration = Duration::from_secs(5);
 
-fn modes(all: WhenLost) -> Modes {
-    Modes { budgets: all, limits: all }
+fn all(mode: Fallback) -> Fail {
+    Fail { budgets: mode, limits: mode }
 }
 
 /// As promised: 100 ms in all.
-fn prompt(server: &Server, name: &str, modes: Modes) -> Gateway {
-    gateway_with(server, name, Patience::default(), modes)
+fn prompt(server: &Server, name: &str, fail: Fail) -> Gateway {
+    gateway_with(server, name, Patience::default(), fail)
 }
 
 /// One request from its beginning to its end.
@@ -76,7 +77,7 @@ async fn until_spent(gateway: &Gateway, scope: &Arc<Scope>, spent: u64) {
 async fn e2_a_frozen_redis_delays_nobody_for_long_and_the_breaker_recovers_alone() {
     log::listen();
     let server = Server::start();
-    let gateway = Arc::new(prompt(&server, "a", modes(WhenLost::Closed)));
+    let gateway = Arc::new(prompt(&server, "a", all(Fallback::Closed)));
     let scope = scope("key:ci", rpm(1_000_000));
     until_well(&gateway).await;
     server.freeze();
@@ -108,8 +109,8 @@ async fn e2_a_frozen_redis_delays_nobody_for_long_and_the_breaker_recovers_alone
 #[tokio::test]
 async fn e4_while_redis_is_frozen_the_modes_decide() {
     let server = Server::start();
-    let gateways = [WhenLost::Closed, WhenLost::Local, WhenLost::Open]
-        .map(|limits| prompt(&server, "a", Modes { budgets: WhenLost::Closed, limits }));
+    let gateways = [Fallback::Closed, Fallback::Local, Fallback::Open]
+        .map(|limits| prompt(&server, "a", Fail { budgets: Fallback::Closed, limits }));
     server.freeze();
     let (plain, money) = (scope("key:ci", rpm(2)), scope("team:search", prepaid(1000)));
     let mut outcomes = Vec::new();
@@ -135,8 +136,8 @@ async fn e4_while_redis_is_frozen_the_modes_decide() {
 #[tokio::test]
 async fn e4_local_decisions_begin_with_what_this_gateway_was_granted() {
     let mut server = Server::start();
-    let gateway = prompt(&server, "a", modes(WhenLost::Local));
-    let patient = gateway_with(&server, "b", PATIENT, modes(WhenLost::Local));
+    let gateway = prompt(&server, "a", all(Fallback::Local));
+    let patient = gateway_with(&server, "b", PATIENT, all(Fallback::Local));
     let scope = scope("key:ci", rpm(3));
     assert_eq!(one(&patient, &scope, 0).await, "granted");
     assert_eq!(one(&patient, &scope, 0).await, "granted");
@@ -149,8 +150,8 @@ async fn e4_local_decisions_begin_with_what_this_gateway_was_granted() {
 #[tokio::test]
 async fn e6_what_was_spent_without_redis_is_charged_there_once_it_is_back() {
     let mut server = Server::start();
-    let gateway = prompt(&server, "a", modes(WhenLost::Open));
-    let other = gateway_with(&server, "b", PATIENT, Modes::default());
+    let gateway = prompt(&server, "a", all(Fallback::Open));
+    let other = gateway_with(&server, "b", PATIENT, Fail::default());
     let scope = scope("team:search", prepaid(1_000_000));
     until_well(&gateway).await;
     server.freeze();
@@ -178,8 +179,8 @@ async fn e6_what_was_spent_without_redis_is_charged_there_once_it_is_back() {
 #[tokio::test]
 async fn a_hold_from_before_a_frozen_redis_is_settled_afterwards_once() {
     let server = Server::start();
-    let gateway = prompt(&server, "a", Modes::default());
-    let patient = gateway_with(&server, "b", PATIENT, Modes::default());
+    let gateway = prompt(&server, "a", Fail::default());
+    let patient = gateway_with(&server, "b", PATIENT, Fail::default());
     let scope = scope("team:search", prepaid(1000));
     until_well(&gateway).await;
     let mut hold = gateway.reserve(&entry(&[&scope]), now()).await;
@@ -239,13 +240,13 @@ async fn b4_after_a_flush_a_gateway_without_requests_tells_what_it_has_spent_too
 async fn e1_a_redis_that_is_gone_at_the_start_is_found_when_it_comes() {
     log::listen();
     let mut server = Server::not_started(&[]);
-    let gateway = prompt(&server, "a", modes(WhenLost::Local));
+    let gateway = prompt(&server, "a", all(Fallback::Local));
     let scope = scope("key:ci", rpm(3));
     assert_eq!(one(&gateway, &scope, 0).await, "granted");
     until("the outage is known", || !gateway.is_alive());
     server.restart();
     until_well(&gateway).await;
-    let other = gateway_with(&server, "b", PATIENT, Modes::default());
+    let other = gateway_with(&server, "b", PATIENT, Fail::default());
     assert_eq!(standing(&other, &scope).await, (1, 0));
     let lines = log::lines_of(server.port);
     assert!(lines[0].starts_with("ERROR") && lines[0].contains("connecting to 127.0.0.1"), "{lines:?}");
@@ -332,7 +333,7 @@ async fn a_password_opens_a_server_and_a_wrong_one_is_named_without_being_told()
 #[tokio::test]
 async fn e2_a_server_that_takes_no_writes_counts_as_lost() {
     let server = Server::start();
-    let gateway = gateway_with(&server, "a", PATIENT, modes(WhenLost::Closed));
+    let gateway = gateway_with(&server, "a", PATIENT, all(Fallback::Closed));
     until_well(&gateway).await;
     server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     let scope = scope("key:ci", rpm(100));

@@ -227,6 +227,17 @@ async fn limits_of_targets_that_were_not_called_get_everything_back() {
 }
 
 #[tokio::test]
+async fn a_scope_that_is_claimed_twice_takes_once() {
+    let server = Server::start();
+    let gateway = gateway(&server, "a");
+    let scope = scope("key:ci", Limits { rpm: Some(Requests(9)), ..Limits::default() });
+    let hold = gateway.reserve(&entry(&[&scope, &scope]), now()).await.unwrap();
+    assert_eq!(standing(&gateway, &scope).await, (1, 0));
+    gateway.settle(hold, spent(10, 20, 30), now()).await;
+    assert_eq!(standing(&gateway, &scope).await, (1, 0));
+}
+
+#[tokio::test]
 async fn a_release_gives_back_all_but_the_request() {
     let server = Server::start();
     let gateway = gateway(&server, "a");

@@ -1,13 +1,13 @@
 //! What the scripts answer.
 
 use super::asked::limiting;
-use super::words::{Lack, Which};
 use redis::Value;
 use std::sync::Arc;
 use tollgate_core::ledger::{
-    Entry, Hold, Level, Limited, Reading, Refusal, Report, Scope, Standing, Targets, Warning,
+    Claim, Entry, Hold, Lack, Level, Limited, Reading, Refusal, Report, Scope, Standing, Targets, Warning,
+    Which,
 };
-use tollgate_core::limit::{Budget, Limits};
+use tollgate_core::limit::{Budget, Limits, Period};
 use tollgate_core::units::{Millis, NanoDollars, Requests, Time, Tokens};
 
 /// What a reservation came to.
@@ -100,26 +100,41 @@ pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange
 }
 
 fn refused(entry: &Entry, answer: &mut Answer<'_>) -> Result<Refusal, Strange> {
-    let scope = scope_at(entry, answer.number()?)?;
+    let scope = scope_at(&limiting(entry), answer.number()?)?;
     let (name, budget) = (answer.text()?, answer.number()?);
-    let budget = scope.limits.budgets.get(place(budget)).filter(|_| budget > 0);
+    let budget = scope.limits.budgets.get(place(budget)).map(|budget| budget.per);
     let (limit, left, need) = (answer.number()?, answer.number()?, answer.number()?);
     let opens_in = answer.optional()?.map(Millis);
     let resets_at = answer.optional()?.map(Time);
     let standing = answer.standing()?;
-    let which = Which::named(name, budget, resets_at).ok_or(Strange)?;
+    let which = which(name, budget, resets_at).ok_or(Strange)?;
     let lack = Lack { which, limit, left, need, opens_in };
-    let (code, what) = (lack.which.code(), lack.words());
+    let (code, what) = (lack.code(), lack.words());
     Ok(Refusal::Limited(Box::new(Limited { code, scope: scope.name.clone(), what, opens_in, standing })))
+}
+
+/// A limit by its word in the config.
+fn which(name: &str, per: Option<Period>, resets_at: Option<Time>) -> Option<Which> {
+    Some(match name {
+        "rpm" => Which::Rpm,
+        "tpm" => Which::Tpm,
+        "tpm_input" => Which::TpmInput,
+        "tpm_output" => Which::TpmOutput,
+        "concurrency" => Which::Concurrency,
+        "max_requests" => Which::MaxRequests,
+        "max_tokens" => Which::MaxTokens,
+        "budget" => Which::Budget(per?, resets_at),
+        _ => return None,
+    })
 }
 
 /// Reads the answer to a settlement: the budgets that have passed their threshold.
 pub(super) fn warned(entry: &Entry, value: &Value) -> Result<Vec<Warning>, Strange> {
     let mut answer = Answer::of(value)?;
     answer.text()?;
-    let mut warnings = Vec::new();
+    let (claims, mut warnings) = (limiting(entry), Vec::new());
     while !answer.is_over() {
-        let scope = scope_at(entry, answer.number()?)?;
+        let scope = scope_at(&claims, answer.number()?)?;
         let budget = scope.limits.budgets.get(place(answer.number()?)).ok_or(Strange)?;
         warnings.push(Warning {
             scope: scope.name.clone(),
@@ -174,8 +189,8 @@ fn of_budget(budget: &Budget, answer: &mut Answer<'_>) -> Result<Reading, Strang
     })
 }
 
-fn scope_at(entry: &Entry, at: u64) -> Result<&Scope, Strange> {
-    limiting(entry).nth(place(at)).map(|claim| claim.scope.as_ref()).ok_or(Strange)
+fn scope_at(claims: &[Claim], at: u64) -> Result<Arc<Scope>, Strange> {
+    claims.get(place(at)).map(|claim| Arc::clone(&claim.scope)).ok_or(Strange)
 }
 
 /// Scripts count from one; none is at zero.

@@ -45,9 +45,26 @@ pub(super) enum Ending<'a> {
     Cancelled,
 }
 
-/// The claims that limit anything. Places in scripts' answers count these.
-pub(super) fn limiting(entry: &Entry) -> impl Iterator<Item = &Claim> {
-    entry.claims.iter().filter(|claim| !claim.scope.limits.is_unlimited())
+/// The claims that limit anything for the entry's targets, each scope once. Places in scripts' answers
+/// count these.
+pub(super) fn limiting(entry: &Entry) -> Vec<Claim> {
+    let mut all: Vec<Claim> = Vec::with_capacity(entry.claims.len());
+    for claim in entry.claims.iter().filter(|claim| !claim.scope.limits.is_unlimited()) {
+        let targets = if entry.targets.is_none() { Targets::ALL } else { claim.targets };
+        if !targets.meets(all_of(entry)) {
+            continue;
+        }
+        match all.iter_mut().find(|known| known.scope.name == claim.scope.name) {
+            Some(again) => again.targets = again.targets.and(targets),
+            None => all.push(Claim { scope: Arc::clone(&claim.scope), targets }),
+        }
+    }
+    all
+}
+
+/// The entry's targets; where none are named it is as if there were all.
+fn all_of(entry: &Entry) -> Targets {
+    if entry.targets.is_none() { Targets::ALL } else { entry.targets }
 }
 
 impl Asker {
@@ -59,10 +76,10 @@ impl Asker {
     pub(super) fn reserve(&self, entry: &Entry, own: Option<&[Own]>, now: Time) -> Call {
         let mut pack = Pack::default();
         let mut fields = self.fields(&mut pack, &entry.book);
-        let Entry { id, book, claims: _, targets, ask, lease } = entry;
+        let Entry { id, book, claims: _, targets: _, ask, lease } = entry;
         fields.text("id", &id.to_string());
         fields.number("lease", lease.get());
-        write_targets(fields.with("targets"), if targets.0 == 0 { Targets::ALL } else { *targets });
+        write_targets(fields.with("targets"), all_of(entry));
         let most = ask.most_output.0.max(ask.least_output.0);
         // It cannot be nothing where there is to be some.
         let least = ask.least_output.0.max(most.min(Tokens(1)));
@@ -73,7 +90,7 @@ impl Asker {
             fields.number("fixed", cost.fixed.get());
             fields.number("price", cost.output.0);
         }
-        let claims: Vec<_> = limiting(entry).collect();
+        let claims = limiting(entry);
         let list = fields.with("claims");
         list.list(claims.len());
         for (place, claim) in claims.iter().enumerate() {
@@ -131,12 +148,12 @@ impl Asker {
         fields.number("input", figures.input.0.get());
         fields.number("output", figures.output.0.get());
         fields.number("cost", figures.cost.get());
-        let claims: Vec<_> = limiting(entry).collect();
+        let claims = limiting(entry);
         let list = fields.with("claims");
         list.list(claims.len());
         for claim in claims {
             let mut fields = Fields::open(list);
-            fields.text("verdict", verdict(claim, spent));
+            fields.text("verdict", verdict(entry, &claim, spent));
             write_scope(&mut fields, &claim.scope, now);
         }
         drop(fields);
@@ -201,7 +218,7 @@ impl Asker {
         let book = &entry.book;
         let entry_key = self.key(book, &format!("entry:{}", entry.id));
         let mut keys = vec![self.key(book, "leases"), entry_key, self.key(book, "epoch")];
-        keys.extend(limiting(entry).map(|claim| self.scope_key(book, &claim.scope)));
+        keys.extend(limiting(entry).iter().map(|claim| self.scope_key(book, &claim.scope)));
         keys
     }
 
@@ -225,11 +242,12 @@ fn unbraced(name: &str) -> String {
 }
 
 /// What becomes of a claim when its entry ends.
-fn verdict(claim: &Claim, spent: Option<&Spent>) -> &'static str {
+fn verdict(entry: &Entry, claim: &Claim, spent: Option<&Spent>) -> &'static str {
+    let covers = all_of(entry).without(claim.targets).is_none();
     match spent {
-        None => "release",
-        Some(spent) if spent.targets.0 & claim.targets.0 != 0 => "charge",
-        Some(_) => "return",
+        None if covers => "release",
+        Some(spent) if covers || claim.targets.meets(spent.targets) => "charge",
+        None | Some(_) => "return",
     }
 }
 
