@@ -128,7 +128,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { now: NOON, ..Self::default() }
+        let mut bench = Self { now: NOON, ..Self::default() };
+        // The ledger knows no earlier time than the observer.
+        bench.ledger.sweep(NOON);
+        bench
     }
 
     fn entry(&mut self, act: &Act) -> Option<Entry> {
