@@ -46,6 +46,7 @@ use crate::exchange::RequestId;
 use crate::units::{Metered, Millis, Time};
 use account::{Books, Outcome, Seats, Share, Taken, closer};
 use open::{Barriers, Grant, Open};
+use room::Demand;
 use shelf::Shelf;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -191,6 +192,13 @@ impl Ledger {
         self.shelf.find(scope).map(|books| books.figures).unwrap_or_default()
     }
 
+    /// Drops the books of a scope that will ask for nothing any more: of a token that has expired, a key
+    /// that was deleted. Those with limits for ever are kept for ever otherwise. Nothing happens while
+    /// an entry is open; to be called again then.
+    pub fn forget(&mut self, scope: &str) {
+        self.shelf.forget(scope);
+    }
+
     /// Brings the ledger to the present, which is never before the past: ends what is over.
     fn come_to(&mut self, now: Time) -> Time {
         if self.last.since(now) > SKEW {
@@ -256,11 +264,12 @@ impl Ledger {
 
     /// Whether all limits have room, for how much output, and at which targets.
     fn judge(&mut self, entry: &Entry, claims: &[Taken], now: Time) -> Result<Grant, Box<Limited>> {
+        let demand = Demand::of(entry.ask);
         let mut output = entry.ask.most();
         let mut barriers = Barriers::new(entry.targets);
         for claim in claims {
             let Some(books) = self.shelf.turn(claim.place, now) else { continue };
-            let room = books.room(&claim.scope.limits, &entry.ask, now);
+            let room = books.room(&claim.scope.limits, &demand, now);
             match room.lack {
                 Some(lack) => barriers.raise(claim, lack),
                 None => output = output.min(room.output),

@@ -253,11 +253,28 @@ fn books_with_nothing_left_in_them_are_dropped() {
         ledger.settle(hold, &paid(0), at(0));
     }
     assert_eq!(ledger.take_changed().stored.len(), 3000);
-    for _ in 0..3 {
+    for _ in 0..6 {
         ledger.sweep(at(60_000));
     }
     assert_eq!(ledger.take_changed().emptied.len(), 3000);
     assert_eq!(ledger.account("key:ci/end-user:7"), Account::default());
+}
+
+#[test]
+fn books_with_limits_for_ever_are_kept_until_they_are_forgotten() {
+    let limits = Limits { max_requests: Some(Requests(1)), ..Limits::default() };
+    let token = scope("token:7f", limits);
+    let mut ledger = Ledger::default();
+    let hold = ledger.reserve(entry(1, &[&token], tokens(1, 1)), at(0)).expect("room");
+    ledger.take_changed();
+    ledger.forget("token:7f");
+    assert_eq!(ledger.account("token:7f").open, Requests(1), "not while it is in use");
+    ledger.settle(hold, &paid(0), at(1));
+    ledger.sweep(at(86_400_000));
+    assert_eq!(ledger.account("token:7f").settled, Requests(1));
+    ledger.forget("token:7f");
+    assert_eq!(ledger.account("token:7f"), Account::default());
+    assert_eq!(ledger.take_changed().emptied, ["token:7f"]);
 }
 
 #[test]

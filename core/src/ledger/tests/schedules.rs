@@ -59,7 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => 0_u64..90_000_000,
     ];
     let step = (after, act()).prop_map(|(after, act)| Step { after: Millis(after), act });
-    prop::collection::vec(step, 1..250)
+    prop::collection::vec(step, 1..160)
 }
 
 const RPM: u64 = 20;
@@ -183,7 +183,7 @@ impl Bench {
         let settlement = if part > 16 {
             Settlement::Release
         } else {
-            let targets = if part % 2 == 0 { Targets::NONE.with(1) } else { Targets::ALL };
+            let targets = if part.is_multiple_of(2) { Targets::NONE.with(1) } else { Targets::ALL };
             Settlement::Settle(Spent {
                 input: Metered(Tokens(input)),
                 output: Metered(Tokens(output)),
@@ -263,7 +263,7 @@ proptest! {
     #[test]
     fn a12_in_any_minute_no_more_is_admitted_than_the_limits_say(
         steps in steps(),
-        slips in prop::collection::vec(0_u64..30_000, 250),
+        slips in prop::collection::vec(0_u64..30_000, 160),
     ) {
         let mut bench = Bench::new();
         for (step, slip) in steps.iter().zip(slips) {
@@ -331,6 +331,29 @@ proptest! {
                 prop_assert_eq!(again.ledger.settle(same, &paid(1), now), expected);
             }
             prop_assert_eq!(again.reports(now), bench.reports(now));
+        }
+    }
+
+    #[test]
+    fn a_refusal_opens_when_it_says_and_not_before(steps in steps(), probe in act()) {
+        let mut bench = Bench::new();
+        for step in &steps {
+            bench.step(step, Millis::ZERO);
+        }
+        while !bench.open.is_empty() {
+            bench.end(0, 16, bench.now);
+        }
+        let now = bench.now;
+        if let Some(entry) = bench.entry(&probe)
+            && let Err(Refusal::Limited(limited)) = bench.ledger.reserve(entry.clone(), now)
+            && let Some(wait) = limited.opens_in
+            && !limited.what.contains("never fits")
+        {
+            prop_assert!(wait > Millis::ZERO, "{limited:?}");
+            let early = bench.again().reserve(entry.clone(), now + wait - Millis(1));
+            prop_assert!(early.is_err(), "{limited:?} opened before");
+            let then = bench.again().reserve(entry, now + wait);
+            prop_assert!(then.is_ok(), "{limited:?} but then {then:?}");
         }
     }
 }

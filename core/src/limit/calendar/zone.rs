@@ -1,28 +1,30 @@
 //! Time zones: how far a place's clocks are from UTC when.
 
 use super::date::SECONDS_A_DAY;
+use super::named::Named;
+use std::sync::Arc;
 
-/// A time zone: its name, and how far it is from UTC when.
+/// A time zone: its name, and how far it is from UTC when. Budgets carry it along and are told apart by
+/// it, so it is small and quickly compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Zone {
-    /// As the config spells it: `+02:00`, `Europe/Berlin`; empty for `UTC`.
+    /// Absent for `UTC`.
+    place: Option<Arc<Place>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// As the config spells it: `+02:00`, `Europe/Berlin`.
     name: String,
     rule: Rule,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Rule {
     /// Seconds east of Greenwich, always.
     Fixed(i64),
     /// As the place's governments have decided.
-    #[cfg(feature = "zones")]
-    Named(jiff::tz::TimeZone),
-}
-
-impl Default for Rule {
-    fn default() -> Self {
-        Self::Fixed(0)
-    }
+    Named(Named),
 }
 
 impl Zone {
@@ -34,36 +36,49 @@ impl Zone {
             return Some(Self::default());
         }
         match offset(name) {
-            Some(seconds) => Some(Self { name: name.to_owned(), rule: Rule::Fixed(seconds) }),
-            None => named(name),
+            Some(seconds) => Some(Self::of(name, Rule::Fixed(seconds))),
+            None => Self::named(name),
         }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let zone = Named::find(name)?;
+        match zone.name()?.to_owned().as_str() {
+            "UTC" => Some(Self::default()),
+            name => Some(Self::of(name, Rule::Named(zone))),
+        }
+    }
+
+    fn of(name: &str, rule: Rule) -> Self {
+        Self { place: Some(Arc::new(Place { name: name.to_owned(), rule })) }
     }
 
     /// As the config spells it; `UTC` for the default.
     pub fn name(&self) -> &str {
-        if self.name.is_empty() { "UTC" } else { &self.name }
+        self.place.as_ref().map_or("UTC", |place| &place.name)
     }
 
     /// Seconds that the zone's clocks are ahead of UTC at a moment of the epoch.
     pub(super) fn offset(&self, seconds: i64) -> i64 {
-        match &self.rule {
-            Rule::Fixed(offset) => *offset,
-            #[cfg(feature = "zones")]
-            Rule::Named(zone) => {
-                let moment = jiff::Timestamp::from_second(seconds).ok();
-                moment.map_or(0, |moment| i64::from(zone.to_offset(moment).seconds()))
-            }
+        match self.rule() {
+            None => 0,
+            Some(Rule::Fixed(offset)) => *offset,
+            Some(Rule::Named(zone)) => zone.offset(seconds).unwrap_or(0),
         }
     }
 
     /// The first moment of a day, in seconds of the epoch.
     pub(super) fn midnight(&self, days: i64) -> i64 {
         let utc = days.saturating_mul(SECONDS_A_DAY);
-        match &self.rule {
-            Rule::Fixed(offset) => utc - offset,
-            #[cfg(feature = "zones")]
-            Rule::Named(zone) => named_midnight(zone, days).unwrap_or(utc),
+        match self.rule() {
+            None => utc,
+            Some(Rule::Fixed(offset)) => utc - offset,
+            Some(Rule::Named(zone)) => zone.midnight(days).unwrap_or(utc),
         }
+    }
+
+    fn rule(&self) -> Option<&Rule> {
+        self.place.as_ref().map(|place| &place.rule)
     }
 }
 
@@ -82,30 +97,4 @@ fn offset(name: &str) -> Option<i64> {
 fn two_digits(text: &str) -> Option<i64> {
     let plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     if plain { text.parse().ok() } else { None }
-}
-
-#[cfg(feature = "zones")]
-fn named(name: &str) -> Option<Zone> {
-    let zone = jiff::tz::TimeZoneDatabase::bundled().get(name).ok()?;
-    // Spelled as the data base does, so that one place is one zone.
-    let name = zone.iana_name()?.to_owned();
-    if name == "UTC" {
-        return Some(Zone::default());
-    }
-    Some(Zone { name, rule: Rule::Named(zone) })
-}
-
-#[cfg(not(feature = "zones"))]
-fn named(_: &str) -> Option<Zone> {
-    None
-}
-
-/// Where midnight is skipped it is the moment after the gap, where it comes twice the first of them.
-#[cfg(feature = "zones")]
-fn named_midnight(zone: &jiff::tz::TimeZone, days: i64) -> Option<i64> {
-    let super::date::Date { year, month, day } = super::date::Date::of(days);
-    let (year, month, day) = (year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?);
-    let date = jiff::civil::Date::new(year, month, day).ok()?;
-    let moment = zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-    Some(moment.as_second())
 }
