@@ -196,6 +196,14 @@ impl LocalLedger {
         self.shared.desk().ledger.sweep(now)
     }
 
+    /// Gives up the books of a scope that is no more. Not noted: call [`LocalLedger::checkpoint`] before
+    /// another scope may get its name.
+    pub fn forget(&self, scope: &str) {
+        let mut desk = self.shared.desk();
+        desk.ledger.forget(scope);
+        desk.books = Freshness::Changed;
+    }
+
     /// Where a scope stands.
     pub fn report(&self, scope: &Scope, now: Time) -> Report {
         self.shared.desk().ledger.report(scope, now)
