@@ -29,10 +29,9 @@ fn knock(shared: &Shared, method: &str, target: &str) -> Box<Knock> {
     let config = shared.config.load_full();
     let directory = shared.directory.read().unwrap();
     let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer: None };
-    match admit(&head, &desk, RequestId(7), shared.clock.now()) {
-        Admission::Admin(knock) => knock,
-        _ => panic!("{target} is not let in"),
-    }
+    let admission = admit(&head, &desk, RequestId(7), shared.clock.now());
+    let Admission::Admin(knock) = admission else { panic!("{target} is not let in") };
+    knock
 }
 
 fn full(body: &str) -> Full<Bytes> {
