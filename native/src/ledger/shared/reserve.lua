@@ -14,11 +14,12 @@ local LEAVES = { -- what a slot gives back when it leaves the window
 local leases, entry, epoch_key = KEYS[1], KEYS[2], KEYS[3]
 local FIRST = 3
 
-local function in_window(w, leaves)
-  local sum = 0
-  for k = 1, #w, 4 do sum = sum + leaves(w, k) end
-  return sum
-end
+local IN_WINDOW = {
+  rpm = function(s) return s.wr end,
+  tpm = function(s) return s.wi + s.wo end,
+  tpm_input = function(s) return s.wi end,
+  tpm_output = function(s) return s.wo end,
+}
 
 -- When enough has left the window. What is larger than the limit never fits; the window's length says
 -- at least when it is worth looking again.
@@ -79,9 +80,8 @@ local function room(s, claim, index)
   local function window(limit, wanted, fixed)
     local whole = claim[limit]
     if not whole then return end
-    local leaves = LEAVES[limit]
-    local taken = in_window(s.w, leaves)
-    check(limit, 0, whole, taken, wanted, function(over) return window_opens(s.w, leaves, over) end)
+    local taken = IN_WINDOW[limit](s)
+    check(limit, 0, whole, taken, wanted, function(over) return window_opens(s.w, LEAVES[limit], over) end)
     if fixed then most = min(most, whole - taken - fixed) end
   end
   local function never() return -1 end
@@ -125,10 +125,13 @@ local function level(claim, s, limit)
   local whole, w = claim[limit], s.w
   if not whole then return nil end
   local leaves, reset = LEAVES[limit], 0
-  for k = 1, #w, 4 do
-    if leaves(w, k) > 0 then reset = w[k] + WINDOW - now end
+  for k = #w - 3, 1, -4 do
+    if leaves(w, k) > 0 then
+      reset = w[k] + WINDOW - now
+      break
+    end
   end
-  return { whole, max(whole - in_window(w, leaves), 0), reset }
+  return { whole, max(whole - IN_WINDOW[limit](s), 0), reset }
 end
 
 local function closer(one, other)
