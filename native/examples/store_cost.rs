@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_core::api::{Deed, Dimension, Only, SpendQuery};
 use tollgate_core::count::Basis;
-use tollgate_core::directory::{Caller, Key, Role};
+use tollgate_core::directory::{Caller, Key};
 use tollgate_core::exchange::{Ending, Record, RequestId, Wasted};
 use tollgate_core::ledger::{Ask, AskCost, Claim, Entry, Scope, Settlement, Spent, Targets};
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
