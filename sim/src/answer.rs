@@ -105,7 +105,8 @@ pub(crate) fn compose(ask: &Ask, content: &Content, id: u64) -> Answer {
     let mut stop = if calls.is_empty() { Stop::End } else { Stop::Calls };
     let mut pieces = Vec::new();
     if calls.is_empty() {
-        let said = cut(text(ask, content), ask, &mut stop);
+        let most = if content.overrun { None } else { ask.max_tokens };
+        let said = cut(text(ask, content), &Ends { most, sequences: &ask.stops }, &mut stop);
         pieces = pieces_of(&said, content);
     }
     if let Some(size) = content.giant {
@@ -140,7 +141,9 @@ fn usage(ask: &Ask, content: &Content, parts: &Parts<'_>) -> Usage {
     let calls: u64 = parts.calls.iter().map(|call| tokens(call.name.len() + call.arguments.len())).sum();
     let choices = ask.choices.max(1);
     Usage {
-        input: tokens(ask.prompt.bytes) + TOKENS_PER_IMAGE * ask.prompt.images as u64,
+        input: content
+            .prompt_tokens
+            .unwrap_or_else(|| tokens(ask.prompt.bytes) + TOKENS_PER_IMAGE * ask.prompt.images as u64),
         cached: content.cached.unwrap_or(0),
         cache_write: content.cache_write.unwrap_or(0),
         output: (thinking + text + calls) * choices,
@@ -194,16 +197,23 @@ fn plain(ask: &Ask) -> String {
     said
 }
 
+/// What ends a text early.
+struct Ends<'a> {
+    /// Tokens.
+    most: Option<u64>,
+    sequences: &'a [String],
+}
+
 /// Ends the text at the first stop sequence, then at the token limit.
-fn cut(mut said: String, ask: &Ask, stop: &mut Stop) -> String {
-    let found = ask.stops.iter().filter(|one| !one.is_empty());
+fn cut(mut said: String, ends: &Ends<'_>, stop: &mut Stop) -> String {
+    let found = ends.sequences.iter().filter(|one| !one.is_empty());
     let first = found.filter_map(|one| Some((said.find(one.as_str())?, one))).min_by_key(|(at, _)| *at);
     if let Some((at, sequence)) = first {
         said.truncate(at);
         *stop = Stop::Sequence(sequence.clone());
     }
-    let most = ask
-        .max_tokens
+    let most = ends
+        .most
         .map_or(usize::MAX, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX).saturating_mul(4));
     if said.len() > most {
         said.truncate(said.floor_char_boundary(most));

@@ -413,3 +413,20 @@ fn fast_answers_from_memory_and_is_not_logged() {
     assert_eq!(get(&sim, "/sim/log").json()["requests"].as_array().unwrap().len(), 0);
     assert_eq!(get(&sim, "/sim/count").json()["count"], 3);
 }
+
+#[test]
+fn overrun_ignores_the_limit_and_prompt_tokens_says_what_is_asked() {
+    let sim = sim();
+    let mut body = hello();
+    body["max_tokens"] = json!(5);
+    let answer = |directives: &str| chat(&sim, directives, &body).json();
+    let kept = answer("chars=400");
+    assert_eq!(
+        (&kept["usage"]["completion_tokens"], &kept["choices"][0]["finish_reason"]),
+        (&json!(5), &json!("length"))
+    );
+    let overrun = answer("chars=400; overrun; prompt_tokens=7000");
+    assert_eq!(overrun["usage"]["completion_tokens"], 100);
+    assert_eq!(overrun["usage"]["prompt_tokens"], 7000);
+    assert_eq!(overrun["choices"][0]["finish_reason"], "stop");
+}
