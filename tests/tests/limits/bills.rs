@@ -34,7 +34,7 @@ fn c12_usage_is_on_record_and_hidden_from_a_client_that_did_not_ask() {
         let last = answer.chunks().pop().unwrap_or_default();
         assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(4)), "{model}");
     }
-    let spent = setting.settled("key:k");
+    let spent = setting.settled("key:k", 4);
     assert_eq!((spent.requests, spent.input, spent.output), (4, 8, 16));
     assert_usd(spent.usd, usd(8, 16));
     let setting = Setting::of_key("");
@@ -90,7 +90,7 @@ fn c7_a_client_that_leaves_before_the_first_token_pays_for_its_prompt() {
     eventually("it is with the provider", || setting.seen() == 1);
     drop(client);
     eventually("it is on record", || setting.spend("key:k").requests == 1);
-    let spent = setting.settled("key:k");
+    let spent = setting.ended("key:k", 1);
     assert!(spent.input >= 2 && spent.usd > 0.0 && spent.usd < 0.101, "{spent:?}");
 }
 
@@ -121,7 +121,7 @@ fn usage_that_nobody_reports_is_counted() {
     for request in [chat("sim/m+usage=none,chars=4000"), streamed("sim/m+usage=none,chars=4000"), chat("sim/m+usage=null,chars=4000")] {
         assert_eq!(setting.ask("k", &request).status, 200);
     }
-    let spent = setting.settled("key:k");
+    let spent = setting.settled("key:k", 3);
     assert!((3 * 700..=3 * 1500).contains(&spent.output) && spent.input >= 6, "{spent:?}");
     assert_usd(spent.usd, usd(spent.input, spent.output));
 }
@@ -142,6 +142,6 @@ fn what_a_retry_cost_is_paid_beside_the_answer() {
     ));
     let answer = setting.chat("m");
     assert_eq!((answer.status, answer.header("x-tollgate-attempts")), (200, "2"));
-    let spent = setting.settled("key:k");
+    let spent = setting.settled("key:k", 1);
     assert!(spent.usd > usd(2, 4) && spent.usd < usd(400, 4), "the first prompt may have been billed: {spent:?}");
 }

@@ -57,7 +57,7 @@ fn b2_of_fifty_calls_each_worth_a_tenth_of_what_is_left_ten_are_admitted() {
     let answers = at_once(50, |_| setting.ask("k", &tenth(",head_delay=500")));
     assert_eq!((with_status(&answers, 200), with_status(&answers, 402)), (10, 40));
     assert_eq!(setting.seen(), 20);
-    let spent = setting.settled("key:k");
+    let spent = setting.settled("key:k", 20);
     assert_usd(spent.usd, 20.0 * TENTH);
     assert_eq!(setting.ask("k", &tenth("")).status, 402);
 }
@@ -72,7 +72,7 @@ fn b2_what_is_admitted_at_once_is_the_same_over_all_keys_of_a_team() {
     let answers = at_once(50, |at| setting.ask(&format!("k{}", at % 5), &tenth(",head_delay=500")));
     assert_eq!((with_status(&answers, 200), with_status(&answers, 402)), (10, 40));
     assert_limited(refused(&answers), "budget_exceeded", "team:t");
-    assert_usd(setting.settled("team:t").usd, 10.0 * TENTH);
+    assert_usd(setting.settled("team:t", 10).usd, 10.0 * TENTH);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn promise_5_a_stream_that_overruns_its_hold_ends_with_length_and_its_upstream_i
         eventually("the upstream is cancelled", || {
             setting.log().last().is_some_and(|entry| entry["ended"] == "client_closed")
         });
-        let spent = setting.settled("key:k");
+        let spent = setting.settled("key:k", 1);
         assert!(spent.output >= 100, "what came is paid: {spent:?}");
     }
 }
@@ -51,7 +51,7 @@ fn promise_5_a_stream_that_keeps_to_its_cap_is_left_alone() {
         assert!(answer.is_done() && answer.said().len() == 400, "{model}: {}", answer.text());
         assert_eq!(finish(&answer), "length");
     }
-    let spent = setting.settled("key:k");
+    let spent = setting.settled("key:k", 2);
     assert_eq!(spent.output, 200);
 }
 
@@ -68,7 +68,7 @@ fn promise_3_an_overrun_passes_the_budget_by_no_more_than_itself() {
     let answers = crate::setting::at_once(20, |_| setting.gateway.ask(&overrun("sim").key(&secret("k"))));
     let admitted = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(admitted, 5);
-    let spent = setting.settled("key:k");
+    let spent = setting.settled("key:k", 5);
     // Five holds of a tenth, each cut soon after it was used up.
     assert!(spent.usd >= 0.5 && spent.usd < 5.0 * 0.4, "{spent:?}");
     assert_eq!(setting.ask("k", &overrun("sim")).status, 402);

@@ -55,9 +55,8 @@ fn a6_tokens_are_counted_on_every_route() {
     let left = |request: &Request| -> u64 {
         let answer = setting.ask("k", request);
         assert_eq!(answer.status, 200, "{}", answer.text());
-        eventually("it is settled", || setting.limits("key:k").iter().all(|gauge| gauge["held"] == 0));
-        let used = setting.limits("key:k").iter().find(|gauge| gauge["limit"] == "tpm").cloned();
-        used.expect("a gauge of tokens")["used"].as_u64().expect("tokens")
+        eventually("it is settled", || setting.limit("key:k", "tpm").held == 0.0);
+        setting.limit("key:k", "tpm").used as u64
     };
     let body = |model: &str| {
         let mut body = question(model);

@@ -144,14 +144,31 @@ impl Setting {
     }
 
     /// Where a scope's limits stand: `key:k`.
-    pub fn limits(&self, scope: &str) -> Vec<Value> {
+    pub fn limits(&self, scope: &str) -> Vec<Gauge> {
         limits(&self.gateway, scope)
     }
 
-    /// Waits until nothing is in flight and all that was is on record: the scope's holds are over.
-    pub fn settled(&self, scope: &str) -> Spend {
-        eventually("nothing is held", || self.limits(scope).iter().all(|gauge| gauge["held"] == 0));
-        self.spend(scope)
+    /// Waits until nothing is held and so many requests that were served are on record.
+    pub fn settled(&self, scope: &str, served: u64) -> Spend {
+        eventually("nothing is held", || self.limits(scope).iter().all(|gauge| gauge.held == 0.0));
+        let mut spent = Spend::default();
+        eventually(&format!("{served} are on record"), || {
+            spent = self.spend(scope);
+            spent.requests - spent.failed >= served
+        });
+        spent
+    }
+
+    /// Waits until nothing is held and so many requests, served or not, are on record.
+    pub fn ended(&self, scope: &str, requests: u64) -> Spend {
+        eventually(&format!("{requests} are on record"), || self.spend(scope).requests >= requests);
+        self.settled(scope, 0)
+    }
+
+    /// Where one limit of a scope stands.
+    pub fn limit(&self, scope: &str, name: &str) -> Gauge {
+        let all = self.limits(scope);
+        all.iter().find(|gauge| gauge.limit == name).unwrap_or_else(|| panic!("{name} in {all:?}")).clone()
     }
 }
 
@@ -167,11 +184,36 @@ pub fn admin(gateway: &Gateway, request: &Request) -> Answer {
 }
 
 /// Where a scope's limits stand.
-pub fn limits(gateway: &Gateway, scope: &str) -> Vec<Value> {
+pub fn limits(gateway: &Gateway, scope: &str) -> Vec<Gauge> {
     let (kind, name) = scope.split_once(':').expect("a scope");
     let answer = admin(gateway, &Request::get(&format!("/api/limits/{kind}/{name}")));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()["limits"].as_array().expect("a list of limits").clone()
+    let reports = answer.json()["data"].as_array().expect("a list of scopes").clone();
+    let own = reports.iter().find(|report| report["scope"] == scope).unwrap_or_else(|| panic!("{scope} in {reports:?}"));
+    own["limits"].as_array().expect("a list of limits").iter().map(Gauge::read).collect()
+}
+
+/// Where a limit stands: requests, tokens or dollars.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gauge {
+    pub limit: String,
+    pub per: String,
+    pub most: f64,
+    pub used: f64,
+    pub held: f64,
+}
+
+impl Gauge {
+    fn read(told: &Value) -> Self {
+        let amount = |name: &str| told[name].as_f64().unwrap_or_else(|| panic!("`{name}` in {told}"));
+        Self {
+            limit: told["limit"].as_str().expect("its name").to_owned(),
+            per: told["budget"]["per"].as_str().unwrap_or_default().to_owned(),
+            most: amount("most"),
+            used: amount("used"),
+            held: amount("held"),
+        }
+    }
 }
 
 /// What is on record for a scope.
@@ -179,7 +221,7 @@ pub fn spend(gateway: &Gateway, scope: &str) -> Spend {
     let (kind, name) = scope.split_once(':').expect("a scope");
     let answer = admin(gateway, &Request::get(&format!("/api/spend?{kind}={name}")));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    Spend::read(&answer.json()["total"])
+    answer.json()["data"].as_array().expect("rows").first().map(Spend::read).unwrap_or_default()
 }
 
 /// What was spent, as the admin API tells it.
@@ -203,7 +245,7 @@ impl Spend {
             unpriced: count("unpriced"),
             input: count("input_tokens"),
             output: count("output_tokens"),
-            usd: row["cost_usd"].as_f64().unwrap_or_else(|| panic!("`cost_usd` in {row}")),
+            usd: row["usd"].as_f64().unwrap_or_else(|| panic!("`usd` in {row}")),
         }
     }
 }

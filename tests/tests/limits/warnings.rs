@@ -58,7 +58,7 @@ fn a_budget_that_passes_its_warning_calls_the_webhook_once() {
     for _ in 0..4 {
         assert_eq!(setting.ask("k", &tenth("")).status, 200);
     }
-    setting.settled("key:k");
+    setting.settled("key:k", 4);
     assert_eq!(webhook.told(), Vec::<Value>::new(), "four tenths are below both");
     for _ in 0..5 {
         assert_eq!(setting.ask("k", &tenth("")).status, 200);
@@ -85,12 +85,12 @@ fn a_warning_is_not_repeated_after_a_restart() {
     ));
     assert_eq!(setting.ask("k", &tenth("")).status, 200);
     eventually("the warning comes", || webhook.told().len() == 1);
-    setting.settled("key:k");
+    setting.settled("key:k", 1);
     setting.gateway.signal("TERM");
     setting.gateway.wait();
     setting.restart();
     assert_eq!(setting.ask("k", &tenth("")).status, 200);
-    setting.settled("key:k");
+    setting.settled("key:k", 2);
     assert_eq!(webhook.told().len(), 1);
 }
 
@@ -129,7 +129,7 @@ fn a_prepaid_budget_is_spent_for_good_and_can_be_topped_up() {
     let topped = top_up(json!(0.1));
     assert_eq!(topped.status, 200, "{}", topped.text());
     assert_eq!((ask(&setting).status, ask(&setting).status), (200, 402));
-    setting.settled("key:paid");
+    setting.settled("key:paid", 2);
     setting.gateway.signal("TERM");
     setting.gateway.wait();
     setting.restart();
