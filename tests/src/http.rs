@@ -39,6 +39,13 @@ impl Request {
         Self { method: method.into(), ..Self::post(target, body) }
     }
 
+    /// The same with another body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// The same from a client with this key.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
