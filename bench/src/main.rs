@@ -18,6 +18,7 @@ tollgate-bench: CPU time per request, as a ratio to nginx in the same run
 
 Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [--shape NAME]
        tollgate-bench layout [the same]
+       tollgate-bench governed [the same]
        tollgate-bench memory [--streams N]
        tollgate-bench crowd [--streams N]
        tollgate-bench start
@@ -29,6 +30,8 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   --shape NAME      plain, stream or paced; all unless told
 
   layout            a bare proxy, one runtime per core against one for all; plain and stream unless told
+  governed          the gateway without keys, and with a key under all kinds of limits: in memory, journalled
+                    to SQLite, and in Redis where TOLLGATE_BENCH_REDIS holds its URL; plain and stream unless told
   memory            resident memory idle and under open streams (default 1000)
   crowd             calls in flight at once, 10 s each: resident memory, and whether all are answered
   start             time from start to the first answer
@@ -51,6 +54,7 @@ struct Options {
 enum Command {
     Cpu,
     Layout,
+    Governed,
     Memory,
     Crowd,
     Start,
@@ -69,6 +73,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
     while let Some(name) = given.next() {
         match name.as_str() {
             "layout" => options.command = Command::Layout,
+            "governed" => options.command = Command::Governed,
             "crowd" => options.command = Command::Crowd,
             "memory" => options.command = Command::Memory,
             "start" => options.command = Command::Start,
@@ -105,6 +110,7 @@ fn main() -> ExitCode {
     let outcome = parse(std::env::args().skip(1)).and_then(|options| match options.command {
         Command::Cpu => cpu(&options),
         Command::Layout => layout(&options),
+        Command::Governed => governed(&options),
         Command::Crowd => crowd(&options),
         Command::Memory => memory(&options),
         Command::Start => start(),
@@ -129,10 +135,21 @@ fn layout(options: &Options) -> Result<(), String> {
     compare(options, &peers, &[Shape::Plain, Shape::Stream])
 }
 
+/// What limits cost: the same gateway with and without them.
+fn governed(options: &Options) -> Result<(), String> {
+    let stage = Stage::new()?;
+    let mut peers = vec![stage.tollgate()?, stage.governed("in memory", ":memory:", None)?];
+    peers.push(stage.governed("SQLite", "bench.db", None)?);
+    if let Ok(url) = std::env::var("TOLLGATE_BENCH_REDIS") {
+        peers.push(stage.governed("Redis", "bench-redis.db", Some(&url))?);
+    }
+    compare(options, &peers, &[Shape::Plain, Shape::Stream])
+}
+
 /// The first peer is what the others are compared to.
 fn compare(options: &Options, peers: &[Peer], shapes: &[Shape]) -> Result<(), String> {
     println!(
-        "| shape | peer | µs CPU per request (median of {} rounds) | ratio to nginx (min..max) | p50 | p99 |",
+        "| shape | peer | µs CPU per request (median of {} rounds) | ratio to the first (min..max) | p50 | p99 |",
         options.rounds
     );
     println!("|---|---|---|---|---|---|");

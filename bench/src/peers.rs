@@ -85,6 +85,23 @@ impl Stage {
         start("tollgate", address, self.gateway(address)?)
     }
 
+    /// The gateway with a key in a team, of a user and an organisation, each of which has limits.
+    pub(crate) fn governed(
+        &self,
+        name: &'static str,
+        path: &str,
+        redis: Option<&str>,
+    ) -> Result<Peer, String> {
+        let address = free_address()?;
+        let path = if path == ":memory:" { path.into() } else { self.folder.join(path) };
+        let redis = redis.map_or_else(String::new, |url| format!("redis = \"{url}\"\n"));
+        let store = format!("path = \"{}\"\n{redis}", path.display());
+        let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &store);
+        let text = format!("{text}{}", include_str!("governed.toml"));
+        let file = self.folder.join(format!("{}.toml", name.replace(' ', "-")));
+        start(name, address, self.gateway_with(&text, &file, address)?)
+    }
+
     /// The bare proxy.
     pub(crate) fn layout(&self, layout: &'static str) -> Result<Peer, String> {
         let address = free_address()?;
@@ -105,13 +122,16 @@ impl Stage {
     }
 
     fn gateway(&self, address: SocketAddr) -> Result<Command, String> {
-        let config = self.folder.join("tollgate.toml");
-        let text = include_str!("tollgate.toml")
+        self.gateway_with(include_str!("tollgate.toml"), &self.folder.join("tollgate.toml"), address)
+    }
+
+    fn gateway_with(&self, text: &str, file: &Path, address: SocketAddr) -> Result<Command, String> {
+        let text = text
             .replace("LISTEN", &address.to_string())
             .replace("UPSTREAM", &self.sim.address.to_string());
-        fs::write(&config, text).map_err(|error| error.to_string())?;
+        fs::write(file, text).map_err(|error| error.to_string())?;
         let mut command = Command::new(program("TOLLGATE_BIN", "tollgate")?);
-        command.arg("serve").arg("--config").arg(&config);
+        command.arg("serve").arg("--config").arg(file);
         command.args(std::env::var("TOLLGATE_ARGS").unwrap_or_default().split_whitespace());
         Ok(command)
     }

@@ -1,15 +1,18 @@
 //! The door: what is decided from a request's head alone, before its body is read.
 
+#[cfg(test)]
+mod tests;
+
 use crate::config::Config;
 use crate::count::Gauge;
-use crate::directory::{Caller, Directory};
+use crate::directory::{self, Caller, Directory};
 use crate::exchange::{RequestId, RequestIdText, retry_hints};
 use crate::fault::{Code, Fault};
-use crate::keyring;
+use crate::keyring::{self, Presented};
 use crate::models;
-use crate::mount::{self, Mounted};
+use crate::mount::{self, Located, Mounted, Place};
 use crate::surface::{self, Surface, openai_chat::OpenAiChat};
-use crate::units::Time;
+use crate::units::{Millis, Time};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -21,10 +24,24 @@ use std::sync::Arc;
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
     Answered(Response<Bytes>),
+    /// It asks whether the host can take requests; this is the answer's head if it can. One that cannot
+    /// answers with [`unready`].
+    Ready(Response<()>),
+    /// It bears a token of an issuer whose keys are not known here, or not the one it names. The host
+    /// fetches them, puts them into the directory and asks again, or answers as is told here.
+    NeedsKeys(Box<NeedsKeys>),
     /// It asks for the host's metrics in Prometheus' text form; this is the answer's head.
     Metrics(Response<()>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
+}
+
+/// Keys of an issuer that are to be fetched.
+pub struct NeedsKeys {
+    /// Whose, as in `config.tokens.issuers`.
+    pub issuer: String,
+    /// What is answered if they cannot be had, or have been fetched a moment ago already.
+    pub otherwise: Response<Bytes>,
 }
 
 /// A request that may go on. Holds what its head told.
@@ -45,6 +62,10 @@ pub struct Admitted {
     pub strictness: Strictness,
     /// Headers of the client's that its own dialect's upstreams are to see.
     pub forward: HeaderMap,
+    /// The end user that the client's token or `x-tollgate-user` names; else the body may.
+    pub end_user: Option<String>,
+    /// Tags of `x-tollgate-tags` that the client's key lets it set.
+    pub client_tags: Vec<String>,
 }
 
 /// What to do where the provider cannot carry everything.
@@ -81,35 +102,110 @@ pub struct Desk<'a> {
 }
 
 /// Decides on a request by its head: finds what is served at its path, then whose request it is.
+///
+/// Rights go by the place that was found, never by the path as it was spelt.
 pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admission {
-    match mount::find(&head.method, head.uri.path()) {
-        Err(fault) => Admission::Answered(astray(head, &fault, id)),
-        Ok(Mounted::Health | Mounted::Ready) => Admission::Answered(healthy(id)),
-        Ok(Mounted::Metrics) => Admission::Metrics(json(Bytes::new(), id).map(drop)),
-        Ok(Mounted::Models { shape, id: model }) => list(head, desk, shape, model.as_deref(), id, now),
-        Ok(Mounted::Surface { id: surface, model: _ }) => {
+    let Located { mounted, place } = match mount::locate(&head.method, head.uri.path()) {
+        Ok(located) => located,
+        Err(fault) => return Admission::Answered(astray(head, &fault, id)),
+    };
+    match mounted {
+        Mounted::Health => Admission::Answered(healthy(id)),
+        Mounted::Ready => Admission::Ready(healthy(id).map(drop)),
+        Mounted::Metrics => Admission::Metrics(json(Bytes::new(), id).map(drop)),
+        Mounted::Models { shape, id: model } => {
+            match enter(head, desk, place, &OpenAiChat, id, now) {
+                Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
+                Err(admission) => admission,
+            }
+        }
+        Mounted::Surface { id: surface, model: _ } => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
-            match keyring::authenticate(&head.headers, head.uri.query(), desk, now) {
-                Err(fault) => Admission::Answered(refusal(surface, &fault, id)),
-                Ok(_) if is_encoded(&head.headers) => {
-                    let expected = "identity: bodies are not decompressed here";
-                    let fault = Fault::bad_field("content-encoding", expected, "another encoding");
-                    Admission::Answered(refusal(surface, &fault, id))
-                }
-                Ok(caller) => Admission::Wanted(Admitted {
-                    config: desk.config.clone(),
-                    surface,
-                    id,
-                    at: now,
-                    caller,
-                    gauge: desk.gauge.clone(),
-                    strictness: strictness(&head.headers),
-                    forward: forwarded(&head.headers),
-                }),
+            match enter(head, desk, place, surface, id, now) {
+                Ok(caller) => want(head, desk, surface, caller, id, now),
+                Err(admission) => admission,
             }
         }
     }
+}
+
+/// Who is asking, if he may ask for what is served at this place.
+fn enter(
+    head: &Parts,
+    desk: &Desk<'_>,
+    place: &Place,
+    surface: &dyn Surface,
+    id: RequestId,
+    now: Time,
+) -> Result<Option<Arc<Caller>>, Admission> {
+    let answered = |fault: &Fault| Admission::Answered(refusal(surface, fault, id));
+    let caller = match keyring::identify(&head.headers, head.uri.query(), desk, now) {
+        Presented::Nobody => None,
+        Presented::Caller(caller) => Some(caller),
+        Presented::Refused(fault) => return Err(answered(&fault)),
+        Presented::NeedsKeys { issuer, fault } => {
+            let otherwise = refusal(surface, &fault, id);
+            return Err(Admission::NeedsKeys(Box::new(NeedsKeys { issuer, otherwise })));
+        }
+    };
+    match keyring::may_call(caller.as_deref(), place.path) {
+        Ok(()) => Ok(caller),
+        Err(fault) => Err(answered(&fault)),
+    }
+}
+
+fn want(
+    head: &Parts,
+    desk: &Desk<'_>,
+    surface: &'static dyn Surface,
+    caller: Option<Arc<Caller>>,
+    id: RequestId,
+    now: Time,
+) -> Admission {
+    if is_encoded(&head.headers) {
+        let expected = "identity: bodies are not decompressed here";
+        let fault = Fault::bad_field("content-encoding", expected, "another encoding");
+        return Admission::Answered(refusal(surface, &fault, id));
+    }
+    Admission::Wanted(Admitted {
+        config: desk.config.clone(),
+        surface,
+        id,
+        at: now,
+        end_user: end_user(&head.headers, caller.as_deref()),
+        client_tags: client_tags(&head.headers, caller.as_deref()),
+        caller,
+        gauge: desk.gauge.clone(),
+        strictness: strictness(&head.headers),
+        forward: forwarded(&head.headers),
+    })
+}
+
+/// The end user a request names in its head.
+fn end_user(headers: &HeaderMap, caller: Option<&Caller>) -> Option<String> {
+    let header = headers.get("x-tollgate-user").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let named = match caller {
+        Some(caller) => caller.end_user(header),
+        None => header,
+    };
+    named.map(directory::end_user).filter(|id| !id.is_empty())
+}
+
+/// Those of the tags a request names that its key lets it set. They are for attribution and carry no
+/// limits; others are left out, so that nobody's spend is moved to where it does not belong.
+fn client_tags(headers: &HeaderMap, caller: Option<&Caller>) -> Vec<String> {
+    let Some(caller) = caller.filter(|caller| !caller.key.client_tags.is_empty()) else {
+        return Vec::new();
+    };
+    let lines = headers.get_all("x-tollgate-tags").into_iter().filter_map(|value| value.to_str().ok());
+    caller.key.client_tags(lines.flat_map(|line| line.split(',')).map(str::trim))
+}
+
+/// The answer of a host that cannot take requests now.
+pub fn unready(what: &str, id: RequestId) -> Response<Bytes> {
+    let fault = Fault::new(Code::StoreUnavailable, what).retry_after(Millis::from_secs(1));
+    refusal(&OpenAiChat, &fault, id)
 }
 
 /// The answer where nothing is served, or not with this method.
@@ -127,16 +223,14 @@ fn list(
     desk: &Desk<'_>,
     shape: mount::Shape,
     model: Option<&str>,
+    caller: Option<&Caller>,
     id: RequestId,
-    now: Time,
 ) -> Admission {
     let shape = models::shape(shape, &head.headers, head.uri.query());
-    let config = desk.config;
-    let found = keyring::authenticate(&head.headers, head.uri.query(), desk, now);
-    let found = found.and_then(|caller| match model {
-        Some(model) => models::one(config, caller.as_deref(), shape, model),
-        None => Ok(models::list(config, caller.as_deref(), shape)),
-    });
+    let found = match model {
+        Some(model) => models::one(desk.config, caller, shape, model),
+        None => Ok(models::list(desk.config, caller, shape)),
+    };
     Admission::Answered(match found {
         Ok(body) => json(body, id),
         Err(fault) => refusal(&OpenAiChat, &fault, id),

@@ -12,20 +12,24 @@ mod prices; // what models cost here
 mod read; // fields off the tree
 mod resolve; // from a model's name to a route
 mod tree; // values with positions
-mod values; // durations, sizes, moments, dollars
+pub(crate) mod values; // durations, sizes, moments, dollars
 
 #[cfg(test)]
 mod tests;
 
 pub use fault::ConfigError;
+pub use compile::keys::alone::Around;
+pub(crate) use compile::keys::alone::{read_holder, read_key};
 pub(crate) use fault::closest_few;
 pub use prices::{Override, Priced, UnknownPrice};
 pub use resolve::Derived;
 
 use crate::dialect::Dialect;
-use crate::directory::{Holder, Key};
+use crate::directory::{Directory, Holder, IpRange, Key};
+use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
+use crate::token::Tokens;
 use crate::units::Millis;
 use crate::vendor::Vendor;
 use http::{HeaderMap, HeaderValue, Uri};
@@ -93,6 +97,10 @@ pub struct Config {
     pub holders: Vec<Arc<Holder>>,
     /// Virtual keys.
     pub keys: Vec<Arc<Key>>,
+    /// Short-lived signed keys.
+    pub tokens: Tokens,
+    /// Who is told of what happens.
+    pub alerts: Alerts,
     /// Where the host keeps its state, verbatim for the host.
     pub store: Store,
     /// What is worth telling a person who checks the config, though it is no error.
@@ -106,8 +114,11 @@ pub struct Server {
     pub listen: String,
     /// Opens the admin API; absent: it is closed.
     pub admin_key: Option<Secret>,
-    /// Whether calls need a key. `true` as soon as one exists unless the file says otherwise.
+    /// Whether calls need a key. `true` as soon as the config has one unless the file says otherwise.
+    /// See [`Server::requires_key`] for keys of the store.
     pub require_key: bool,
+    /// Whether the file says that calls need no key, whatever keys there are.
+    pub serves_strangers: bool,
     /// Bytes of a request body.
     pub max_body: u64,
     /// How long a stopping server waits for what is in flight.
@@ -120,6 +131,24 @@ pub struct Server {
     pub open: bool,
     /// What is done about a model whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// The zone of budgets that name none.
+    pub zone: Zone,
+    /// Peers whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<IpRange>,
+}
+
+impl Server {
+    /// Whether calls need a key, with these keys besides the config's.
+    pub fn requires_key(&self, directory: &Directory) -> bool {
+        self.require_key || (!self.serves_strangers && !directory.has_no_keys())
+    }
+}
+
+/// Who is told of what happens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alerts {
+    /// Called when a budget passes its warning threshold.
+    pub webhook: Option<Secret>,
 }
 
 /// PEM files, read by the host and read again when they change.
@@ -138,6 +167,47 @@ pub struct Store {
     pub path: String,
     /// Redis URL.
     pub redis: Option<Secret>,
+    /// What every name in Redis begins with.
+    pub namespace: String,
+    /// What is done while the store cannot be asked.
+    pub fail: Fail,
+}
+
+/// What is done while the store that holds the counters cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fail {
+    /// With requests that draw on a budget.
+    pub budgets: Fallback,
+    /// With requests that draw on limits of requests, tokens or concurrency.
+    pub limits: Fallback,
+}
+
+impl Default for Fail {
+    fn default() -> Self {
+        Self { budgets: Fallback::Closed, limits: Fallback::Local }
+    }
+}
+
+/// What stands in for a store that cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing: the request is refused.
+    Closed,
+    /// This process's own counters.
+    Local,
+    /// Nothing is counted, and the request is served.
+    Open,
+}
+
+impl Fallback {
+    /// Its word in the config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Local => "local",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// Counts into [`Config::providers`].

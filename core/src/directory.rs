@@ -1,266 +1,191 @@
 //! Who there is: organisations, teams, users, tags, keys. From the config, and from the host's store.
 //!
+//! ```text
+//!   config ──of, reseat──▶ fixed ─┐
+//!                                 ├─▶ key_of(digest) ─▶ Key ──caller──▶ Caller ──claims──▶ ledger
+//!   store  ──apply, put──▶ stored ┘
+//! ```
 //! What the config says cannot be changed through the admin API, and wins over what is stored under
-//! the same name.
+//! the same name. The directory keeps each key once; looking one up, putting one in and taking one
+//! out cost the same however many there are.
 
-use crate::config::{Config, Pattern, Route};
-use crate::ledger::{Claim, Scope, Targets};
-use crate::limit::Limits;
-use crate::token::Token;
-use crate::units::Time;
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+mod address; // ranges of addresses
+mod caller; // whose request it is
+mod holder; // organisations, teams, users, tags
+mod key; // virtual keys
+mod name; // what names may be
+pub mod spec; // keys and holders as JSON
+#[cfg(test)]
+mod tests;
+
+pub use address::IpRange;
+pub use caller::Caller;
+pub use holder::{Holder, HolderKind, Remarks, What, Within};
+pub use key::{Key, MAX_CLIENT_TAGS, Retiring, Role};
+pub use name::{MAX_END_USER, MAX_NAME, end_user, wrong_name};
+
+use crate::api::{Change, Kind};
+use crate::config::{Config, ConfigError};
+use crate::token::Jwks;
+use spec::Around;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{Hash, Hasher};
+use std::ops::Bound;
 use std::sync::Arc;
-
-/// What limits can stand on beside keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HolderKind {
-    /// Owns teams, users and keys; its books are kept together.
-    Organisation,
-    /// Shares limits among keys.
-    Team,
-    /// A person whose keys share limits.
-    User,
-    /// What keys are marked with, for attribution and shared limits.
-    Tag,
-}
-
-impl HolderKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Organisation, Self::Team, Self::User, Self::Tag];
-
-    /// Its word, as in `team:search`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Organisation => "organisation",
-            Self::Team => "team",
-            Self::User => "user",
-            Self::Tag => "tag",
-        }
-    }
-}
-
-/// An organisation, a team, a user or a tag.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Holder {
-    /// Which of them.
-    pub kind: HolderKind,
-    /// Unique among its kind.
-    pub name: String,
-    /// The organisation it belongs to; never for an organisation.
-    pub organisation: Option<String>,
-    /// What all its keys together may consume.
-    pub scope: Arc<Scope>,
-    /// What they may consume of some models or providers.
-    pub within: Vec<Within>,
-    /// What each end user of its keys may consume.
-    pub each_end_user: Option<Limits>,
-    /// Whether its keys are refused.
-    pub blocked: bool,
-}
-
-/// Limits inside a scope, for some models or one provider.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Within {
-    /// For what.
-    pub what: What,
-    /// `key:ci/model:gpt-4o`.
-    pub scope: Arc<Scope>,
-}
-
-/// What limits inside a scope are for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A model: the name that is asked for, or `provider/model` of a target.
-    Model(Pattern),
-    /// A provider by its name in the config.
-    Provider(String),
-}
-
-/// A virtual key.
-#[derive(Clone, PartialEq)]
-pub struct Key {
-    /// Unique; for logs and the API; never the key itself.
-    pub name: String,
-    /// SHA-256 of the key.
-    pub sha256: [u8; 32],
-    /// What it was before it was rotated, while that is still valid.
-    pub retiring: Option<Retiring>,
-    /// The team it belongs to.
-    pub team: Option<String>,
-    /// The user it belongs to.
-    pub user: Option<String>,
-    /// The organisation it belongs to; its team's if that has one.
-    pub organisation: Option<String>,
-    /// What it is marked with.
-    pub tags: Vec<String>,
-    /// Tags a client may add for attribution; none unless named here. They never carry limits.
-    pub client_tags: Vec<Pattern>,
-    /// What it may call: route names and `provider/model` patterns. Empty: everything.
-    pub models: Vec<Pattern>,
-    /// Paths it may call, such as `/v1/chat/completions` or `/v1/*`. Empty: everything.
-    pub routes: Vec<Pattern>,
-    /// Addresses it may be used from. Empty: everywhere.
-    pub ips: Vec<IpRange>,
-    /// What it may do in the admin API.
-    pub role: Role,
-    /// What it may consume.
-    pub scope: Arc<Scope>,
-    /// What it may consume of some models or providers.
-    pub within: Vec<Within>,
-    /// What each of its end users may consume.
-    pub each_end_user: Option<Limits>,
-    /// When its time is over.
-    pub expires: Option<Time>,
-    /// Whether it is refused.
-    pub blocked: bool,
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl Key {
-    /// A key that may do everything a caller may, without limits.
-    pub fn new(name: impl Into<String>, sha256: [u8; 32]) -> Self {
-        let name = name.into();
-        Self {
-            scope: Arc::new(Scope { name: format!("key:{name}"), limits: Limits::default() }),
-            name,
-            sha256,
-            retiring: None,
-            team: None,
-            user: None,
-            organisation: None,
-            tags: Vec::new(),
-            client_tags: Vec::new(),
-            models: Vec::new(),
-            routes: Vec::new(),
-            ips: Vec::new(),
-            role: Role::default(),
-            within: Vec::new(),
-            each_end_user: None,
-            expires: None,
-            blocked: false,
-        }
-    }
-
-    /// Whether it may ask for this name.
-    pub fn allows(&self, name: &str) -> bool {
-        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(name))
-    }
-}
-
-/// A key's former self.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retiring {
-    /// SHA-256 of what it was.
-    pub sha256: [u8; 32],
-    /// The first moment at which it is refused.
-    pub until: Time,
-}
-
-/// Addresses with a common beginning: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IpRange {
-    /// An address of the range.
-    pub address: std::net::IpAddr,
-    /// How many leading bits are common.
-    pub bits: u8,
-}
-
-/// What a key may do in the admin API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Read about itself and mint tokens of its own; nothing else.
-    #[default]
-    Caller,
-    /// Read everything.
-    Viewer,
-    /// Read and change its own team and that team's keys.
-    Manager,
-    /// Everything.
-    Admin,
-}
-
-/// Whose request it is.
-#[derive(Clone, PartialEq)]
-pub struct Caller {
-    /// The key it presented, or its token's parent.
-    pub key: Arc<Key>,
-    /// Organisation, team, user and tags that the key belongs to.
-    pub holders: Vec<Arc<Holder>>,
-    /// The token it presented.
-    pub token: Option<Arc<Token>>,
-    /// The organisation's name, empty for none: whose books the request is in.
-    pub book: Arc<str>,
-}
-
-impl fmt::Debug for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("key", &self.key.name).finish_non_exhaustive()
-    }
-}
-
-impl Caller {
-    /// Whether it may ask for this model name.
-    pub fn allows(&self, model: &str) -> bool {
-        self.key.allows(model)
-    }
-
-    /// Whether any of its scopes limits money, for whatever target.
-    pub fn has_budget(&self) -> bool {
-        let own = [&self.key.scope].into_iter();
-        own.chain(self.holders.iter().map(|holder| &holder.scope)).any(|scope| scope.limits.has_budget())
-    }
-
-    /// The name of the holder of this kind; of tags the first.
-    pub fn holder(&self, kind: HolderKind) -> Option<&str> {
-        self.holders.iter().find(|holder| holder.kind == kind).map(|holder| holder.name.as_str())
-    }
-
-    /// Every scope a request for this route draws on, those without any limit left out.
-    pub fn claims(&self, config: &Config, route: &Route, asked: &str, end_user: Option<&str>) -> Vec<Claim> {
-        let _ = (config, route, asked, end_user);
-        let own = [&self.key.scope].into_iter();
-        let all = own.chain(self.holders.iter().map(|holder| &holder.scope));
-        all.filter(|scope| !scope.limits.is_unlimited())
-            .map(|scope| Claim { scope: Arc::clone(scope), targets: Targets::ALL })
-            .collect()
-    }
-}
 
 /// Everybody a gateway knows.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     fixed: Layer,
     stored: Layer,
+    /// Organisations' names, shared by all requests in their books.
+    books: HashSet<Arc<str>>,
+    nobody: Arc<str>,
+    /// Keys of tokens' issuers, by issuer, as the host fetched them.
+    jwks: BTreeMap<String, Arc<Jwks>>,
 }
 
 /// Those of one origin.
 #[derive(Clone, Debug, Default)]
 struct Layer {
-    keys: HashMap<String, Arc<Key>>,
-    /// By SHA-256, retiring ones too. Searched by digest, of which a stranger cannot choose the
-    /// leading bytes, so that the search's duration tells nothing of any key.
-    digests: HashMap<[u8; 32], Arc<Key>>,
-    holders: BTreeMap<(HolderKind, String), Arc<Holder>>,
+    keys: BTreeSet<ByName>,
+    /// Retiring ones too. Searched by digest, of which a stranger cannot choose the leading bytes, so
+    /// that the search's duration tells nothing of any key.
+    digests: HashSet<ByDigest>,
+    holders: BTreeMap<HolderKind, BTreeMap<String, Arc<Holder>>>,
+}
+
+/// A stored row that cannot be taken up; everything else runs without it (K17).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// What it is of.
+    pub kind: Kind,
+    /// The name it is stored under.
+    pub name: String,
+    /// What is wrong with it.
+    pub errors: Vec<ConfigError>,
+}
+
+/// A key that another key's name stands for already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The other key's name.
+    pub by: String,
 }
 
 impl Directory {
     /// Those of a config.
     pub fn of(config: &Config) -> Self {
+        let mut directory = Self::default();
+        directory.reseat(config);
+        directory
+    }
+
+    /// Takes up another config; what is stored stays.
+    pub fn reseat(&mut self, config: &Config) {
         let mut fixed = Layer::default();
-        for key in &config.keys {
-            fixed.keys.insert(key.name.clone(), Arc::clone(key));
-            fixed.digests.insert(key.sha256, Arc::clone(key));
+        config.keys.iter().for_each(|key| fixed.put_key(Arc::clone(key)));
+        config.holders.iter().for_each(|holder| fixed.put_holder(Arc::clone(holder)));
+        self.fixed = fixed;
+        self.jwks.retain(|issuer, _| config.tokens.issuers.iter().any(|known| known.issuer == *issuer));
+        self.books = self.fixed.books().chain(self.stored.books()).map(Arc::from).collect();
+    }
+
+    /// Holders alone, for those who are looked up while a config is read.
+    pub(crate) fn of_holders(holders: &[Arc<Holder>]) -> Self {
+        let mut directory = Self::default();
+        holders.iter().for_each(|holder| directory.fixed.put_holder(Arc::clone(holder)));
+        directory
+    }
+
+    /// Takes up a change of what is stored, or a row that was found there. Names it refers to are not
+    /// looked up: whoever made it has done so, and a key whose team is gone is refused when it comes.
+    /// On an error nothing has changed, except that a row that was there before under the name is
+    /// gone: nobody may go on using what it no longer says.
+    pub fn apply(&mut self, change: &Change, config: &Config) -> Result<(), SetAside> {
+        let Change { kind, name, spec } = change;
+        let Some(spec) = spec else {
+            self.remove(*kind, name);
+            return Ok(());
+        };
+        let taken = self.read(*kind, name, spec, config);
+        taken.map_err(|errors| {
+            self.remove(*kind, name);
+            SetAside { kind: *kind, name: name.clone(), errors }
+        })
+    }
+
+    fn read(&mut self, kind: Kind, name: &str, spec: &[u8], config: &Config) -> Result<(), Vec<ConfigError>> {
+        let around = Around::stored(config);
+        let misnamed = |found: &str| spec::error("name", format!("the row of `{name}` names {found:?}"));
+        match kind {
+            Kind::Holder(kind) => {
+                let holder = spec::read_holder(kind, spec, &around)?;
+                if holder.name != name {
+                    return Err(vec![misnamed(&holder.name)]);
+                }
+                self.put_holder(holder);
+            }
+            Kind::Key => {
+                let key = spec::read_key(spec, &around)?;
+                if key.name != name {
+                    return Err(vec![misnamed(&key.name)]);
+                }
+                let taken = self.put_key(key);
+                taken.map_err(|taken| {
+                    vec![spec::error("sha256", format!("the same key as {:?}", taken.by))]
+                })?;
+            }
         }
-        for holder in &config.holders {
-            fixed.holders.insert((holder.kind, holder.name.clone()), Arc::clone(holder));
+        Ok(())
+    }
+
+    /// Stores a key in place of the stored one of its name. Fails where another key has one of its
+    /// digests.
+    pub fn put_key(&mut self, key: Key) -> Result<Arc<Key>, Taken> {
+        let digests = [Some(key.sha256), key.retiring.map(|retiring| retiring.sha256)];
+        for digest in digests.iter().flatten() {
+            let others = [&self.fixed, &self.stored].into_iter().filter_map(|layer| layer.digests.get(digest));
+            for ByDigest { key: other, .. } in others {
+                if other.name != key.name {
+                    return Err(Taken { by: other.name.clone() });
+                }
+            }
         }
-        Self { fixed, stored: Layer::default() }
+        let key = Arc::new(key);
+        self.stored.put_key(Arc::clone(&key));
+        Ok(key)
+    }
+
+    /// Stores a holder in place of the stored one of its name.
+    pub fn put_holder(&mut self, holder: Holder) -> Arc<Holder> {
+        let holder = Arc::new(holder);
+        if holder.kind == HolderKind::Organisation && !self.books.contains(holder.name.as_str()) {
+            self.books.insert(Arc::from(holder.name.as_str()));
+        }
+        self.stored.put_holder(Arc::clone(&holder));
+        holder
+    }
+
+    /// Takes out what is stored under a name: whether there was anything. Keys of a holder that is gone
+    /// are refused until there is one again.
+    pub fn remove(&mut self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Key => self.stored.remove_key(name),
+            Kind::Holder(kind) => {
+                self.stored.holders.get_mut(&kind).is_some_and(|holders| holders.remove(name).is_some())
+            }
+        }
+    }
+
+    /// Whether the config has one of this name, so that it cannot be changed here.
+    pub fn is_fixed(&self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Key => self.fixed.keys.contains(name),
+            Kind::Holder(kind) => self.fixed.holder(kind, name).is_some(),
+        }
     }
 
     /// Whether there is no key at all.
@@ -268,33 +193,241 @@ impl Directory {
         self.fixed.keys.is_empty() && self.stored.keys.is_empty()
     }
 
-    /// The key of this digest.
+    /// The key of this digest, retiring ones too.
     pub fn key_of(&self, sha256: &[u8; 32]) -> Option<&Arc<Key>> {
-        self.fixed.digests.get(sha256).or_else(|| self.stored.digests.get(sha256))
+        let fixed = self.fixed.digests.get(sha256);
+        let stored = || self.stored.digests.get(sha256).filter(|found| !self.hides(&found.key.name));
+        fixed.or_else(stored).map(|found| &found.key)
     }
 
     /// The key of this name.
     pub fn key(&self, name: &str) -> Option<&Arc<Key>> {
-        self.fixed.keys.get(name).or_else(|| self.stored.keys.get(name))
+        self.fixed.keys.get(name).or_else(|| self.stored.keys.get(name)).map(|found| &found.0)
     }
 
     /// The holder of this name.
     pub fn holder(&self, kind: HolderKind, name: &str) -> Option<&Arc<Holder>> {
-        let place = (kind, name.to_owned());
-        self.fixed.holders.get(&place).or_else(|| self.stored.holders.get(&place))
+        self.fixed.holder(kind, name).or_else(|| self.stored.holder(kind, name))
     }
 
-    /// What a key's requests run under.
-    pub fn caller(&self, key: &Arc<Key>, token: Option<Arc<Token>>) -> Caller {
-        let named = [
-            (HolderKind::Organisation, &key.organisation),
-            (HolderKind::Team, &key.team),
-            (HolderKind::User, &key.user),
-        ];
-        let named = named.into_iter().filter_map(|(kind, name)| self.holder(kind, name.as_ref()?));
-        let tags = key.tags.iter().filter_map(|tag| self.holder(HolderKind::Tag, tag));
-        let holders = named.chain(tags).cloned().collect();
-        let book = Arc::from(key.organisation.as_deref().unwrap_or_default());
+    /// Keys in the order of their names, from the first after `name` (which need not exist; empty:
+    /// from the beginning).
+    pub fn keys_from(&self, name: &str) -> impl Iterator<Item = &Arc<Key>> {
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        let fixed = self.fixed.keys.range::<str, _>(after).map(|key| &key.0);
+        let stored = self.stored.keys.range::<str, _>(after).map(|key| &key.0);
+        merged(fixed, stored, |key| key.name.as_str())
+    }
+
+    /// A page of [`Directory::keys_from`].
+    pub fn keys_after(&self, name: &str, limit: usize) -> Vec<&Arc<Key>> {
+        self.keys_from(name).take(limit).collect()
+    }
+
+    /// Holders of a kind in the order of their names, from the first after `name`.
+    pub fn holders_from(&self, kind: HolderKind, name: &str) -> impl Iterator<Item = &Arc<Holder>> {
+        merged(self.fixed.holders_after(kind, name), self.stored.holders_after(kind, name), |holder| {
+            holder.name.as_str()
+        })
+    }
+
+    /// A page of [`Directory::holders_from`].
+    pub fn holders_after(&self, kind: HolderKind, name: &str, limit: usize) -> Vec<&Arc<Holder>> {
+        self.holders_from(kind, name).take(limit).collect()
+    }
+
+    /// What a key's requests run under. A holder that does not exist is left out; see
+    /// [`Directory::missing`]. Runs for every request. (hot)
+    pub fn caller(&self, key: &Arc<Key>, token: Option<Arc<crate::token::Token>>) -> Caller {
+        let holders = memberships(key).filter_map(|(kind, name)| self.holder(kind, name)).cloned().collect();
+        let book = match key.organisation.as_deref() {
+            None => Arc::clone(&self.nobody),
+            Some(name) => self.books.get(name).map_or_else(|| Arc::from(name), Arc::clone),
+        };
         Caller { key: Arc::clone(key), holders, token, book }
+    }
+
+    /// Why a key cannot be used although it is known: what it belongs to does not exist, or belongs to
+    /// another organisation, so that its limits could not be kept.
+    pub fn missing(&self, key: &Key) -> Option<String> {
+        let wrong = |(kind, name): (HolderKind, &str)| match self.holder(kind, name) {
+            None => Some(format!("belongs to the {} `{name}`, which does not exist", kind.name())),
+            Some(holder) if !shares_books(holder, key.organisation.as_deref()) => {
+                Some(format!("and its {} `{name}` are of different organisations", kind.name()))
+            }
+            Some(_) => None,
+        };
+        memberships(key).find_map(wrong)
+    }
+
+    /// [`Directory::missing`] for one who has come: costs next to nothing where nothing is wrong. (hot)
+    pub(crate) fn misfit(&self, caller: &Caller) -> Option<String> {
+        let Caller { key, holders, .. } = caller;
+        let whole = memberships(key).count() == holders.len()
+            && holders.iter().all(|holder| shares_books(holder, key.organisation.as_deref()));
+        if whole { None } else { self.missing(key) }
+    }
+
+    /// The keys of an issuer of tokens, as far as the host has put them in.
+    pub fn jwks(&self, issuer: &str) -> Option<&Arc<Jwks>> {
+        self.jwks.get(issuer)
+    }
+
+    /// Takes up the keys of an issuer of tokens in place of those before. They stay until the issuer
+    /// is taken out of the config.
+    pub fn put_jwks(&mut self, issuer: impl Into<String>, keys: Jwks) {
+        self.jwks.insert(issuer.into(), Arc::new(keys));
+    }
+
+    /// Whether the config has a key of this name, which hides a stored one.
+    fn hides(&self, name: &str) -> bool {
+        self.fixed.keys.contains(name)
+    }
+}
+
+/// Whether a holder's limits can be kept in these books. A tag of no organisation is in those of each.
+pub(crate) fn shares_books(holder: &Holder, organisation: Option<&str>) -> bool {
+    match holder.kind {
+        HolderKind::Organisation => true,
+        HolderKind::Team | HolderKind::User => holder.organisation.as_deref() == organisation,
+        HolderKind::Tag => holder.organisation.is_none() || holder.organisation.as_deref() == organisation,
+    }
+}
+
+/// What a key belongs to.
+fn memberships(key: &Key) -> impl Iterator<Item = (HolderKind, &str)> {
+    let team = key.team.as_deref().map(|name| (HolderKind::Team, name));
+    let user = key.user.as_deref().map(|name| (HolderKind::User, name));
+    let organisation = key.organisation.as_deref().map(|name| (HolderKind::Organisation, name));
+    let tags = key.tags.iter().map(|tag| (HolderKind::Tag, tag.as_str()));
+    user.into_iter().chain(team).chain(organisation).chain(tags)
+}
+
+/// Two sorted rows as one; of the same name the first.
+fn merged<'a, T: 'a>(
+    first: impl Iterator<Item = &'a T>,
+    second: impl Iterator<Item = &'a T>,
+    name: impl Fn(&T) -> &str,
+) -> impl Iterator<Item = &'a T> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || {
+        let order = match (first.peek(), second.peek()) {
+            (Some(one), Some(other)) => name(one).cmp(name(other)),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        match order {
+            Ordering::Less => first.next(),
+            Ordering::Greater => second.next(),
+            Ordering::Equal => {
+                second.next();
+                first.next()
+            }
+        }
+    })
+}
+
+impl Layer {
+    fn put_key(&mut self, key: Arc<Key>) {
+        self.remove_key(&key.name);
+        if key.retiring.is_some() {
+            self.digests.insert(ByDigest { key: Arc::clone(&key), which: Which::Retiring });
+        }
+        self.digests.insert(ByDigest { key: Arc::clone(&key), which: Which::Current });
+        self.keys.insert(ByName(key));
+    }
+
+    fn remove_key(&mut self, name: &str) -> bool {
+        let Some(ByName(key)) = self.keys.take(name) else { return false };
+        self.digests.remove(&key.sha256);
+        if let Some(retiring) = &key.retiring {
+            self.digests.remove(&retiring.sha256);
+        }
+        true
+    }
+
+    fn put_holder(&mut self, holder: Arc<Holder>) {
+        self.holders.entry(holder.kind).or_default().insert(holder.name.clone(), holder);
+    }
+
+    fn holder(&self, kind: HolderKind, name: &str) -> Option<&Arc<Holder>> {
+        self.holders.get(&kind)?.get(name)
+    }
+
+    fn holders_after(&self, kind: HolderKind, name: &str) -> impl Iterator<Item = &Arc<Holder>> {
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        let holders = self.holders.get(&kind).into_iter();
+        holders.flat_map(move |holders| holders.range::<str, _>(after).map(|(_, holder)| holder))
+    }
+
+    fn books(&self) -> impl Iterator<Item = &str> {
+        self.holders.get(&HolderKind::Organisation).into_iter().flatten().map(|(name, _)| name.as_str())
+    }
+}
+
+/// A key, found by its name.
+#[derive(Clone, Debug)]
+struct ByName(Arc<Key>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
+
+impl Ord for ByName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.name.cmp(&other.0.name)
+    }
+}
+
+impl PartialOrd for ByName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A key, found by one of its digests.
+#[derive(Clone, Debug)]
+struct ByDigest {
+    key: Arc<Key>,
+    which: Which,
+}
+
+/// One of a key's digests.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Current,
+    Retiring,
+}
+
+impl Borrow<[u8; 32]> for ByDigest {
+    fn borrow(&self) -> &[u8; 32] {
+        match (self.which, &self.key.retiring) {
+            (Which::Retiring, Some(retiring)) => &retiring.sha256,
+            (Which::Retiring, None) | (Which::Current, _) => &self.key.sha256,
+        }
+    }
+}
+
+impl PartialEq for ByDigest {
+    fn eq(&self, other: &Self) -> bool {
+        Borrow::<[u8; 32]>::borrow(self) == Borrow::<[u8; 32]>::borrow(other)
+    }
+}
+
+impl Eq for ByDigest {}
+
+impl Hash for ByDigest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrow::<[u8; 32]>::borrow(self).hash(state);
     }
 }

@@ -25,17 +25,21 @@ mod answer;
 mod attempt;
 mod gather;
 mod quota;
+mod ration;
 mod read;
 mod record;
 mod relay;
 mod request;
+mod splice;
+#[cfg(test)]
+mod stage;
 
 pub(crate) use answer::retry_hints;
 pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
 use crate::config::{Config, Priced, Route};
-use crate::count::{Basis, Counted, Uncounted};
+use crate::count::{Basis, Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
@@ -150,17 +154,11 @@ pub struct Exchange {
     steps: VecDeque<Step>,
     record: Box<Record>,
     /// What was generated and nobody has reported, where it has to be counted.
-    unreported: Option<Unreported>,
+    unreported: Option<Heard>,
     /// Output that was paid for and will never be seen.
     abandoned: Option<Tokens>,
     /// Of the target that was called last.
     price: Option<Arc<Priced>>,
-}
-
-/// What was generated and nobody has reported.
-#[derive(Debug)]
-struct Unreported {
-    output: String,
 }
 
 /// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
@@ -501,7 +499,21 @@ impl Exchange {
                 self.phase = Phase::Relay(relay);
                 self.fail(*fault, now);
             }
+            relay::Verdict::Exhausted(bytes) => {
+                self.steps.push_back(Step::Abort);
+                self.emit(bytes);
+                self.exhausted(*relay, now);
+            }
         }
+    }
+
+    /// What was paid for is used up: the client has been given a proper end.
+    fn exhausted(&mut self, mut relay: Relay, now: Time) {
+        self.record.usage = relay.usage().cloned().map(Box::new);
+        self.unreported = Some(relay.take_heard());
+        self.steps.push_back(Step::Emit(Out::End));
+        self.steps.push_back(Step::Observe(relay.lane(), Outcome::Unknown));
+        self.settle(now);
     }
 
     fn emit(&mut self, bytes: Bytes) {
@@ -578,13 +590,18 @@ impl Exchange {
     /// a whole answer nothing is seen before its end, so that all that was paid for counts.
     fn give_up_on_call(&mut self) {
         self.unreported = match &self.phase {
-            Phase::Sent(_) | Phase::Read(_) => {
+            Phase::Sent(_) => {
                 self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
-                Some(Unreported { output: String::new() })
+                Some(Heard::default())
+            }
+            Phase::Read(reading) => {
+                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
+                self.record.usage = reading.reported().map(Box::new);
+                Some(reading.heard())
             }
             Phase::Relay(relay) => {
                 self.record.usage = relay.usage().cloned().map(Box::new);
-                Some(Unreported { output: relay.heard() })
+                Some(relay.heard().clone())
             }
             Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Count | Phase::Done => None,
         };
@@ -705,7 +722,7 @@ impl Exchange {
     fn answer_whole(&mut self, reading: Reading, whole: read::Whole, now: Time) {
         let lane = reading.sent.lane;
         if whole.usage.is_none() {
-            self.unreported = Some(Unreported { output: String::new() });
+            self.unreported = Some(whole.heard);
         }
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
@@ -721,14 +738,14 @@ impl Exchange {
         self.record.answered(reading.sent.first_byte(now));
         let head = answer::stream(&self.request, &reading, self.calls);
         self.steps.push_back(Step::Emit(Out::Head(head)));
-        let (relay, verdict) = Relay::new(reading, opening, &self.request);
+        let (relay, verdict) = Relay::new(reading, opening, &self.request, self.quota.paid());
         self.after_relay(Box::new(relay), verdict, now);
     }
 
-    fn complete(&mut self, relay: Relay, now: Time) {
+    fn complete(&mut self, mut relay: Relay, now: Time) {
         self.record.usage = relay.usage().cloned().map(Box::new);
         if self.record.usage.is_none() {
-            self.unreported = Some(Unreported { output: relay.heard() });
+            self.unreported = Some(relay.take_heard());
         }
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         self.steps.push_back(Step::Emit(Out::End));
@@ -751,9 +768,9 @@ impl Exchange {
 
     /// What has to be counted before the request can be settled.
     fn uncounted(&mut self) -> Option<Uncounted> {
-        let Unreported { output } = self.unreported.take()?;
-        let prompt = self.record.usage.is_none().then(|| self.request.prompt());
-        Some(Uncounted { family: self.request.family(), prompt, output: Some(output) })
+        let heard = self.unreported.take()?;
+        let (family, prompt) = (self.request.family(), self.request.prompt());
+        Some(Uncounted::missing(family, prompt, heard, self.record.usage.as_deref()))
     }
 
     /// Settles and logs what is known by now.

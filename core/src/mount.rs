@@ -162,11 +162,26 @@ impl Serves {
 /// gateway may resolve it differently. Fails with `no_route`, naming the closest path that is served,
 /// or with `wrong_method`, naming the right one.
 pub fn find(method: &Method, target: &str) -> Result<Mounted, Fault> {
+    locate(method, target).map(|located| located.mounted)
+}
+
+/// What a request has come for, and the place where that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// What it has come for.
+    pub mounted: Mounted,
+    /// Where: one of [`PLACES`], whatever mount, escapes or slashes led there. Rights go by this, so
+    /// that they are those of what is served and not of how it was spelt.
+    pub place: &'static Place,
+}
+
+/// The same as [`find`], with the place.
+pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
     let path = path::normal(target)?;
     let mut other_method = None;
     for (place, shape, model) in places_at(&path) {
         if place.method.takes(method) {
-            return Ok(mounted(place, shape, model));
+            return Ok(Located { mounted: mounted(place, shape, model), place });
         }
         other_method.get_or_insert(place.method);
     }

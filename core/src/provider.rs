@@ -6,6 +6,8 @@
 pub mod anthropic;
 pub mod gemini;
 pub mod openai;
+mod said; // the words in a frame or an answer
+mod scan; // finding things in JSON bytes
 
 use crate::call::{Call, Delivery};
 use crate::dialect::Dialect;
@@ -46,6 +48,19 @@ pub trait Provider: Sync {
     /// The usage in a whole answer or in one frame's data, taken together with what earlier frames
     /// said. `None`, cheaply, where the bytes carry none.
     fn usage(&self, data: &[u8], earlier: Option<&Usage>, target: &Target<'_>) -> Option<Usage>;
+
+    /// Appends what the model says in a whole answer or in one frame's data: content, reasoning,
+    /// refusals, names and arguments of tool calls. Found by looking for keys, since it runs on every
+    /// frame of the hot path: what is missed or found twice in odd bytes is a few tokens of an
+    /// estimate.
+    fn text(&self, data: &[u8], out: &mut String);
+
+    /// Whether a frame holds usage and nothing else that a client could see: what a server adds to a
+    /// stream because it was asked for usage.
+    fn is_usage_alone(&self, frame: &crate::sse::Frame) -> bool {
+        let _ = frame;
+        false
+    }
 
     /// A frame that breaks the dialect in a way that breaks clients (a streamed tool call without
     /// its index), mended by the smallest splice; `None`, cheaply, for all others.

@@ -6,10 +6,12 @@
 pub mod openai_chat;
 
 use crate::call::{Call, UsageChunk};
+use crate::count::{Besides, Media};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::json::Tape;
 use crate::reply::{Event, Reply};
+use crate::units::Tokens;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
@@ -25,6 +27,10 @@ pub trait Surface: Sync {
     /// that is wrong whatever the provider is refused here, by field.
     fn inspect(&self, tape: &Tape<'_>) -> Result<Envelope, Fault>;
 
+    /// Hands over each text of a prompt whose tokens are to be counted, each by itself, and says what
+    /// the prompt counts for besides. Of a body that `inspect` would refuse, whatever can be found.
+    fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides;
+
     /// Builds the canonical call from a body that `inspect` has accepted.
     fn parse(&self, body: &[u8]) -> Result<Call, Fault>;
 
@@ -39,6 +45,21 @@ pub trait Surface: Sync {
 
     /// The frame that ends a stream in which something went wrong.
     fn fault_event(&self, fault: &Fault, request_id: &str) -> Bytes;
+
+    /// What ends a passed-on stream of this dialect well although its upstream goes on: every answer
+    /// that is still open stops for its length, then the end mark.
+    fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes;
+}
+
+/// What a client has seen of a passed-on stream.
+#[derive(Clone, Copy, Debug)]
+pub struct SoFar<'a> {
+    /// The data of a frame with content, empty if there was none.
+    pub content: &'a [u8],
+    /// The data of each frame that ended an answer.
+    pub finished: &'a [Bytes],
+    /// How many answers were asked for.
+    pub choices: u64,
 }
 
 /// The surfaces by name: what a path leads to before anything is known of the request.
@@ -93,7 +114,50 @@ pub struct Envelope {
     /// turn to turn. Absent where there is nothing to stick to.
     pub conversation: Option<Conversation>,
     /// The cap on output tokens, where the client set one.
-    pub max_tokens: Option<crate::units::Tokens>,
+    pub max_tokens: Option<Tokens>,
+    /// How much text the prompt holds, as [`crate::count::weight`] counts it: messages, tools and
+    /// response format as they are written, JSON and all, but without media.
+    pub prompt_bytes: u64,
+    /// What it holds besides text.
+    pub media: Media,
+    /// How many answers are asked for; the cap on output holds for each.
+    pub n: u64,
+    /// The end user the client names, cut to 128 bytes.
+    pub end_user: Option<String>,
+    /// Where a pass-through changes the body.
+    pub places: Places,
+}
+
+/// Where a pass-through changes the client's body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    /// Where a member may be written, followed by a comma: after the root's opening brace.
+    pub members: usize,
+    /// What makes a streaming upstream report usage; absent where the client does not stream, has
+    /// asked for it, or need not.
+    pub usage: Option<Edit>,
+    /// The fields that cap output, as far as the body has them.
+    pub caps: Vec<CapPlace>,
+}
+
+/// A change to a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is replaced; empty where something is put in.
+    pub span: Range<usize>,
+    /// By what.
+    pub text: &'static str,
+}
+
+/// A field that caps output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapPlace {
+    /// Its name.
+    pub field: &'static str,
+    /// Its value; absent where that is null.
+    pub value: Option<Tokens>,
+    /// Where the value stands.
+    pub span: Range<usize>,
 }
 
 /// A conversation, for keeping it on one upstream while its provider's prompt cache lives.

@@ -39,6 +39,9 @@ async fn respond(host: Rc<Native>, request: Request<Incoming>) -> Response<Answe
     answer
 }
 
+/// What says that requests can be taken.
+const READY: &[u8] = b"{\"status\":\"ok\"}";
+
 async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>) -> Response<Answer> {
     let (mut head, body) = request.into_parts();
     // The server leaves out the body of an answer to HEAD by itself.
@@ -53,6 +56,8 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     };
     let admitted = match admission {
         Admission::Answered(answer) => return answer.map(Answer::from),
+        Admission::Ready(answer) => return answer.map(|()| Answer::from(Bytes::from_static(READY))),
+        Admission::NeedsKeys(needs) => return needs.otherwise.map(Answer::from),
         Admission::Metrics(answer) => return metrics(&host, answer),
         Admission::Wanted(admitted) => admitted,
     };

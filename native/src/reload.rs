@@ -5,7 +5,6 @@ use crate::settings::{self, Overrides, Source};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
-use tollgate_core::directory::Directory;
 
 /// Between two looks at the files.
 pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -56,8 +55,8 @@ impl Reloader {
                     );
                 }
                 self.shared.tls.store(settings.tls);
-                let directory = Directory::of(&settings.config);
-                *self.shared.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
+                let directory = &self.shared.directory;
+                directory.write().unwrap_or_else(PoisonError::into_inner).reseat(&settings.config);
                 self.shared.config.store(Arc::new(settings.config));
                 self.watch_more();
                 tracing::info!("config reloaded");

@@ -3,14 +3,17 @@
 //! One seed fixes everything that happens, so a failing seed is a test. Nothing here sleeps: when the
 //! exchange waits, the clock jumps to the next thing that will happen.
 
+mod books;
 mod check;
 mod client;
 mod script;
 mod upstream;
 
+pub use books::Limited;
 pub use check::Verdict;
 pub use script::{Behaviour, Script};
 
+use books::Books;
 use client::SimClient;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,10 +24,11 @@ use tollgate_core::config::{self, Config};
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::directory::Directory;
 use tollgate_core::drive::drive;
+use tollgate_core::fault::Code;
 use tollgate_core::exchange::{Exchange, Record, RequestId};
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host, Timer};
-use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal, Settlement};
+use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
 use tollgate_core::units::{Millis, Time};
 use upstream::SimUpstream;
 
@@ -75,7 +79,7 @@ pub struct World {
     next: Cell<Time>,
     config: Arc<Config>,
     fleet: RefCell<Fleet>,
-    ledger: RefCell<Ledger>,
+    books: RefCell<Books>,
     ledger_mood: Cell<LedgerMood>,
     script: Script,
     /// Everything that happened in the exchange being run.
@@ -110,6 +114,10 @@ pub struct Log {
     pub record: Option<Record>,
     /// When the first byte went to the client.
     pub first_out: Option<Time>,
+    /// The limit that refused.
+    pub refused: Option<Code>,
+    /// Whether the process was killed in the middle.
+    pub killed: bool,
 }
 
 /// The world's config: two OpenAI-dialect providers, one of each other dialect, with two keys each.
@@ -160,23 +168,63 @@ targets = ["claude/claude-sonnet-4-5"]
 fallbacks = ["gem/gemini-2.5-flash", "beta/gpt-sim"]
 deadline = "30s"
 
+"#;
+
+/// The client's key without limits that matter, and with limits that do.
+const GENEROUS: &str = r#"
+[[teams]]
+name = "crew"
+rpm = 1_000_000
+budget = [{ usd = 1_000_000, per = "never" }]
+
 [[keys]]
 name = "client"
 value = "tg-client-secret"
+team = "crew"
+rpm = 1_000_000
+tpm = 1_000_000_000
+concurrency = 1000
+budget = [{ usd = 100_000, per = "month" }]
+"#;
+const TIGHT: &str = r#"
+[[teams]]
+name = "crew"
+rpm = 12
+tpm = 4_000
+budget = [{ usd = 0.004, per = "hour" }]
+
+[[keys]]
+name = "client"
+value = "tg-client-secret"
+team = "crew"
+rpm = 7
+tpm = 2_000
+concurrency = 1
+budget = [{ usd = 0.002, per = "hour" }, { usd = 0.02, per = "day", reset = "rolling" }]
 "#;
 
 impl World {
     /// The world of a seed.
     pub fn new(seed: u64, script: Script) -> Rc<Self> {
-        let config = config::load(CONFIG.as_bytes(), &|_| Err("the world has no secrets".to_owned()))
-            .expect("the world's config is good");
+        Self::with(seed, script, Limited::Hardly)
+    }
+
+    /// The world of a seed, with limits of this kind.
+    pub fn with(seed: u64, script: Script, limited: Limited) -> Rc<Self> {
+        let keys = match limited {
+            Limited::Hardly => GENEROUS,
+            Limited::Tightly => TIGHT,
+        };
+        let text = format!("{CONFIG}{keys}");
+        let config = config::load(text.as_bytes(), &|_| Err("the world has no secrets".to_owned()))
+            .unwrap_or_else(|errors| panic!("the world's config is bad: {errors:?}"));
         Rc::new(Self {
             dice: Dice::new(seed),
             now: Cell::new(Time(1_800_000_000_000)),
             next: Cell::new(Time::NEVER),
             config: Arc::new(config),
             fleet: RefCell::default(),
-            ledger: RefCell::default(),
+            books: RefCell::new(Books::new(limited)),
             ledger_mood: Cell::new(LedgerMood::Prompt),
             script,
             log: RefCell::default(),
@@ -191,6 +239,7 @@ impl World {
             1 | 2 => LedgerMood::Slow(Millis(self.dice.below(100))),
             _ => LedgerMood::Prompt,
         });
+        self.pass_time();
         let order = client::Order::draw(&self.dice);
         let client = SimClient::new(self.clone(), &order);
         let started = self.now.get();
@@ -199,7 +248,8 @@ impl World {
         let directory = Directory::of(&self.config);
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, id, started) {
-            Admission::Metrics(_) => panic!("a call is not metrics"),
+            Admission::Metrics(_) | Admission::Ready(_) => panic!("a call is not a probe"),
+            Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
                 let exchange = Exchange::new(admitted, order.body(), self.now.get());
@@ -209,12 +259,40 @@ impl World {
         check::verdict(self, &order, &client, started)
     }
 
+    /// Between two requests of a limited world minutes may pass, and the process may be restarted.
+    fn pass_time(&self) {
+        if self.books.borrow().limited == Limited::Hardly {
+            return;
+        }
+        let pause = match self.dice.below(12) {
+            0 => Millis::from_secs(3600 + self.dice.below(7200)),
+            1 => Millis::from_secs(60),
+            2..=4 => Millis(self.dice.below(30_000)),
+            _ => Millis(self.dice.below(500)),
+        };
+        self.now.set(self.now.get() + pause);
+        let mut books = self.books.borrow_mut();
+        if self.dice.one_in(3) {
+            books.checkpoint();
+        }
+        if self.dice.one_in(6) {
+            books.restart();
+        }
+        books.sweep(self.now.get());
+    }
+
     /// Polls the driver until it is done; whenever it waits, time jumps.
     fn drive(self: &Rc<Self>, exchange: Box<Exchange>, client: &SimClient) {
         let host = SimHost(self.clone());
         let mut driving = std::pin::pin!(drive(exchange, &host, client));
         let mut cx = Context::from_waker(Waker::noop());
+        let kill_at = self.kill_time();
         for _ in 0..1_000_000 {
+            if self.now.get() >= kill_at {
+                // What the process was doing is lost, but for what its ledger has noted.
+                self.log.borrow_mut().killed = true;
+                return self.books.borrow_mut().restart();
+            }
             self.next.set(Time::NEVER);
             match driving.as_mut().poll(&mut cx) {
                 Poll::Ready(()) => return,
@@ -227,6 +305,14 @@ impl World {
             }
         }
         panic!("the exchange makes no progress");
+    }
+
+    /// When the process is killed during this request; mostly it is not.
+    fn kill_time(&self) -> Time {
+        if self.books.borrow().limited == Limited::Hardly || !self.dice.one_in(12) {
+            return Time::NEVER;
+        }
+        self.now.get() + Millis(1 + self.dice.below(4_000))
     }
 
     /// Ready once `at` has come; until then the clock knows to stop there.
@@ -271,7 +357,7 @@ impl Host for SimHost {
         if world.log.borrow().first_out.is_some() {
             world.broken("I2: an upstream was called after the client's first byte");
         }
-        if world.ledger_mood.get() == LedgerMood::Refusing {
+        if world.ledger_mood.get() == LedgerMood::Refusing || world.log.borrow().refused.is_some() {
             world.broken("I6: a refused call reached an upstream");
         }
         SimUpstream::new(world.clone(), &request)
@@ -295,8 +381,17 @@ impl Host for SimHost {
             }
             LedgerMood::Prompt => {}
         }
-        world.log.borrow_mut().reserved += 1;
-        world.ledger.borrow_mut().reserve(entry, world.now.get())
+        let answer = world.books.borrow_mut().reserve(entry, world.now.get());
+        let mut log = world.log.borrow_mut();
+        match &answer {
+            Ok(_) => {
+                log.reserved += 1;
+                log.refused = None;
+            }
+            Err(Refusal::Limited(limited)) => log.refused = Some(limited.code),
+            Err(Refusal::Unavailable { .. }) => {}
+        }
+        answer
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
@@ -306,7 +401,7 @@ impl Host for SimHost {
             std::future::poll_fn(|_| world.wait(at)).await;
         }
         world.log.borrow_mut().settled += 1;
-        world.ledger.borrow_mut().settle(hold, &settlement, world.now.get());
+        world.books.borrow_mut().settle(hold, &settlement, world.now.get());
     }
 
     async fn count(&self, _: Uncounted) -> Counted {

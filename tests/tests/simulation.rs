@@ -1,7 +1,7 @@
 //! A thousand seeded worlds. A failing seed is printed; `TOLLGATE_SEED=n` replays it alone, loudly.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tollgate_tests::world::{Script, World};
+use tollgate_tests::world::{Limited, Script, World};
 
 const SEEDS: u64 = 1_000;
 const REQUESTS: u32 = 12;
@@ -80,4 +80,63 @@ fn the_worlds_are_nasty_enough_to_prove_something() {
     for status in [408, 409, 425, 500, 529] {
         assert!(!statuses.contains(&status), "{status} was passed on");
     }
+}
+
+/// The ways in which a seed's world broke an invariant while its limits are met again and again.
+fn run_limited(seed: u64, loud: bool) -> Vec<String> {
+    let world = World::with(seed, Script::Faulty(2 + seed % 6), Limited::Tightly);
+    let mut broken = Vec::new();
+    for request in 0..3 * REQUESTS {
+        let verdict = world.run(request);
+        if loud {
+            println!("request {request}: {verdict:?}\n  {:?}", world.log.borrow());
+        }
+        broken
+            .extend(verdict.broken.into_iter().map(|what| format!("seed {seed}, request {request}: {what}")));
+    }
+    broken
+}
+
+#[test]
+fn a_thousand_limited_seeds_hold_every_invariant() {
+    if let Some(seed) = std::env::var("TOLLGATE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        assert_eq!(run_limited(seed, true), Vec::<String>::new());
+        return;
+    }
+    let mut broken = Vec::new();
+    for seed in 0..SEEDS {
+        match catch_unwind(AssertUnwindSafe(|| run_limited(seed, false))) {
+            Ok(found) => broken.extend(found),
+            Err(_) => broken.push(format!("seed {seed}: panicked")),
+        }
+    }
+    let count = broken.len();
+    broken.truncate(20);
+    assert!(
+        broken.is_empty(),
+        "{count} broken invariants; replay one with TOLLGATE_SEED=n\n{}",
+        broken.join("\n")
+    );
+}
+
+#[test]
+fn the_limited_worlds_meet_every_limit() {
+    let mut refused = std::collections::BTreeMap::new();
+    let (mut answered, mut killed) = (0, 0);
+    for seed in 0..200 {
+        let world = World::with(seed, Script::Faulty(4), Limited::Tightly);
+        for request in 0..3 * REQUESTS {
+            let verdict = world.run(request);
+            let log = world.log.borrow();
+            killed += u32::from(log.killed);
+            answered += u32::from(verdict.status == 200 && verdict.complete);
+            if let Some(code) = log.refused {
+                *refused.entry(code.code()).or_insert(0_u32) += 1;
+            }
+        }
+    }
+    for code in ["rpm_exceeded", "tpm_exceeded", "budget_exceeded"] {
+        assert!(refused.get(code).is_some_and(|times| *times > 50), "{refused:?}");
+    }
+    assert!(answered > 1_000 && killed > 50, "{answered} answered, {killed} killed");
 }

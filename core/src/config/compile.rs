@@ -1,16 +1,17 @@
 //! From the document to the config that runs.
 //!
 //! ```text
-//! text ─▶ tree ─▶ file::Document ─▶ providers ─▶ routes ─▶ keys ─▶ Config
-//!          └──────────┴───────────────┴───────────┴─────────┴────▶ every error, by position
+//! text ─▶ tree ─▶ file::Document ─▶ providers ─▶ routes ─▶ holders ─▶ keys ─▶ Config
+//!          └──────────┴───────────────┴───────────┴──────────┴─────────┴────▶ every error, by position
 //! ```
 //! Each step reports what is wrong with its part and leaves it out, so that the later ones still
 //! run and one reading shows all that must be mended.
 
-mod keys;
+pub(super) mod keys;
 mod prices;
 mod providers;
 mod routes;
+mod tokens;
 mod zero;
 
 pub(super) use routes::{ATTEMPTS, default_deadline};
@@ -19,9 +20,11 @@ pub use zero::zero;
 use super::fault::{Errors, Place};
 use super::file::{self, Document};
 use super::read::Spot;
-use super::{Config, ConfigError, Derived, SecretRef, Secrets, Server, Store, Tls, tree};
+use super::{Alerts, Config, ConfigError, Derived, SecretRef, Secrets, Server, Store, Tls, tree};
+use crate::directory::Directory;
 use crate::secret::Secret;
 use crate::units::Millis;
+use keys::{Known, Names};
 use providers::Named;
 
 /// Where the gateway listens unless told otherwise: reachable from this machine only.
@@ -29,6 +32,7 @@ pub(super) const LISTEN: &str = "127.0.0.1:8080";
 const MAX_BODY: u64 = 32 << 20;
 const DRAIN: Millis = Millis::from_secs(30);
 const STORE: &str = "tollgate.db";
+const NAMESPACE: &str = "tollgate";
 
 /// What the steps share.
 struct Compiler<'a> {
@@ -55,14 +59,23 @@ pub(super) fn load(text: &[u8], secrets: Secrets<'_>) -> Result<Config, Vec<Conf
 
 impl Compiler<'_> {
     fn config(&mut self, document: Document) -> Config {
-        let Document { server, store, providers, models, prices, teams, keys } = document;
+        let Document { server, store, providers, models, prices, holders, keys, tokens, webhook } = document;
         let mut named = self.providers(providers);
         named.prices = self.prices(prices, &named);
         let routes = self.routes(models, &named);
-        let holders = self.teams(teams);
-        let keys = self.keys(keys, &holders, &routes, &named);
+        let nobody = Directory::default();
+        let known = Known {
+            providers: named.declared.iter().map(String::as_str).collect(),
+            routes: &routes,
+            directory: &nobody,
+            names: Names::Checked,
+        };
+        let holders = self.holders(holders, &known);
+        let keys = self.keys(keys, &known.among(&Directory::of_holders(&holders)));
         let server = self.server(server, keys.is_empty());
         let store = self.store(store);
+        let tokens = self.tokens(tokens, server.admin_key.as_ref());
+        let alerts = Alerts { webhook: webhook.and_then(|webhook| self.webhook(&webhook)) };
         let Named { compiled: providers, prices, declared: _ } = named;
         self.notes_on_use(&providers, &routes);
         Config {
@@ -73,6 +86,8 @@ impl Compiler<'_> {
             prices,
             holders,
             keys,
+            tokens,
+            alerts,
             store,
             notes: Vec::new(),
         }
@@ -89,6 +104,8 @@ impl Compiler<'_> {
             cors_origins,
             open,
             unknown_price,
+            zone,
+            trusted_proxies,
         } = raw;
         if let Some(listen) = listen.as_ref().filter(|listen| !is_address(&listen.value)) {
             let fix = format!("write address:port, such as {LISTEN:?}");
@@ -102,12 +119,15 @@ impl Compiler<'_> {
             listen: listen.map_or_else(|| LISTEN.to_owned(), |listen| listen.value),
             admin_key: admin_key.and_then(|key| self.secret(&key)),
             require_key: require_key.unwrap_or(!keyless),
+            serves_strangers: require_key == Some(false),
             max_body: max_body.unwrap_or(MAX_BODY),
             drain: drain.unwrap_or(DRAIN),
             tls: tls.map(|file::Tls { cert, key }| Tls { cert, key }),
             cors_origins: self.origins(cors_origins),
             open: open.unwrap_or(false),
             unknown_price: unknown_price.unwrap_or_default(),
+            zone,
+            trusted_proxies,
         }
     }
 
@@ -126,36 +146,57 @@ impl Compiler<'_> {
     }
 
     fn store(&mut self, raw: file::Store) -> Store {
-        let file::Store { path, redis } = raw;
+        let file::Store { path, redis, namespace, fail } = raw;
         Store {
             path: path.unwrap_or_else(|| STORE.to_owned()),
             redis: redis.and_then(|redis| self.secret(&redis)),
+            namespace: namespace.unwrap_or_else(|| NAMESPACE.to_owned()),
+            fail,
         }
     }
 
-    /// What a secret's reference stands for. Errors name the reference, never a secret.
+    /// Addresses of webhooks often hold a secret, so none is shown.
+    fn webhook(&mut self, spot: &Spot<String>) -> Option<Secret> {
+        let secret = self.secret(spot)?;
+        let url: Option<http::Uri> = secret.expose().parse().ok();
+        let fits = url.is_some_and(|url| {
+            matches!(url.scheme_str(), Some("https" | "http")) && url.host().is_some_and(|host| !host.is_empty())
+        });
+        if !fits {
+            self.errors.push(&spot.place, "not a URL", r#"write "https://…""#);
+        }
+        fits.then_some(secret)
+    }
+
+    /// What a secret's reference stands for, fit for a header. Errors name the reference, never a
+    /// secret.
     fn secret(&mut self, spot: &Spot<String>) -> Option<Secret> {
+        let secret = self.found(spot)?;
+        if !sendable(secret.expose()) {
+            let what = what_is(SecretRef::parse(&spot.value));
+            let message = format!("{what} holds a character that no header can carry");
+            self.errors.push(&spot.place, message, "use visible ASCII only");
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// What a secret's reference stands for, of several lines perhaps.
+    fn found(&mut self, spot: &Spot<String>) -> Option<Secret> {
         let reference = SecretRef::parse(&spot.value);
         let found = match reference {
             SecretRef::Literal(literal) => Ok(Secret::new(literal)),
             SecretRef::Env(_) | SecretRef::File(_) => (self.secrets)(reference),
         };
-        let (what, fix) = match reference {
-            SecretRef::Env(name) => {
-                (format!("environment variable {name}"), format!("set {name} where the gateway starts"))
-            }
-            SecretRef::File(path) => (format!("file {path}"), "put the secret there, readable".to_owned()),
-            SecretRef::Literal(_) => {
-                ("the secret".to_owned(), "write it without control characters".to_owned())
-            }
+        let what = what_is(reference);
+        let fix = match reference {
+            SecretRef::Env(name) => format!("set {name} where the gateway starts"),
+            SecretRef::File(_) => "put the secret there, readable".to_owned(),
+            SecretRef::Literal(_) => "write it without control characters".to_owned(),
         };
         // Files end in a line feed, and pasted variables often do; no secret does.
         match found.map(|secret| Secret::new(secret.expose().trim())) {
             Ok(secret) if secret.is_empty() => self.errors.push(&spot.place, format!("{what} is empty"), fix),
-            Ok(secret) if !sendable(secret.expose()) => {
-                let message = format!("{what} holds a character that no header can carry");
-                self.errors.push(&spot.place, message, "use visible ASCII only");
-            }
             Ok(secret) => return Some(secret),
             Err(reason) => self.errors.push(&spot.place, format!("{what}: {reason}"), fix),
         }
@@ -166,6 +207,15 @@ impl Compiler<'_> {
     fn twice(&mut self, place: &Place, what: &str, name: &str) {
         let message = format!("a second {what} named {}", super::fault::show(name));
         self.errors.push(place, message, "give each its own name");
+    }
+}
+
+/// A secret's place in words.
+fn what_is(reference: SecretRef<'_>) -> String {
+    match reference {
+        SecretRef::Env(name) => format!("environment variable {name}"),
+        SecretRef::File(path) => format!("file {path}"),
+        SecretRef::Literal(_) => "the secret".to_owned(),
     }
 }
 

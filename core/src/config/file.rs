@@ -2,42 +2,58 @@
 //!
 //! The constants of field names are the one list of what a document may hold.
 
+pub(super) mod keys; // organisations, teams, users, tags, keys
+mod tokens; // short-lived signed keys
+
 use super::fault::{Errors, Place};
 use super::read::{Cell, Field, Spot, Table, Word};
 use super::tree::Node;
-use crate::config::{Strategy, UnknownPrice};
+use crate::config::{Fail, Fallback, Strategy, UnknownPrice};
+use crate::directory::{HolderKind, IpRange};
 use crate::limit::calendar::Zone;
-use crate::limit::{Budget, Limits, Period, Reset};
 use crate::price::{CLASSES, Rate, Rates, Terms};
-use crate::units::{Millis, Requests, Time, Tokens};
+use crate::units::Millis;
+pub(super) use keys::{Holder, Key, Material};
+pub(super) use tokens::{Issuer, Parent as TokenParent, Tokens};
 
-const DOCUMENT: &[&str] = &["server", "store", "providers", "models", "prices", "teams", "keys"];
-const SERVER: &[&str] =
-    &["listen", "admin_key", "require_key", "max_body", "drain", "tls", "cors", "open", "unknown_price"];
+const DOCUMENT: &[&str] = &[
+    "server",
+    "store",
+    "providers",
+    "models",
+    "prices",
+    "organisations",
+    "teams",
+    "users",
+    "tags",
+    "keys",
+    "tokens",
+    "alerts",
+];
+const SERVER: &[&str] = &[
+    "listen",
+    "admin_key",
+    "require_key",
+    "max_body",
+    "drain",
+    "tls",
+    "cors",
+    "open",
+    "unknown_price",
+    "zone",
+    "trusted_proxies",
+];
 const TLS: &[&str] = &["cert", "key"];
 const CORS: &[&str] = &["origins"];
-const STORE: &[&str] = &["path", "redis"];
+const STORE: &[&str] = &["path", "redis", "namespace", "fail"];
+const FAIL: &[&str] = &["budgets", "limits"];
+const ALERTS: &[&str] = &["webhook"];
 const PROVIDER: &[&str] =
     &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
 const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models"];
 const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
 const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline"];
 const TARGET: &[&str] = &["to", "weight"];
-const TEAM: &[&str] = &["name", "rpm", "tpm", "concurrency", "budget"];
-const KEY: &[&str] = &[
-    "name",
-    "value",
-    "sha256",
-    "team",
-    "models",
-    "rpm",
-    "tpm",
-    "concurrency",
-    "budget",
-    "expires",
-    "blocked",
-];
-const BUDGET: &[&str] = &["usd", "per"];
 /// Beside the classes of [`CLASSES`], by their words.
 const PRICE_AS: &str = "as";
 
@@ -45,6 +61,13 @@ const PRICE_AS: &str = "as";
 const UNKNOWN_PRICES: &[Word<UnknownPrice>] = &[
     Word { name: "serve", value: UnknownPrice::Serve },
     Word { name: "refuse", value: UnknownPrice::RefuseUnderBudget },
+];
+
+/// What stands in for a store that cannot be asked, by its word.
+const FALLBACKS: &[Word<Fallback>] = &[
+    Word { name: "closed", value: Fallback::Closed },
+    Word { name: "local", value: Fallback::Local },
+    Word { name: "open", value: Fallback::Open },
 ];
 
 /// How one of a route's targets is picked, by its word.
@@ -65,8 +88,11 @@ pub(super) struct Document {
     pub(super) providers: Vec<Provider>,
     pub(super) models: Vec<Model>,
     pub(super) prices: Vec<Price>,
-    pub(super) teams: Vec<Team>,
+    pub(super) holders: Vec<Holder>,
     pub(super) keys: Vec<Key>,
+    pub(super) tokens: Option<Tokens>,
+    /// `alerts.webhook`
+    pub(super) webhook: Option<Spot<String>>,
 }
 
 /// `[server]`
@@ -81,6 +107,8 @@ pub(super) struct Server {
     pub(super) cors_origins: Vec<Spot<String>>,
     pub(super) open: Option<bool>,
     pub(super) unknown_price: Option<UnknownPrice>,
+    pub(super) zone: Zone,
+    pub(super) trusted_proxies: Vec<IpRange>,
 }
 
 /// `server.tls`
@@ -94,6 +122,8 @@ pub(super) struct Tls {
 pub(super) struct Store {
     pub(super) path: Option<String>,
     pub(super) redis: Option<Spot<String>>,
+    pub(super) namespace: Option<String>,
+    pub(super) fail: Fail,
 }
 
 /// `[providers.NAME]`
@@ -149,31 +179,6 @@ pub(super) struct Price {
     pub(super) rates: Rates,
 }
 
-/// `[[teams]]`
-pub(super) struct Team {
-    pub(super) name: Spot<String>,
-    pub(super) limits: Limits,
-}
-
-/// `[[keys]]`
-pub(super) struct Key {
-    pub(super) name: Spot<String>,
-    pub(super) material: Material,
-    pub(super) team: Option<Spot<String>>,
-    pub(super) models: Vec<Spot<String>>,
-    pub(super) limits: Limits,
-    pub(super) expires: Option<Time>,
-    pub(super) blocked: bool,
-}
-
-/// What a virtual key is recognised by.
-pub(super) enum Material {
-    /// The key, or where it is found.
-    Value(Spot<String>),
-    /// Its SHA-256 in hexadecimal.
-    Digest(Spot<String>),
-}
-
 impl Document {
     /// Reads a document from its tree. What cannot be read is reported and left out.
     pub(super) fn read(root: &Node, errors: &mut Errors) -> Self {
@@ -181,14 +186,26 @@ impl Document {
         let Some(table) = Table::read(&root, DOCUMENT, errors) else { return Self::default() };
         let server = table.get("server").and_then(|cell| Server::read(&cell, errors));
         let store = table.get("store").and_then(|cell| Store::read(&cell, errors));
+        let server = server.unwrap_or_default();
+        let zone = server.zone.clone();
+        let mut holders = Vec::new();
+        for kind in HolderKind::ALL {
+            let cell = table.get(keys::table_of(kind));
+            holders.extend(listed(cell, |cell, errors| Holder::read(kind, cell, &zone, errors), errors));
+        }
+        let key = |cell: &Cell<'_>, errors: &mut Errors| Key::read(cell, keys::Home::Document, &zone, errors);
+        let alerts = table.get("alerts").and_then(|cell| Table::read(&cell, ALERTS, errors));
+        let webhook = alerts.and_then(|alerts| alerts.get("webhook"));
         Self {
-            server: server.unwrap_or_default(),
+            server,
             store: store.unwrap_or_default(),
             providers: named(table.get("providers"), Provider::read, errors),
             models: named(table.get("models"), Model::read, errors),
             prices: named(table.get("prices"), Price::read, errors),
-            teams: listed(table.get("teams"), Team::read, errors),
-            keys: listed(table.get("keys"), Key::read, errors),
+            holders,
+            keys: listed(table.get("keys"), key, errors),
+            tokens: table.get("tokens").and_then(|cell| Tokens::read(&cell, errors)),
+            webhook: webhook.and_then(|cell| cell.text(errors)),
         }
     }
 }
@@ -229,6 +246,10 @@ impl Server {
                 .get("unknown_price")
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
+            zone: table.get("zone").and_then(|cell| keys::zone(&cell, errors)).unwrap_or_default(),
+            trusted_proxies: table
+                .get("trusted_proxies")
+                .map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })
     }
 }
@@ -248,7 +269,24 @@ impl Store {
         Some(Self {
             path: table.get("path").and_then(|cell| cell.text(errors)).map(|path| path.value),
             redis: table.get("redis").and_then(|cell| cell.text(errors)),
+            namespace: table.get("namespace").and_then(|cell| cell.name(errors)).map(|name| name.value),
+            fail: table.get("fail").map_or_else(Fail::default, |cell| fail(&cell, errors)),
         })
+    }
+}
+
+/// `store.fail`: one word for both, or a table with one for each.
+fn fail(cell: &Cell<'_>, errors: &mut Errors) -> Fail {
+    let usual = Fail::default();
+    if let super::tree::Value::Text(_) = &cell.node.value {
+        let both = cell.word("word", FALLBACKS, errors);
+        return both.map_or(usual, |both| Fail { budgets: both.value, limits: both.value });
+    }
+    let Some(table) = Table::read(cell, FAIL, errors) else { return usual };
+    let mut word = |name: &str| table.get(name)?.word("word", FALLBACKS, errors).map(|word| word.value);
+    Fail {
+        budgets: word("budgets").unwrap_or(usual.budgets),
+        limits: word("limits").unwrap_or(usual.limits),
     }
 }
 
@@ -396,104 +434,4 @@ impl Target {
         let to = required(&table, "to", r#"the target as "provider/model""#, errors)?;
         Some(Self { to, weight: weight.map_or(1.0, |weight| weight.value) })
     }
-}
-
-impl Team {
-    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
-        let table = Table::read(cell, TEAM, errors)?;
-        let limits = limits(&table, errors);
-        let name = required(&table, "name", "what keys call it in `team`", errors)?;
-        Some(Self { name, limits })
-    }
-}
-
-impl Key {
-    fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
-        let table = Table::read(cell, KEY, errors)?;
-        let limits = limits(&table, errors);
-        let team = table.get("team").and_then(|cell| cell.text(errors));
-        let models = table.get("models").map_or_else(Vec::new, |cell| {
-            let listed = cell.texts(errors);
-            if matches!(&cell.node.value, super::tree::Value::List(items) if items.is_empty()) {
-                let fix = "name some, or leave the field out to allow all";
-                errors.push(&cell.place, "an empty list allows no model", fix);
-            }
-            listed
-        });
-        let expires = table.get("expires").and_then(|cell| cell.moment(errors));
-        let blocked = table.get("blocked").and_then(|cell| cell.truth(errors));
-        let name = required(&table, "name", "what logs call it", errors);
-        let material = Material::read(&table, errors);
-        Some(Self {
-            name: name?,
-            material: material?,
-            team,
-            models,
-            limits,
-            expires: expires.map(|moment| moment.value),
-            blocked: blocked.unwrap_or(false),
-        })
-    }
-}
-
-impl Material {
-    fn read(table: &Table<'_>, errors: &mut Errors) -> Option<Self> {
-        match (table.get("value"), table.get("sha256")) {
-            (Some(value), None) => value.text(errors).map(Self::Value),
-            (None, Some(digest)) => digest.text(errors).map(Self::Digest),
-            (Some(_), Some(digest)) => {
-                errors.push(&digest.place, "`sha256` stands beside `value`", "keep one of the two");
-                None
-            }
-            (None, None) => {
-                let fix = r#"add `value = "env:NAME"` or `sha256 = "<64 hexadecimal digits>"`"#;
-                errors.push(&table.place, "the key itself is missing", fix);
-                None
-            }
-        }
-    }
-}
-
-fn limits(table: &Table<'_>, errors: &mut Errors) -> Limits {
-    let mut count = |name: &str| table.get(name)?.count(errors).map(|count| count.value);
-    let (rpm, tpm, concurrency) = (count("rpm"), count("tpm"), count("concurrency"));
-    let budgets = table.get("budget").map_or_else(Vec::new, |cell| budgets(&cell, errors));
-    Limits {
-        rpm: rpm.map(Requests),
-        tpm: tpm.map(Tokens),
-        concurrency: concurrency.map(Requests),
-        budgets,
-        ..Limits::default()
-    }
-}
-
-fn budgets(cell: &Cell<'_>, errors: &mut Errors) -> Vec<Budget> {
-    let mut budgets: Vec<Budget> = Vec::new();
-    for item in cell.one_or_more(errors) {
-        let Some(budget) = budget(&item, errors) else { continue };
-        if budgets.iter().any(|earlier| earlier.per == budget.per) {
-            let message = format!("a second budget per {}", budget.per.name());
-            errors.push(&item.place, message, "keep one for each period");
-            continue;
-        }
-        budgets.push(budget);
-    }
-    budgets
-}
-
-fn budget(cell: &Cell<'_>, errors: &mut Errors) -> Option<Budget> {
-    let words = Period::ALL.map(|period| Word { name: period.name(), value: period });
-    let table = Table::read(cell, BUDGET, errors)?;
-    let mut missing = |name: &str, fix: &str| {
-        if table.get(name).is_none() {
-            errors.push(&table.place, format!("`{name}` is missing"), fix);
-        }
-    };
-    missing("usd", "add `usd`: the amount in US dollars");
-    // A budget without a period could be read as one that is always full or one that never is.
-    missing("per", r#"add `per = "month"`, or `per = "never"` for one that is not filled again"#);
-    let amount = table.get("usd").and_then(|cell| cell.dollars(errors));
-    let per = table.get("per").and_then(|cell| cell.word("period", &words, errors));
-    let reset = Reset::Calendar(Zone::default());
-    Some(Budget { amount: amount?.value, per: per?.value, reset, warn: None })
 }

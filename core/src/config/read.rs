@@ -4,6 +4,8 @@
 use super::fault::{Errors, Place, closest, show};
 use super::tree::{Entry, Node, Value};
 use super::values;
+use crate::directory::{IpRange, MAX_NAME, wrong_name};
+use crate::limit::Percent;
 use crate::price::{PerMillion, Unit};
 use crate::units::{Millis, NanoDollars, Time};
 
@@ -202,6 +204,17 @@ impl<'a> Cell<'a> {
         self.parsed(values::count(number), expected, errors)
     }
 
+    /// A whole number, one or more, and not more than `most`.
+    pub(super) fn count_to(&self, most: u64, errors: &mut Errors) -> Option<u64> {
+        let count = self.count(errors)?;
+        if count.value > most {
+            let fix = format!("write {most} at most, or leave it out for no limit");
+            errors.push(&self.place, "nothing comes near such a number", fix);
+            return None;
+        }
+        Some(count.value)
+    }
+
     /// A positive, finite number.
     pub(super) fn weight(&self, errors: &mut Errors) -> Option<Spot<f64>> {
         let expected = "a number above zero";
@@ -241,6 +254,56 @@ impl<'a> Cell<'a> {
             return None;
         }
         Some(discount)
+    }
+
+    /// Per cent from 1 to 100, whole.
+    pub(super) fn threshold(&self, errors: &mut Errors) -> Option<Percent> {
+        let expected = "whole per cent, such as 80";
+        let number = self.number(expected, errors)?;
+        self.parsed(values::whole_percent(number), expected, errors).map(|percent| percent.value)
+    }
+
+    /// A string in a spelling of its own.
+    pub(super) fn parsed_text<T>(
+        &self,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+        errors: &mut Errors,
+    ) -> Option<T> {
+        let text = self.text(errors)?;
+        self.parsed(parse(&text.value), expected, errors).map(|parsed| parsed.value)
+    }
+
+    /// Addresses.
+    pub(super) fn ranges(&self, errors: &mut Errors) -> Vec<IpRange> {
+        let expected = r#"an address or a range such as "10.0.0.0/8" or "2001:db8::/32""#;
+        let items = self.one_or_more(errors);
+        items.iter().filter_map(|item| item.parsed_text(expected, IpRange::parse, errors)).collect()
+    }
+
+    /// The name of one of the things that a key can belong to one of only.
+    pub(super) fn one_name(&self, errors: &mut Errors) -> Option<Spot<String>> {
+        if let Value::List(_) = &self.node.value {
+            errors.push(&self.place, "a list where one name is expected", "write one name as a string");
+            return None;
+        }
+        self.text(errors)
+    }
+
+    /// A name that scopes, headers and logs can carry.
+    pub(super) fn name(&self, errors: &mut Errors) -> Option<Spot<String>> {
+        let name = self.one_name(errors)?;
+        if let Some(wrong) = wrong_name(&name.value) {
+            let fix = format!("use up to {MAX_NAME} letters, digits, spaces and ._-@+:#=()");
+            errors.push(&self.place, wrong, fix);
+            return None;
+        }
+        Some(name)
+    }
+
+    /// Whether it is a list with nothing in it.
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
     }
 
     /// One of a few words.

@@ -1,11 +1,15 @@
 //! The spellings of durations, sizes, moments, counts and dollars. All arithmetic is on integers:
 //! what is written is what is meant, or it is refused.
 
+use crate::limit::Percent;
 use crate::price::{PerMillion, Unit};
 use crate::units::{Millis, NanoDollars, Time};
 
+/// A billion dollars in billionths: more is a slip of the pen.
+const MAX_BUDGET: u64 = 1_000_000_000 * 1_000_000_000;
+
 /// `500ms`, `60s`, `5m`, `1h`, `1d`.
-pub(super) fn duration(text: &str) -> Result<Millis, String> {
+pub(crate) fn duration(text: &str) -> Result<Millis, String> {
     let Measure { number, unit } = measure(text, "duration")?;
     let factor: u64 = match unit {
         "ms" => 1,
@@ -20,7 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Millis, String> {
 }
 
 /// `512KiB`, `32MiB`, `1GB`, `100B`.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let Measure { number, unit } = measure(text, "size")?;
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "b" => 1,
@@ -61,7 +65,7 @@ fn measure<'a>(text: &'a str, what: &str) -> Result<Measure<'a>, String> {
 }
 
 /// A whole number above zero.
-pub(super) fn count(number: &str) -> Result<u64, String> {
+pub(crate) fn count(number: &str) -> Result<u64, String> {
     let decimal = Decimal::parse(number)?;
     match decimal.scaled(0) {
         Some(0) => Err("zero would refuse everything".to_owned()),
@@ -70,8 +74,50 @@ pub(super) fn count(number: &str) -> Result<u64, String> {
     }
 }
 
+/// A number that is not negative, without its fraction.
+pub(crate) fn whole(number: &str) -> Result<u64, String> {
+    let decimal = Decimal::parse(number)?;
+    let cut = || {
+        let kept = decimal.exponent.checked_add(i64::try_from(decimal.digits.len()).ok()?)?;
+        match usize::try_from(kept) {
+            Ok(kept @ 1..) => decimal.digits.get(..kept)?.parse().ok(),
+            Ok(0) | Err(_) => Some(0),
+        }
+    };
+    let whole = decimal.scaled(0).or_else(|| if decimal.exponent < 0 { cut() } else { None });
+    whole.ok_or_else(|| "not a number in range".to_owned())
+}
+
+/// Whole per cent, from 1 to 100.
+pub(crate) fn whole_percent(number: &str) -> Result<Percent, String> {
+    let percent = Decimal::parse(number)?.scaled(0).and_then(|percent| u8::try_from(percent).ok());
+    let percent = percent.filter(|percent| (1..=100).contains(percent)).map(Percent);
+    percent.ok_or_else(|| "not a whole number from 1 to 100".to_owned())
+}
+
+/// A SHA-256 as 64 hexadecimal digits.
+pub(crate) fn sha256(text: &str) -> Result<[u8; 32], String> {
+    let mut bytes = [0_u8; 32];
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let wrong = || "not a SHA-256".to_owned();
+    if text.len() != 64 {
+        return Err(wrong());
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return Err(wrong()) };
+        *byte = digit(*high).ok_or_else(wrong)? * 16 + digit(*low).ok_or_else(wrong)?;
+    }
+    Ok(bytes)
+}
+
+/// A SHA-256 as it is written: 64 small hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// A positive, finite number.
-pub(super) fn weight(number: &str) -> Result<f64, String> {
+pub(crate) fn weight(number: &str) -> Result<f64, String> {
     Decimal::parse(number)?;
     match number.replace('_', "").parse::<f64>() {
         Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(weight),
@@ -81,24 +127,25 @@ pub(super) fn weight(number: &str) -> Result<f64, String> {
 }
 
 /// US dollars from their decimal spelling, exactly.
-pub(super) fn dollars(number: &str) -> Result<NanoDollars, String> {
+pub(crate) fn dollars(number: &str) -> Result<NanoDollars, String> {
     let decimal = Decimal::parse(number)?;
     match decimal.scaled(9) {
         Some(0) => Err("zero would refuse everything".to_owned()),
+        Some(nanos) if nanos > MAX_BUDGET => Err("more than a billion dollars".to_owned()),
         Some(nanos) => Ok(NanoDollars(nanos)),
         None => Err("the amount is finer than a billionth of a dollar or larger than 18 billion".to_owned()),
     }
 }
 
 /// US dollars for a million of something or for one, exactly; zero is a price.
-pub(super) fn price(number: &str, unit: Unit) -> Result<PerMillion, String> {
+pub(crate) fn price(number: &str, unit: Unit) -> Result<PerMillion, String> {
     let price = Decimal::parse(number)?.scaled(i64::from(unit.decimals()));
     let wrong = "the price is finer than a billionth of a dollar for a million, or absurdly high";
     price.map(PerMillion).ok_or_else(|| wrong.to_owned())
 }
 
 /// Per cent in parts of a million.
-pub(super) fn percent(number: &str) -> Result<u64, String> {
+pub(crate) fn percent(number: &str) -> Result<u64, String> {
     let parts = Decimal::parse(number)?.scaled(4).filter(|parts| *parts <= 1_000_000_000);
     parts.ok_or_else(|| "finer than a ten-thousandth of a per cent, or above 100,000".to_owned())
 }
@@ -146,7 +193,7 @@ impl Decimal {
 }
 
 /// An RFC 3339 moment: `2027-01-01T00:00:00Z`, `2027-01-01 01:00:00.5+01:00`.
-pub(super) fn moment(text: &str) -> Result<Time, String> {
+pub(crate) fn moment(text: &str) -> Result<Time, String> {
     let wrong = || "not a moment".to_owned();
     let (date, rest) = text.trim().split_at_checked(10).ok_or_else(wrong)?;
     let mut fields = date.split('-').map(digits);
@@ -224,8 +271,8 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
-/// A moment as it is written in a config, to the second, in UTC.
-pub(super) fn written(time: Time) -> String {
+/// A moment as it is written in a config, in UTC, with milliseconds where there are any.
+pub(crate) fn written(time: Time) -> String {
     let secs = time.unix_secs();
     let clock = secs % 86_400;
     // The same March years as in `days_from_epoch`, walked the other way.
@@ -238,7 +285,11 @@ pub(super) fn written(time: Time) -> String {
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = era * 400 + year + u64::from(month <= 2);
     let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let fraction = match time.0 % 1000 {
+        0 => String::new(),
+        millis => format!(".{millis:03}"),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
 #[cfg(test)]
@@ -279,10 +330,10 @@ mod tests {
     #[test]
     fn a_moment_that_is_written_is_read_as_the_same() {
         for day in (0..60_000).step_by(17) {
-            let time = Time(day * 86_400_000 + 3_723_000);
+            let time = Time(day * 86_400_000 + 3_723_000 + day % 1000);
             assert_eq!(moment(&written(time)), Ok(time), "{}", written(time));
         }
-        assert_eq!(written(Time(951_865_199_250)), "2000-02-29T22:59:59Z");
+        assert_eq!(written(Time(951_865_199_250)), "2000-02-29T22:59:59.250Z");
     }
 
     #[test]
@@ -294,6 +345,27 @@ mod tests {
             ["2027-01-01", "2027-01-01T00:00:00", "2027-02-29T00:00:00Z", "2027-13-01T00:00:00Z", "ü", ""]
         {
             assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_64_digits_and_is_written_as_it_was_read() {
+        let text = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        assert_eq!(sha256(text).map(|bytes| hex(&bytes)), Ok(text.to_owned()));
+        assert_eq!(sha256(&text.to_uppercase()), sha256(text));
+        for wrong in ["", "2c", &text.replace('2', "+"), &format!("{text}00"), &"é".repeat(32)] {
+            assert!(sha256(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seconds_of_a_token_may_have_a_fraction() {
+        assert_eq!(whole("1700000000.999"), Ok(1_700_000_000));
+        assert_eq!(whole("1.7e9"), Ok(1_700_000_000));
+        assert_eq!(whole("0.5"), Ok(0));
+        assert_eq!(whole("12.05e1"), Ok(120));
+        for wrong in ["-1", "nan", "1e99", "", "1e-", "x"] {
+            assert!(whole(wrong).is_err(), "{wrong}");
         }
     }
 }

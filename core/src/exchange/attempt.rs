@@ -1,17 +1,20 @@
 //! One upstream call: what is sent, and how long it may take.
 
 use super::request::Request;
+use super::splice::{self, Spliced, UsageAsk};
 use crate::admit::Strictness;
-use crate::call::Delivery;
+use crate::call::{Call, Delivery, Reasoning};
 use crate::config::{Provider, Timeouts};
+use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
 use crate::host::{Fetch, Reuse};
+use crate::json::Tape;
 use crate::provider::{self, Encoded, Endpoint, Target};
 use crate::secret::Secret;
 use crate::units::{Millis, Time, Tokens};
 use crate::vendor::{Auth, Vendor};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -24,6 +27,8 @@ pub(super) struct Sent {
     pub(super) vendor: &'static Vendor,
     pub(super) model: String,
     pub(super) path: Path,
+    /// Whether it was asked for usage in the client's stead.
+    pub(super) usage: UsageAsk,
     pub(super) times: Times,
     /// What the provider's dialect could not carry.
     pub(super) lost: Vec<String>,
@@ -104,9 +109,9 @@ impl Sent {
     /// Decides what to send. A fault here is the client's: what it asked cannot be put into the
     /// provider's words.
     pub(super) fn new(request: &mut Request, lane: Lane, now: Time) -> Result<(Self, Box<Fetch>), Fault> {
-        let Built { fetch, vendor, model, path, timeouts, lost } = build(request, lane)?;
+        let Built { fetch, vendor, model, path, usage, timeouts, lost } = build(request, lane)?;
         let times = Times::new(timeouts, now);
-        Ok((Self { lane, vendor, model, path, times, lost, resent: Resent::No }, Box::new(fetch)))
+        Ok((Self { lane, vendor, model, path, usage, times, lost, resent: Resent::No }, Box::new(fetch)))
     }
 
     /// The same call once more, the first time this is asked.
@@ -149,6 +154,7 @@ struct Built {
     vendor: &'static Vendor,
     model: String,
     path: Path,
+    usage: UsageAsk,
     timeouts: Timeouts,
     lost: Vec<String>,
 }
@@ -160,44 +166,29 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let model = request.target(lane).ok_or_else(bug)?.model.clone();
     let target = Target { vendor: provider.vendor, model: &model };
     let path = if provider.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
-    let Encoded { endpoint, body, lost } = match path {
+    let (Encoded { endpoint, body, lost }, usage) = match path {
         Path::Pass => pass(request, &target),
-        Path::Translate => translate(request, &target)?,
+        Path::Translate => (translate(request, &target)?, UsageAsk::AsClient),
     };
     let fetch = fetch(request, provider, lane, endpoint, body, path)?;
-    Ok(Built { fetch, vendor: provider.vendor, model, path, timeouts: provider.timeouts, lost })
+    Ok(Built { fetch, vendor: provider.vendor, model, path, usage, timeouts: provider.timeouts, lost })
 }
 
-/// The client's own bytes with the model's name replaced and the gateway's fields cut out.
-fn pass(request: &Request, target: &Target<'_>) -> Encoded {
+/// The client's own bytes, but for what the gateway has to change in them.
+fn pass(request: &Request, target: &Target<'_>) -> (Encoded, UsageAsk) {
     let endpoint = provider::of(target.vendor.dialect).endpoint(target, request.envelope.delivery);
-    Encoded { endpoint, body: splice(request, target.model), lost: Vec::new() }
-}
-
-fn splice(request: &Request, model: &str) -> Bytes {
-    let body = &request.body;
-    let envelope = &request.envelope;
-    if envelope.cuts.is_empty() && envelope.model == model {
-        return body.clone();
-    }
-    let quoted = serde_json::Value::from(model).to_string();
-    let mut edits: Vec<_> = envelope.cuts.iter().map(|cut| (cut.clone(), "")).collect();
-    edits.push((envelope.model_span.clone(), &quoted));
-    edits.sort_by_key(|(range, _)| range.start);
-    let mut out = BytesMut::with_capacity(body.len() + quoted.len());
-    let mut kept = 0;
-    for (range, text) in edits {
-        out.extend_from_slice(body.get(kept..range.start).unwrap_or_default());
-        out.extend_from_slice(text.as_bytes());
-        kept = range.end;
-    }
-    out.extend_from_slice(body.get(kept..).unwrap_or_default());
-    out.freeze()
+    let Spliced { body, usage } = splice::splice(request, target);
+    (Encoded { endpoint, body, lost: Vec::new() }, usage)
 }
 
 fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
     let strictness = request.strictness;
-    let encoded = provider::of(target.vendor.dialect).encode(request.call()?, target)?;
+    let cap = request.output_cap.map(|cap| splice::known(cap, target));
+    let call = request.call()?;
+    let encoded = match cap.and_then(|cap| capped(call, cap)) {
+        Some(call) => encode_capped(call, target)?,
+        None => provider::of(target.vendor.dialect).encode(call, target)?,
+    };
     match (strictness, encoded.lost.as_slice()) {
         (Strictness::Refuse, [first, ..]) => {
             let names = encoded.lost.join(", ");
@@ -206,6 +197,43 @@ fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Faul
         }
         (Strictness::Refuse, []) | (Strictness::Report, _) => Ok(encoded),
     }
+}
+
+/// The call with a lower cap, where its own is larger or absent.
+fn capped(call: &Call, cap: Tokens) -> Option<Call> {
+    if call.output.max_tokens.is_some_and(|asked| asked <= cap) {
+        return None;
+    }
+    let mut call = call.clone();
+    call.output.max_tokens = Some(cap);
+    Some(call)
+}
+
+/// A thinking budget of Anthropic's must lie below the cap, and a cap that leaves it no room is raised
+/// on encoding. The budget gives way instead, down to the least there can be; where even that does
+/// not fit, the raised cap stays, and the stream is cut when what was paid is used up.
+fn encode_capped(call: Call, target: &Target<'_>) -> Result<Encoded, Fault> {
+    let provider = provider::of(target.vendor.dialect);
+    let encoded = provider.encode(&call, target)?;
+    let (Dialect::Anthropic, Some(cap), Some(reasoning)) =
+        (target.vendor.dialect, call.output.max_tokens, call.reasoning)
+    else {
+        return Ok(encoded);
+    };
+    let room = Tokens(cap.get() / 2);
+    if room < LEAST_THINKING || sent_cap(&encoded).is_none_or(|sent| sent <= cap) {
+        return Ok(encoded);
+    }
+    let reasoning = Reasoning { effort: None, budget: Some(room), ..reasoning };
+    provider.encode(&Call { reasoning: Some(reasoning), ..call }, target)
+}
+
+/// The smallest thinking budget that Anthropic takes.
+const LEAST_THINKING: Tokens = Tokens(1024);
+
+fn sent_cap(encoded: &Encoded) -> Option<Tokens> {
+    let tape = Tape::parse(&encoded.body).ok()?;
+    tape.root().get("max_tokens")?.as_u64().map(Tokens)
 }
 
 fn fetch(
@@ -302,3 +330,6 @@ fn key_header(provider: &Provider, secret: &Secret) -> Result<HeaderValue, Fault
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,11 @@ impl Gather {
         self.first.len() + self.all.len()
     }
 
+    /// Everything so far.
+    pub(super) fn so_far(&self) -> &[u8] {
+        if self.all.is_empty() { &self.first } else { &self.all }
+    }
+
     /// Everything so far; leaves nothing behind.
     pub(super) fn take(&mut self) -> Bytes {
         if self.all.is_empty() { std::mem::take(&mut self.first) } else { self.all.split().freeze() }
@@ -47,6 +52,7 @@ mod tests {
         for piece in [&b"ab"[..], b"", b"c", b"de"] {
             gather.push(Bytes::copy_from_slice(piece));
         }
+        assert_eq!(gather.so_far(), b"abcde");
         assert_eq!((gather.len(), gather.take(), gather.len()), (5, Bytes::from_static(b"abcde"), 0));
     }
 }

@@ -171,7 +171,7 @@ pub(super) struct Output {
 impl Request {
     /// An upper bound of the prompt's tokens.
     pub(super) fn estimate(&self) -> Estimated<Tokens> {
-        self.gauge.estimate(self.family(), self.body.len() as u64)
+        self.gauge.bound(self.family(), &self.envelope)
     }
 
     /// The tokenizer of the first target's model.
@@ -181,7 +181,7 @@ impl Request {
 
     /// A provider has counted the prompt.
     pub(super) fn observe(&self, counted: Tokens) {
-        self.gauge.observe(self.family(), self.body.len() as u64, counted);
+        self.gauge.learn(self.family(), &self.envelope, counted);
     }
 
     /// The body, to be counted.
@@ -191,12 +191,12 @@ impl Request {
 
     /// The prompt alone, to be counted.
     pub(super) fn uncounted_prompt(&self) -> Uncounted {
-        Uncounted { family: self.family(), prompt: Some(self.prompt()), output: None }
+        Uncounted::prompt(self.family(), self.prompt())
     }
 
     /// How many answers are asked for.
     pub(super) fn choices(&self) -> u64 {
-        1
+        self.envelope.n.max(1)
     }
 
     /// The client's cap is reserved in full. Without one the call is worth sending for any output at

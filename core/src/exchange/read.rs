@@ -6,6 +6,7 @@
 use super::attempt::{Path, Sent};
 use super::gather::Gather;
 use super::request::Request;
+use crate::count::Heard;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::host::Head;
 use crate::provider::{Decode, Glance};
@@ -47,7 +48,23 @@ enum Form {
     /// Events for a client that wants events of another dialect.
     Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event>, size: usize },
     /// Events for a client that wants a whole answer.
-    Assemble { framer: Framer, decoder: Box<dyn Decode>, assembler: Box<Assembler>, size: usize },
+    Assemble { framer: Framer, decoder: Box<dyn Decode>, assembler: Box<Assembler>, size: usize, told: Told },
+}
+
+/// What an answer that is being assembled has told so far.
+#[derive(Default)]
+struct Told {
+    heard: Heard,
+    usage: Option<Usage>,
+}
+
+impl Told {
+    fn on(&mut self, event: &Event) {
+        hear(event, &mut self.heard);
+        if let Event::Usage(usage) = event {
+            self.usage = Some((**usage).clone());
+        }
+    }
 }
 
 impl fmt::Debug for Form {
@@ -90,6 +107,8 @@ impl Verdict {
 pub(super) struct Whole {
     pub(super) body: Bytes,
     pub(super) usage: Option<Usage>,
+    /// What it says; empty where its usage is known.
+    pub(super) heard: Heard,
 }
 
 /// The beginning of a stream, and what reads the rest of it.
@@ -120,6 +139,41 @@ impl Reading {
 
     pub(super) fn wake_at(&self) -> Time {
         self.sent.wake_at()
+    }
+
+    /// What the model has said by now, though the client has not been given any of it: for an answer
+    /// that is given up.
+    pub(super) fn heard(&self) -> Heard {
+        let provider = self.sent.provider();
+        let mut heard = Heard::default();
+        match &self.form {
+            Form::Unknown => {}
+            Form::Whole(gathered) if self.is_success() => {
+                heard.hear(|out| provider.text(gathered.so_far(), out));
+            }
+            Form::Whole(_) => {}
+            Form::Pass { held, .. } => {
+                held.iter().for_each(|frame| heard.hear(|out| provider.text(frame.data(), out)));
+            }
+            Form::Translate { events, .. } => events.iter().for_each(|event| hear(event, &mut heard)),
+            Form::Assemble { told, .. } => heard.clone_from(&told.heard),
+        }
+        heard
+    }
+
+    /// What the provider has reported by now: Anthropic tells the input first of all.
+    pub(super) fn reported(&self) -> Option<Usage> {
+        let (provider, target) = (self.sent.provider(), self.sent.target());
+        match &self.form {
+            Form::Unknown | Form::Whole(_) => None,
+            Form::Pass { held, .. } => held.iter().fold(None, |earlier, frame| {
+                provider.usage(frame.data(), earlier.as_ref(), &target).or(earlier)
+            }),
+            Form::Translate { events, .. } => events.iter().rev().find_map(|event| {
+                if let Event::Usage(usage) = event { Some((**usage).clone()) } else { None }
+            }),
+            Form::Assemble { told, .. } => told.usage.clone(),
+        }
     }
 
     pub(super) fn is_success(&self) -> bool {
@@ -158,13 +212,16 @@ impl Reading {
                     Err(verdict) => verdict,
                 }
             }
-            Form::Assemble { framer, decoder, assembler, size } => {
+            Form::Assemble { framer, decoder, assembler, size, told } => {
                 *size += chunk.len();
                 let mut events = Vec::new();
                 if let Err(verdict) = decode(framer, decoder.as_mut(), chunk, &mut events) {
                     return verdict;
                 }
-                events.into_iter().for_each(|event| assembler.on(event));
+                for event in events {
+                    told.on(&event);
+                    assembler.on(event);
+                }
                 if *size > MAX_WHOLE { too_large(MAX_WHOLE) } else { self.judge_assembled(request) }
             }
         }
@@ -181,10 +238,13 @@ impl Reading {
                 finish(framer, decoder.as_mut(), events);
                 self.judge_events(now).or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
             }
-            Form::Assemble { framer, decoder, assembler, .. } => {
+            Form::Assemble { framer, decoder, assembler, told, .. } => {
                 let mut events = Vec::new();
                 finish(framer, decoder.as_mut(), &mut events);
-                events.into_iter().for_each(|event| assembler.on(event));
+                for event in events {
+                    told.on(&event);
+                    assembler.on(event);
+                }
                 self.judge_assembled(request).or_failed(UpstreamClass::Connection, "the stream was cut")
             }
         }
@@ -212,7 +272,7 @@ impl Reading {
             }
             (false, _) => {
                 let decoder = self.sent.provider().decoder(&target);
-                Form::Assemble { framer, decoder, assembler: Box::default(), size: 0 }
+                Form::Assemble { framer, decoder, assembler: Box::default(), size: 0, told: Told::default() }
             }
         }
     }
@@ -235,14 +295,21 @@ impl Reading {
         // The word is rare in an answer; where it stands, decoding tells an error from prose.
         if may_pass && memchr::memmem::find(&body, b"\"error\"").is_none() {
             let usage = provider.usage(&body, None, &target);
-            return Verdict::Whole(Box::new(Whole { body, usage }));
+            let mut heard = Heard::default();
+            if usage.is_none() {
+                heard.hear(|out| provider.text(&body, out));
+            }
+            return Verdict::Whole(Box::new(Whole { body, usage, heard }));
         }
         match provider.decode(&body, &target) {
             Err(fault) => Verdict::Failed(fault),
             Ok(reply) if request.wants_stream() => {
                 Verdict::Committed(Box::new(Opening::Reply(Box::new(reply))))
             }
-            Ok(reply) if may_pass => Verdict::Whole(Box::new(Whole { body, usage: reply.usage })),
+            Ok(reply) if may_pass => {
+                let heard = heard_of(&reply);
+                Verdict::Whole(Box::new(Whole { body, usage: reply.usage, heard }))
+            }
             Ok(reply) => Verdict::Whole(Box::new(render(reply, request))),
         }
     }
@@ -331,7 +398,40 @@ pub(super) fn in_band_fault(
 
 fn render(reply: Reply, request: &Request) -> Whole {
     let body = request.surface.render(&reply, &request.asked());
-    Whole { body, usage: reply.usage }
+    let heard = heard_of(&reply);
+    Whole { body, usage: reply.usage, heard }
+}
+
+/// What a reply says, where nobody has counted it.
+fn heard_of(reply: &Reply) -> Heard {
+    let mut heard = Heard::default();
+    if reply.usage.is_none() {
+        reply.clone().into_events().iter().for_each(|event| hear(event, &mut heard));
+    }
+    heard
+}
+
+/// What an event adds to what the model has said.
+pub(super) fn hear(event: &Event, heard: &mut Heard) {
+    match event {
+        Event::Text { text, .. }
+        | Event::Thinking { text, .. }
+        | Event::Refusal { text, .. }
+        | Event::ToolArguments { text, .. }
+        | Event::ToolStart { name: text, .. } => heard.hear(|out| out.push_str(text)),
+        Event::Start(_)
+        | Event::TextSignature { .. }
+        | Event::Citation { .. }
+        | Event::ThinkingSignature { .. }
+        | Event::SealedThinking { .. }
+        | Event::Part { .. }
+        | Event::LogProbs { .. }
+        | Event::Extras { .. }
+        | Event::Stop { .. }
+        | Event::Usage(_)
+        | Event::Fault(_)
+        | Event::End => {}
+    }
 }
 
 fn decode(

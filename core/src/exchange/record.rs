@@ -134,19 +134,13 @@ impl Record {
         .and(self.wasted.cost);
     }
 
-    /// Takes in what was counted in place of what nobody reported. What was reported of the input
-    /// stays; of the output the larger counts, since a report in mid-stream is of its beginning.
+    /// Takes in what was counted in place of what nobody reported; see [`Counted::over`].
     pub(super) fn counted(&mut self, counted: Counted) {
-        let Counted { input, output, basis } = counted;
-        if input.is_none() && output.is_none() {
+        if counted.input.is_none() && counted.output.is_none() {
             return;
         }
-        let usage = self.usage.get_or_insert_default();
-        if let Some(input) = input {
-            usage.fresh_input = input;
-        }
-        usage.output = usage.output.max(output.unwrap_or_default());
-        self.basis = basis;
+        self.usage = Some(Box::new(counted.over(self.usage.as_deref())));
+        self.basis = counted.basis;
     }
 
     /// Leaves an empty record behind.

@@ -3,12 +3,15 @@
 
 use super::attempt::{Sent, Times};
 use super::gather::Gather;
+use super::ration::Ration;
 use super::read::{self, Opening, Reading};
 use super::request::Request;
+use super::splice::UsageAsk;
+use crate::count::Heard;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
 use crate::provider::{Decode, Glance};
-use crate::reply::Event;
+use crate::reply::{Event, Stop};
 use crate::sse::{Frame, Framer};
 use crate::surface::Render;
 use crate::units::{Millis, Time, Tokens};
@@ -28,6 +31,10 @@ pub(super) struct Relay {
     form: Form,
     usage: Option<Usage>,
     progress: Progress,
+    /// What the model has said, in case nobody counts it.
+    heard: Heard,
+    /// What has been paid for; absent: without limit.
+    ration: Option<Ration>,
 }
 
 /// How far the stream has come.
@@ -66,11 +73,20 @@ pub(super) enum Verdict {
     Complete(Bytes),
     /// Emit this; then the stream failed.
     Failed(Bytes, Box<UpstreamFault>),
+    /// Emit this, the stream's proper end included; what was paid for is used up, and the upstream is
+    /// to be cancelled.
+    Exhausted(Bytes),
 }
 
 impl Relay {
-    /// Takes over from reading, and passes on what was held back.
-    pub(super) fn new(reading: Reading, opening: Opening, request: &Request) -> (Self, Verdict) {
+    /// Takes over from reading, and passes on what was held back. `paid` is the output that has been
+    /// paid for, all answers together; absent: without limit.
+    pub(super) fn new(
+        reading: Reading,
+        opening: Opening,
+        request: &Request,
+        paid: Option<Tokens>,
+    ) -> (Self, Verdict) {
         let sent = reading.sent;
         let now = sent.times.last_heard();
         let renderer = || request.surface.renderer(request.asked());
@@ -85,13 +101,15 @@ impl Relay {
                 (form, Held::Reply(reply.into_events()))
             }
         };
-        let mut relay = Self { sent, form, usage: None, progress: Progress::Open };
+        let ration = paid.map(|paid| Ration::new(paid, request));
+        let (usage, heard) = (None, Heard::default());
+        let mut relay = Self { sent, form, usage, progress: Progress::Open, heard, ration };
         let verdict = match held {
             Held::Frames(frames) => relay.pass(&frames, now),
             Held::Events(events) => relay.translate(events, now),
             Held::Reply(events) => match relay.translate(events, now) {
                 Verdict::More(bytes) => Verdict::Complete(bytes),
-                decided @ (Verdict::Complete(_) | Verdict::Failed(..)) => decided,
+                decided @ (Verdict::Complete(_) | Verdict::Failed(..) | Verdict::Exhausted(_)) => decided,
             },
         };
         (relay, verdict)
@@ -109,9 +127,14 @@ impl Relay {
         self.usage.as_ref()
     }
 
-    /// The text generated so far.
-    pub(super) fn heard(&self) -> String {
-        String::new()
+    /// What the model has said so far.
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// The same, to keep.
+    pub(super) fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -185,7 +208,7 @@ impl Relay {
                 let fault = Box::new(UpstreamFault::new(UpstreamClass::Connection, 200, what));
                 Verdict::Failed(closed(bytes), fault)
             }
-            (other @ (Verdict::Complete(_) | Verdict::Failed(..)), _) => other,
+            (other @ (Verdict::Complete(_) | Verdict::Failed(..) | Verdict::Exhausted(_)), _) => other,
         }
     }
 
@@ -197,14 +220,12 @@ impl Relay {
     /// on without gathering them again where no frame had to be mended or left out.
     fn pass_chunk(&mut self, frames: &[Frame], exact: Option<Bytes>, now: Time) -> Verdict {
         let (provider, target) = (self.sent.provider(), self.sent.target());
-        let mut exact = exact;
-        let mut out = Gather::default();
+        let mut out = Outgoing { exact, gathered: Gather::default(), frames };
         for (at, frame) in frames.iter().enumerate() {
-            match provider.glance(frame) {
+            let glance = provider.glance(frame);
+            match glance {
                 Glance::Fault => {
-                    if exact.is_some() {
-                        frames.iter().take(at).for_each(|frame| out.push(frame.raw().clone()));
-                    }
+                    out.part(at);
                     let fault = read::in_band_fault(provider, frame, &HeaderMap::new(), &target);
                     return Verdict::Failed(out.take(), Box::new(fault));
                 }
@@ -212,24 +233,33 @@ impl Relay {
                 Glance::End => self.progress = Progress::Ended(now),
                 Glance::Preamble | Glance::Content => {}
             }
-            if let Some(usage) = provider.usage(frame.data(), self.usage.as_ref(), &target) {
-                self.usage = Some(usage);
+            if matches!(glance, Glance::Content | Glance::Finish) {
+                self.heard.hear(|out| provider.text(frame.data(), out));
             }
+            let usage = provider.usage(frame.data(), self.usage.as_ref(), &target);
+            if let Some(ration) = &mut self.ration {
+                ration.on_frame(glance, frame);
+                usage.iter().for_each(|usage| ration.on_usage(usage, &self.heard));
+            }
+            let hidden =
+                usage.is_some() && self.sent.usage == UsageAsk::Added && provider.is_usage_alone(frame);
+            self.usage = usage.or(self.usage.take());
             match provider.mend(frame, &target) {
+                _ if hidden => out.part(at),
                 Some(mended) => {
-                    // The frames before it pass as they are; from here on pieces are gathered.
-                    if exact.take().is_some() {
-                        frames.iter().take(at).for_each(|frame| out.push(frame.raw().clone()));
-                    }
-                    out.push(mended);
+                    out.part(at);
+                    out.gathered.push(mended);
                 }
-                None if exact.is_some() => {}
-                None => out.push(frame.raw().clone()),
+                None => out.pass(frame),
             }
         }
-        match exact {
-            Some(chunk) => Verdict::More(chunk),
-            None => Verdict::More(out.take()),
+        match &self.ration {
+            Some(ration) if ration.is_used_up(&self.heard) => {
+                out.part(frames.len());
+                out.gathered.push(ration.cut_off());
+                Verdict::Exhausted(out.take())
+            }
+            Some(_) | None => Verdict::More(out.take()),
         }
     }
 
@@ -237,6 +267,10 @@ impl Relay {
         let mut out = BytesMut::new();
         let Form::Translate { renderer, .. } = &mut self.form else { return Verdict::More(Bytes::new()) };
         for event in events {
+            read::hear(&event, &mut self.heard);
+            if let Some(ration) = &mut self.ration {
+                ration.on_event(&event, &self.heard);
+            }
             match &event {
                 Event::Fault(fault) => return Verdict::Failed(out.freeze(), fault.clone()),
                 Event::End => self.progress = Progress::Ended(now),
@@ -258,7 +292,44 @@ impl Relay {
             }
             renderer.on(&event, &mut out);
         }
-        Verdict::More(out.freeze())
+        match &self.ration {
+            Some(ration) if ration.is_used_up(&self.heard) => {
+                for choice in ration.open() {
+                    let stop = Event::Stop { choice: *choice, stop: Stop::Length, sequence: None };
+                    renderer.on(&stop, &mut out);
+                }
+                renderer.on(&Event::End, &mut out);
+                Verdict::Exhausted(out.freeze())
+            }
+            Some(_) | None => Verdict::More(out.freeze()),
+        }
+    }
+}
+
+/// What goes to the client of some frames.
+struct Outgoing<'f> {
+    /// All of them as one piece, as long as all of them pass as they came: nothing is gathered then.
+    exact: Option<Bytes>,
+    gathered: Gather,
+    frames: &'f [Frame],
+}
+
+impl Outgoing<'_> {
+    /// From here on pieces are gathered; the frames before this one pass as they are.
+    fn part(&mut self, at: usize) {
+        if self.exact.take().is_some() {
+            self.frames.iter().take(at).for_each(|frame| self.gathered.push(frame.raw().clone()));
+        }
+    }
+
+    fn pass(&mut self, frame: &Frame) {
+        if self.exact.is_none() {
+            self.gathered.push(frame.raw().clone());
+        }
+    }
+
+    fn take(mut self) -> Bytes {
+        self.exact.take().unwrap_or_else(|| self.gathered.take())
     }
 }
 

@@ -4,13 +4,13 @@ use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::call::{Call, Delivery, UsageChunk};
 use crate::config::{self, Config, Route, RouteTarget};
-use crate::count::Gauge;
+use crate::count::{Gauge, Media};
 use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
 use crate::ledger::Standing;
-use crate::surface::{Asked, Conversation, Envelope, Surface};
+use crate::surface::{Asked, Conversation, Envelope, Places, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -32,7 +32,7 @@ pub(super) struct Request {
     pub(super) end_user: Option<String>,
     /// For the answer's headers.
     pub(super) standing: Standing,
-    /// The most output to ask of an upstream, over what the client asks.
+    /// The most output to ask of an upstream for each answer, over what the client asks.
     pub(super) output_cap: Option<Tokens>,
     pub(super) body: Bytes,
     pub(super) envelope: Envelope,
@@ -57,7 +57,7 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted { config, surface, id, at, caller, gauge, strictness, forward } = admitted;
+        let Admitted { config, surface, id, at, caller, gauge, strictness, forward, .. } = admitted;
         let found = inspect(surface, &body).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
@@ -153,6 +153,11 @@ impl Found {
             cuts: Vec::new(),
             conversation: None,
             max_tokens: None,
+            prompt_bytes: 0,
+            media: Media::default(),
+            n: 1,
+            end_user: None,
+            places: Places::default(),
         };
         let route = Route {
             name: String::new(),

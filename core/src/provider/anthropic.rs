@@ -22,6 +22,7 @@ mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod text;
 mod thinking;
 mod turns;
 mod usage;
@@ -81,5 +82,9 @@ impl Provider for Anthropic {
 
     fn usage(&self, data: &[u8], earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
         usage::find(data, earlier)
+    }
+
+    fn text(&self, data: &[u8], out: &mut String) {
+        text::of(data, out);
     }
 }

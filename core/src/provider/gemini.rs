@@ -12,6 +12,7 @@ mod media;
 mod metering;
 mod model;
 mod schema;
+mod text;
 mod thinking;
 mod tools;
 
@@ -78,6 +79,10 @@ impl Provider for Gemini {
 
     fn usage(&self, data: &[u8], earlier: Option<&Usage>, _target: &Target<'_>) -> Option<Usage> {
         metering::of_bytes(data, earlier)
+    }
+
+    fn text(&self, data: &[u8], out: &mut String) {
+        text::of(data, out);
     }
 }
 

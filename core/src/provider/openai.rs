@@ -9,10 +9,11 @@ mod decode;
 mod encode;
 mod fault;
 mod glance;
-mod scan;
 mod stream;
+mod text;
 mod usage;
 
+use super::scan;
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
 use crate::call::{Call, Delivery};
 use crate::dialect::Dialect;
@@ -65,6 +66,14 @@ impl Provider for OpenAi {
 
     fn usage(&self, data: &[u8], _earlier: Option<&Usage>, target: &Target<'_>) -> Option<Usage> {
         usage::find(data, &target.vendor.quirks)
+    }
+
+    fn text(&self, data: &[u8], out: &mut String) {
+        text::of(data, out);
+    }
+
+    fn is_usage_alone(&self, frame: &Frame) -> bool {
+        glance::is_usage_alone(frame.data())
     }
 
     fn mend(&self, frame: &Frame, target: &Target<'_>) -> Option<Bytes> {

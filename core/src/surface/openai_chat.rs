@@ -9,15 +9,18 @@
 //! the dialect's name, at the level where they stood. Citations of other dialects stand in
 //! `citations`, those of web pages in `annotations` too.
 
+mod cut_off;
 mod fault;
 mod inspect;
 mod parse;
+mod prompt;
 mod render;
 mod stream;
 mod words;
 
-use super::{Asked, Envelope, Render, Surface};
+use super::{Asked, Envelope, Render, SoFar, Surface};
 use crate::call::Call;
+use crate::count::Besides;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::json::Tape;
@@ -41,6 +44,10 @@ impl Surface for OpenAiChat {
         inspect::inspect(tape)
     }
 
+    fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {
+        prompt::texts(body, each)
+    }
+
     fn parse(&self, body: &[u8]) -> Result<Call, Fault> {
         parse::parse(body)
     }
@@ -59,6 +66,10 @@ impl Surface for OpenAiChat {
 
     fn fault_event(&self, fault: &Fault, _request_id: &str) -> Bytes {
         fault::event(fault)
+    }
+
+    fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
+        cut_off::frames(so_far, asked)
     }
 }
 

@@ -6,7 +6,10 @@ use super::{Behaviour, CLIENT_SECRET, LedgerMood, PROMPT_WORD, UPSTREAM_SECRET, 
 use serde_json::Value;
 use tollgate_core::exchange::Ending;
 use tollgate_core::price::{self, Charge};
-use tollgate_core::units::{Millis, NanoDollars, Requests, Time};
+use tollgate_core::units::{Millis, NanoDollars, Time};
+
+/// Longer than any entry of this world may stay open.
+const LONGEST_LEASE: Millis = Millis::from_secs(900);
 
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,25 @@ pub struct Verdict {
     pub broken: Vec<String>,
 }
 
+impl Verdict {
+    fn killed(
+        world: &World,
+        fetches: &[(Time, String, Behaviour)],
+        started: Time,
+        broken: Vec<String>,
+    ) -> Self {
+        Self {
+            status: 0,
+            calls: fetches.len(),
+            complete: false,
+            left: true,
+            provider: String::new(),
+            took: world.now.get().since(started),
+            broken,
+        }
+    }
+}
+
 /// Looks at everything that can be seen after a request.
 pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) -> Verdict {
     let log = world.log.borrow();
@@ -39,9 +61,17 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
     };
     let text = String::from_utf8(got.bytes.to_vec()).unwrap_or_else(|_| "not UTF-8".to_owned());
 
+    if log.killed {
+        // Nobody was left to answer; the books must be right all the same.
+        let at = world.now.get();
+        world.now.set(at + LONGEST_LEASE);
+        broken.extend(world.books.borrow_mut().audit_after_kill(world.now.get()));
+        return Verdict::killed(world, &log.fetches, started, broken);
+    }
     check(log.reserved == log.settled, "I1: a hold was not ended exactly once");
-    let account = world.ledger.borrow().account("client");
-    check(account.open == Requests::ZERO, "I5: the ledger's books have an open entry");
+    for what in world.books.borrow().audit(log.record.as_ref()) {
+        check(false, &what);
+    }
     let deadline = started + deadline_of(order);
     check(log.fetches.iter().all(|(at, ..)| *at < deadline), "I4: an upstream was called past the deadline");
     let attempts = if order.model == "chat" { 4 } else { 3 };
@@ -82,6 +112,10 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
             let plain = price::plain(cost);
             check(told == (!order.stream).then_some(plain.as_bytes()), "the client is told another cost");
         }
+    }
+    if let (Some(code), false) = (log.refused, got.left) {
+        check(got.status == Some(code.status()), "a refusal by a limit has another status");
+        check(got.status != Some(429) || got.headers.contains_key("retry-after"), "a 429 without retry-after");
     }
     if world.ledger_mood.get() == LedgerMood::Refusing && !got.left {
         check(got.status == Some(503), "a refusal by the ledger is not a 503");

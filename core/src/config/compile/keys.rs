@@ -1,76 +1,86 @@
-//! Virtual keys and teams.
+//! Organisations, teams, users, tags and keys: names looked up, patterns read.
+//!
+//! The same steps read one key or holder alone, as the admin API and the store have them: see
+//! [`alone`].
+
+pub(in crate::config) mod alone; // one at a time
 
 use super::Compiler;
-use super::providers::Named;
-use crate::config::fault::{closest, show};
+use crate::config::fault::{Errors, Place, closest, show};
+use crate::config::file::keys::{Bounds, What};
 use crate::config::file::{self, Material};
 use crate::config::read::Spot;
 use crate::config::{Pattern, Route};
-use crate::directory::{Holder, HolderKind, Key};
+use crate::directory::{
+    Directory, Holder, HolderKind, Key, Remarks, Retiring, Within, shares_books, wrong_name,
+};
 use crate::keyring;
 use crate::ledger::Scope;
+use crate::limit::Limits;
+use crate::mount::PLACES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Bytes of a pattern.
+const MAX_PATTERN: usize = 256;
+
+/// What names are looked up in.
+pub(in crate::config) struct Known<'a> {
+    pub(in crate::config) providers: Vec<&'a str>,
+    pub(in crate::config) routes: &'a BTreeMap<String, Arc<Route>>,
+    pub(in crate::config) directory: &'a Directory,
+    pub(in crate::config) names: Names,
+}
+
+/// Whether names must lead somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Names {
+    /// They must.
+    Checked,
+    /// They did when they were written, and may not any more.
+    Trusted,
+}
+
 impl Compiler<'_> {
-    pub(super) fn teams(&mut self, raw: Vec<file::Team>) -> Vec<Arc<Holder>> {
+    pub(super) fn holders(&mut self, raw: Vec<file::Holder>, known: &Known<'_>) -> Vec<Arc<Holder>> {
+        let (organisations, others): (Vec<_>, Vec<_>) =
+            raw.into_iter().partition(|holder| holder.kind == HolderKind::Organisation);
         let mut names = BTreeSet::new();
-        let mut teams = Vec::with_capacity(raw.len());
-        for file::Team { name, limits } in raw {
-            if !names.insert(name.value.clone()) {
-                self.twice(&name.place, "team", &name.value);
+        let mut holders: Vec<Arc<Holder>> = Vec::new();
+        for part in [organisations, others] {
+            let directory = Directory::of_holders(&holders);
+            let known = known.among(&directory);
+            for raw in part {
+                if !names.insert((raw.kind, raw.name.value.clone())) {
+                    self.twice(&raw.name.place, raw.kind.name(), &raw.name.value);
+                }
+                holders.push(Arc::new(known.holder(raw, &mut self.errors)));
             }
-            teams.push(Arc::new(Holder {
-                kind: HolderKind::Team,
-                organisation: None,
-                scope: Arc::new(Scope { name: format!("team:{}", name.value), limits }),
-                name: name.value,
-                within: Vec::new(),
-                each_end_user: None,
-                blocked: false,
-            }));
         }
-        teams
+        holders
     }
 
-    pub(super) fn keys(
-        &mut self,
-        raw: Vec<file::Key>,
-        teams: &[Arc<Holder>],
-        routes: &BTreeMap<String, Arc<Route>>,
-        named: &Named,
-    ) -> Vec<Arc<Key>> {
+    pub(super) fn keys(&mut self, raw: Vec<file::Key>, known: &Known<'_>) -> Vec<Arc<Key>> {
         let mut names = BTreeSet::new();
         let mut digests = BTreeMap::new();
         let mut keys = Vec::with_capacity(raw.len());
-        for file::Key { name, material, team, models, limits, expires, blocked } in raw {
-            if !names.insert(name.value.clone()) {
-                self.twice(&name.place, "key", &name.value);
+        for raw in raw {
+            if !names.insert(raw.name.value.clone()) {
+                self.twice(&raw.name.place, "key", &raw.name.value);
             }
-            self.known_models(&models, routes, named);
-            let models = self.patterns(models);
-            let team = team.map(|team| self.team(team, teams));
-            let Some(sha256) = self.digest(&material) else { continue };
-            if let Some(earlier) = digests.insert(sha256, name.value.clone()) {
-                let message = format!("the same key as {}", show(&earlier));
-                self.errors.push(material.place(), message, "give each its own key");
+            let sha256 = self.digest(&raw.material);
+            let previous = raw.previous.as_ref().map(|previous| &previous.sha256);
+            let own = sha256.map(|digest| (digest, raw.material.place()));
+            for (digest, place) in own.into_iter().chain(previous.map(|spot| (spot.value, &spot.place))) {
+                if let Some(earlier) = digests.insert(digest, raw.name.value.clone()) {
+                    let message = format!("the same key as {}", show(&earlier));
+                    self.errors.push(place, message, "give each its own key");
+                }
             }
-            let scope = Arc::new(Scope { name: format!("key:{}", name.value), limits });
-            let key = Key::new(name.value, sha256);
-            keys.push(Arc::new(Key { scope, team, models, expires, blocked, ..key }));
+            let key = known.key(raw, sha256.unwrap_or_default(), &mut self.errors);
+            keys.extend(sha256.map(|_| Arc::new(key)));
         }
         keys
-    }
-
-    fn team(&mut self, team: Spot<String>, teams: &[Arc<Holder>]) -> String {
-        if !teams.iter().any(|known| known.name == team.value) {
-            let fix = match closest(&team.value, teams.iter().map(|team| team.name.as_str())) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "add it under [[teams]]".to_owned(),
-            };
-            self.errors.push(&team.place, format!("there is no team {}", show(&team.value)), fix);
-        }
-        team.value
     }
 
     fn digest(&mut self, material: &Material) -> Option<[u8; 32]> {
@@ -78,59 +88,250 @@ impl Compiler<'_> {
             Material::Value(value) => {
                 self.secret(value).map(|secret| keyring::digest(secret.expose().as_bytes()))
             }
-            Material::Digest(hex) => {
-                let digest = from_hex(&hex.value);
-                if digest.is_none() {
-                    let fix = "write the key's SHA-256 as 64 hexadecimal digits";
-                    self.errors.push(&hex.place, "not a SHA-256", fix);
-                }
-                digest
+            Material::Digest(digest) => Some(digest.value),
+        }
+    }
+}
+
+impl<'a> Known<'a> {
+    /// The same among others.
+    pub(super) fn among(&self, directory: &'a Directory) -> Self {
+        Self { providers: self.providers.clone(), directory, ..*self }
+    }
+
+    fn holder(&self, raw: file::Holder, errors: &mut Errors) -> Holder {
+        let file::Holder { kind, name, organisation, bounds, blocked, created, remarks } = raw;
+        if let Some(organisation) = &organisation {
+            self.find(HolderKind::Organisation, organisation, errors);
+        }
+        let holder = Holder::new(kind, name.value);
+        let Limited { scope, within, each_end_user } = self.limited(&holder.scope.name, bounds, errors);
+        Holder {
+            organisation: organisation.map(|organisation| organisation.value),
+            scope,
+            within,
+            each_end_user,
+            blocked,
+            created,
+            remarks: remarks.map(Box::<Remarks>::from),
+            ..holder
+        }
+    }
+
+    fn key(&self, raw: file::Key, sha256: [u8; 32], errors: &mut Errors) -> Key {
+        self.known_models(&raw.models, errors);
+        self.known_paths(&raw.routes, errors);
+        let organisation = self.organisation(&raw, errors);
+        let file::Key {
+            name,
+            material,
+            previous,
+            organisation: _,
+            team,
+            user,
+            tags,
+            client_tags,
+            models,
+            routes,
+            ips,
+            role,
+            bounds,
+            expires,
+            blocked,
+            created,
+            remarks,
+        } = raw;
+        let retiring = previous.map(|previous| {
+            if previous.sha256.value == sha256 {
+                let message = "the key was the same before";
+                errors.push(&previous.sha256.place, message, "remove `previous`, or correct the digest");
+            }
+            Retiring { sha256: previous.sha256.value, until: previous.until }
+        });
+        let _: Material = material;
+        let key = Key::new(name.value, sha256);
+        let Limited { scope, within, each_end_user } = self.limited(&key.scope.name, bounds, errors);
+        let client_tags: Vec<Pattern> = patterns(client_tags, errors);
+        Key {
+            retiring,
+            team: team.map(|team| team.value),
+            user: user.map(|user| user.value),
+            organisation,
+            tags: tags.into_iter().map(|tag| tag.value).collect(),
+            client_tags,
+            models: patterns(models, errors),
+            routes: patterns(routes, errors),
+            ips,
+            role,
+            scope,
+            within,
+            each_end_user,
+            expires,
+            blocked,
+            created,
+            remarks: remarks.map(Box::<Remarks>::from),
+            ..key
+        }
+    }
+
+    /// The organisation of a key: its own, else its team's, else its user's. All of them, and that of
+    /// its tags, must be the same one, or their limits would have to be kept in two books.
+    fn organisation(&self, raw: &file::Key, errors: &mut Errors) -> Option<String> {
+        let file::Key { organisation, team, user, tags, .. } = raw;
+        let own = organisation.as_ref().map(|name| {
+            self.find(HolderKind::Organisation, name, errors);
+            name.value.clone()
+        });
+        let team = team.iter().map(|name| (HolderKind::Team, name));
+        let user = user.iter().map(|name| (HolderKind::User, name));
+        let tags = tags.iter().map(|name| (HolderKind::Tag, name));
+        let mut found = Vec::new();
+        for (kind, name) in team.chain(user).chain(tags) {
+            if let Some(wrong) = wrong_name(&name.value) {
+                errors.push(&name.place, wrong, "name one that exists");
+                continue;
+            }
+            found.extend(self.find(kind, name, errors).map(|holder| (holder, &name.place)));
+        }
+        let inherited = found
+            .iter()
+            .filter(|(holder, _)| holder.kind != HolderKind::Tag)
+            .find_map(|(holder, _)| holder.organisation.clone());
+        let organisation = own.or(inherited);
+        for (holder, place) in found {
+            if !shares_books(&holder, organisation.as_deref()) {
+                other_organisation(&holder, organisation.as_deref(), place, errors);
             }
         }
+        organisation
+    }
+
+    /// The holder of this name. Reports one that does not exist.
+    fn find(&self, kind: HolderKind, name: &Spot<String>, errors: &mut Errors) -> Option<Arc<Holder>> {
+        let found = self.directory.holder(kind, &name.value).cloned();
+        if found.is_none() && self.names == Names::Checked {
+            let others = self.directory.holders_from(kind, "").map(|holder| holder.name.as_str());
+            let fix = match closest(&name.value, others) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add it under [[{}]]", file::keys::table_of(kind)),
+            };
+            let message = format!("there is no {} {}", kind.name(), show(&name.value));
+            errors.push(&name.place, message, fix);
+        }
+        found
+    }
+
+    fn limited(&self, scope: &str, bounds: Bounds, errors: &mut Errors) -> Limited {
+        let Bounds { limits, within, end_user } = bounds;
+        let mut seen = BTreeSet::new();
+        let mut inner = Vec::with_capacity(within.len());
+        for file::keys::Within { what, limits } in within {
+            let (what, place) = match what {
+                What::Model(name) => {
+                    self.known_models(std::slice::from_ref(&name), errors);
+                    let place = name.place.clone();
+                    let pattern = patterns::<Vec<_>>(vec![name], errors).pop();
+                    (pattern.map(crate::directory::What::Model), place)
+                }
+                What::Provider(name) => {
+                    self.known_provider(&name, errors);
+                    (Some(crate::directory::What::Provider(name.value)), name.place)
+                }
+            };
+            let Some(what) = what else { continue };
+            let name = format!("{scope}/{}", what.suffix());
+            if !seen.insert(name.clone()) {
+                errors.push(&place, "limits for this are there twice", "make one entry of both");
+                continue;
+            }
+            inner.push(Within { what, scope: Arc::new(Scope { name, limits }) });
+        }
+        inner.shrink_to_fit();
+        let scope = Arc::new(Scope { name: scope.to_owned(), limits });
+        Limited { scope, within: inner, each_end_user: end_user }
+    }
+
+    fn known_provider(&self, name: &Spot<String>, errors: &mut Errors) {
+        if self.names == Names::Trusted || self.providers.contains(&name.value.as_str()) {
+            return;
+        }
+        let fix = match closest(&name.value, self.providers.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "name a provider of the config".to_owned(),
+        };
+        errors.push(&name.place, format!("there is no provider {}", show(&name.value)), fix);
     }
 
     /// Reports patterns of a provider that does not exist; bare names may be anything the catalogue
     /// learns later.
-    fn known_models(
-        &mut self,
-        models: &[Spot<String>],
-        routes: &BTreeMap<String, Arc<Route>>,
-        named: &Named,
-    ) {
+    fn known_models(&self, models: &[Spot<String>], errors: &mut Errors) {
+        if self.names == Names::Trusted {
+            return;
+        }
         for Spot { value, place } in models {
             let Some((provider, model)) = value.split_once('/') else { continue };
-            let fits =
-                Pattern::parse(value).is_none_or(|pattern| routes.keys().any(|route| pattern.matches(route)));
-            if fits || provider.contains('*') || named.declared.contains(provider) {
+            let fits = Pattern::parse(value)
+                .is_none_or(|pattern| self.routes.keys().any(|route| pattern.matches(route)));
+            if fits || provider.contains('*') || self.providers.contains(&provider) {
                 continue;
             }
-            let fix = match closest(provider, named.declared.iter().map(String::as_str)) {
+            let fix = match closest(provider, self.providers.iter().copied()) {
                 Some(near) => format!("did you mean `{near}/{model}`?"),
                 None => "name a provider or a route of this config".to_owned(),
             };
-            self.errors.push(place, format!("there is no provider {}", show(provider)), fix);
+            errors.push(place, format!("there is no provider {}", show(provider)), fix);
+        }
+    }
+
+    /// Reports paths at which nothing is served, since they would allow nothing.
+    fn known_paths(&self, paths: &[Spot<String>], errors: &mut Errors) {
+        if self.names == Names::Trusted {
+            return;
+        }
+        for Spot { value, place } in paths {
+            let serves = |pattern: Pattern| PLACES.iter().any(|served| pattern.matches(served.path));
+            if Pattern::parse(value).is_none_or(serves) {
+                continue;
+            }
+            let fix = match closest(value, PLACES.iter().map(|served| served.path)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => r#"write a path such as "/v1/chat/completions" or "/v1/*""#.to_owned(),
+            };
+            errors.push(place, format!("nothing is served at {}", show(value)), fix);
         }
     }
 }
 
-impl Material {
-    fn place(&self) -> &crate::config::fault::Place {
-        match self {
-            Self::Value(spot) | Self::Digest(spot) => &spot.place,
-        }
-    }
+/// What becomes of [`Bounds`].
+struct Limited {
+    scope: Arc<Scope>,
+    within: Vec<Within>,
+    each_end_user: Option<Limits>,
 }
 
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let text = text.as_bytes();
-    let mut bytes = [0_u8; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        let mut digits = pair.iter().map(|digit| char::from(*digit).to_digit(16));
-        let (high, low) = (digits.next()??, digits.next()??);
-        *byte = u8::try_from(high * 16 + low).ok()?;
-    }
-    Some(bytes)
+fn other_organisation(holder: &Holder, of_key: Option<&str>, place: &Place, errors: &mut Errors) {
+    let named = |organisation: Option<&str>| match organisation {
+        Some(name) => format!("of organisation {}", show(name)),
+        None => "of no organisation".to_owned(),
+    };
+    let (kind, name) = (holder.kind.name(), show(&holder.name));
+    let own = named(holder.organisation.as_deref());
+    let message = format!("the {kind} {name} is {own}, and the key is {}", named(of_key));
+    errors.push(place, message, "name those of one organisation");
+}
+
+/// Reads patterns. What is none is reported and left out.
+fn patterns<C: FromIterator<Pattern>>(raw: Vec<Spot<String>>, errors: &mut Errors) -> C {
+    let read = |Spot { value, place }: Spot<String>| {
+        if value.len() > MAX_PATTERN || value.chars().any(|c| c.is_control() || "{}".contains(c)) {
+            errors.push(&place, "not a name", format!("use up to {MAX_PATTERN} bytes of plain text"));
+            return None;
+        }
+        let pattern = Pattern::parse(&value);
+        if pattern.is_none() {
+            errors.push(&place, "a star stands before the end", "move it to the end");
+        }
+        pattern
+    };
+    raw.into_iter().filter_map(read).collect()
 }

@@ -1,10 +1,12 @@
 //! The config of a gateway that was given none.
 
 use super::providers::{TIMEOUTS, absolute, all_models};
-use super::{DRAIN, LISTEN, MAX_BODY, STORE, sendable};
-use crate::config::{Config, Credential, Derived, Provider, Server, Store, UnknownPrice};
+use super::{DRAIN, LISTEN, MAX_BODY, NAMESPACE, STORE, sendable};
+use crate::config::{Alerts, Config, Credential, Derived, Fail, Provider, Server, Store, UnknownPrice};
+use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
+use crate::token::Tokens;
 use crate::vendor::{Auth, VENDORS, Vendor};
 use http::{HeaderMap, Uri};
 use std::collections::BTreeMap;
@@ -33,12 +35,15 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         listen: LISTEN.to_owned(),
         admin_key: None,
         require_key: false,
+        serves_strangers: false,
         max_body: MAX_BODY,
         drain: DRAIN,
         tls: None,
         cors_origins: Vec::new(),
         open: false,
         unknown_price: UnknownPrice::default(),
+        zone: Zone::default(),
+        trusted_proxies: Vec::new(),
     };
     Config {
         server,
@@ -48,7 +53,14 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         prices: Vec::new(),
         holders: Vec::new(),
         keys: Vec::new(),
-        store: Store { path: STORE.to_owned(), redis: None },
+        tokens: Tokens::default(),
+        alerts: Alerts::default(),
+        store: Store {
+            path: STORE.to_owned(),
+            redis: None,
+            namespace: NAMESPACE.to_owned(),
+            fail: Fail::default(),
+        },
         notes,
     }
 }

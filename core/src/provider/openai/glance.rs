@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
-static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\""));
+pub(super) static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\""));
 static TOOL_CALLS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_calls\""));
 
 /// See [`crate::provider::Provider::glance`]. A chunk with an empty `choices` is a preamble too,
@@ -37,6 +37,21 @@ pub(super) fn glance(frame: &Frame) -> Glance {
     if values(&DELTA, data).any(|at| says_something(data, at)) { Glance::Content } else { Glance::Preamble }
 }
 
+/// A chunk without choices whose usage is said: the one that `include_usage` adds. What stands beside
+/// it (the answer's id, its model) has been said in every chunk before.
+pub(super) fn is_usage_alone(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    let (mut choices, mut usage) = (false, false);
+    for member in scan::members(data, 0) {
+        match member.key {
+            b"choices" => choices = !scan::is_empty(data, member.value),
+            b"usage" => usage = data.get(member.value) == Some(&b'{'),
+            _ => {}
+        }
+    }
+    usage && !choices
+}
+
 /// An `error` member of the outermost object that is not null. Azure's filter results have members
 /// of that name further in, which are none.
 fn has_error(data: &[u8]) -> bool {
@@ -44,7 +59,7 @@ fn has_error(data: &[u8]) -> bool {
 }
 
 /// Where the values of a key begin, wherever in the text it stands.
-fn values<'d>(key: &'static Finder<'static>, data: &'d [u8]) -> impl Iterator<Item = usize> + 'd {
+pub(super) fn values<'d>(key: &'static Finder<'static>, data: &'d [u8]) -> impl Iterator<Item = usize> + 'd {
     let length = key.needle().len();
     key.find_iter(data).filter_map(move |at| scan::value_after_key(data, at + length))
 }
@@ -154,6 +169,21 @@ mod tests {
             r#"{"choices":[{"delta":{"content":"error"},"finish_reason":null}],"error":null}"#,
         ] {
             assert_eq!(at_a_glance(data), Glance::Content, "{data}");
+        }
+    }
+
+    #[test]
+    fn c12_only_a_chunk_that_is_usage_and_nothing_else_is_told_apart() {
+        for (data, alone) in [
+            (r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1}}"#, true),
+            (r#" {"usage" : {"prompt_tokens":1}, "choices" : [] } "#, true),
+            (r#"{"id":"c","choices":[],"usage":null}"#, false),
+            (r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#, false),
+            (r#"{"choices":[],"prompt_filter_results":[]}"#, false),
+            ("[DONE]", false),
+            ("", false),
+        ] {
+            assert_eq!(is_usage_alone(data.as_bytes()), alone, "{data}");
         }
     }
 

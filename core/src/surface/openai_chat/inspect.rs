@@ -4,16 +4,22 @@
 //! that answers nothing. What a provider may know and this code does not (a new part type, a new
 //! field) passes.
 
+mod bulk;
+
 use crate::call::{Delivery, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
-use crate::surface::{Conversation, Envelope, Follows};
+use crate::surface::{CapPlace, Conversation, Edit, Envelope, Follows, Places};
 use crate::units::Tokens;
+use bulk::Bulk;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Fields of the body that are the gateway's and not the provider's.
 const OWN_FIELDS: &[&str] = &["fallbacks"];
+
+/// The most of an end user's name that is kept.
+const MAX_END_USER: usize = 128;
 
 /// What a field's value must be. `null` is as good as absent.
 #[derive(Clone, Copy)]
@@ -127,15 +133,32 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
     let turns = Turns::check(messages)?;
     check_functions(seen.tools, "tools")?;
     check_functions(seen.functions, "functions")?;
+    let delivery = seen.delivery()?;
+    let usage = match delivery {
+        Delivery::Stream(UsageChunk::Unwanted) => Some(seen.usage_edit(root)),
+        Delivery::Stream(UsageChunk::Wanted) | Delivery::Whole => None,
+    };
+    let others = [seen.tools, seen.functions, seen.response_format];
     Ok(Envelope {
         model: name.into_owned(),
         model_span: model.span(),
-        delivery: seen.delivery()?,
+        delivery,
         fallbacks: seen.fallbacks.into_iter().flat_map(Value::elements).filter_map(text).collect(),
         cuts: if seen.fallbacks.is_some() { root.member_cuts(OWN_FIELDS) } else { Vec::new() },
         conversation: Some(turns.conversation(root, seen.tools)),
         max_tokens: seen.max_completion_tokens.or(seen.max_tokens).and_then(Value::as_u64).map(Tokens),
+        prompt_bytes: turns.bulk.weigh(messages) + others.into_iter().flatten().map(bulk::weigh).sum::<u64>(),
+        media: turns.bulk.media,
+        n: seen.n.and_then(Value::as_u64).unwrap_or(1),
+        end_user: seen.user.and_then(end_user),
+        places: Places { members: root.span().start + 1, usage, caps: seen.caps },
     })
+}
+
+fn end_user(user: Value<'_>) -> Option<String> {
+    let name = user.as_str()?;
+    let kept = name.get(..name.floor_char_boundary(MAX_END_USER))?;
+    (!kept.is_empty()).then(|| kept.to_owned())
 }
 
 /// The members that are looked at again.
@@ -149,7 +172,13 @@ struct Seen<'t> {
     max_tokens: Option<Value<'t>>,
     max_completion_tokens: Option<Value<'t>>,
     stream: Option<Value<'t>>,
+    /// Null where it is null.
     stream_options: Option<Value<'t>>,
+    response_format: Option<Value<'t>>,
+    n: Option<Value<'t>>,
+    user: Option<Value<'t>>,
+    /// Null ones too: a second member of the name would be refused.
+    caps: Vec<CapPlace>,
 }
 
 impl<'t> Seen<'t> {
@@ -161,10 +190,19 @@ impl<'t> Seen<'t> {
             "fallbacks" => return self.fallbacks = Some(value),
             "tools" => &mut self.tools,
             "functions" => &mut self.functions,
-            "max_tokens" => &mut self.max_tokens,
-            "max_completion_tokens" => &mut self.max_completion_tokens,
+            "max_tokens" => {
+                self.caps.push(cap("max_tokens", value));
+                &mut self.max_tokens
+            }
+            "max_completion_tokens" => {
+                self.caps.push(cap("max_completion_tokens", value));
+                &mut self.max_completion_tokens
+            }
             "stream" => &mut self.stream,
-            "stream_options" => &mut self.stream_options,
+            "stream_options" => return self.stream_options = Some(value),
+            "response_format" => &mut self.response_format,
+            "n" => &mut self.n,
+            "user" => &mut self.user,
             _ => return,
         };
         *place = (!value.is_null()).then_some(value);
@@ -183,6 +221,24 @@ impl<'t> Seen<'t> {
         let streamed = self.stream.and_then(Value::as_bool) == Some(true);
         Ok(if streamed { Delivery::Stream(usage) } else { Delivery::Whole })
     }
+
+    /// The smallest change by which the client asks for usage.
+    fn usage_edit(&self, root: Value<'_>) -> Edit {
+        let after_brace = |object: Value<'_>| object.span().start + 1..object.span().start + 1;
+        match self.stream_options {
+            None => Edit { span: after_brace(root), text: r#""stream_options":{"include_usage":true},"# },
+            Some(null) if null.is_null() => Edit { span: null.span(), text: r#"{"include_usage":true}"# },
+            Some(options) => match (options.get("include_usage"), options.members().next()) {
+                (Some(flag), _) => Edit { span: flag.span(), text: "true" },
+                (None, None) => Edit { span: after_brace(options), text: r#""include_usage":true"# },
+                (None, Some(_)) => Edit { span: after_brace(options), text: r#""include_usage":true,"# },
+            },
+        }
+    }
+}
+
+fn cap(field: &'static str, value: Value<'_>) -> CapPlace {
+    CapPlace { field, value: value.as_u64().map(Tokens), span: value.span() }
 }
 
 fn text(value: Value<'_>) -> Option<String> {
@@ -254,6 +310,7 @@ struct Turns<'t> {
     instructions: Vec<Value<'t>>,
     first_user: Option<Value<'t>>,
     answered_before: bool,
+    bulk: Bulk,
 }
 
 impl<'t> Turns<'t> {
@@ -290,7 +347,8 @@ impl<'t> Turns<'t> {
             Some(_) => return Err(Fault::bad_field(path("role"), ROLES, "another word")),
             None => return Err(Fault::bad_field(path("role"), ROLES, noun(role))),
         }
-        check_content(i, content)
+        self.bulk.images(message.get("images"));
+        check_content(i, content, &mut self.bulk)
     }
 
     fn assistant(&mut self, i: usize, message: Value<'t>) -> Result<(), Fault> {
@@ -332,7 +390,7 @@ impl<'t> Turns<'t> {
     }
 }
 
-fn check_content(i: usize, content: Option<Value<'_>>) -> Result<(), Fault> {
+fn check_content(i: usize, content: Option<Value<'_>>, bulk: &mut Bulk) -> Result<(), Fault> {
     let Some(content) = content else { return Ok(()) };
     let path = |rest: &str| format!("messages[{i}].content{rest}");
     match content.kind() {
@@ -343,12 +401,12 @@ fn check_content(i: usize, content: Option<Value<'_>>) -> Result<(), Fault> {
         }
     }
     for (j, part) in content.elements().enumerate() {
-        check_part(part, |rest| path(&format!("[{j}]{rest}")))?;
+        check_part(part, |rest| path(&format!("[{j}]{rest}")), bulk)?;
     }
     Ok(())
 }
 
-fn check_part(part: Value<'_>, path: impl Fn(&str) -> String) -> Result<(), Fault> {
+fn check_part(part: Value<'_>, path: impl Fn(&str) -> String, bulk: &mut Bulk) -> Result<(), Fault> {
     if part.kind() != Kind::Object {
         return Err(Fault::bad_field(path(""), "an object with a type", noun(part)));
     }
@@ -369,7 +427,10 @@ fn check_part(part: Value<'_>, path: impl Fn(&str) -> String) -> Result<(), Faul
         _ => return Ok(()),
     };
     match part.get(field) {
-        Some(value) if shape.fits(value) => Ok(()),
+        Some(value) if shape.fits(value) => {
+            bulk.part(field, value);
+            Ok(())
+        }
         Some(value) => Err(Fault::bad_field(path(&format!(".{field}")), shape.expected(), noun(value))),
         None => Err(Fault::missing_field(path(&format!(".{field}")), shape.expected())),
     }

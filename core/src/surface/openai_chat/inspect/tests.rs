@@ -1,4 +1,5 @@
 use super::*;
+use crate::count::Media;
 use crate::fault::Code;
 
 fn look(body: &str) -> Result<Envelope, Fault> {
@@ -144,4 +145,81 @@ fn i7_no_refusal_quotes_what_was_sent() {
     {
         assert!(!look(&body).unwrap_err().message.contains("secret"));
     }
+}
+
+#[test]
+fn c10_media_are_counted_apart_from_text_and_everything_else_is_text() {
+    let plain = look(&messages(r#"{"role":"user","content":"hi"}"#)).unwrap();
+    let list = r#"[{"role":"user","content":"hi"}]"#;
+    assert_eq!((plain.prompt_bytes, plain.media), (list.len() as u64, Media::default()));
+    let parts = format!(
+        r#"{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{0}"}}}},
+        {{"type":"image_url","image_url":"https://x.test/a.png"}},
+        {{"type":"input_audio","input_audio":{{"format":"wav","data":"{0}"}}}},
+        {{"type":"file","file":{{"file_data":"data:application/pdf;base64,{0}"}}}},
+        {{"type":"file","file":{{"file_id":"f"}}}}]}},
+        {{"role":"assistant","content":"x","images":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{0}"}}}}]}}"#,
+        "A".repeat(100_000)
+    );
+    let seen = look(&messages(&parts)).unwrap();
+    assert!(seen.prompt_bytes < 1000, "{}", seen.prompt_bytes);
+    let Media { images, references, file_bytes, audio_bytes } = seen.media;
+    assert_eq!((images, references, audio_bytes), (3, 1, 100_002));
+    assert!((100_000..100_100).contains(&file_bytes));
+    let lists =
+        [r#"[{"type":"function","function":{"name":"f"}}]"#, r#"[{"name":"g"}]"#, r#"{"type":"text"}"#];
+    let [tools, functions, format] = lists;
+    let all = with(&format!(r#""tools":{tools},"functions":{functions},"response_format":{format}"#));
+    let tools = look(&all).unwrap().prompt_bytes;
+    let bare = look(&with(r#""x":1"#)).unwrap().prompt_bytes;
+    assert_eq!(tools - bare, lists.concat().len() as u64, "tools, functions and format as they are written");
+    let wide = look(&messages(r#"{"role":"user","content":"é"}"#)).unwrap();
+    assert_eq!(wide.prompt_bytes, plain.prompt_bytes + 2);
+}
+
+#[test]
+fn the_end_user_is_kept_up_to_128_bytes_and_choices_are_one_unless_said() {
+    let seen = look(&with(r#""user":"ann","n":3"#)).unwrap();
+    assert_eq!((seen.end_user.as_deref(), seen.n), (Some("ann"), 3));
+    let long = format!(r#""user":"{}""#, "é".repeat(100));
+    assert_eq!(look(&with(&long)).unwrap().end_user.map(|name| name.len()), Some(128));
+    let none = look(&with(r#""user":"","n":null"#)).unwrap();
+    assert_eq!((none.end_user, none.n), (None, 1));
+}
+
+#[test]
+fn c12_the_smallest_change_asks_for_usage() {
+    let place = |more: &str| {
+        let body = with(more);
+        let edit = look(&body).unwrap().places.usage?;
+        let mut edited = body.clone();
+        edited.replace_range(edit.span, edit.text);
+        let json: serde_json::Value = serde_json::from_str(&edited).unwrap();
+        assert_eq!(json["stream_options"]["include_usage"], true, "{edited}");
+        let mut without = json.clone();
+        without.as_object_mut().unwrap().remove("stream_options");
+        let mut asked: serde_json::Value = serde_json::from_str(&body).unwrap();
+        asked.as_object_mut().unwrap().remove("stream_options");
+        assert_eq!(without, asked, "nothing else changes");
+        Some(json["stream_options"].as_object().unwrap().len())
+    };
+    assert_eq!(place(r#""stream":true"#), Some(1));
+    assert_eq!(place(r#""stream":true,"stream_options":null"#), Some(1));
+    assert_eq!(place(r#""stream":true,"stream_options":{ }"#), Some(1));
+    assert_eq!(place(r#""stream":true,"stream_options":{"include_usage":false}"#), Some(1));
+    assert_eq!(place(r#""stream_options":{"include_usage":null,"x":1},"stream":true"#), Some(2));
+    assert_eq!(place(r#""stream":true,"stream_options":{"include_obfuscation":false}"#), Some(2));
+    assert_eq!(place(r#""stream":true,"stream_options":{"include_usage":true}"#), None);
+    assert_eq!(place(r#""stream":false"#), None);
+    assert_eq!(place(r#""x":1"#), None);
+}
+
+#[test]
+fn caps_are_found_where_they_stand_nulls_too() {
+    let body = with(r#""max_tokens":null,"max_completion_tokens": 1e2"#);
+    let places = look(&body).unwrap().places;
+    let found: Vec<_> =
+        places.caps.iter().map(|cap| (cap.field, cap.value, &body[cap.span.clone()])).collect();
+    assert_eq!(found, [("max_tokens", None, "null"), ("max_completion_tokens", Some(Tokens(100)), "1e2")]);
+    assert_eq!(&body[..places.members], "{");
 }

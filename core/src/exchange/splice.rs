@@ -1,0 +1,112 @@
+//! What a pass-through changes in the client's own bytes: the model's name, the gateway's fields, the
+//! question for usage, the cap on output. Nothing else moves.
+
+use super::request::Request;
+use crate::catalog;
+use crate::dialect::Dialect;
+use crate::provider::Target;
+use crate::surface::{CapPlace, Edit};
+use crate::units::Tokens;
+use crate::vendor::{MaxTokensField, StreamOptions};
+use bytes::{Bytes, BytesMut};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Whether an upstream was asked for usage in the client's stead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UsageAsk {
+    /// It was not: what it sends is for the client.
+    AsClient,
+    /// It was: a chunk that holds nothing else is not for the client.
+    Added,
+}
+
+/// A body to send, and what of it the client does not know.
+pub(super) struct Spliced {
+    pub(super) body: Bytes,
+    pub(super) usage: UsageAsk,
+}
+
+/// The client's body as this target is to see it.
+pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
+    let mut edits = Edits(Vec::new());
+    let envelope = &request.envelope;
+    for cut in &envelope.cuts {
+        edits.put(cut.clone(), "");
+    }
+    if envelope.model != target.model {
+        edits.put(envelope.model_span.clone(), serde_json::Value::from(target.model).to_string());
+    }
+    let usage = match (&envelope.places.usage, target.vendor.quirks.stream_options) {
+        (Some(Edit { span, text }), StreamOptions::Known) => {
+            edits.put(span.clone(), *text);
+            UsageAsk::Added
+        }
+        (None, _) | (Some(_), StreamOptions::Unknown) => UsageAsk::AsClient,
+    };
+    if let Some(cap) = request.output_cap {
+        edits.cap(request, known(cap, target), target);
+    }
+    Spliced { body: edits.apply(&request.body), usage }
+}
+
+/// A cap beyond what the model can write is refused by most providers.
+pub(super) fn known(cap: Tokens, target: &Target<'_>) -> Tokens {
+    let row = catalog::find(target.model, target.vendor.name);
+    row.filter(|row| row.output > 0).map_or(cap, |row| cap.min(Tokens(u64::from(row.output))))
+}
+
+/// Changes to a body, in any order.
+struct Edits<'e>(Vec<(Range<usize>, Cow<'e, str>)>);
+
+impl<'e> Edits<'e> {
+    fn put(&mut self, span: Range<usize>, text: impl Into<Cow<'e, str>>) {
+        self.0.push((span, text.into()));
+    }
+
+    /// Lowers what is larger than the cap, and writes the vendor's own field where nothing caps it. A
+    /// vendor that knows only `max_tokens` may ignore the newer field in silence, so that a cap there
+    /// is none.
+    fn cap(&mut self, request: &Request, cap: Tokens, target: &Target<'_>) {
+        let places = &request.envelope.places;
+        for CapPlace { span, value, field: _ } in &places.caps {
+            if value.is_some_and(|value| value > cap) {
+                self.put(span.clone(), cap.get().to_string());
+            }
+        }
+        if target.vendor.dialect != Dialect::OpenAi {
+            return;
+        }
+        let lowest = places.caps.iter().filter_map(|place| place.value).min();
+        let (field, enough) = match target.vendor.quirks.max_tokens {
+            MaxTokensField::MaxCompletionTokens => ("max_completion_tokens", lowest.is_some()),
+            MaxTokensField::MaxTokens => ("max_tokens", false),
+        };
+        let own = places.caps.iter().find(|place| place.field == field);
+        let number = lowest.map_or(cap, |lowest| lowest.min(cap)).get();
+        match own {
+            _ if enough => {}
+            Some(CapPlace { value: Some(_), .. }) => {}
+            Some(CapPlace { value: None, span, .. }) => self.put(span.clone(), number.to_string()),
+            None => self.put(places.members..places.members, format!("\"{field}\":{number},")),
+        }
+    }
+
+    fn apply(mut self, body: &Bytes) -> Bytes {
+        if self.0.is_empty() {
+            return body.clone();
+        }
+        // What is put in comes before what is replaced at the same place.
+        self.0.sort_by_key(|(span, _)| (span.start, span.end));
+        let more: usize = self.0.iter().map(|(_, text)| text.len()).sum();
+        let mut out = BytesMut::with_capacity(body.len() + more);
+        let mut kept = 0;
+        for (span, text) in self.0 {
+            out.extend_from_slice(body.get(kept..span.start).unwrap_or_default());
+            out.extend_from_slice(text.as_bytes());
+            kept = span.end;
+        }
+        out.extend_from_slice(body.get(kept..).unwrap_or_default());
+        out.freeze()
+    }
+}
