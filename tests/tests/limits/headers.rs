@@ -29,10 +29,9 @@ fn seconds(text: &str) -> Option<f64> {
 fn assert_told(answer: &Answer, what: &str) {
     for kind in ["requests", "tokens"] {
         let header = |name: &str| answer.header(&format!("x-ratelimit-{name}-{kind}")).to_owned();
-        let number = |name: &str| header(name).parse::<u64>();
-        assert!(number("limit").is_ok(), "{what}: limit-{kind} in {answer:?}");
-        assert!(number("remaining").is_ok(), "{what}: remaining-{kind} in {answer:?}");
-        assert!(number("remaining") <= number("limit"), "{what}: {answer:?}");
+        let number = |name: &str| header(name).parse::<u64>().ok();
+        let (limit, left) = (number("limit"), number("remaining"));
+        assert!(limit.is_some() && left.is_some() && left <= limit, "{what}: {limit:?} {left:?} in {answer:?}");
         let reset = seconds(&header("reset"));
         assert!(reset.is_some_and(|reset| (0.0..=60.0).contains(&reset)), "{what}: reset-{kind} in {answer:?}");
     }
