@@ -113,18 +113,16 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
         Mounted::Health => Admission::Answered(healthy(id)),
         Mounted::Ready => Admission::Ready(healthy(id).map(drop)),
         Mounted::Metrics => Admission::Metrics(json(Bytes::new(), id).map(drop)),
-        Mounted::Models { shape, id: model } => {
-            match enter(head, desk, place, &OpenAiChat, id, now) {
-                Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
-                Err(admission) => admission,
-            }
-        }
+        Mounted::Models { shape, id: model } => match enter(head, desk, place, &OpenAiChat, id, now) {
+            Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
+            Err(admission) => *admission,
+        },
         Mounted::Surface { id: surface, model: _ } => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
             match enter(head, desk, place, surface, id, now) {
                 Ok(caller) => want(head, desk, surface, caller, id, now),
-                Err(admission) => admission,
+                Err(admission) => *admission,
             }
         }
     }
@@ -138,15 +136,16 @@ fn enter(
     surface: &dyn Surface,
     id: RequestId,
     now: Time,
-) -> Result<Option<Arc<Caller>>, Admission> {
-    let answered = |fault: &Fault| Admission::Answered(refusal(surface, fault, id));
+) -> Result<Option<Arc<Caller>>, Box<Admission>> {
+    let answered = |fault: &Fault| Box::new(Admission::Answered(refusal(surface, fault, id)));
     let caller = match keyring::identify(&head.headers, head.uri.query(), desk, now) {
         Presented::Nobody => None,
         Presented::Caller(caller) => Some(caller),
         Presented::Refused(fault) => return Err(answered(&fault)),
         Presented::NeedsKeys { issuer, fault } => {
             let otherwise = refusal(surface, &fault, id);
-            return Err(Admission::NeedsKeys(Box::new(NeedsKeys { issuer, otherwise })));
+            let needs = Box::new(NeedsKeys { issuer, otherwise });
+            return Err(Box::new(Admission::NeedsKeys(needs)));
         }
     };
     match keyring::may_call(caller.as_deref(), place.path) {

@@ -30,7 +30,7 @@ use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
 use crate::token::Tokens;
-use crate::units::Millis;
+use crate::units::{Millis, Requests};
 use crate::vendor::Vendor;
 use http::{HeaderMap, HeaderValue, Uri};
 use std::collections::BTreeMap;
@@ -250,6 +250,8 @@ pub struct Credential {
     pub weight: f64,
     /// The models it serves.
     pub models: Vec<Pattern>,
+    /// What is sent with it for all models together.
+    pub limits: UpstreamLimits,
     /// The header that carries it, built on first use: it is the same on every call.
     pub header: OnceLock<HeaderValue>,
 }
@@ -321,6 +323,24 @@ pub struct RouteTarget {
     pub weight: f64,
     /// What it costs there; absent where that is not known.
     pub price: Option<Arc<Priced>>,
+    /// What is sent to it by all keys together.
+    pub limits: UpstreamLimits,
+}
+
+/// What is sent to an upstream in any 60 seconds at most; absent means without limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Requests.
+    pub rpm: Option<Requests>,
+    /// Tokens, input and output together.
+    pub tpm: Option<crate::units::Tokens>,
+}
+
+impl UpstreamLimits {
+    /// Whether there is none.
+    pub fn is_unlimited(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// How one of a route's targets is picked.

@@ -147,7 +147,8 @@ impl Directory {
     pub fn put_key(&mut self, key: Key) -> Result<Arc<Key>, Taken> {
         let digests = [Some(key.sha256), key.retiring.map(|retiring| retiring.sha256)];
         for digest in digests.iter().flatten() {
-            let others = [&self.fixed, &self.stored].into_iter().filter_map(|layer| layer.digests.get(digest));
+            let others =
+                [&self.fixed, &self.stored].into_iter().filter_map(|layer| layer.digests.get(digest));
             for ByDigest { key: other, .. } in others {
                 if other.name != key.name {
                     return Err(Taken { by: other.name.clone() });

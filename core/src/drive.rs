@@ -76,6 +76,10 @@ async fn perform<H: Host, C: Client>(
             let now = host.now();
             host.with_fleet(|fleet| fleet.observe(exchange.config(), exchange.route(), lane, outcome, now));
         }
+        Step::Notice(lane, notice) => {
+            let now = host.now();
+            host.with_fleet(|fleet| fleet.notice(exchange.config(), exchange.route(), lane, notice, now));
+        }
         Step::Settle(hold, settlement) => host.settle(hold, settlement).await,
         Step::Log(record) => host.log(*record),
     }

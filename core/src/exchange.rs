@@ -41,11 +41,13 @@ use crate::admit::Admitted;
 use crate::config::{Config, Priced, Route};
 use crate::count::{Basis, Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
-use crate::fleet::{Attempt, Choice, Lane, Outcome, Query};
+use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::price::Terms;
+use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
-use crate::units::{Estimated, Millis, Time, Tokens};
+use crate::units::{Estimated, Metered, Millis, Time, Tokens};
 use attempt::Sent;
 use quota::{Certainty, Ended, Quota};
 use bytes::Bytes;
@@ -97,6 +99,8 @@ pub enum Step {
     Emit(Out),
     /// Tell the fleet how an attempt went.
     Observe(Lane, Outcome),
+    /// Tell the fleet what else was learned of an upstream.
+    Notice(Lane, Notice),
     /// End the hold.
     Settle(Hold, Settlement),
     /// Write the request's record.
@@ -159,6 +163,10 @@ pub struct Exchange {
     abandoned: Option<Tokens>,
     /// Of the target that was called last.
     price: Option<Arc<Priced>>,
+    /// The upstream that was called last.
+    called: Option<Lane>,
+    /// The provider's, which hold for what it reports of a model without a price too.
+    terms: Terms,
 }
 
 /// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
@@ -203,6 +211,8 @@ impl Exchange {
             unreported: None,
             abandoned: None,
             price: None,
+            called: None,
+            terms: Terms::default(),
         });
         match fault {
             Some(fault) => exchange.refuse_counted(fault, now),
@@ -281,7 +291,7 @@ impl Exchange {
             Input::Reserved(answer) => self.on_reserved(answer, now),
             Input::Chosen(choice) => self.on_chosen(choice, now),
             Input::Counted(counted) => self.on_counted(counted, now),
-            Input::Head(head) => self.on_head(head),
+            Input::Head(head) => self.on_head(head, now),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
             Input::End => self.on_end(now),
             Input::Broken(error) => self.on_broken(error, now),
@@ -410,6 +420,8 @@ impl Exchange {
                 self.upstream_id = None;
                 self.record.sent(&self.request, lane, self.calls);
                 self.price = self.request.target(lane).and_then(|target| target.price.clone());
+                self.terms = self.request.terms(lane);
+                self.called = Some(lane);
                 self.phase = Phase::Sent(sent);
                 self.steps.push_back(Step::Fetch(fetch));
             }
@@ -420,8 +432,15 @@ impl Exchange {
         }
     }
 
-    fn on_head(&mut self, head: Head) {
+    fn on_head(&mut self, mut head: Head, now: Time) {
+        wait::dates_to_seconds(&mut head.headers, now);
         self.upstream_id = answer::upstream_id(&head.headers).cloned();
+        // A refusal says by itself when to come back.
+        if head.status.is_success()
+            && let (Some(lane), Some(resets_in)) = (self.lane(), wait::used_up(&head.headers))
+        {
+            self.steps.push_back(Step::Notice(lane, Notice::UsedUp { resets_in }));
+        }
         match std::mem::replace(&mut self.phase, Phase::Choose) {
             Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head))),
             other @ (Phase::Admit
@@ -726,7 +745,7 @@ impl Exchange {
         }
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
-        self.record.charge(self.price.as_deref(), now);
+        self.record.charge(self.price.as_deref(), self.terms, now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
         self.steps.push_back(Step::Emit(Out::Head(head)));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
@@ -779,7 +798,13 @@ impl Exchange {
         if let (Basis::Reported, Some(usage)) = (self.record.basis, &self.record.usage) {
             self.request.observe(usage.prompt());
         }
-        self.record.charge(self.price.as_deref(), now);
+        self.record.charge(self.price.as_deref(), self.terms, now);
+        if let (Some(lane), Some(usage)) = (self.called, &self.record.usage)
+            && self.request.limits_tokens(lane)
+        {
+            let tokens = Metered(usage.prompt() + usage.output);
+            self.steps.push_back(Step::Notice(lane, Notice::Spent(tokens)));
+        }
         if let Some(Ended { hold, settlement }) = self.quota.end(&self.record) {
             self.steps.push_back(Step::Settle(hold, settlement));
         }

@@ -138,7 +138,7 @@ codes! {
     TpmExceeded = 429 "rate_limit_error" "tpm_exceeded" Refusal;
     /// Too many requests of this scope are in flight.
     ConcurrencyExceeded = 429 "rate_limit_error" "concurrency_exceeded" Refusal;
-    /// Every upstream that could answer is rate limited by its provider.
+    /// Every upstream that could answer is rate limited, by its provider or by the config.
     UpstreamLimited = 429 "rate_limit_error" "upstream_rate_limited" Upstream;
     /// The client left. Logged, never seen.
     ClientLeft = 499 "api_error" "client_closed_request" Caller;

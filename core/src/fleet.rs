@@ -13,6 +13,12 @@
 //! What closes a lane:
 //! - **429** closes that model at that key until `retry-after`; without one for 5 s, doubling to a
 //!   minute. A later answer extends the time and never shortens it.
+//! - **An answer that says it was the last** (`x-ratelimit-remaining-requests: 0`) closes it likewise,
+//!   for a minute at most.
+//! - **A limit of its own** closes a lane until there is room: `rpm` and `tpm` of its target, for all
+//!   keys, or of its key, for all models. Requests count when they are sent, tokens when they are
+//!   known. Nothing is ever sent past a limit: where all are reached, the request waits or is refused
+//!   as after a 429.
 //! - **401, 402, 403** close the key for every model for a minute, doubling to ten; one probe opens it.
 //! - **Five failures in a row**, or half of the recent ones, close the lane for a second, doubling to
 //!   30 s; one probe opens it. This one is soft: it never closes the only lane there is.
@@ -29,6 +35,7 @@ mod report;
 mod roster;
 mod stats;
 mod strategy;
+mod window;
 
 pub use report::{LaneReport, LaneState};
 
@@ -36,7 +43,7 @@ use crate::config::{Config, ProviderId, Route};
 use crate::fault::UpstreamClass;
 use crate::ledger::Targets;
 use crate::surface::Conversation;
-use crate::units::{Millis, Time, Tokens};
+use crate::units::{Metered, Millis, Time, Tokens};
 
 /// What has been learned of the upstreams, shared by all requests of a host.
 #[derive(Debug, Default)]
@@ -109,7 +116,8 @@ pub enum Choice {
     Exhausted {
         /// When the first of them opens again, where any is closed.
         reopens: Option<Time>,
-        /// True if those that are closed are so because their providers said 429.
+        /// True if those that are closed are so because their providers said 429, or by limits of their
+        /// own.
         limited: bool,
     },
 }
@@ -135,6 +143,19 @@ pub enum Outcome {
     },
     /// The client left, or the fault was the caller's: nothing is learned, the load goes down.
     Unknown,
+}
+
+/// What else is learned of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// What a request has consumed, input and output together; counts to limits of tokens.
+    Spent(Metered<Tokens>),
+    /// The provider's answer says that no further request is admitted for so long. Heard for a minute
+    /// at most: longer ones are told by 429.
+    UsedUp {
+        /// Until then.
+        resets_in: Millis,
+    },
 }
 
 #[cfg(test)]

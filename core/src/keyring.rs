@@ -242,7 +242,8 @@ fn fresh(key: &Key, proof: &Proof, now: Time) -> Result<(), Fault> {
         }
     };
     if !current {
-        let message = format!("the key `{}` has been replaced: what was presented is its former self", key.name);
+        let message =
+            format!("the key `{}` has been replaced: what was presented is its former self", key.name);
         return Err(Fault::new(Code::ExpiredKey, message));
     }
     // The moment itself is outside: a key that expires at noon is refused at noon.

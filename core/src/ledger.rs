@@ -8,455 +8,355 @@
 //! The ledger is a pure value: hosts decide where it is kept, and bring the time. All scopes of an
 //! entry give or none does. Reserving the same entry twice is one reservation; settling twice is one
 //! settlement.
+//!
+//! Invariants
+//! 1. In any 60 s no more is admitted than the rate limits say; see `window`.
+//! 2. What is spent and what is held never pass a budget together, but by what a provider bills beyond
+//!    what was held.
+//! 3. An entry ends once. When all have ended nothing is held.
+//! 4. The state follows from what was reserved and settled, and when, alone: leases end at their own
+//!    time, whenever that is noticed, and looking changes nothing. So a journal of these is enough.
+
+mod account; // the books of one scope
+mod budget; // its money
+mod bytes; // a form for the journal and the store
+mod entry; // what is asked, given and brought back
+mod form; // how entries and scopes are written in it
+mod note; // the journal
+mod open; // an entry between its two ends
+mod refusal; // why not
+mod report; // how things stand
+mod room; // whether a limit has room
+mod shelf; // the books of all scopes
+mod stored; // what outlives the process
+mod window; // the last 60 seconds
+
+#[cfg(test)]
+mod tests;
+
+pub use account::Account;
+pub use budget::Warning;
+pub use entry::{Ask, AskCost, Claim, Entry, Hold, Level, Scope, Settlement, Spent, Standing, Targets};
+pub use note::{Note, Read};
+pub use refusal::{Limited, Refusal};
+pub use report::{Reading, Report};
+pub use stored::{Changed, Garbled, Stored};
 
 use crate::exchange::RequestId;
-use crate::fault::{Code, Fault};
-use crate::limit::Limits;
-use crate::price::PerMillion;
-use crate::units::{Estimated, Metered, Millis, NanoDollars, Requests, Time, Tokens};
+use crate::units::{Metered, Millis, Time};
+use account::{Books, Outcome, Seats, Share, Taken, closer};
+use open::{Barriers, Grant, Open};
+use shelf::Shelf;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Whom limits are for, and what they are. Names are unique in a gateway and begin with their kind:
-/// `key:ci`, `team:search`, `user:ann`, `organisation:acme`, `tag:batch`, `token:7f…`; a scope inside
-/// another adds what it is for: `key:ci/model:gpt-4o`, `team:search/provider:openai`,
-/// `team:search/end-user:77`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// Unique.
-    pub name: String,
-    /// What it may consume, all its requests together.
-    pub limits: Limits,
-}
-
-/// A scope that a request draws on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// Whose limits.
-    pub scope: Arc<Scope>,
-    /// For which of the route's targets they hold.
-    pub targets: Targets,
-}
-
-/// A set of a route's targets, counted through `route.targets` and on through `route.fallbacks`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Targets(pub u64);
-
-impl Targets {
-    /// None of them.
-    pub const NONE: Self = Self(0);
-    /// Every one, however many there are.
-    pub const ALL: Self = Self(u64::MAX);
-
-    /// Whether a target is among them. Those beyond the sixty-third are counted as one.
-    pub const fn holds(self, target: u16) -> bool {
-        let place = if target > 63 { 63 } else { target };
-        self.0 & (1 << place) != 0
-    }
-
-    /// Those in either.
-    #[must_use]
-    pub const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Those that are not in the other.
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Whether there is none.
-    pub const fn is_none(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The same and this one.
-    #[must_use]
-    pub const fn with(self, target: u16) -> Self {
-        let place = if target > 63 { 63 } else { target };
-        Self(self.0 | (1 << place))
-    }
-}
-
-/// What a request asks of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Names the entry.
-    pub id: RequestId,
-    /// The organisation whose books it is in; everything one entry touches is in one book, so that a
-    /// host may keep books apart (one object, one hash slot for each). Empty: the gateway's own.
-    pub book: Arc<str>,
-    /// All scopes it draws on. Those that hold for some targets only close these targets when they
-    /// have no room; the entry is refused if none is left open.
-    pub claims: Vec<Claim>,
-    /// The targets the route has.
-    pub targets: Targets,
-    /// What it may come to consume.
-    pub ask: Ask,
-    /// How long it may stay open. One that is open longer has lost its gateway, and is charged in
-    /// full.
-    pub lease: Millis,
-}
-
-/// What a request may come to consume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
-    /// The prompt.
-    pub input: Estimated<Tokens>,
-    /// The least output that makes the call worth sending: all of the cap where the client set one.
-    pub least_output: Estimated<Tokens>,
-    /// The most it can be. What is granted lies between the two.
-    pub most_output: Estimated<Tokens>,
-    /// At the dearest target. Absent where the price is not known: budgets are then not asked.
-    pub cost: Option<AskCost>,
-}
-
-/// What a request may come to cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AskCost {
-    /// Before any output.
-    pub fixed: NanoDollars,
-    /// For output.
-    pub output: PerMillion,
-}
-
-impl AskCost {
-    /// With so much output; a started nano-dollar counts.
-    pub fn with_output(&self, output: Tokens) -> NanoDollars {
-        self.fixed + self.output.times(output.get()).rounded_up()
-    }
-}
-
-/// Quota taken in advance. Consumed by settling; dropping it would leave the books open.
-#[must_use = "a hold must be settled"]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// What was asked.
-    pub entry: Entry,
-    /// Output that is paid for.
-    pub output: Tokens,
-    /// Targets whose own limits have no room.
-    pub closed: Targets,
-    /// For the answer's headers.
-    pub standing: Standing,
-}
-
-impl Hold {
-    /// The request it was taken for.
-    pub fn id(&self) -> RequestId {
-        self.entry.id
-    }
-}
-
-/// How close a request's scopes are to their rate limits: of each kind the one with the least left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Requests a minute.
-    pub requests: Option<Level<Requests>>,
-    /// Tokens a minute.
-    pub tokens: Option<Level<Tokens>>,
-}
-
-/// How much of a limit is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level<Q> {
-    /// The limit.
-    pub limit: Q,
-    /// What is left of it after this request.
-    pub left: Q,
-    /// When all of it is there again if nothing more is asked.
-    pub reset: Millis,
-}
-
-/// Why quota was not given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The ledger cannot be asked now.
-    Unavailable {
-        /// When to come back.
-        retry_after: Millis,
-    },
-    /// A limit has no room. Of several, the one that opens last.
-    Limited(Box<Limited>),
-}
-
-/// The limit that has no room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limited {
-    /// `rpm_exceeded`, `tpm_exceeded`, `concurrency_exceeded` or `budget_exceeded`.
-    pub code: Code,
-    /// Whose limit: the scope's name.
-    pub scope: String,
-    /// Which one, how much of it is left, and what was asked, in words:
-    /// `200000 tokens a minute, 1200 left, this call may take 9000`.
-    pub what: String,
-    /// When there will be room; absent where there never will be.
-    pub opens_in: Option<Millis>,
-    /// For the answer's headers.
-    pub standing: Standing,
-}
-
-impl Refusal {
-    /// What the client is told.
-    pub fn into_fault(self) -> Fault {
-        match self {
-            Self::Unavailable { retry_after } => {
-                let message = "the ledger that holds this key's limits cannot be reached";
-                Fault::new(Code::StoreUnavailable, message).retry_after(retry_after)
-            }
-            Self::Limited(limited) => {
-                let Limited { code, scope, what, opens_in, standing: _ } = *limited;
-                let fault = Fault::new(code, format!("{scope}: {what}"));
-                match opens_in {
-                    Some(wait) => fault.retry_after(wait),
-                    None => fault,
-                }
-            }
-        }
-    }
-}
-
-/// What ends a hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// Nothing was sent anywhere. The request still counts as one.
-    Release,
-    /// Something was sent.
-    Settle(Spent),
-}
-
-/// What a call came to consume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// The whole prompt.
-    pub input: Metered<Tokens>,
-    /// Everything generated.
-    pub output: Metered<Tokens>,
-    /// What it cost; zero where that is not known.
-    pub cost: NanoDollars,
-    /// The targets that were called; limits of others get everything back.
-    pub targets: Targets,
-}
-
-/// A budget has passed its warning threshold, for the first time in its period.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// Whose.
-    pub scope: String,
-    /// The budget.
-    pub budget: crate::limit::Budget,
-    /// What is spent of it, open holds not counted.
-    pub spent: NanoDollars,
-    /// When it is full again; absent: never.
-    pub resets_at: Option<Time>,
-}
-
-/// The books of one scope.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Requests reserved and not yet ended.
-    pub open: Requests,
-    /// Requests that reached an upstream.
-    pub settled: Requests,
-    /// Requests that reached none.
-    pub released: Requests,
-    /// Tokens that were settled.
-    pub tokens: Tokens,
-    /// Money that was settled.
-    pub spent: NanoDollars,
-}
+/// How far back a clock may go before it is taken to have been put right. Until then time stands still.
+const SKEW: Millis = Millis::from_secs(60);
 
 /// The books of all scopes.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    accounts: HashMap<String, Account>,
-    open: HashMap<u128, ()>,
+    shelf: Shelf,
+    open: HashMap<u128, Open>,
+    /// The latest time that was told.
+    last: Time,
+    /// No lease is over before; absent where there is none.
+    next_lease: Option<Time>,
+    /// Of leases that ended while there was nobody to tell.
+    untold: Vec<Warning>,
+    /// Stored entries that have ended since.
+    ended: Vec<RequestId>,
 }
 
 impl Ledger {
     /// Takes from every scope of an entry or from none.
     pub fn reserve(&mut self, entry: Entry, now: Time) -> Result<Hold, Refusal> {
-        let _ = now;
-        if self.open.insert(entry.id.0, ()).is_none() {
-            for claim in &entry.claims {
-                self.accounts.entry(claim.scope.name.clone()).or_default().open += Requests(1);
-            }
+        let now = self.come_to(now);
+        if let Some(open) = self.open.get(&entry.id.0) {
+            let standing = self.standing(&open.taken, now);
+            return Ok(Hold { output: open.share.output, closed: open.closed, standing, entry });
         }
-        let output = entry.ask.most_output.0;
-        Ok(Hold { entry, output, closed: Targets::NONE, standing: Standing::default() })
+        let taken = self.claims(&entry);
+        match self.judge(&entry, &taken, now) {
+            Ok(grant) => {
+                let standing = self.take(&entry, taken, &grant, now);
+                let Grant { output, closed } = grant;
+                Ok(Hold { entry, output, closed, standing })
+            }
+            Err(limited) => Err(Refusal::Limited(limited)),
+        }
     }
 
     /// Ends a hold with what came of it. A second end of the same entry changes nothing.
     pub fn settle(&mut self, hold: Hold, settlement: &Settlement, now: Time) -> Vec<Warning> {
-        let _ = now;
-        let Hold { entry, .. } = hold;
-        if self.open.remove(&entry.id.0).is_none() {
-            return Vec::new();
-        }
-        for claim in &entry.claims {
-            let account = self.accounts.entry(claim.scope.name.clone()).or_default();
-            account.open = account.open.less(Requests(1));
-            match settlement {
-                Settlement::Release => account.released += Requests(1),
-                Settlement::Settle(spent) => {
-                    account.settled += Requests(1);
-                    account.tokens += spent.input.0 + spent.output.0;
-                    account.spent += spent.cost;
-                }
-            }
-        }
-        Vec::new()
+        let now = self.come_to(now);
+        let mut told = std::mem::take(&mut self.untold);
+        self.end(hold.id(), settlement, now, &mut told);
+        told
     }
 
     /// Takes what another ledger has granted, whatever the limits say, so that this one can step in
     /// for it.
     pub fn record(&mut self, hold: &Hold, now: Time) {
-        let _ = (hold, now);
+        let now = self.come_to(now);
+        let grant = Grant { output: hold.output, closed: hold.closed };
+        self.enter(&hold.entry, &grant, now);
     }
 
-    /// Ends every entry whose lease is over, in full.
+    /// Ends every entry whose lease is over, in full, and gives up books in which nothing is left.
     pub fn sweep(&mut self, now: Time) -> Vec<Warning> {
-        let _ = now;
-        Vec::new()
+        let now = self.come_to(now);
+        self.shelf.shrink(now);
+        std::mem::take(&mut self.untold)
     }
 
-    /// Where a scope stands now, limit by limit.
+    /// Ends every open entry in full, whatever its lease: those of a process that is gone.
+    pub fn abandon(&mut self, now: Time) -> Vec<Warning> {
+        let now = self.come_to(now);
+        self.end_in_full(now, |_| true);
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Where a scope stands now, limit by limit. In the windows of the last minute, what is held is
+    /// all that open calls hold, as far as the window has it.
     pub fn report(&self, scope: &Scope, now: Time) -> Report {
-        let _ = now;
-        Report { scope: scope.name.clone(), gauges: Vec::new() }
+        let now = if self.last.since(now) > SKEW { now } else { now.max(self.last) };
+        let gauges = match self.shelf.find(&scope.name) {
+            Some(books) => books.read(&scope.limits, now),
+            None => Books::new(Arc::from("")).read(&scope.limits, now),
+        };
+        Report { scope: scope.name.clone(), gauges }
     }
 
     /// What has changed since this was last asked, to be stored.
     pub fn take_changed(&mut self) -> Changed {
-        Changed::default()
+        let last = self.last;
+        let mut stored = self.shelf.take_changed(|books| stored::write_books(books, last));
+        let mut fresh: Vec<_> = self.open.iter_mut().filter(|(_, open)| !open.stored).collect();
+        fresh.sort_unstable_by_key(|(id, _)| **id);
+        for (id, open) in fresh {
+            open.stored = true;
+            stored.push(Stored::Open { id: RequestId(*id), state: stored::write_open(open) });
+        }
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.retain(|id| !self.open.contains_key(&id.0));
+        Changed { stored, ended, emptied: self.shelf.take_emptied() }
     }
 
-    /// Takes up what [`Ledger::take_changed`] gave out in an earlier life.
+    /// Takes up what [`Ledger::take_changed`] gave out in an earlier life, in whatever order. What
+    /// cannot be understood changes nothing.
     pub fn restore(&mut self, state: &Stored) -> Result<(), Garbled> {
-        let _ = state;
+        match state {
+            Stored::Account { scope, state } => {
+                let stored::Kept { books, last } = stored::read_books(scope, state)?;
+                let place = self.shelf.place(scope);
+                if let Some(found) = self.shelf.amend(place) {
+                    found.take_up(books);
+                }
+                self.last = self.last.max(last);
+            }
+            Stored::Open { id, state } => {
+                let open = stored::read_open(state)?;
+                self.resume(*id, open);
+            }
+        }
         Ok(())
     }
 
     /// Does again what was noted after the last stored change. Times are the note's own.
     pub fn replay(&mut self, note: &Note) {
-        let _ = note;
+        match note {
+            Note::Reserved { entry, output, closed, at } => {
+                let now = self.come_to(*at);
+                self.enter(entry, &Grant { output: *output, closed: *closed }, now);
+            }
+            Note::Settled { id, settlement, at } => {
+                let now = self.come_to(*at);
+                // Whoever was to be warned has been, in the earlier life.
+                self.end(*id, settlement, now, &mut Vec::new());
+            }
+        }
     }
 
-    /// The books of a scope; empty if it never asked for anything.
+    /// The books of a scope; empty if it never asked for anything, or nothing is left in them.
     pub fn account(&self, scope: &str) -> Account {
-        self.accounts.get(scope).copied().unwrap_or_default()
+        self.shelf.find(scope).map(|books| books.figures).unwrap_or_default()
+    }
+
+    /// Brings the ledger to the present, which is never before the past: ends what is over.
+    fn come_to(&mut self, now: Time) -> Time {
+        if self.last.since(now) > SKEW {
+            self.put_back(now);
+        }
+        self.last = self.last.max(now);
+        self.end_leases(self.last);
+        self.last
+    }
+
+    /// The clock had run ahead and was put right. What came later came now, so that nobody waits for
+    /// the future to pass.
+    fn put_back(&mut self, now: Time) {
+        self.last = now;
+        for books in self.shelf.all() {
+            books.put_back(now);
+        }
+        for open in self.open.values_mut() {
+            open.at = open.at.min(now);
+        }
+        self.next_lease = self.open.values().map(Open::over_at).min();
+    }
+
+    /// Ends every entry whose lease is over, at the time at which it was over. Looks at them only when
+    /// the earliest may be over, which in a steady state is once in a lease.
+    fn end_leases(&mut self, now: Time) {
+        if self.next_lease.is_none_or(|next| now < next) {
+            return;
+        }
+        self.end_in_full(now, |open| open.over_at() <= now);
+    }
+
+    /// Ends some open entries in full, each when its lease is over, and now at the latest.
+    fn end_in_full(&mut self, now: Time, which: impl Fn(&Open) -> bool) {
+        let over = self.open.iter().filter(|(_, open)| which(open));
+        let mut over: Vec<(Time, u128)> = over.map(|(id, open)| (open.over_at().min(now), *id)).collect();
+        over.sort_unstable();
+        let mut told = std::mem::take(&mut self.untold);
+        for (at, id) in over {
+            let full = self.open.get(&id).map(Open::in_full);
+            if let Some(spent) = full {
+                self.end(RequestId(id), &Settlement::Settle(spent), at, &mut told);
+            }
+        }
+        self.untold = told;
+        self.next_lease = self.open.values().map(Open::over_at).min();
+    }
+
+    /// The scopes an entry draws on, each once, those left out that hold for none of its targets.
+    fn claims(&mut self, entry: &Entry) -> Vec<Taken> {
+        let mut all: Vec<Taken> = Vec::with_capacity(entry.claims.len());
+        for Claim { scope, targets } in &entry.claims {
+            let reaches = targets.meets(entry.targets) || entry.targets.is_none();
+            if !reaches || scope.limits.is_unlimited() {
+                continue;
+            }
+            let place = self.shelf.place(&scope.name);
+            match all.iter_mut().find(|taken| taken.place == place) {
+                Some(again) => again.targets = again.targets.and(*targets),
+                None => {
+                    let (scope, targets) = (Arc::clone(scope), *targets);
+                    all.push(Taken { scope, targets, place, seats: Seats::default() });
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether all limits have room, for how much output, and at which targets.
+    fn judge(&mut self, entry: &Entry, claims: &[Taken], now: Time) -> Result<Grant, Box<Limited>> {
+        let mut output = entry.ask.most();
+        let mut barriers = Barriers::new(entry.targets);
+        for claim in claims {
+            let Some(books) = self.shelf.turn(claim.place, now) else { continue };
+            let room = books.room(&claim.scope.limits, &entry.ask, now);
+            match room.lack {
+                Some(lack) => barriers.raise(claim, lack),
+                None => output = output.min(room.output),
+            }
+        }
+        match barriers.refusal() {
+            None => Ok(Grant { output, closed: barriers.closed() }),
+            Some(barrier) => Err(Box::new(Limited {
+                code: barrier.lack.code(),
+                scope: barrier.scope.to_owned(),
+                what: barrier.lack.words(),
+                opens_in: barrier.lack.opens_in,
+                standing: self.standing(claims, now),
+            })),
+        }
+    }
+
+    /// Enters what was granted elsewhere or in an earlier life.
+    fn enter(&mut self, entry: &Entry, grant: &Grant, now: Time) {
+        if !self.open.contains_key(&entry.id.0) {
+            let taken = self.claims(entry);
+            self.take(entry, taken, grant, now);
+        }
+    }
+
+    /// Takes from all scopes whose targets are open.
+    fn take(&mut self, entry: &Entry, mut taken: Vec<Taken>, grant: &Grant, now: Time) -> Standing {
+        let Grant { output, closed } = *grant;
+        let open = entry.targets.without(closed);
+        taken.retain(|claim| claim.covers(entry.targets) || claim.targets.meets(open));
+        let cost = entry.ask.cost.map(|cost| cost.with_output(output)).unwrap_or_default();
+        let share = Share { input: entry.ask.input.0, output, cost };
+        for Taken { scope, place, seats, .. } in &mut taken {
+            if let Some(books) = self.shelf.change(*place) {
+                *seats = books.take(&scope.limits, &share, now);
+            }
+        }
+        let standing = self.standing(&taken, now);
+        let (targets, lease) = (entry.targets, entry.lease);
+        let open = Open { at: now, lease, targets, closed, share, taken, stored: false };
+        self.expect_lease(open.over_at());
+        self.open.insert(entry.id.0, open);
+        standing
+    }
+
+    /// Takes up an entry that was open in an earlier life.
+    fn resume(&mut self, id: RequestId, mut open: Open) {
+        if self.open.contains_key(&id.0) {
+            return;
+        }
+        for taken in &mut open.taken {
+            taken.place = self.shelf.place(&taken.scope.name);
+            if let Some(books) = self.shelf.amend(taken.place) {
+                books.resume(&taken.scope.limits, &open.share, open.at);
+            }
+        }
+        self.last = self.last.max(open.at);
+        self.expect_lease(open.over_at());
+        self.open.insert(id.0, open);
+    }
+
+    fn expect_lease(&mut self, over_at: Time) {
+        self.next_lease = Some(self.next_lease.map_or(over_at, |next| next.min(over_at)));
+    }
+
+    fn end(&mut self, id: RequestId, settlement: &Settlement, now: Time, told: &mut Vec<Warning>) {
+        let Some(open) = self.open.remove(&id.0) else { return };
+        for taken in &open.taken {
+            let Some(books) = self.shelf.change(taken.place) else { continue };
+            let outcome = outcome(&open, taken, settlement);
+            books.end(taken, &open.share, &outcome, now);
+            if let Outcome::Consumed(Share { cost, .. }) = outcome {
+                books.warnings(&taken.scope, cost, now, told);
+            }
+        }
+        if open.stored {
+            self.ended.push(id);
+        }
+    }
+
+    /// Of each kind of rate limit the one with the least left.
+    fn standing(&self, claims: &[Taken], now: Time) -> Standing {
+        claims.iter().fold(Standing::default(), |closest, claim| {
+            let Some(books) = self.shelf.at(claim.place) else { return closest };
+            let Standing { requests, tokens } = books.standing(&claim.scope.limits, now);
+            Standing { requests: closer(closest.requests, requests), tokens: closer(closest.tokens, tokens) }
+        })
     }
 }
 
-/// Where a scope stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The scope's name.
-    pub scope: String,
-    /// One for each of its limits.
-    pub gauges: Vec<Reading>,
-}
-
-/// Where one limit stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// In the words of the config: `rpm`, `tpm`, `tpm_input`, `tpm_output`, `concurrency`,
-    /// `max_requests`, `max_tokens`, `budget`.
-    pub limit: &'static str,
-    /// The budget, for `budget`.
-    pub budget: Option<crate::limit::Budget>,
-    /// The limit: requests, tokens or nano-dollars.
-    pub most: u64,
-    /// Settled.
-    pub used: u64,
-    /// In open holds.
-    pub held: u64,
-    /// When a budget is full again.
-    pub resets_at: Option<Time>,
-}
-
-/// Something of a ledger to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// A scope's account.
-    Account {
-        /// The scope's name.
-        scope: String,
-        /// In a form of the ledger's own.
-        state: Vec<u8>,
-    },
-    /// An open entry.
-    Open {
-        /// Its name.
-        id: RequestId,
-        /// In a form of the ledger's own.
-        state: Vec<u8>,
-    },
-}
-
-/// What is to be stored, and what no longer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// To be stored under its name in place of what was there.
-    pub stored: Vec<Stored>,
-    /// Entries that are no longer open.
-    pub ended: Vec<RequestId>,
-    /// Accounts with nothing left in them.
-    pub emptied: Vec<String>,
-}
-
-/// What a ledger did, for a journal: enough to do it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// An entry was granted so much output.
-    Reserved {
-        /// What was asked.
-        entry: Box<Entry>,
-        /// What was granted.
-        output: Tokens,
-        /// Targets that were closed.
-        closed: Targets,
-        /// When.
-        at: Time,
-    },
-    /// An entry ended.
-    Settled {
-        /// Its name.
-        id: RequestId,
-        /// With what.
-        settlement: Settlement,
-        /// When.
-        at: Time,
-    },
-}
-
-impl Note {
-    /// Appends the note with its length and a check sum.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let _ = (self, out);
+/// What a settlement means for one of an entry's scopes.
+fn outcome(open: &Open, taken: &Taken, settlement: &Settlement) -> Outcome {
+    match settlement {
+        Settlement::Release if taken.covers(open.targets) => Outcome::Released,
+        Settlement::Release => Outcome::Elsewhere,
+        Settlement::Settle(spent) if taken.covers(open.targets) || taken.targets.meets(spent.targets) => {
+            let Spent { input: Metered(input), output: Metered(output), cost, targets: _ } = *spent;
+            Outcome::Consumed(Share { input, output, cost })
+        }
+        Settlement::Settle(_) => Outcome::Elsewhere,
     }
-
-    /// Reads the first note: what it says, and how many bytes it took. `Ok(None)` where the bytes end
-    /// within it, as they do when the writer was killed.
-    pub fn read(bytes: &[u8]) -> Result<Option<Read>, Garbled> {
-        let _ = bytes;
-        Ok(None)
-    }
-}
-
-/// A note that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read {
-    /// What it says.
-    pub note: Note,
-    /// How many bytes it took.
-    pub length: usize,
-}
-
-/// Stored state that cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Garbled {
-    /// What is wrong with it.
-    pub what: String,
 }

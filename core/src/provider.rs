@@ -8,6 +8,7 @@ pub mod gemini;
 pub mod openai;
 mod said; // the words in a frame or an answer
 mod scan; // finding things in JSON bytes
+pub(crate) mod wait;
 
 use crate::call::{Call, Delivery};
 use crate::dialect::Dialect;

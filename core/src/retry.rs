@@ -160,7 +160,7 @@ fn is_word(code: &str) -> bool {
 pub struct Closed {
     /// How long until the first opens again, where any is closed.
     pub reopens_in: Option<Millis>,
-    /// Whether all that are closed are so because their providers said 429.
+    /// Whether all that are closed are so because their providers said 429, or by limits of their own.
     pub limited: bool,
 }
 
@@ -201,7 +201,7 @@ fn none_asked(closed: Closed, wait: Millis) -> Fault {
     let Closed { reopens_in, limited } = closed;
     let fault = match (reopens_in, limited) {
         (Some(_), true) => {
-            Fault::new(Code::UpstreamLimited, "every upstream is rate limited by its provider")
+            Fault::new(Code::UpstreamLimited, "every upstream is at its rate limit")
         }
         (Some(_), false) => Fault::new(Code::NoCapacity, "every upstream is closed after refusing its key"),
         (None, _) => Fault::new(Code::NoCapacity, "no upstream with a key for this model could be asked"),

@@ -109,8 +109,8 @@ impl Host for Native {
         held(&self.shared.ledger).settle(hold, &settlement, self.now());
     }
 
-    async fn count(&self, _: Uncounted) -> Counted {
-        Counted::default()
+    async fn count(&self, text: Uncounted) -> Counted {
+        crate::count::count(text, &self.shared.gauge).await
     }
 
     fn log(&self, record: Record) {

@@ -20,7 +20,11 @@ pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
+pub mod store; // what must outlive the process
+pub mod ledger; // where limits' counters are kept
+
 pub mod cors;
+pub mod count; // tokens, where no provider has counted them
 pub mod host; // the platform an exchange runs on
 pub mod shutdown;
 pub mod tls; // the gateway's own certificate

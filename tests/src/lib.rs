@@ -1,5 +1,6 @@
 //! What the tests share: fixtures, scripted exchanges, a seeded world, a small HTTP client.
 
+pub mod bill;
 pub mod fixture;
 pub mod gateway;
 pub mod http;

@@ -28,6 +28,14 @@ const CLIENT_SECRET: &str = "tg-replay-client";
 pub struct Replay {
     /// The vendor, as a config names it.
     pub kind: &'static str,
+    /// The provider's name; one that bears its vendor's is taken for that vendor itself.
+    pub name: &'static str,
+    /// Further lines of the provider's table.
+    pub terms: String,
+    /// Further tables of the config.
+    pub tables: String,
+    /// When it happens.
+    pub at: Time,
     /// The model as clients name it.
     pub alias: String,
     /// The model as the upstream knows it.
@@ -87,7 +95,16 @@ pub struct Seen {
 impl Replay {
     /// This vendor, whose model is called the same on both sides.
     pub fn new(kind: &'static str, model: &str) -> Self {
-        Self { kind, alias: model.to_owned(), model: model.to_owned(), headers: Vec::new() }
+        Self {
+            kind,
+            name: "up",
+            terms: String::new(),
+            tables: String::new(),
+            at: Time(1_800_000_000_000),
+            alias: model.to_owned(),
+            model: model.to_owned(),
+            headers: Vec::new(),
+        }
     }
 
     /// The same, under another name for clients.
@@ -104,17 +121,21 @@ impl Replay {
         self
     }
 
-    fn config(&self) -> Arc<Config> {
-        let Self { kind, alias, model, headers: _ } = self;
+    /// The config it runs under. Panics if that is bad.
+    pub fn config(&self) -> Arc<Config> {
+        let Self { kind, name, terms, tables, at: _, alias, model, headers: _ } = self;
         let text = format!(
             r#"
-[providers.up]
+[providers.{name}]
 kind = "{kind}"
 base_url = "http://up.test/base"
 keys = [{{ name = "k", value = "sk-replay-upstream" }}]
+{terms}
+
+{tables}
 
 [models."{alias}"]
-targets = ["up/{model}"]
+targets = ["{name}/{model}"]
 attempts = 1
 deadline = "60s"
 
@@ -137,7 +158,7 @@ value = "{CLIENT_SECRET}"
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let stage = Stage::new(answer);
+        let stage = Stage::new(answer, self.at);
         let directory = Directory::of(&config);
         let desk = Desk { config: &config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, RequestId(7), stage.now.get()) {
@@ -165,10 +186,10 @@ struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn new(answer: &'a Answer) -> Self {
+    fn new(answer: &'a Answer, now: Time) -> Self {
         Self {
             answer,
-            now: Cell::new(Time(1_800_000_000_000)),
+            now: Cell::new(now),
             next: Cell::new(Time::NEVER),
             fleet: RefCell::default(),
             ledger: RefCell::default(),

@@ -1,1 +1,111 @@
 //! Facts about the door.
+
+use super::*;
+use crate::config::{self, SecretRef};
+use http::Request;
+
+const CONFIG: &str = r#"
+    [tokens]
+    issuers = [{ issuer = "https://id.example", audience = "gate", jwks = "https://id.example/keys", key = "chat" }]
+    [[keys]]
+    name = "chat"
+    value = "tg-chat"
+    routes = ["/v1/chat/*"]
+    client_tags = ["app-*", "night"]
+    [[keys]]
+    name = "lists"
+    value = "tg-lists"
+    routes = ["/v1/models"]
+"#;
+
+fn asked(method: &str, path: &str, headers: &[(&str, &str)]) -> Admission {
+    let none = |_: SecretRef<'_>| Err("it is not set".to_owned());
+    let config = Arc::new(config::load(CONFIG.as_bytes(), &none).unwrap());
+    let directory = Directory::of(&config);
+    let desk = Desk { config: &config, directory: &directory, gauge: &Arc::default(), peer: None };
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (head, ()) = request.body(()).unwrap().into_parts();
+    admit(&head, &desk, RequestId(1), Time(1_800_000_000_000))
+}
+
+fn status(admission: &Admission) -> u16 {
+    match admission {
+        Admission::Answered(answer) => answer.status().as_u16(),
+        Admission::NeedsKeys(needs) => needs.otherwise.status().as_u16(),
+        Admission::Ready(_) | Admission::Metrics(_) | Admission::Wanted(_) => 200,
+    }
+}
+
+#[test]
+fn k19_rights_go_by_the_place_that_is_served_however_the_path_is_spelt() {
+    for path in [
+        "/v1/chat/completions",
+        "/chat/completions",
+        "//v1//chat///completions/",
+        "/v1/chat%2Fcompletions",
+        "/%76%31/chat/completions",
+        "/openai/v1/chat/completions",
+        "http://elsewhere.example/v1/chat/completions",
+        "/v1/chat/completions?x=/v1/models",
+    ] {
+        let with = |key| status(&asked("POST", path, &[("x-api-key", key), ("host", "evil/v1/models?")]));
+        assert_eq!((with("tg-chat"), with("tg-lists")), (200, 403), "{path}");
+    }
+    for path in
+        ["/v1/models", "/models", "/v1%2fmodels", "/anthropic/models/", "/v1/models?/v1/chat/completions"]
+    {
+        let with = |key| status(&asked("GET", path, &[("x-api-key", key)]));
+        assert_eq!((with("tg-chat"), with("tg-lists")), (403, 200), "{path}");
+    }
+    // The place's path names the model by a hole; `/v1/models` is another place.
+    assert_eq!(status(&asked("GET", "/v1/models/x", &[("x-api-key", "tg-lists")])), 403);
+    assert_eq!(status(&asked("POST", "/v1/models/../chat/completions", &[("x-api-key", "tg-chat")])), 404);
+    assert_eq!(status(&asked("POST", "/v1/chat/completions", &[])), 401);
+}
+
+#[test]
+fn b18_a_client_sets_the_tags_its_key_lets_it_set_and_no_others() {
+    let tags = [
+        ("x-api-key", "tg-chat"),
+        ("x-tollgate-tags", "app-1, batch,night,app-1,app-{x}"),
+        ("x-tollgate-tags", "app-2,"),
+    ];
+    let Admission::Wanted(admitted) = asked("POST", "/v1/chat/completions", &tags) else { panic!() };
+    assert_eq!(admitted.client_tags, ["app-1", "night", "app-2"]);
+}
+
+#[test]
+fn b9_the_end_user_of_the_head_is_kept() {
+    let user = |value| {
+        let headers = [("x-api-key", "tg-chat"), ("x-tollgate-user", value)];
+        let Admission::Wanted(admitted) = asked("POST", "/v1/chat/completions", &headers) else { panic!() };
+        admitted.end_user
+    };
+    assert_eq!(user(" 77 ").as_deref(), Some("77"));
+    assert_eq!(user("a/b").as_deref(), Some("a_b"), "no separator of scopes");
+    assert_eq!(user(" "), None);
+    assert_eq!(user(&"x".repeat(500)).map(|id| id.len()), Some(128));
+}
+
+#[test]
+fn an_issuers_token_asks_the_host_for_its_keys() {
+    // {"alg":"EdDSA"}.{"iss":"https://id.example"}
+    let token = "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUifQ.AAAA";
+    let admission = asked("POST", "/v1/chat/completions", &[("x-api-key", token)]);
+    let Admission::NeedsKeys(needs) = &admission else { panic!() };
+    assert_eq!(needs.issuer, "https://id.example");
+    assert_eq!(status(&admission), 503);
+    assert!(needs.otherwise.headers().contains_key("retry-after"));
+}
+
+#[test]
+fn the_host_decides_whether_it_is_ready() {
+    let Admission::Ready(answer) = asked("GET", "/readyz", &[]) else { panic!() };
+    assert_eq!(answer.status(), 200);
+    let answer = unready("the store cannot be reached", RequestId(1));
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+}

@@ -8,11 +8,11 @@ mod tokens; // short-lived signed keys
 use super::fault::{Errors, Place};
 use super::read::{Cell, Field, Spot, Table, Word};
 use super::tree::Node;
-use crate::config::{Fail, Fallback, Strategy, UnknownPrice};
+use crate::config::{Fail, Fallback, Strategy, UnknownPrice, UpstreamLimits};
 use crate::directory::{HolderKind, IpRange};
 use crate::limit::calendar::Zone;
 use crate::price::{CLASSES, Rate, Rates, Terms};
-use crate::units::Millis;
+use crate::units::{self, Millis, Requests};
 pub(super) use keys::{Holder, Key, Material};
 pub(super) use tokens::{Issuer, Parent as TokenParent, Tokens};
 
@@ -50,10 +50,10 @@ const FAIL: &[&str] = &["budgets", "limits"];
 const ALERTS: &[&str] = &["webhook"];
 const PROVIDER: &[&str] =
     &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
-const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models"];
+const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models", "rpm", "tpm"];
 const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
 const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline"];
-const TARGET: &[&str] = &["to", "weight"];
+const TARGET: &[&str] = &["to", "weight", "rpm", "tpm"];
 /// Beside the classes of [`CLASSES`], by their words.
 const PRICE_AS: &str = "as";
 
@@ -153,6 +153,7 @@ pub(super) struct ProviderKey {
     pub(super) weight: f64,
     /// Absent: all.
     pub(super) models: Option<Vec<Spot<String>>>,
+    pub(super) limits: UpstreamLimits,
 }
 
 /// `[models.NAME]`
@@ -169,6 +170,7 @@ pub(super) struct Model {
 pub(super) struct Target {
     pub(super) to: Spot<String>,
     pub(super) weight: f64,
+    pub(super) limits: UpstreamLimits,
 }
 
 /// `[prices."PROVIDER/MODEL"]`
@@ -247,9 +249,7 @@ impl Server {
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
             zone: table.get("zone").and_then(|cell| keys::zone(&cell, errors)).unwrap_or_default(),
-            trusted_proxies: table
-                .get("trusted_proxies")
-                .map_or_else(Vec::new, |cell| cell.ranges(errors)),
+            trusted_proxies: table.get("trusted_proxies").map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })
     }
 }
@@ -284,10 +284,7 @@ fn fail(cell: &Cell<'_>, errors: &mut Errors) -> Fail {
     }
     let Some(table) = Table::read(cell, FAIL, errors) else { return usual };
     let mut word = |name: &str| table.get(name)?.word("word", FALLBACKS, errors).map(|word| word.value);
-    Fail {
-        budgets: word("budgets").unwrap_or(usual.budgets),
-        limits: word("limits").unwrap_or(usual.limits),
-    }
+    Fail { budgets: word("budgets").unwrap_or(usual.budgets), limits: word("limits").unwrap_or(usual.limits) }
 }
 
 /// A string that must be there.
@@ -373,21 +370,24 @@ impl ProviderKey {
 
     fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
         if let super::tree::Value::Text(_) = &cell.node.value {
-            return Some(Self { name: None, value: cell.text(errors)?, weight: 1.0, models: None });
+            let limits = UpstreamLimits::default();
+            return Some(Self { name: None, value: cell.text(errors)?, weight: 1.0, models: None, limits });
         }
         let table = Table::read(cell, PROVIDER_KEY, errors)?;
         let name = table.get("name").and_then(|cell| cell.text(errors));
         let weight = table.get("weight").and_then(|cell| cell.weight(errors));
         let models = table.get("models").map(|cell| cell.texts(errors));
+        let limits = upstream_limits(&table, errors);
         let value = required(&table, "value", r#"the key as "env:NAME" or "file:PATH""#, errors)?;
-        Some(Self { name, value, weight: weight.map_or(1.0, |weight| weight.value), models })
+        Some(Self { name, value, weight: weight.map_or(1.0, |weight| weight.value), models, limits })
     }
 }
 
 impl Model {
     fn read(Field { name, cell }: Field<'_>, errors: &mut Errors) -> Option<Self> {
         if let super::tree::Value::Text(_) = &cell.node.value {
-            let targets = vec![Target { to: cell.text(errors)?, weight: 1.0 }];
+            let limits = UpstreamLimits::default();
+            let targets = vec![Target { to: cell.text(errors)?, weight: 1.0, limits }];
             return Some(Self {
                 name,
                 strategy: None,
@@ -427,11 +427,18 @@ impl Target {
 
     fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
         if let super::tree::Value::Text(_) = &cell.node.value {
-            return Some(Self { to: cell.text(errors)?, weight: 1.0 });
+            return Some(Self { to: cell.text(errors)?, weight: 1.0, limits: UpstreamLimits::default() });
         }
         let table = Table::read(cell, TARGET, errors)?;
         let weight = table.get("weight").and_then(|cell| cell.weight(errors));
+        let limits = upstream_limits(&table, errors);
         let to = required(&table, "to", r#"the target as "provider/model""#, errors)?;
-        Some(Self { to, weight: weight.map_or(1.0, |weight| weight.value) })
+        Some(Self { to, weight: weight.map_or(1.0, |weight| weight.value), limits })
     }
+}
+
+/// `rpm` and `tpm` of a target or of a provider's key.
+fn upstream_limits(table: &Table<'_>, errors: &mut Errors) -> UpstreamLimits {
+    let mut count = |name: &str| table.get(name)?.count(errors).map(|count| count.value);
+    UpstreamLimits { rpm: count("rpm").map(Requests), tpm: count("tpm").map(units::Tokens) }
 }

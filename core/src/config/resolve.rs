@@ -144,7 +144,9 @@ impl Config {
     }
 
     fn target(&self, provider: ProviderId, model: &str) -> RouteTarget {
-        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price: self.price(provider, model) }
+        let price = self.price(provider, model);
+        let limits = Default::default();
+        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price, limits }
     }
 
     fn provider_named(&self, name: &str) -> Option<ProviderId> {

@@ -3,7 +3,9 @@
 mod golden;
 mod names;
 mod noise;
+mod people;
 mod prices;
+mod upstreams;
 
 use super::*;
 use crate::limit::calendar::Zone;

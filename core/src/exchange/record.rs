@@ -83,8 +83,8 @@ impl Record {
             at: now,
             surface: request.surface.name(),
             caller: request.caller.clone(),
-            end_user: None,
-            client_tags: Vec::new(),
+            end_user: request.end_user.clone(),
+            client_tags: request.client_tags.clone(),
             asked: request.envelope.model.clone(),
             provider: None,
             model: None,
@@ -120,12 +120,12 @@ impl Record {
     }
 
     /// Works out the cost from what is known by now. (hot)
-    pub(super) fn charge(&mut self, price: Option<&Priced>, now: Time) {
+    pub(super) fn charge(&mut self, price: Option<&Priced>, terms: Terms, now: Time) {
         let may_be_billed =
             self.first_byte.is_some() || (self.ending == Ending::ClientLeft && self.attempts > 0);
         self.cost = match &self.usage {
             Some(usage) => {
-                let terms = price.map_or_else(Terms::default, |price| price.terms);
+                let terms = price.map_or(terms, |price| price.terms);
                 Charge::of(usage, price.map(|price| &price.row), &Served::of(usage, now), terms)
             }
             None if may_be_billed => Charge::Unknown,
@@ -191,7 +191,7 @@ mod tests {
 
     fn cost(record: Record, price: Option<&Priced>) -> Charge {
         let mut record = record;
-        record.charge(price, Time(0));
+        record.charge(price, Terms::default(), Time(0));
         record.cost
     }
 

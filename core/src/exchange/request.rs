@@ -10,6 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
 use crate::ledger::Standing;
+use crate::price::Terms;
 use crate::surface::{Asked, Conversation, Envelope, Places, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub(super) struct Request {
     pub(super) gauge: Arc<Gauge>,
     /// The end user the client names.
     pub(super) end_user: Option<String>,
+    /// Tags of the client's own, for attribution.
+    pub(super) client_tags: Vec<String>,
     /// For the answer's headers.
     pub(super) standing: Standing,
     /// The most output to ask of an upstream for each answer, over what the client asks.
@@ -57,7 +60,18 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted { config, surface, id, at, caller, gauge, strictness, forward, .. } = admitted;
+        let Admitted {
+            config,
+            surface,
+            id,
+            at,
+            caller,
+            gauge,
+            strictness,
+            forward,
+            end_user,
+            client_tags,
+        } = admitted;
         let found = inspect(surface, &body).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
@@ -77,7 +91,9 @@ impl Request {
             strictness,
             caller,
             gauge,
-            end_user: None,
+            // What a header or a token says wins over the body, which the client's own user writes.
+            end_user: end_user.or_else(|| envelope.end_user.clone()),
+            client_tags,
             standing: Standing::default(),
             output_cap: None,
             body,
@@ -105,6 +121,18 @@ impl Request {
 
     pub(super) fn provider_name(&self, lane: Lane) -> &str {
         self.config.provider(lane.provider).map_or("", |provider| &provider.name)
+    }
+
+    pub(super) fn terms(&self, lane: Lane) -> Terms {
+        self.config.provider(lane.provider).map(|provider| provider.terms).unwrap_or_default()
+    }
+
+    /// Whether tokens sent to the upstream are limited.
+    pub(super) fn limits_tokens(&self, lane: Lane) -> bool {
+        let provider = self.config.provider(lane.provider);
+        let key = provider.and_then(|provider| provider.credentials.get(usize::from(lane.credential)));
+        let target = self.target(lane).map(|target| target.limits);
+        [target, key.map(|key| key.limits)].iter().flatten().any(|limits| limits.tpm.is_some())
     }
 
     pub(super) fn credential_name(&self, lane: Lane) -> &str {

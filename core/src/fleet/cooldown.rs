@@ -115,6 +115,11 @@ impl Limited {
         self.until = self.until.max(now + span);
     }
 
+    /// An answer that says that it was the last for now. This is no 429, and the next one may say less.
+    pub(super) fn rest(&mut self, resets_in: Millis, now: Time) {
+        self.until = self.until.max(now + resets_in.min(LIMITED.cap));
+    }
+
     /// A success: the next 429 is the first again.
     pub(super) fn succeed(&mut self, now: Time) {
         if now >= self.until {

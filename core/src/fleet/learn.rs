@@ -2,11 +2,11 @@
 
 use super::plan::names;
 use super::roster::{self, Entry, FAILING, REFUSED};
-use super::{Fleet, Lane, Outcome};
+use super::{Fleet, Lane, Notice, Outcome};
 use crate::config::{Config, Route};
 use crate::fault::UpstreamClass;
 use crate::retry::{self, Verdict};
-use crate::units::{Millis, Time, Tokens};
+use crate::units::{Metered, Millis, Time, Tokens};
 
 /// This many failures in a row close a lane.
 const IN_A_ROW: u32 = 5;
@@ -34,6 +34,23 @@ impl Fleet {
             }
             Outcome::Failed { class, retry_after } => failed(entry, class, retry_after, now),
             Outcome::Unknown => {}
+        }
+    }
+}
+
+impl Fleet {
+    /// Learns something of a lane besides how an attempt went.
+    pub fn notice(&mut self, config: &Config, route: &Route, lane: Lane, notice: Notice, now: Time) {
+        match notice {
+            Notice::Spent(Metered(tokens)) => {
+                self.meter(config, route, lane, |meter| meter.spent(tokens, now));
+            }
+            Notice::UsedUp { resets_in } => {
+                let at = names(config, route, lane).and_then(|names| self.roster.find(names));
+                if let Some(entry) = at.and_then(|at| self.roster.entry(at)) {
+                    entry.lane.limited.rest(resets_in, now);
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::affinity;
 use super::dice::{Dice, Draw};
 use super::roster::{At, FAILING, Gate, Known, Names, REFUSED};
 use super::strategy::{self, Candidate, Seen};
+use super::window::Meter;
 use super::{Attempt, Choice, Fleet, Lane, Query};
 use crate::config::{Config, Credential, Provider, Route, RouteTarget};
 use crate::retry::{self, Verdict};
@@ -97,6 +98,15 @@ struct Spot<'a> {
     key: &'a Credential,
 }
 
+/// A lane with its key, what is known of it and whether it may be used.
+#[derive(Clone, Copy, Debug)]
+struct Sight<'a> {
+    lane: Lane,
+    key: &'a Credential,
+    known: Known<'a>,
+    gate: Gate,
+}
+
 impl<'a> Query<'a> {
     fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
         let Self { config, route, closed, .. } = *self;
@@ -178,7 +188,12 @@ impl Fleet {
     fn open(&mut self, query: &Query<'_>, lane: Lane) -> Option<Found> {
         let any = Want { fresh: Fresh::Key, health: Health::Any };
         let at = self.roster.find_or_make(names(query.config, query.route, lane)?)?;
-        any.admits(self.roster.at(at).gate(query.now)).then_some(Found { lane, at })
+        let place = query.place(lane.target)?;
+        let key = place.provider.credentials.get(usize::from(lane.credential))?;
+        let full = self.roster.full_until(&place.provider.name, place.target, query.now);
+        let known = self.roster.at(at);
+        let gate = known.gate(query.now).full(full.max(known.full_until(key, query.now)));
+        any.admits(gate).then_some(Found { lane, at })
     }
 
     fn find_and_send(&mut self, query: &Query<'_>, lane: Lane) -> Choice {
@@ -211,10 +226,9 @@ impl Fleet {
         })?;
         let key = affinity::Key::new(conversation, &query.route.name);
         let serial = self.affinity.find(key, query.now)?;
-        let mut lanes = query.places().flat_map(|place| self.lanes(place));
-        let (spot, known) = lanes.find(|(_, known)| known.serial() == Some(serial))?;
-        let usable = known.gate(query.now) == Gate::Open && query.untried(spot.lane);
-        usable.then_some(spot.lane)
+        let mut lanes = query.places().flat_map(|place| self.lanes(place, query.now));
+        let Sight { lane, gate, .. } = lanes.find(|sight| sight.known.serial() == Some(serial))?;
+        (gate == Gate::Open && query.untried(lane)).then_some(lane)
     }
 
     /// Another key of the target whose key was refused or limited just now.
@@ -255,10 +269,10 @@ impl Fleet {
         }
         let mut in_flight = 0_u32;
         let mut draw = Draw::new();
-        for (spot, known) in self.lanes(place) {
+        for Sight { lane, key, known, gate } in self.lanes(place, query.now) {
             in_flight = in_flight.saturating_add(known.lane.map_or(0, |lane| lane.in_flight));
-            if want.admits(known.gate(query.now)) && query.untried(spot.lane) {
-                draw.add((spot.lane, known), spot.key.weight, dice);
+            if want.admits(gate) && query.untried(lane) {
+                draw.add((lane, known), key.weight, dice);
             }
         }
         let (lane, known) = draw.held()?;
@@ -268,19 +282,24 @@ impl Fleet {
     }
 
     /// The lanes of a target with what is known of them.
-    fn lanes<'a>(&'a self, place: Place<'a>) -> impl Iterator<Item = (Spot<'a>, Known<'a>)> {
-        let keys = self.roster.keys(&place.provider.name);
-        place.lanes().map(move |spot| (spot, self.roster.known(keys, &spot.key.name, &place.target.model)))
+    fn lanes<'a>(&'a self, place: Place<'a>, now: Time) -> impl Iterator<Item = Sight<'a>> {
+        let Place { at: _, target, provider } = place;
+        let keys = self.roster.keys(&provider.name);
+        let full = self.roster.full_until(&provider.name, target, now);
+        place.lanes().map(move |Spot { lane, key }| {
+            let known = self.roster.known(keys, &key.name, &target.model);
+            Sight { lane, key, known, gate: known.gate(now).full(full.max(known.full_until(key, now))) }
+        })
     }
 
     /// The lane that may be asked again first, now or later.
     fn again(&mut self, query: &Query<'_>, dice: &mut Dice) -> Choice {
         let mut first: Option<Return> = None;
         for place in query.places() {
-            for (spot, known) in self.lanes(place) {
-                let Some(at) = returns(query, spot.lane, known, dice) else { continue };
+            for sight in self.lanes(place, query.now) {
+                let Some(at) = returns(query, sight, dice) else { continue };
                 if first.is_none_or(|first| at < first.at) {
-                    first = Some(Return { lane: spot.lane, at });
+                    first = Some(Return { lane: sight.lane, at });
                 }
             }
         }
@@ -297,8 +316,8 @@ impl Fleet {
     fn exhausted(&self, query: &Query<'_>) -> Choice {
         let mut reopens: Option<Time> = None;
         let mut limited = true;
-        for (_, known) in query.places().flat_map(|place| self.lanes(place)) {
-            let until = match known.gate(query.now) {
+        for Sight { gate, .. } in query.places().flat_map(|place| self.lanes(place, query.now)) {
+            let until = match gate {
                 Gate::Open | Gate::Failing(_) => continue,
                 Gate::Limited(until) => until,
                 Gate::Refused(until) => {
@@ -319,11 +338,25 @@ impl Fleet {
         entry.lane.failing.send(FAILING, query.now);
         entry.key.refused.send(REFUSED, query.now);
         let serial = entry.lane.serial;
+        self.meter(query.config, query.route, found.lane, |meter| meter.sent(query.now));
         if let Some(conversation) = query.conversation.filter(|_| query.only_lane().is_none()) {
             let key = affinity::Key::new(conversation, &query.route.name);
             self.affinity.remember(key, serial, query.now);
         }
         Choice::Send(found.lane)
+    }
+}
+
+impl Fleet {
+    /// What the lane's limits are held against, where it has any.
+    pub(super) fn meter(&mut self, config: &Config, route: &Route, lane: Lane, add: impl FnMut(&mut Meter)) {
+        let found = || {
+            let key = config.provider(lane.provider)?.credentials.get(usize::from(lane.credential))?;
+            Some((names(config, route, lane)?, target(route, lane.target)?, key))
+        };
+        if let Some((names, target, key)) = found() {
+            self.roster.meters(names, target, key).for_each(add);
+        }
     }
 }
 
@@ -343,8 +376,9 @@ struct Return {
 
 /// When a lane may be asked (again) by this request; never, if its key is refused or it has failed in
 /// a way that a repeat does not mend.
-fn returns(query: &Query<'_>, lane: Lane, known: Known<'_>, dice: &mut Dice) -> Option<Time> {
-    let opens = match known.gate(query.now) {
+fn returns(query: &Query<'_>, sight: Sight<'_>, dice: &mut Dice) -> Option<Time> {
+    let Sight { lane, key: _, known, gate } = sight;
+    let opens = match gate {
         Gate::Refused(_) => return None,
         Gate::Limited(until) => spread(until, query.deadline, dice),
         Gate::Open | Gate::Failing(_) => query.now,

@@ -2,6 +2,8 @@
 
 use super::cooldown::{CoolDown, Limited, Span};
 use super::stats::Mean;
+use super::window::Meter;
+use crate::config::{Credential, RouteTarget};
 use crate::units::{Millis, Time};
 use std::collections::BTreeMap;
 
@@ -28,6 +30,9 @@ pub(super) struct Roster {
     lanes: Vec<Lane>,
     free: Vec<Slot>,
     serials: u64,
+    /// Of targets with limits of their own, by the provider's name and the model's: an operator names
+    /// them, so they are few.
+    meters: BTreeMap<Box<str>, BTreeMap<Box<str>, Meter>>,
 }
 
 /// Counts into the keys.
@@ -43,6 +48,8 @@ pub(super) struct Slot(u32);
 pub(super) struct Key {
     pub(super) name: Box<str>,
     pub(super) refused: CoolDown,
+    /// What was sent with it, if it has limits of its own.
+    pub(super) meter: Meter,
     /// By the model's name.
     lanes: BTreeMap<Box<str>, Slot>,
 }
@@ -95,10 +102,22 @@ pub(super) enum Gate {
     Open,
     /// It keeps failing: use another if there is one.
     Failing(Time),
-    /// Its provider said 429.
+    /// Its provider said 429, or a limit of its own is reached.
     Limited(Time),
     /// Its key was refused.
     Refused(Time),
+}
+
+impl Gate {
+    /// The same if a limit of the lane's own is reached until then.
+    pub(super) fn full(self, until: Option<Time>) -> Self {
+        let Some(until) = until else { return self };
+        match self {
+            Self::Open | Self::Failing(_) => Self::Limited(until),
+            Self::Limited(asked) => Self::Limited(asked.max(until)),
+            Self::Refused(until) => Self::Refused(until),
+        }
+    }
 }
 
 /// What is known of an upstream; nothing if it was never used.
@@ -115,6 +134,14 @@ impl Known<'_> {
             return Gate::Refused(until);
         }
         self.lane.map_or(Gate::Open, |lane| lane.gate(now))
+    }
+
+    /// When there is room under the key's own limits again, if there is none now.
+    pub(super) fn full_until(&self, key: &Credential, now: Time) -> Option<Time> {
+        if key.limits.is_unlimited() {
+            return None;
+        }
+        self.key?.meter.full_until(key.limits, now)
     }
 
     pub(super) fn serial(&self) -> Option<u64> {
@@ -168,6 +195,30 @@ impl Roster {
         Some(Entry { key, lane: self.lanes.get_mut(at.slot.0 as usize)? })
     }
 
+    /// When a target has room under its own limits again, if it has none now.
+    pub(super) fn full_until(&self, provider: &str, target: &RouteTarget, now: Time) -> Option<Time> {
+        if target.limits.is_unlimited() {
+            return None;
+        }
+        self.meters.get(provider)?.get(&*target.model)?.full_until(target.limits, now)
+    }
+
+    /// What was sent to a target and with a key, to add to it, where these have limits of their own.
+    pub(super) fn meters(
+        &mut self,
+        names: Names<'_>,
+        target: &RouteTarget,
+        key: &Credential,
+    ) -> impl Iterator<Item = &mut Meter> {
+        let of_key = (!key.limits.is_unlimited()).then(|| self.key(self.keys(names.provider), names.key));
+        let of_key = of_key.flatten().and_then(|id| self.keys.get_mut(id.0 as usize));
+        let of_target = (!target.limits.is_unlimited()).then(|| {
+            let models = self.meters.entry(names.provider.into()).or_default();
+            models.entry(names.model.into()).or_default()
+        });
+        of_key.map(|key| &mut key.meter).into_iter().chain(of_target)
+    }
+
     /// Every lane with its names, by provider, by key in the order of first use, and by model.
     pub(super) fn all(&self) -> impl Iterator<Item = (Names<'_>, Known<'_>)> {
         self.providers.iter().flat_map(move |(provider, ids)| {
@@ -205,8 +256,8 @@ impl Roster {
 
     fn make_key(&mut self, names: Names<'_>) -> Option<KeyId> {
         let id = KeyId(u32::try_from(self.keys.len()).ok()?);
-        let (refused, lanes) = (CoolDown::default(), BTreeMap::new());
-        self.keys.push(Key { name: names.key.into(), refused, lanes });
+        let (refused, meter, lanes) = (CoolDown::default(), Meter::default(), BTreeMap::new());
+        self.keys.push(Key { name: names.key.into(), refused, meter, lanes });
         self.providers.entry(names.provider.into()).or_default().push(id);
         Some(id)
     }

@@ -2,12 +2,13 @@
 
 mod affinity;
 mod closing;
+mod limits;
 mod picking;
 mod simulation;
 
 use super::dice::Dice;
 use super::*;
-use crate::config::{Credential, Pattern, Provider, RouteTarget, Strategy, Timeouts};
+use crate::config::{Credential, Pattern, Provider, RouteTarget, Strategy, Timeouts, UpstreamLimits};
 use crate::dialect::Dialect;
 use crate::surface::Follows;
 use crate::vendor::{Auth, Quirks, Vendor};
@@ -42,7 +43,8 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
 
 pub(super) fn credential(name: &str, weight: f64, models: &str) -> Credential {
     let models = vec![Pattern::parse(models).unwrap()];
-    Credential { name: name.to_owned(), secret: None, weight, models, header: Default::default() }
+    let limits = UpstreamLimits::default();
+    Credential { name: name.to_owned(), secret: None, weight, models, limits, header: Default::default() }
 }
 
 pub(super) fn config(providers: Vec<Provider>) -> Config {
@@ -51,7 +53,8 @@ pub(super) fn config(providers: Vec<Provider>) -> Config {
 }
 
 pub(super) fn to(provider: u16, model: &str, weight: f64) -> RouteTarget {
-    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight, price: None }
+    let (provider, model) = (ProviderId(provider), model.to_owned());
+    RouteTarget { provider, model, weight, price: None, limits: UpstreamLimits::default() }
 }
 
 pub(super) fn route(strategy: Strategy, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {

@@ -36,7 +36,8 @@ fn provider(name: &str) -> Provider {
 }
 
 fn target(provider: u16, model: &str) -> RouteTarget {
-    RouteTarget { provider: ProviderId(provider), model: model.to_owned(), weight: 1.0, price: None }
+    let (provider, model) = (ProviderId(provider), model.to_owned());
+    RouteTarget { provider, model, weight: 1.0, price: None, limits: Default::default() }
 }
 
 fn route(name: &str, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {

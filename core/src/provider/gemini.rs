@@ -9,6 +9,7 @@ mod decode;
 mod fault;
 mod generation;
 mod media;
+mod grounding;
 mod metering;
 mod model;
 mod schema;

@@ -7,7 +7,7 @@
 mod chunk;
 mod decode;
 mod encode;
-mod fault;
+pub(super) mod fault;
 mod glance;
 mod stream;
 mod text;

@@ -181,15 +181,7 @@ impl Reader<'_> {
             SignedBy::Us => self.text("key")?.map(str::to_owned),
             SignedBy::Other(_) => None,
         };
-        Ok(Token {
-            id,
-            parent,
-            bound,
-            models,
-            scope: Arc::new(scope),
-            expires,
-            end_user: self.end_user()?,
-        })
+        Ok(Token { id, parent, bound, models, scope: Arc::new(scope), expires, end_user: self.end_user()? })
     }
 
     fn audience(&self) -> Result<(), Fault> {
@@ -296,9 +288,9 @@ impl Reader<'_> {
     fn number<T>(&self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Fault> {
         match self.parts.body.get(name) {
             None => Ok(None),
-            Some(Value::Number(number)) => {
-                read(&number.to_string()).map(Some).map_err(|reason| wrong(name, &format!("is wrong: {reason}")))
-            }
+            Some(Value::Number(number)) => read(&number.to_string())
+                .map(Some)
+                .map_err(|reason| wrong(name, &format!("is wrong: {reason}"))),
             Some(_) => Err(wrong(name, "is not a number")),
         }
     }

@@ -64,8 +64,8 @@ impl Jwks {
         if document.len() > MAX_BYTES {
             return Err(format!("the JWKS document has more than {MAX_BYTES} bytes"));
         }
-        let document: Document<'_> =
-            serde_json::from_slice(document).map_err(|_| "not a JWKS document: no list of `keys`".to_owned())?;
+        let document: Document<'_> = serde_json::from_slice(document)
+            .map_err(|_| "not a JWKS document: no list of `keys`".to_owned())?;
         let keys = document.keys.into_iter().take(MAX_KEYS);
         let keys: Vec<Jwk> =
             keys.filter_map(|key| Jwk::read(serde_json::from_str(key.get()).ok()?)).collect();

@@ -40,7 +40,7 @@ impl HsKey {
         authenticated(&self.0, text).verify_slice(signature).is_ok()
     }
 
-    fn sign(&self, text: &[u8]) -> Vec<u8> {
+    pub(super) fn sign(&self, text: &[u8]) -> Vec<u8> {
         authenticated(&self.0, text).finalize().into_bytes().to_vec()
     }
 }
@@ -99,7 +99,7 @@ impl EdKey {
             .is_ok_and(|signature| self.0.verifying_key().verify_strict(text, &signature).is_ok())
     }
 
-    fn sign(&self, text: &[u8]) -> Vec<u8> {
+    pub(super) fn sign(&self, text: &[u8]) -> Vec<u8> {
         self.0.sign(text).to_bytes().to_vec()
     }
 }
@@ -117,7 +117,8 @@ fn seed_of(der: &[u8]) -> Option<[u8; 32]> {
     let rest = inner.strip_prefix(&[0x02, 0x01, 0x00]).or_else(|| inner.strip_prefix(&[0x02, 0x01, 0x01]))?;
     let rest = rest.strip_prefix(&[0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70])?;
     let seed = rest.strip_prefix(&[0x04, 0x22, 0x04, 0x20])?.get(..32)?;
-    let framed = der.first() == Some(&0x30) && der.get(1).map(|length| usize::from(*length)) == Some(inner.len());
+    let framed =
+        der.first() == Some(&0x30) && der.get(1).map(|length| usize::from(*length)) == Some(inner.len());
     if framed { seed.try_into().ok() } else { None }
 }
 

@@ -4,6 +4,7 @@
 mod setting; // a gateway, a simulated provider, and who asks what
 
 mod failover; // I, K4 to K7
+mod upstreams; // A11, K4: their limits, when they want to be asked again
 mod streams; // H, K9, K10, K15, K16
 mod cancel; // H10, the client's leaving
 mod caching; // K14, K20, what goes upstream byte for byte

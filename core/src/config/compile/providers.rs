@@ -1,6 +1,7 @@
 //! Providers: the vendor's row, the base URL, the keys.
 
 use super::{Compiler, sendable};
+use crate::config::UpstreamLimits;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
@@ -178,7 +179,8 @@ impl Compiler<'_> {
     fn credentials(&mut self, raw: Vec<file::ProviderKey>) -> Vec<Credential> {
         let mut names = BTreeSet::new();
         let mut credentials = Vec::with_capacity(raw.len());
-        for (index, file::ProviderKey { name, value, weight, models }) in raw.into_iter().enumerate() {
+        for (index, raw) in raw.into_iter().enumerate() {
+            let file::ProviderKey { name, value, weight, models, limits } = raw;
             let secret = self.secret(&value);
             let place = name.as_ref().map_or_else(|| value.place.clone(), |name| name.place.clone());
             let name = name.map_or_else(|| (index + 1).to_string(), |name| name.value);
@@ -186,7 +188,7 @@ impl Compiler<'_> {
                 self.twice(&place, "key", &name);
             }
             let models = models.map_or_else(all_models, |models| self.patterns(models));
-            credentials.push(Credential { name, secret, weight, models, header: Default::default() });
+            credentials.push(Credential { name, secret, weight, models, limits, header: Default::default() });
         }
         credentials
     }
@@ -215,6 +217,7 @@ impl Compiler<'_> {
             secret: usual,
             weight: 1.0,
             models: all_models(),
+            limits: UpstreamLimits::default(),
             header: Default::default(),
         }]
     }

@@ -6,7 +6,7 @@ use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy, prices};
+use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices};
 use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -72,9 +72,9 @@ impl Compiler<'_> {
             attempts.value.min(MAX_ATTEMPTS)
         });
         let mut found = Vec::with_capacity(targets.len());
-        for file::Target { to, weight } in targets {
+        for file::Target { to, weight, limits } in targets {
             let target = self.target(&to, &name.value, directory);
-            found.extend(target.map(|target| RouteTarget { weight, ..target }));
+            found.extend(target.map(|target| RouteTarget { weight, limits, ..target }));
         }
         if strategy == Strategy::Cost {
             self.note_unpriced(&name.value, &found);
@@ -149,7 +149,8 @@ impl Compiler<'_> {
             .compiled
             .get(usize::from(provider.0))
             .and_then(|compiled| prices::of(&named.prices, provider, compiled, model));
-        Some(RouteTarget { provider, model: model.to_owned(), weight: 1.0, price })
+        let (model, limits) = (model.to_owned(), UpstreamLimits::default());
+        Some(RouteTarget { provider, model, weight: 1.0, price, limits })
     }
 
     fn nowhere(&mut self, to: &Spot<String>, directory: &Directory<'_>) {
@@ -266,7 +267,7 @@ struct Upstream<'a> {
 }
 
 fn upstream(target: &RouteTarget) -> Upstream<'_> {
-    let RouteTarget { provider, model, weight: _, price: _ } = target;
+    let RouteTarget { provider, model, weight: _, price: _, limits: _ } = target;
     Upstream { provider: *provider, model }
 }
 

@@ -105,6 +105,7 @@ fn provider(
             name: "1".to_owned(),
             secret,
             weight: 1.0,
+            limits: Default::default(),
             models: all_models(),
             header: Default::default(),
         }],

@@ -164,7 +164,8 @@ impl Holder {
     ) -> Option<Self> {
         let own = if kind == HolderKind::Organisation { ORGANISATION } else { HOLDER };
         let table = Table::read(cell, &[own, LIMITS, REMARKS].concat(), errors)?;
-        let organisation = table.get("organisation").and_then(|cell| cell.name(errors));
+        let of_another = table.get("organisation").filter(|_| kind != HolderKind::Organisation);
+        let organisation = of_another.and_then(|cell| cell.name(errors));
         let bounds = Bounds::read(&table, zone, errors);
         let blocked = table.get("blocked").and_then(|cell| cell.truth(errors)).unwrap_or(false);
         let created = table.get("created").and_then(|cell| cell.moment(errors)).map(|at| at.value);
@@ -254,9 +255,7 @@ impl Material {
             }
             (None, None) => {
                 let fix = match home {
-                    Home::Document => {
-                        r#"add `value = "env:NAME"` or `sha256 = "<64 hexadecimal digits>"`"#
-                    }
+                    Home::Document => r#"add `value = "env:NAME"` or `sha256 = "<64 hexadecimal digits>"`"#,
                     Home::Alone => "add `sha256`: the key's SHA-256 as 64 hexadecimal digits",
                 };
                 errors.push(&table.place, "the key itself is missing", fix);
@@ -363,9 +362,11 @@ fn digest(cell: &Cell<'_>, errors: &mut Errors) -> Option<Spot<[u8; 32]>> {
 /// A time zone.
 pub(in crate::config) fn zone(cell: &Cell<'_>, errors: &mut Errors) -> Option<Zone> {
     let expected = r#"a zone such as "UTC", "+02:00" or "Europe/Berlin""#;
-    let parse =
-        |name: &str| Zone::parse(name).ok_or_else(|| format!("there is no time zone {}", show(name)));
-    cell.parsed_text(expected, parse, errors)
+    let parse = |name: &str| Zone::parse(name).ok_or_else(|| format!("there is no time zone {}", show(name)));
+    let zone = cell.parsed_text(expected, parse, errors)?;
+    // One spelling of the default, so that what is written and read again is equal.
+    let usual = Zone::default();
+    Some(if zone.name() == usual.name() { usual } else { zone })
 }
 
 /// Limits of which there must be one.
@@ -465,7 +466,11 @@ fn remarks(table: &Table<'_>, errors: &mut Errors) -> Option<Remarks> {
 
 fn bounded(cell: &Cell<'_>, text: String, most: usize, errors: &mut Errors) -> Option<String> {
     if text.len() > most {
-        errors.push(&cell.place, format!("{} bytes are too many", text.len()), format!("keep it below {most}"));
+        errors.push(
+            &cell.place,
+            format!("{} bytes are too many", text.len()),
+            format!("keep it below {most}"),
+        );
         return None;
     }
     Some(text)

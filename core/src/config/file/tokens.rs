@@ -60,7 +60,8 @@ impl Issuer {
                 None
             }
             (None, None) => {
-                let fix = "add `key`: the key its tokens come from, or `parent_claim`: the claim that names it";
+                let fix =
+                    "add `key`: the key its tokens come from, or `parent_claim`: the claim that names it";
                 errors.push(&table.place, "`key` is missing", fix);
                 None
             }

@@ -120,8 +120,7 @@ fn status_of(kind: &str) -> Option<u16> {
     }
 }
 
-/// `retry-after-ms`, else `retry-after` in seconds. Points in time are left out: there is no clock
-/// here to take them from.
+/// `retry-after-ms`, else `retry-after` in seconds; a date has been turned into these before.
 fn retry_after(headers: &HeaderMap) -> Option<Millis> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
     let millis =

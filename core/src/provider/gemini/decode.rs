@@ -13,7 +13,7 @@
 
 mod choice;
 
-use super::{fault, metering};
+use super::{fault, grounding, metering};
 use crate::call::{Extras, Part};
 use crate::dialect::Dialect;
 use crate::fault::{UpstreamClass, UpstreamFault};
@@ -155,7 +155,7 @@ impl Decoder {
         }
         self.feedback(chunk, out);
         if let Some(Value::Object(counts)) = chunk.get("usageMetadata") {
-            let usage = metering::after(counts, self.usage.as_ref());
+            let usage = metering::after(counts, grounding::of_chunk(chunk), self.usage.as_ref());
             if self.usage.as_ref() != Some(&usage) {
                 self.usage = Some(usage.clone());
                 out.push(Event::Usage(Box::new(usage)));

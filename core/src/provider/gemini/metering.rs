@@ -4,7 +4,8 @@
 //! earlier one and not in the last still holds. The prompt contains what was cached; what tools
 //! brought back is counted beside the prompt, and thoughts beside the candidates.
 
-use crate::units::Tokens;
+use super::grounding;
+use crate::units::{Requests, Tokens};
 use crate::usage::{Inclusive, Usage, UsageParts};
 use memchr::memmem;
 use serde::Deserialize;
@@ -26,18 +27,24 @@ pub(super) fn of_bytes(data: &[u8], earlier: Option<&Usage>) -> Option<Usage> {
         Err(_) => serde_json::from_slice::<Vec<Metered>>(data).ok()?,
     };
     let mut all: Option<Map<String, Value>> = None;
+    let before = earlier.and_then(|usage| usage.parts.web_searches);
+    let searches = grounding::of_bytes(data).max(before);
     for Metered { usage } in found {
         let Some(usage) = usage else { continue };
         all.get_or_insert_with(|| native(earlier)).extend(usage);
     }
-    all.map(of)
+    all.map(|all| of(all, searches))
 }
 
-/// One chunk's counts, together with those before.
-pub(super) fn after(chunk: &Map<String, Value>, earlier: Option<&Usage>) -> Usage {
+/// One chunk's counts and searches, together with those before.
+pub(super) fn after(
+    counts: &Map<String, Value>,
+    searches: Option<Requests>,
+    earlier: Option<&Usage>,
+) -> Usage {
     let mut all = native(earlier);
-    all.extend(chunk.iter().map(|(name, value)| (name.clone(), value.clone())));
-    of(all)
+    all.extend(counts.iter().map(|(name, value)| (name.clone(), value.clone())));
+    of(all, searches.max(earlier.and_then(|usage| usage.parts.web_searches)))
 }
 
 fn native(earlier: Option<&Usage>) -> Map<String, Value> {
@@ -45,7 +52,7 @@ fn native(earlier: Option<&Usage>) -> Map<String, Value> {
     native.and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-fn of(all: Map<String, Value>) -> Usage {
+fn of(all: Map<String, Value>, searches: Option<Requests>) -> Usage {
     let count = |name: &str| all.get(name).and_then(Value::as_u64).map(Tokens);
     let prompt = count("promptTokenCount").unwrap_or_default();
     let thoughts = count("thoughtsTokenCount");
@@ -64,6 +71,7 @@ fn of(all: Map<String, Value>) -> Usage {
         text_input: input(Modality::Text),
         text_output: out(Modality::Text),
         tool_input,
+        web_searches: searches,
         ..UsageParts::default()
     };
     Usage {

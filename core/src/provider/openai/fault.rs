@@ -251,8 +251,7 @@ fn wait(headers: &HeaderMap, message: &str) -> Option<Millis> {
         .map(|wait| wait.min(LONGEST_WAIT))
 }
 
-/// `retry-after` in seconds. An HTTP date needs a clock, which this code does not have; no provider
-/// of this dialect has been seen to send one.
+/// `retry-after` in seconds; a date has been turned into these before.
 fn seconds_header(headers: &HeaderMap) -> Option<Millis> {
     from_secs(header(headers, "retry-after")?.parse().ok()?)
 }
@@ -297,7 +296,7 @@ fn in_words(message: &str) -> Option<Millis> {
 }
 
 /// A Go duration (`6m0s`, `17.39s`, `26ms`), or bare seconds.
-pub(super) fn duration(text: &str) -> Option<Millis> {
+pub(in crate::provider) fn duration(text: &str) -> Option<Millis> {
     if let Ok(seconds) = text.parse::<f64>() {
         return from_secs(seconds);
     }

@@ -62,7 +62,9 @@ fn read_text(text: &[u8], quirks: &Quirks) -> Option<Usage> {
     let hit = fields.tokens("prompt_cache_hit_tokens");
     // DeepSeek's misses are the rest of the prompt: what the canonical form says by itself.
     fields.take("prompt_cache_miss_tokens");
-    let cached = [input.tokens("cached_tokens"), hit, fields.tokens("num_cached_tokens")];
+    // Moonshot's stands beside the prompt's count, Mistral's has a word of its own.
+    let beside = fields.tokens("cached_tokens").max(fields.tokens("num_cached_tokens"));
+    let cached = [input.tokens("cached_tokens"), hit, beside];
     let write = input.tokens("cache_write_tokens").or_else(|| input.tokens("cache_creation_tokens"));
     let mistral_audio = fields.tokens("audio_prompt_tokens");
     let parts = parts(&mut fields, &mut input, &mut output, mistral_audio);

@@ -1,0 +1,94 @@
+//! What a ledger did, written so that it can be done again.
+//!
+//! A note says all that is needed: which scopes there were and what limited them, so that it can be
+//! done again under any config. Notes are appended to one another.
+
+use super::bytes::{Eye, Opened, open, seal};
+use super::entry::{Entry, Settlement, Targets};
+use super::form::{read_entry, read_settlement, read_targets, write_entry, write_settlement, write_targets};
+use super::stored::Garbled;
+use crate::exchange::RequestId;
+use crate::units::{Time, Tokens};
+
+const RESERVED: u8 = 1;
+const SETTLED: u8 = 2;
+
+/// What a ledger did, for a journal: enough to do it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// An entry was granted so much output.
+    Reserved {
+        /// What was asked.
+        entry: Box<Entry>,
+        /// What was granted.
+        output: Tokens,
+        /// Targets that were closed.
+        closed: Targets,
+        /// When.
+        at: Time,
+    },
+    /// An entry ended.
+    Settled {
+        /// Its name.
+        id: RequestId,
+        /// With what.
+        settlement: Settlement,
+        /// When.
+        at: Time,
+    },
+}
+
+impl Note {
+    /// Appends the note with its length and a check sum.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        seal(out, |pen| match self {
+            Self::Reserved { entry, output, closed, at } => {
+                pen.byte(RESERVED);
+                pen.number(at.0);
+                write_entry(entry, pen);
+                pen.number(output.get());
+                write_targets(*closed, pen);
+            }
+            Self::Settled { id, settlement, at } => {
+                pen.byte(SETTLED);
+                pen.number(at.0);
+                pen.id(id.0);
+                write_settlement(settlement, pen);
+            }
+        });
+    }
+
+    /// Reads the first note: what it says, and how many bytes it took. `Ok(None)` where the bytes end
+    /// within it, as they do when the writer was killed.
+    pub fn read(bytes: &[u8]) -> Result<Option<Read>, Garbled> {
+        let Some(Opened { mut body, length }) = open(bytes)? else { return Ok(None) };
+        let note = Self::of(&mut body)?;
+        body.end()?;
+        Ok(Some(Read { note, length }))
+    }
+
+    fn of(eye: &mut Eye<'_>) -> Result<Self, Garbled> {
+        let kind = eye.byte()?;
+        let at = eye.time()?;
+        match kind {
+            RESERVED => {
+                let entry = Box::new(read_entry(eye)?);
+                Ok(Self::Reserved { entry, output: eye.tokens()?, closed: read_targets(eye)?, at })
+            }
+            SETTLED => {
+                let id = RequestId(eye.id()?);
+                Ok(Self::Settled { id, settlement: read_settlement(eye)?, at })
+            }
+            other => Err(Garbled::new(format!("a note of a kind {other}"))),
+        }
+    }
+}
+
+/// A note that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// What it says.
+    pub note: Note,
+    /// How many bytes it took.
+    pub length: usize,
+}

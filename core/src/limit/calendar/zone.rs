@@ -1,0 +1,111 @@
+//! Time zones: how far a place's clocks are from UTC when.
+
+use super::date::SECONDS_A_DAY;
+
+/// A time zone: its name, and how far it is from UTC when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// As the config spells it: `+02:00`, `Europe/Berlin`; empty for `UTC`.
+    name: String,
+    rule: Rule,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    /// Seconds east of Greenwich, always.
+    Fixed(i64),
+    /// As the place's governments have decided.
+    #[cfg(feature = "zones")]
+    Named(jiff::tz::TimeZone),
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
+}
+
+impl Zone {
+    /// Reads `UTC`, an offset of at most 23:59 hours (`+02:00`, `-05:30`), or, where this is built with
+    /// the feature `zones`, a name of the IANA data base (`Europe/Berlin`). `None` for one that is not
+    /// known.
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == "UTC" {
+            return Some(Self::default());
+        }
+        match offset(name) {
+            Some(seconds) => Some(Self { name: name.to_owned(), rule: Rule::Fixed(seconds) }),
+            None => named(name),
+        }
+    }
+
+    /// As the config spells it; `UTC` for the default.
+    pub fn name(&self) -> &str {
+        if self.name.is_empty() { "UTC" } else { &self.name }
+    }
+
+    /// Seconds that the zone's clocks are ahead of UTC at a moment of the epoch.
+    pub(super) fn offset(&self, seconds: i64) -> i64 {
+        match &self.rule {
+            Rule::Fixed(offset) => *offset,
+            #[cfg(feature = "zones")]
+            Rule::Named(zone) => {
+                let moment = jiff::Timestamp::from_second(seconds).ok();
+                moment.map_or(0, |moment| i64::from(zone.to_offset(moment).seconds()))
+            }
+        }
+    }
+
+    /// The first moment of a day, in seconds of the epoch.
+    pub(super) fn midnight(&self, days: i64) -> i64 {
+        let utc = days.saturating_mul(SECONDS_A_DAY);
+        match &self.rule {
+            Rule::Fixed(offset) => utc - offset,
+            #[cfg(feature = "zones")]
+            Rule::Named(zone) => named_midnight(zone, days).unwrap_or(utc),
+        }
+    }
+}
+
+/// `+02:00` in seconds.
+fn offset(name: &str) -> Option<i64> {
+    let (sign, clock) = match name.split_at_checked(1)? {
+        ("+", clock) => (1, clock),
+        ("-", clock) => (-1, clock),
+        _ => return None,
+    };
+    let (hours, minutes) = clock.split_once(':')?;
+    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+fn two_digits(text: &str) -> Option<i64> {
+    let plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+#[cfg(feature = "zones")]
+fn named(name: &str) -> Option<Zone> {
+    let zone = jiff::tz::TimeZoneDatabase::bundled().get(name).ok()?;
+    // Spelled as the data base does, so that one place is one zone.
+    let name = zone.iana_name()?.to_owned();
+    if name == "UTC" {
+        return Some(Zone::default());
+    }
+    Some(Zone { name, rule: Rule::Named(zone) })
+}
+
+#[cfg(not(feature = "zones"))]
+fn named(_: &str) -> Option<Zone> {
+    None
+}
+
+/// Where midnight is skipped it is the moment after the gap, where it comes twice the first of them.
+#[cfg(feature = "zones")]
+fn named_midnight(zone: &jiff::tz::TimeZone, days: i64) -> Option<i64> {
+    let super::date::Date { year, month, day } = super::date::Date::of(days);
+    let (year, month, day) = (year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?);
+    let date = jiff::civil::Date::new(year, month, day).ok()?;
+    let moment = zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+    Some(moment.as_second())
+}

@@ -1,0 +1,348 @@
+//! The ledger in this process: the core's, behind a lock, with a journal and books in the store.
+//!
+//! ```text
+//!                 ┌───────────────── lock ─────────────────┐
+//!   reserve ─────▶│ core's ledger ──▶ note in the journal  │──▶ hold    (no note, no hold)
+//!   settle  ─────▶│ core's ledger ──▶ note, or backlog     │
+//!                 │ once a second: next segment, changes ──┼──▶ store ──▶ old segments deleted
+//!                 └────────────────────────────────────────┘
+//!   start:  books ──▶ notes after them ──▶ what is still open is charged ──▶ books
+//! ```
+//! 1. A hold that is given out is in the journal: killed at any moment, the next process finds it.
+//! 2. A settlement is never refused. What the disk does not take waits, and comes before any new hold.
+//! 3. Changes that the store did not take are offered again before newer ones are taken.
+//! 4. What is open at the start belongs to a process that is gone. Its upstream may have billed it,
+//!    so it is charged in full.
+//!
+//! What each crash leads to is told in [`super::journal`].
+
+use super::journal::{self, Journal, Replayed};
+use crate::store::Store;
+use crate::store::books::{Books, Segment};
+use crate::store::entities::{Origin, SetAside};
+use crate::store::trouble::{Problem, StoreError};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tollgate_core::exchange::RequestId;
+use tollgate_core::ledger::{
+    Account, Changed, Entry, Hold, Ledger, Note, Refusal, Report, Scope, Settlement, Stored, Warning,
+};
+use tollgate_core::units::{Millis, Time};
+
+/// Between two times that the books are stored.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// When to come back after a hold could not be noted.
+const RETRY: Millis = Millis(1000);
+
+/// A ledger in this process. Dropping it stores the books.
+#[derive(Debug)]
+pub struct LocalLedger {
+    shared: Arc<Shared>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// A ledger that was opened, and what that led to.
+#[derive(Debug)]
+pub struct Opened {
+    /// The ledger.
+    pub ledger: LocalLedger,
+    /// Budgets that passed their thresholds by what was still open.
+    pub warnings: Vec<Warning>,
+    /// What was found in the journal.
+    pub replayed: Replayed,
+}
+
+#[derive(Debug)]
+struct Shared {
+    desk: Mutex<Desk>,
+    kept: Option<Kept>,
+    stop: Mutex<Stop>,
+    stopped: Condvar,
+}
+
+/// Where books are kept.
+#[derive(Debug)]
+struct Kept {
+    store: Arc<Store>,
+    /// Changes that the store has not taken yet.
+    due: Mutex<Option<Due>>,
+}
+
+#[derive(Clone, Debug)]
+struct Due {
+    changed: Arc<Changed>,
+    segment: Segment,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stop {
+    #[default]
+    NotYet,
+    Now,
+}
+
+/// What the lock is about.
+#[derive(Debug)]
+struct Desk {
+    ledger: Ledger,
+    journal: Option<Journal>,
+    /// Reused for each note.
+    buffer: Vec<u8>,
+    books: Freshness,
+    disk: Disk,
+}
+
+/// Whether stored books are those of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freshness {
+    Stored,
+    Changed,
+}
+
+/// Whether the disk took the last note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disk {
+    Takes,
+    Refuses,
+}
+
+impl LocalLedger {
+    /// A ledger that is gone with the process.
+    pub fn in_memory() -> Self {
+        let desk = Mutex::new(Desk::new(Ledger::default(), None));
+        let shared = Shared { desk, kept: None, stop: Mutex::default(), stopped: Condvar::new() };
+        Self { shared: Arc::new(shared), keeper: None }
+    }
+
+    /// Takes up what a store's books and the journal beside it say, and goes on from there. Blocks;
+    /// for the start of the process. What is malformed is set aside and logged.
+    pub fn open(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
+        let Some(path) = store.path().map(Path::to_path_buf) else {
+            let replayed = Replayed::default();
+            return Ok(Opened { ledger: Self::in_memory(), warnings: Vec::new(), replayed });
+        };
+        let Books { stored, segment } = books;
+        let mut ledger = Ledger::default();
+        stored.iter().for_each(|one| restore(&mut ledger, one, &store));
+        let unusable = |error: std::io::Error| Problem(format!("{}.journal: {error}", path.display()));
+        let replayed = journal::replay(&path, segment, |bytes| redo(&mut ledger, bytes)).map_err(unusable)?;
+        replayed.garbled.iter().for_each(|what| tracing::error!("the ledger's journal: {what}"));
+        let warnings = ledger.abandon(now);
+        let journal = Journal::begin(&path, replayed.free).map_err(unusable)?;
+        // These books know all segments there were.
+        let due = Due { changed: Arc::new(ledger.take_changed()), segment: journal.segment() };
+        let kept = Kept { store, due: Mutex::new(Some(due)) };
+        let shared = Arc::new(Shared {
+            desk: Mutex::new(Desk::new(ledger, Some(journal))),
+            kept: Some(kept),
+            stop: Mutex::default(),
+            stopped: Condvar::new(),
+        });
+        // A store that takes nothing now is asked again every second; the segments stay until it does.
+        let _ = shared.checkpoint();
+        let its = Arc::clone(&shared);
+        let keeper = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || its.keep());
+        let keeper = keeper.map_err(|error| Problem(format!("no thread for the ledger: {error}")))?;
+        Ok(Opened { ledger: Self { shared, keeper: Some(keeper) }, warnings, replayed })
+    }
+
+    /// Takes from every scope of an entry or from none. A hold that is given out has been noted; if
+    /// the disk does not take the note, nothing is taken.
+    pub fn reserve(&self, entry: Entry, now: Time) -> Result<Hold, Refusal> {
+        let mut desk = self.shared.desk();
+        let hold = desk.ledger.reserve(entry, now)?;
+        desk.books = Freshness::Changed;
+        match desk.note(&reserved(&hold, now)) {
+            Ok(()) => Ok(hold),
+            Err(Unnoted) => {
+                // Nothing was sent, so nothing can warn.
+                desk.ledger.settle(hold, &Settlement::Release, now);
+                Err(Refusal::Unavailable { retry_after: RETRY })
+            }
+        }
+    }
+
+    /// Ends a hold. What the disk does not take now is noted before the next hold.
+    pub fn settle(&self, hold: Hold, settlement: Settlement, now: Time) -> Vec<Warning> {
+        let mut desk = self.shared.desk();
+        let id = hold.id();
+        let warnings = desk.ledger.settle(hold, &settlement, now);
+        desk.books = Freshness::Changed;
+        desk.note_or_defer(&Note::Settled { id, settlement, at: now });
+        warnings
+    }
+
+    /// Takes what another ledger has granted, whatever the limits say.
+    pub fn record(&self, hold: &Hold, now: Time) {
+        let mut desk = self.shared.desk();
+        desk.ledger.record(hold, now);
+        desk.books = Freshness::Changed;
+        desk.note_or_defer(&reserved(hold, now));
+    }
+
+    /// Ends every entry whose lease is over, in full. Not noted: killed before the books are stored,
+    /// the next process finds these entries open and ends them just so.
+    pub fn sweep(&self, now: Time) -> Vec<Warning> {
+        // No reason to store the books: sweeping is done every second, and mostly finds nothing.
+        self.shared.desk().ledger.sweep(now)
+    }
+
+    /// Where a scope stands.
+    pub fn report(&self, scope: &Scope, now: Time) -> Report {
+        self.shared.desk().ledger.report(scope, now)
+    }
+
+    /// The books of a scope.
+    pub fn account(&self, scope: &str) -> Account {
+        self.shared.desk().ledger.account(scope)
+    }
+
+    /// Whether the last note was taken; false as soon as one was not, and true again by itself.
+    pub fn is_writable(&self) -> bool {
+        self.shared.desk().disk == Disk::Takes
+    }
+
+    /// Stores the books now, if anything has changed, and waits for it. Must not be called on a thread
+    /// of a runtime.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.shared.checkpoint()
+    }
+}
+
+impl Drop for LocalLedger {
+    fn drop(&mut self) {
+        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = Stop::Now;
+        self.shared.stopped.notify_all();
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Once a second and at the end.
+    fn keep(&self) {
+        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        while *stop == Stop::NotYet {
+            let waited = self.stopped.wait_timeout(stop, INTERVAL).unwrap_or_else(PoisonError::into_inner);
+            drop(waited);
+            self.desk().mend();
+            // What went wrong is logged by the store, and offered again a second later.
+            let _ = self.checkpoint();
+            stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(stop);
+        let _ = self.checkpoint();
+    }
+
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        let Some(Kept { store, due }) = &self.kept else { return Ok(()) };
+        let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
+        if due.is_none() {
+            *due = self.desk().turn()?;
+        }
+        let Some(Due { changed, segment }) = due.clone() else { return Ok(()) };
+        let stored = store.books(changed, segment).blocking_recv();
+        stored.unwrap_or_else(|_| Err(StoreError::stopped()))?;
+        *due = None;
+        if let Some(path) = store.path()
+            && let Err(error) = journal::forget(path, segment)
+        {
+            tracing::warn!(%error, "old segments of the ledger's journal are left to the next start");
+        }
+        Ok(())
+    }
+}
+
+/// That a note could not be written.
+struct Unnoted;
+
+impl Desk {
+    fn new(ledger: Ledger, journal: Option<Journal>) -> Self {
+        Self { ledger, journal, buffer: Vec::new(), books: Freshness::Stored, disk: Disk::Takes }
+    }
+
+    fn note(&mut self, note: &Note) -> Result<(), Unnoted> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        self.buffer.clear();
+        note.write(&mut self.buffer);
+        let outcome = journal.append(&self.buffer);
+        self.learn(outcome)
+    }
+
+    fn note_or_defer(&mut self, note: &Note) {
+        if let Err(Unnoted) = self.note(note)
+            && let Some(journal) = &mut self.journal
+        {
+            journal.defer(&self.buffer);
+        }
+    }
+
+    /// After the disk took no note: tries whether it does again.
+    fn mend(&mut self) {
+        if let (Disk::Refuses, Some(journal)) = (self.disk, &mut self.journal) {
+            let outcome = journal.probe();
+            let _ = self.learn(outcome);
+        }
+    }
+
+    /// Only a change is logged.
+    fn learn(&mut self, outcome: std::io::Result<()>) -> Result<(), Unnoted> {
+        match (self.disk, outcome) {
+            (Disk::Takes, Ok(())) => Ok(()),
+            (Disk::Refuses, Err(_)) => Err(Unnoted),
+            (Disk::Refuses, Ok(())) => {
+                tracing::warn!("the ledger's journal takes notes again");
+                self.disk = Disk::Takes;
+                Ok(())
+            }
+            (Disk::Takes, Err(error)) => {
+                tracing::error!(%error, "the ledger's journal takes no notes: what has limits is refused");
+                self.disk = Disk::Refuses;
+                Err(Unnoted)
+            }
+        }
+    }
+
+    /// From here on notes are for the books after these.
+    fn turn(&mut self) -> Result<Option<Due>, StoreError> {
+        let Some(journal) = &mut self.journal else { return Ok(None) };
+        if self.books == Freshness::Stored {
+            return Ok(None);
+        }
+        let switched = journal.switch();
+        let segment = journal.segment();
+        if self.learn(switched).is_err() {
+            return Err(StoreError::Gone("the journal cannot be continued".to_owned()));
+        }
+        self.books = Freshness::Stored;
+        Ok(Some(Due { changed: Arc::new(self.ledger.take_changed()), segment }))
+    }
+}
+
+fn reserved(hold: &Hold, at: Time) -> Note {
+    let Hold { entry, output, closed, standing: _ } = hold;
+    Note::Reserved { entry: Box::new(entry.clone()), output: *output, closed: *closed, at }
+}
+
+fn restore(ledger: &mut Ledger, stored: &Stored, store: &Store) {
+    let Err(garbled) = ledger.restore(stored) else { return };
+    let (origin, name) = match stored {
+        Stored::Account { scope, .. } => (Origin::Account, scope.clone()),
+        Stored::Open { id: RequestId(id), .. } => (Origin::OpenEntry, format!("{id:032X}")),
+    };
+    store.put_aside(SetAside { origin, name, why: garbled.what });
+}
+
+fn redo(ledger: &mut Ledger, bytes: &[u8]) -> Result<Option<usize>, tollgate_core::ledger::Garbled> {
+    let Some(read) = Note::read(bytes)? else { return Ok(None) };
+    ledger.replay(&read.note);
+    Ok(Some(read.length))
+}

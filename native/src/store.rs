@@ -1,0 +1,350 @@
+//! The store: who there is, what was done, what was asked and spent, and the ledger's books, in one
+//! SQLite file.
+//!
+//! ```text
+//!   runtime threads ──▶ desk ──▶ writer thread ──▶ one transaction for all that waits
+//!        │                                          (write-ahead log)
+//!        └── questions ──▶ reading threads, each with a connection of its own
+//! ```
+//! 1. No runtime thread ever waits for the disk.
+//! 2. One process has the file.
+//! 3. Amounts are never dropped; requests one by one may be, when the store has not kept up.
+//! 4. There is no secret in it: keys are digests, and of prompts and answers there is nothing.
+
+pub mod trouble; // what can be wrong, by what helps
+pub mod place; // where it is kept, and by one process
+mod schema; // the tables
+pub mod row; // a request that is over
+pub mod requests; // requests one by one
+mod rollup; // what was spent by day
+mod spend; // what was spent in any span
+pub mod audit; // who did what
+pub mod entities; // who there is
+pub mod books; // the ledger's
+mod desk; // what waits
+mod writer; // the thread that writes
+#[cfg(test)]
+mod tests;
+
+use crate::clock::Clock;
+use audit::{AuditQuery, Chain, Line, Seal};
+use books::{Books, Segment};
+use desk::{Desk, Job, Order, Task};
+use entities::SetAside;
+use place::Place;
+use requests::{Found, RequestQuery};
+use row::Row;
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tollgate_core::api::{Change, Deed, SpendQuery, SpendRow};
+use tollgate_core::exchange::{Record, RequestId};
+use tollgate_core::ledger::Changed;
+use tollgate_core::units::Time;
+use trouble::{Problem, StoreError};
+use writer::{Health, Writer};
+
+pub use writer::Days;
+
+/// Connections that only read.
+const READERS: usize = 2;
+
+/// Most questions that wait. Beyond, the store is busy.
+const MOST_QUESTIONS: usize = 64;
+
+/// Where and how to keep a store.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// `store.path`: a file, or `:memory:` to keep nothing.
+    pub path: String,
+    /// How long requests are kept one by one; absent: for ever. What they add up to stays.
+    pub keep: Option<Days>,
+    /// Chains the audit log.
+    pub seal: Seal,
+    /// The time.
+    pub clock: Clock,
+    /// How long to wait for another process to let go of the file.
+    pub patience: Duration,
+}
+
+impl Setup {
+    /// The usual patience, and requests kept for ever.
+    pub fn new(path: &str, seal: Seal, clock: Clock) -> Self {
+        Self { path: path.to_owned(), keep: None, seal, clock, patience: place::PATIENCE }
+    }
+}
+
+/// A store that was opened and what was in it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Who there is.
+    pub entities: Vec<Change>,
+    /// The ledger's books.
+    pub books: Books,
+    /// What could not be understood, and is out of the way now. It has been logged.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// Keeps what must outlive the process. Dropping it writes what waits and closes the file.
+pub struct Store {
+    desk: Arc<Desk>,
+    health: Arc<Health>,
+    /// None where nothing is kept: then the writer answers questions too.
+    questions: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+    path: Option<PathBuf>,
+    seal: Seal,
+    newest: AtomicU64,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a store and reads who there is. Blocks; for the start of the process. What is malformed
+    /// is set aside and stops nothing; what makes the file unusable is a problem.
+    pub fn open(setup: &Setup) -> Result<Opened, Problem> {
+        let Setup { path, keep, seal, clock, patience } = setup;
+        let place = Place::claim(path, *patience)?;
+        let file = place.path().map(Path::to_path_buf);
+        let connection = schema::writer(file.as_deref())?;
+        let unreadable = |error: rusqlite::Error| {
+            let error = StoreError::from(error);
+            Problem(format!(
+                "{path}: {error}\n  fix: restore it from a copy, or set store.path to another file"
+            ))
+        };
+        let Start { entities, books, newest, set_aside } =
+            Start::read(&connection, clock.now()).map_err(unreadable)?;
+        let mut threads = Vec::new();
+        let questions = match &file {
+            Some(file) => {
+                Some(readers(file, &mut threads).map_err(|error| Problem(format!("{path}: {error}")))?)
+            }
+            None => None,
+        };
+        let (desk, health) = (Arc::new(Desk::default()), Arc::new(Health::default()));
+        let writer = Writer {
+            connection,
+            desk: Arc::clone(&desk),
+            place,
+            health: Arc::clone(&health),
+            keep: *keep,
+            clock: *clock,
+        };
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.run());
+        threads.push(thread.map_err(|error| Problem(format!("no thread for the store: {error}")))?);
+        let newest = AtomicU64::new(newest.0);
+        let store = Self { desk, health, questions, threads, path: file, seal: *seal, newest };
+        Ok(Opened { store, entities, books, set_aside })
+    }
+
+    /// The file; absent where nothing is kept.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Makes changes to who there is and adds to the audit log, both or neither. They are on the disk
+    /// when this is ready.
+    pub async fn commit(&self, changes: Vec<Change>, deed: Deed) -> Result<(), StoreError> {
+        self.write(Task::Commit { changes, deed: Box::new(deed), seal: self.seal }).await
+    }
+
+    /// Keeps a request that is over, if it had a caller. Never waits; written within 100 ms.
+    pub fn record(&self, record: &Record) {
+        if let Some(row) = Row::of(record) {
+            self.keep(row);
+        }
+    }
+
+    pub(crate) fn keep(&self, row: Row) {
+        self.newest.fetch_max(row.at.0, Ordering::AcqRel);
+        self.desk.put(row);
+    }
+
+    /// Requests that were added up and not kept one by one, because the store did not keep up.
+    pub fn dropped(&self) -> u64 {
+        self.desk.dropped()
+    }
+
+    /// What was spent, the dearest first. Up to now if the store takes writes, else without what
+    /// waits to be written.
+    pub async fn spend(&self, query: SpendQuery) -> Result<Vec<SpendRow>, StoreError> {
+        let newest = Time(self.newest.load(Ordering::Acquire));
+        self.flush_if_it_can().await;
+        self.read(move |connection| spend::spend(connection, &query, newest)).await
+    }
+
+    /// Requests one by one, the newest first.
+    pub async fn requests(&self, query: RequestQuery) -> Result<Vec<Found>, StoreError> {
+        self.flush_if_it_can().await;
+        self.read(move |connection| requests::page(connection, &query)).await
+    }
+
+    /// One request.
+    pub async fn request(&self, id: RequestId) -> Result<Option<Found>, StoreError> {
+        self.flush_if_it_can().await;
+        self.read(move |connection| requests::one(connection, id)).await
+    }
+
+    /// The audit log, the newest lines first.
+    pub async fn audit(&self, query: AuditQuery) -> Result<Vec<Line>, StoreError> {
+        self.read(move |connection| audit::page(connection, &query)).await
+    }
+
+    /// Whether the audit log is whole. Reads all of it.
+    pub async fn check_audit(&self) -> Result<Chain, StoreError> {
+        let seal = self.seal;
+        self.read(move |connection| audit::check(connection, seal)).await
+    }
+
+    /// Moves something out of the way that turned out to be malformed, and keeps it with the reason.
+    pub async fn set_aside(&self, what: SetAside) -> Result<(), StoreError> {
+        report(&what);
+        self.write(Task::SetAside { what }).await
+    }
+
+    /// The same, for whoever cannot wait. It comes before anything that is ordered later.
+    pub(crate) fn put_aside(&self, what: SetAside) {
+        report(&what);
+        drop(self.send(Task::SetAside { what }));
+    }
+
+    /// Whether the last write went well; false as soon as one did not, and true again by itself.
+    pub fn is_writable(&self) -> bool {
+        self.health.is_writable()
+    }
+
+    /// What is wrong, if it is not writable.
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.health.trouble()
+    }
+
+    /// Writes what waits.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.write(Task::Flush).await
+    }
+
+    /// Stores the ledger's books. The answer can be waited for on any thread.
+    pub fn books(
+        &self,
+        changed: Arc<Changed>,
+        segment: Segment,
+    ) -> oneshot::Receiver<Result<(), StoreError>> {
+        self.send(Task::Books { changed, segment })
+    }
+
+    async fn flush_if_it_can(&self) {
+        if self.is_writable() {
+            // If it can not, it is told elsewhere, and what is there can still be read.
+            let _ = self.flush().await;
+        }
+    }
+
+    async fn write(&self, task: Task) -> Result<(), StoreError> {
+        self.send(task).await.unwrap_or_else(|_| Err(StoreError::stopped()))
+    }
+
+    fn send(&self, task: Task) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        match self.desk.order(Order::Write { task, reply }) {
+            Ok(()) => answer,
+            Err(error) => {
+                let (reply, answer) = oneshot::channel();
+                let _ = reply.send(Err(error));
+                answer
+            }
+        }
+    }
+
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Whoever does not wait any more does not want to know.
+            let _ = reply.send(question(connection));
+        });
+        match &self.questions {
+            None => self.desk.order(Order::Read { job })?,
+            Some(questions) => questions.try_send(job).map_err(|error| match error {
+                TrySendError::Full(_) => StoreError::Busy,
+                TrySendError::Disconnected(_) => StoreError::stopped(),
+            })?,
+        }
+        Ok(answer.await.map_err(|_| StoreError::stopped())??)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.desk.close();
+        self.questions = None;
+        // The writer is the last of them, so that it closes the file when nobody reads it any more.
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What is read at the start.
+struct Start {
+    entities: Vec<Change>,
+    books: Books,
+    newest: Time,
+    set_aside: Vec<SetAside>,
+}
+
+impl Start {
+    fn read(connection: &Connection, now: Time) -> Result<Self, rusqlite::Error> {
+        let entities::Read { entities, malformed: mut set_aside } = entities::read(connection, now)?;
+        let books::Read { books, malformed } = books::read(connection)?;
+        for malformed in &malformed {
+            entities::set_aside(connection, malformed, now)?;
+        }
+        set_aside.extend(malformed);
+        set_aside.iter().for_each(report);
+        let newest: Option<i64> =
+            connection.query_row("SELECT max(at) FROM requests", [], |row| row.get(0))?;
+        let newest = Time(newest.map(row::uint).unwrap_or_default());
+        Ok(Self { entities, books, newest, set_aside })
+    }
+}
+
+fn report(what: &SetAside) {
+    let SetAside { origin, name, why } = what;
+    tracing::error!(?origin, name, why, "stored state is malformed and set aside");
+}
+
+/// Starts the threads that answer questions.
+fn readers(file: &Path, threads: &mut Vec<JoinHandle<()>>) -> Result<SyncSender<Job>, StoreError> {
+    let (questions, asked) = sync_channel::<Job>(MOST_QUESTIONS);
+    let asked = Arc::new(Mutex::new(asked));
+    for _ in 0..READERS {
+        let connection = schema::reader(file)?;
+        let asked = Arc::clone(&asked);
+        let thread = std::thread::Builder::new().name("store-read".to_owned());
+        let thread = thread.spawn(move || answer(&connection, &asked));
+        threads.push(thread.map_err(|error| StoreError::Gone(error.to_string()))?);
+    }
+    Ok(questions)
+}
+
+fn answer(connection: &Connection, asked: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        job(connection);
+    }
+}

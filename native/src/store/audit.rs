@@ -1,0 +1,149 @@
+//! The audit log: who did what, each line sealed with the one before.
+
+use super::row::{int, uint};
+use bytes::Bytes;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use tollgate_core::api::Deed;
+use tollgate_core::units::Time;
+
+/// From the hash of the line before and a line, the hash of that line. Before the first stand zeros.
+pub type Seal = fn(&[u8; 32], &Deed) -> [u8; 32];
+
+/// Most lines of one answer.
+pub const LARGEST_PAGE: u32 = 1000;
+
+/// Lines that are checked in one go.
+const BATCH: u32 = 1000;
+
+/// A question for the audit log. The newest come first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only by this actor.
+    pub actor: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only to this subject.
+    pub subject: Option<String>,
+    /// Only what comes after this line in the order of the answer: the last of the page before.
+    pub after: Option<u64>,
+    /// At most so many, and never more than [`LARGEST_PAGE`].
+    pub limit: u32,
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Counts from one, without a gap.
+    pub seq: u64,
+    /// What was done.
+    pub deed: Deed,
+    /// Covers this line and all before.
+    pub hash: [u8; 32],
+}
+
+/// Whether the audit log is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// So many lines, each where it belongs and as it was written.
+    Whole(u64),
+    /// The first line that is missing or was changed.
+    BrokenAt(u64),
+}
+
+const COLUMNS: &str = "seq, at, actor, action, subject, before, after, hash";
+
+/// The last line's number and hash; zeros before the first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    seq: u64,
+    hash: [u8; 32],
+}
+
+/// Adds a line.
+pub(super) fn write(connection: &Connection, seal: Seal, deed: &Deed) -> Result<(), rusqlite::Error> {
+    let mut last = connection.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
+    let last = last.query_row([], |row| Ok(Head { seq: uint(row.get(0)?), hash: row.get(1)? })).optional()?;
+    let last = last.unwrap_or_default();
+    let mut insert = connection.prepare_cached("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let Deed { at, actor, action, subject, before, after } = deed;
+    insert.execute(params![
+        int(last.seq + 1),
+        int(at.0),
+        actor,
+        action,
+        subject,
+        before.as_deref().map(String::from_utf8_lossy),
+        after.as_deref().map(String::from_utf8_lossy),
+        seal(&last.hash, deed)
+    ])?;
+    Ok(())
+}
+
+/// A page of the log.
+pub(super) fn page(connection: &Connection, query: &AuditQuery) -> Result<Vec<Line>, rusqlite::Error> {
+    let (text, values) = plan(query);
+    let mut statement = connection.prepare_cached(&text)?;
+    statement.query_map(params_from_iter(values), line)?.collect()
+}
+
+pub(super) fn plan(query: &AuditQuery) -> (String, Vec<Value>) {
+    let AuditQuery { actor, action, subject, after, limit } = query;
+    let mut conditions = vec!["seq < ?"];
+    let mut values = vec![Value::Integer(after.map_or(i64::MAX, int))];
+    let mut index = None;
+    let filters = [
+        (subject, "subject = ?", "audit_by_subject"),
+        (actor, "actor = ?", "audit_by_actor"),
+        (action, "action = ?", "audit_by_action"),
+    ];
+    for (wanted, condition, its) in filters {
+        if let Some(wanted) = wanted {
+            conditions.push(condition);
+            values.push(Value::Text(wanted.clone()));
+            index = index.or(Some(its));
+        }
+    }
+    let index = index.map(|name| format!(" INDEXED BY {name}")).unwrap_or_default();
+    values.push(Value::Integer(i64::from((*limit).min(LARGEST_PAGE))));
+    let conditions = conditions.join(" AND ");
+    (format!("SELECT {COLUMNS} FROM audit{index} WHERE {conditions} ORDER BY seq DESC LIMIT ?"), values)
+}
+
+fn line(row: &rusqlite::Row<'_>) -> Result<Line, rusqlite::Error> {
+    let text = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(name)?.map(Bytes::from));
+    Ok(Line {
+        seq: uint(row.get("seq")?),
+        deed: Deed {
+            at: Time(uint(row.get("at")?)),
+            actor: row.get("actor")?,
+            action: row.get("action")?,
+            subject: row.get("subject")?,
+            before: text("before")?,
+            after: text("after")?,
+        },
+        hash: row.get("hash")?,
+    })
+}
+
+/// Seals every line anew and compares. That lines are missing at the end does not show here: keep a
+/// hash elsewhere for that.
+pub(super) fn check(connection: &Connection, seal: Seal) -> Result<Chain, rusqlite::Error> {
+    let mut head = Head::default();
+    let mut next = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"))?;
+    loop {
+        let lines: Vec<Line> =
+            next.query_map(params![int(head.seq), BATCH], line)?.collect::<Result<_, _>>()?;
+        if lines.is_empty() {
+            return Ok(Chain::Whole(head.seq));
+        }
+        for Line { seq, deed, hash } in lines {
+            let due = head.seq + 1;
+            if seq != due || hash != seal(&head.hash, &deed) {
+                return Ok(Chain::BrokenAt(due));
+            }
+            head = Head { seq, hash };
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What waits to be written: orders, which are answered, and requests, which are not.
+
+use super::audit::Seal;
+use super::books::Segment;
+use super::entities::SetAside;
+use super::rollup::Rollup;
+use super::row::Row;
+use super::trouble::StoreError;
+use rusqlite::Connection;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tollgate_core::api::{Change, Deed};
+use tollgate_core::ledger::Changed;
+
+/// Most requests that wait. Beyond, the oldest are only added up.
+pub(super) const MOST_ROWS: usize = 16_384;
+
+/// Most orders that wait. Beyond, the store is busy.
+const MOST_ORDERS: usize = 1024;
+
+/// Requests that are written at once; as many more that wait are not made to wait longer.
+const BATCH: usize = 1024;
+
+/// How long the first request of a batch waits for others.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// Tells how an order went.
+pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
+
+/// Something to do with the writing connection.
+pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What is to be done.
+pub(super) enum Order {
+    /// Writing, with an answer.
+    Write {
+        /// What.
+        task: Task,
+        /// Is told when the transaction is over.
+        reply: Reply,
+    },
+    /// Reading, where no other connection can.
+    Read {
+        /// Answers by itself.
+        job: Job,
+    },
+}
+
+/// What is to be written.
+pub(super) enum Task {
+    /// Changes to who there is, and the line of the audit log.
+    Commit { changes: Vec<Change>, deed: Box<Deed>, seal: Seal },
+    /// The ledger's books.
+    Books { changed: Arc<Changed>, segment: Segment },
+    /// Something malformed.
+    SetAside { what: SetAside },
+    /// Nothing but the requests that wait.
+    Flush,
+}
+
+impl Task {
+    /// Whether it must survive a loss of power once it is done.
+    pub(super) const fn is_promise(&self) -> bool {
+        match self {
+            Self::Commit { .. } | Self::Books { .. } => true,
+            Self::SetAside { .. } | Self::Flush => false,
+        }
+    }
+
+    const fn is_flush(&self) -> bool {
+        match self {
+            Self::Flush => true,
+            Self::Commit { .. } | Self::Books { .. } | Self::SetAside { .. } => false,
+        }
+    }
+}
+
+/// What waits to be written.
+#[derive(Default)]
+pub(super) struct Desk {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    orders: VecDeque<Order>,
+    rows: VecDeque<Row>,
+    spilled: Rollup,
+    dropped: u64,
+    door: Door,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Door {
+    #[default]
+    Open,
+    Closed,
+}
+
+/// Whether requests may be written before the time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// They may.
+    Welcome,
+    /// The store has just refused them.
+    HeldBack,
+}
+
+/// What is to be written in one transaction.
+pub(super) struct Batch {
+    pub(super) orders: Vec<Order>,
+    pub(super) rows: Vec<Row>,
+    /// Amounts of requests that are not among the rows.
+    pub(super) spilled: Rollup,
+    pub(super) door: Door,
+}
+
+impl Desk {
+    /// Never waits, and never loses an amount: when there is no more room, the oldest request is
+    /// added up and forgotten.
+    pub(super) fn put(&self, row: Row) {
+        let mut waiting = self.waiting();
+        waiting.rows.push_back(row);
+        waiting.shorten();
+        // Otherwise the writer knows already.
+        if waiting.rows.len() == 1 || waiting.rows.len() == BATCH {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Gives an order back if there is no room for it.
+    pub(super) fn order(&self, order: Order) -> Result<(), StoreError> {
+        let mut waiting = self.waiting();
+        match waiting.door {
+            Door::Closed => return Err(StoreError::stopped()),
+            Door::Open if waiting.orders.len() >= MOST_ORDERS => return Err(StoreError::Busy),
+            Door::Open => waiting.orders.push_back(order),
+        }
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// No more orders. What waits is still written.
+    pub(super) fn close(&self) {
+        self.waiting().door = Door::Closed;
+        self.arrived.notify_all();
+    }
+
+    /// Requests that were added up and forgotten since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.waiting().dropped
+    }
+
+    /// Waits for something to write, at most until `until`; with orders everything else goes too.
+    pub(super) fn take(&self, until: Instant, rows: Rows) -> Batch {
+        let mut waiting = self.waiting();
+        let mut until = until;
+        let mut gathering = false;
+        loop {
+            let now = Instant::now();
+            let has_rows = !waiting.rows.is_empty() || !waiting.spilled.is_empty();
+            if rows == Rows::Welcome && has_rows && !gathering {
+                gathering = true;
+                until = until.min(now + GATHER);
+            }
+            let full = rows == Rows::Welcome && waiting.rows.len() >= BATCH;
+            if !waiting.orders.is_empty() || waiting.door == Door::Closed || full || now >= until {
+                return waiting.batch();
+            }
+            let wait = until.saturating_duration_since(now);
+            waiting = self.arrived.wait_timeout(waiting, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes back what could not be written.
+    pub(super) fn put_back(&self, rows: Vec<Row>, spilled: Rollup) {
+        let mut waiting = self.waiting();
+        waiting.spilled.merge(spilled);
+        for row in rows.into_iter().rev() {
+            waiting.rows.push_front(row);
+        }
+        waiting.shorten();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn shorten(&mut self) {
+        while self.rows.len() > MOST_ROWS {
+            let Some(oldest) = self.rows.pop_front() else { return };
+            self.spilled.add(&oldest);
+            self.dropped += 1;
+        }
+    }
+
+    fn batch(&mut self) -> Batch {
+        let all = self.orders.iter().any(|order| match order {
+            Order::Write { task, .. } => task.is_flush(),
+            Order::Read { .. } => false,
+        });
+        let rows = if all { self.rows.len() } else { self.rows.len().min(BATCH) };
+        Batch {
+            orders: self.orders.drain(..).collect(),
+            rows: self.rows.drain(..rows).collect(),
+            spilled: std::mem::take(&mut self.spilled),
+            door: self.door,
+        }
+    }
+}

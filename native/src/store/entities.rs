@@ -1,0 +1,143 @@
+//! Who there is, as the admin API left it; and what could not be understood.
+
+use super::row::int;
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
+use tollgate_core::api::{Change, Kind};
+use tollgate_core::directory::HolderKind;
+use tollgate_core::units::Time;
+
+/// Something stored that could not be understood. It is kept out of the way, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it was.
+    pub origin: Origin,
+    /// What it was called, as far as that could be read.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Where something stored was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Among who there is, as one of this kind; in the word that stands there, since it need not be
+    /// one we know.
+    Entity(String),
+    /// Among the ledger's accounts.
+    Account,
+    /// Among the ledger's open entries.
+    OpenEntry,
+}
+
+impl Origin {
+    /// Its word.
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Self::Entity(kind) => kind,
+            Self::Account => "account",
+            Self::OpenEntry => "open entry",
+        }
+    }
+}
+
+/// Makes a change.
+pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), rusqlite::Error> {
+    let Change { kind, name, spec } = change;
+    match spec {
+        Some(spec) => connection
+            .prepare_cached("INSERT OR REPLACE INTO entities VALUES (?, ?, ?)")?
+            .execute(params![kind.name(), name, String::from_utf8_lossy(spec)])?,
+        None => connection
+            .prepare_cached("DELETE FROM entities WHERE kind = ? AND name = ?")?
+            .execute(params![kind.name(), name])?,
+    };
+    Ok(())
+}
+
+/// What was found among the entities.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) entities: Vec<Change>,
+    pub(super) malformed: Vec<SetAside>,
+}
+
+/// Reads all of them; those that cannot be understood are set aside.
+pub(super) fn read(connection: &Connection, now: Time) -> Result<Read, rusqlite::Error> {
+    let mut found = Read::default();
+    let mut statement = connection.prepare("SELECT kind, name, spec FROM entities ORDER BY kind, name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match understood(row.get_ref(0)?, row.get_ref(1)?, row.get_ref(2)?) {
+            Ok(change) => found.entities.push(change),
+            Err(why) => found.malformed.push(SetAside {
+                origin: Origin::Entity(shown(row.get_ref(0)?)),
+                name: shown(row.get_ref(1)?),
+                why,
+            }),
+        }
+    }
+    drop(rows);
+    for malformed in &found.malformed {
+        set_aside(connection, malformed, now)?;
+    }
+    Ok(found)
+}
+
+fn understood(kind: ValueRef<'_>, name: ValueRef<'_>, spec: ValueRef<'_>) -> Result<Change, String> {
+    let kind = text(kind).ok_or("kind: expected a text")?;
+    let kind = named(kind)
+        .ok_or_else(|| format!("kind: {kind:?} is unknown, expected organisation, team, user, tag or key"))?;
+    let name = text(name).filter(|name| !name.is_empty()).ok_or("name: expected a text that is not empty")?;
+    let spec = text(spec).ok_or("spec: expected a text")?;
+    match serde_json::from_str::<serde_json::Value>(spec) {
+        Ok(serde_json::Value::Object(_)) => {
+            Ok(Change { kind, name: name.to_owned(), spec: Some(Bytes::copy_from_slice(spec.as_bytes())) })
+        }
+        Ok(_) => Err("spec: expected a JSON object".to_owned()),
+        Err(error) => Err(format!("spec: is no JSON, line {} column {}", error.line(), error.column())),
+    }
+}
+
+fn named(word: &str) -> Option<Kind> {
+    let kinds = HolderKind::ALL.into_iter().map(Kind::Holder).chain([Kind::Key]);
+    kinds.into_iter().find(|kind| kind.name() == word)
+}
+
+fn text(value: ValueRef<'_>) -> Option<&str> {
+    value.as_str().ok()
+}
+
+fn shown(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// Moves something out of the way. Whoever finds it malformed has read all there is, so that looking
+/// through all of it once more is no matter.
+pub(super) fn set_aside(connection: &Connection, what: &SetAside, now: Time) -> Result<(), rusqlite::Error> {
+    let SetAside { origin, name, why } = what;
+    let (table, content, which) = match origin {
+        Origin::Entity(_) => ("entities", "spec", "CAST(kind AS TEXT) = ?2 AND CAST(name AS TEXT) = ?3"),
+        Origin::Account => ("accounts", "state", "CAST(scope AS TEXT) = ?3"),
+        Origin::OpenEntry => ("open_entries", "state", "hex(id) = ?3"),
+    };
+    connection.execute(
+        &format!(
+            "INSERT INTO set_aside (at, origin, name, content, why)
+             SELECT ?1, ?2, ?3, {content}, ?4 FROM {table} WHERE {which}"
+        ),
+        params![int(now.0), origin.word(), name, why],
+    )?;
+    // The first two conditions hold always: every value that is bound must be used.
+    connection.execute(
+        &format!("DELETE FROM {table} WHERE ?1 = ?1 AND ?2 = ?2 AND {which}"),
+        params![int(now.0), origin.word(), name],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Requests one by one: written in batches, read by page, dropped when they are old enough.
+
+use super::row::{Consumed, Row, column, int, uint};
+use super::spend::day_range;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use tollgate_core::api::{Dimension, Only};
+use tollgate_core::exchange::RequestId;
+use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
+
+/// Most rows of one answer.
+pub const LARGEST_PAGE: u32 = 1000;
+
+/// Rows that are dropped in one go. What waits behind it waits for milliseconds.
+const BATCH: i64 = 500;
+
+/// A question for requests. The newest come first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestQuery {
+    /// From here on.
+    pub from: Time,
+    /// Up to here, this moment outside.
+    pub to: Time,
+    /// Only these; of one dimension any, of several all.
+    pub only: Vec<Only>,
+    /// Only with this outcome.
+    pub outcome: Outcome,
+    /// Only what comes after this one in the order of the answer: the last of the page before.
+    pub after: Option<Place>,
+    /// At most so many, and never more than [`LARGEST_PAGE`].
+    pub limit: u32,
+}
+
+/// How requests ended that are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// However they ended.
+    #[default]
+    Any,
+    /// Those whose client did not get an answer.
+    Failed,
+}
+
+/// Where a request stands in the order of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When it came.
+    pub at: Time,
+    /// Tells those apart that came at the same time.
+    pub seq: u64,
+}
+
+/// A request of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it stands.
+    pub place: Place,
+    /// What is known of it.
+    pub row: Row,
+}
+
+const COLUMNS: &str = "seq, id, at, organisation, team, user, key, end_user, tags, provider, model, asked, \
+    surface, status, fault, ending, attempts, input, cached, cache_write, output, reasoning, basis, cost, \
+    cost_basis, first_byte, total";
+
+/// Adds rows.
+pub(super) fn write(connection: &Connection, rows: &[Row]) -> Result<(), rusqlite::Error> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO requests (id, at, organisation, team, user, key, end_user, tags, provider, model, asked,
+            surface, status, fault, ending, failed, attempts, input, cached, cache_write, output, reasoning,
+            basis, cost, cost_basis, first_byte, total)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let mut mark = connection.prepare_cached("INSERT INTO request_tags VALUES (?, ?, ?)")?;
+    for row in rows {
+        let consumed = |part: fn(&Consumed) -> Tokens| row.consumed.as_ref().map(|all| int(part(all).get()));
+        insert.execute(params![
+            row.id.0.to_be_bytes(),
+            int(row.at.0),
+            row.organisation,
+            row.team,
+            row.user,
+            row.key,
+            row.end_user,
+            (!row.tags.is_empty()).then(|| serde_json::Value::from(row.tags.clone()).to_string()),
+            row.provider,
+            row.model,
+            row.asked,
+            row.surface,
+            row.status,
+            row.fault,
+            row.ending,
+            row.is_failed(),
+            row.attempts,
+            consumed(|all| all.input),
+            consumed(|all| all.cached),
+            consumed(|all| all.cache_write),
+            consumed(|all| all.output),
+            row.consumed.and_then(|all| all.reasoning).map(|tokens| int(tokens.get())),
+            row.basis,
+            row.cost.map(|cost| int(cost.get())),
+            row.cost_basis,
+            row.first_byte.map(|wait| int(wait.0)),
+            int(row.total.0)
+        ])?;
+        let seq = connection.last_insert_rowid();
+        for tag in &row.tags {
+            mark.execute(params![tag, int(row.at.0), seq])?;
+        }
+    }
+    Ok(())
+}
+
+/// One request.
+pub(super) fn one(connection: &Connection, id: RequestId) -> Result<Option<Found>, rusqlite::Error> {
+    let mut statement = connection.prepare_cached(&one_sql())?;
+    statement.query_row([id.0.to_be_bytes()], found).optional()
+}
+
+pub(super) fn one_sql() -> String {
+    format!("SELECT {COLUMNS} FROM requests WHERE id = ?")
+}
+
+/// A page of requests.
+pub(super) fn page(connection: &Connection, query: &RequestQuery) -> Result<Vec<Found>, rusqlite::Error> {
+    let limit = query.limit.min(LARGEST_PAGE);
+    let mut page = Vec::new();
+    for Sql { text, values } in plans(query) {
+        let mut statement = connection.prepare_cached(&text)?;
+        for row in statement.query_map(params_from_iter(values), found)? {
+            page.push(row?);
+        }
+    }
+    page.sort_unstable_by_key(|found: &Found| std::cmp::Reverse(found.place));
+    page.dedup_by_key(|found| found.place);
+    page.truncate(limit as usize);
+    Ok(page)
+}
+
+/// A statement and what is bound to it.
+#[derive(Debug)]
+pub(super) struct Sql {
+    pub(super) text: String,
+    pub(super) values: Vec<Value>,
+}
+
+/// What dimensions are looked up by, the most telling first.
+pub(super) const LEADS: [Dimension; 8] = [
+    Dimension::EndUser,
+    Dimension::Key,
+    Dimension::User,
+    Dimension::Tag,
+    Dimension::Team,
+    Dimension::Model,
+    Dimension::Organisation,
+    Dimension::Provider,
+];
+
+/// One statement for each value of the leading dimension, so that each reads its index in the order of
+/// the answer and stops when the page is full.
+pub(super) fn plans(query: &RequestQuery) -> Vec<Sql> {
+    let lead = LEADS.into_iter().find(|lead| query.only.iter().any(|only| only.dimension == *lead));
+    let Some(lead) = lead else { return vec![plan(query, None)] };
+    let values = query.only.iter().filter(|only| only.dimension == lead);
+    values.map(|only| plan(query, Some(only))).collect()
+}
+
+fn plan(query: &RequestQuery, lead: Option<&Only>) -> Sql {
+    let mut values = Vec::new();
+    let (table, mut conditions) = match lead {
+        None if query.outcome == Outcome::Failed => {
+            ("requests INDEXED BY requests_by_failed".to_owned(), Vec::new())
+        }
+        None => ("requests INDEXED BY requests_by_at".to_owned(), Vec::new()),
+        Some(only) => {
+            values.push(Value::Text(only.value.clone()));
+            match column(only.dimension) {
+                Some(name) => {
+                    (format!("requests INDEXED BY requests_by_{name}"), vec![format!("{name} = ?")])
+                }
+                None => (
+                    "request_tags AS mark CROSS JOIN requests USING (seq)".to_owned(),
+                    vec!["mark.tag = ?".to_owned()],
+                ),
+            }
+        }
+    };
+    let from = if table.starts_with("request_tags") { "mark" } else { "requests" };
+    conditions.push(format!("{from}.at >= ? AND {from}.at < ?"));
+    values.extend([Value::Integer(int(query.from.0)), Value::Integer(int(query.to.0))]);
+    if query.outcome == Outcome::Failed {
+        conditions.push("failed = 1".to_owned());
+    }
+    if let Some(place) = query.after {
+        conditions.push(format!("({from}.at, seq) < (?, ?)"));
+        values.extend([Value::Integer(int(place.at.0)), Value::Integer(int(place.seq))]);
+    }
+    let others = query.only.iter().filter(|only| lead.is_none_or(|lead| only.dimension != lead.dimension));
+    narrow(others, "requests.tags", "requests.at", &mut conditions, &mut values);
+    values.push(Value::Integer(i64::from(query.limit.min(LARGEST_PAGE))));
+    let columns = COLUMNS.replace(" at,", " requests.at,");
+    Sql {
+        text: format!(
+            "SELECT {columns} FROM {table} WHERE {} ORDER BY {from}.at DESC, seq DESC LIMIT ?",
+            conditions.join(" AND ")
+        ),
+        values,
+    }
+}
+
+/// Adds a condition for each dimension that has values: any of them.
+pub(super) fn narrow<'a>(
+    only: impl Iterator<Item = &'a Only> + Clone,
+    tags: &str,
+    at: &str,
+    conditions: &mut Vec<String>,
+    values: &mut Vec<Value>,
+) {
+    let mut dimensions: Vec<Dimension> = only.clone().map(|only| only.dimension).collect();
+    dimensions.sort_unstable();
+    dimensions.dedup();
+    for dimension in dimensions {
+        let wanted = only.clone().filter(|only| only.dimension == dimension).map(|only| only.value.as_str());
+        let any: Vec<String> = wanted
+            .map(|value| match (dimension, column(dimension)) {
+                (Dimension::Day, _) => {
+                    let (from, to) = day_range(value);
+                    values.extend([Value::Integer(from), Value::Integer(to)]);
+                    format!("({at} >= ? AND {at} < ?)")
+                }
+                (_, Some(name)) => {
+                    values.push(Value::Text(value.to_owned()));
+                    format!("{name} = ?")
+                }
+                (_, None) => {
+                    values.push(Value::Text(value.to_owned()));
+                    format!("? IN (SELECT value FROM json_each({tags}))")
+                }
+            })
+            .collect();
+        conditions.push(format!("({})", any.join(" OR ")));
+    }
+}
+
+fn found(row: &rusqlite::Row<'_>) -> Result<Found, rusqlite::Error> {
+    let number = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(uint));
+    let at = Time(number("at")?.unwrap_or_default());
+    let tags: Option<String> = row.get("tags")?;
+    let tokens = |name| Ok::<_, rusqlite::Error>(number(name)?.map(Tokens));
+    let consumed = match tokens("input")? {
+        None => None,
+        Some(input) => Some(Consumed {
+            input,
+            cached: tokens("cached")?.unwrap_or_default(),
+            cache_write: tokens("cache_write")?.unwrap_or_default(),
+            output: tokens("output")?.unwrap_or_default(),
+            reasoning: tokens("reasoning")?,
+        }),
+    };
+    Ok(Found {
+        place: Place { at, seq: number("seq")?.unwrap_or_default() },
+        row: Row {
+            id: RequestId(u128::from_be_bytes(row.get("id")?)),
+            at,
+            organisation: row.get("organisation")?,
+            team: row.get("team")?,
+            user: row.get("user")?,
+            key: row.get("key")?,
+            end_user: row.get("end_user")?,
+            tags: tags.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            provider: row.get("provider")?,
+            model: row.get("model")?,
+            asked: row.get("asked")?,
+            surface: row.get("surface")?,
+            status: row.get("status")?,
+            fault: row.get("fault")?,
+            ending: row.get("ending")?,
+            attempts: row.get("attempts")?,
+            consumed,
+            basis: row.get("basis")?,
+            cost: number("cost")?.map(NanoDollars),
+            cost_basis: row.get("cost_basis")?,
+            first_byte: number("first_byte")?.map(Millis),
+            total: Millis(number("total")?.unwrap_or_default()),
+        },
+    })
+}
+
+/// Whether there may be more to drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purge {
+    /// Nothing is older.
+    Done,
+    /// A whole batch was dropped.
+    Again,
+}
+
+/// Drops a batch of what came before `before`, oldest first. The roll-ups keep what it was worth.
+pub(super) fn purge(connection: &Connection, before: Time) -> Result<Purge, rusqlite::Error> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut dropped = 0;
+    {
+        let mut oldest = transaction.prepare_cached(OLDEST)?;
+        let mut unmark =
+            transaction.prepare_cached("DELETE FROM request_tags WHERE tag = ? AND at = ? AND seq = ?")?;
+        let mut delete = transaction.prepare_cached("DELETE FROM requests WHERE seq = ?")?;
+        let mut rows = oldest.query(params![int(before.0), BATCH])?;
+        let mut batch = Vec::new();
+        while let Some(row) = rows.next()? {
+            batch.push((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<String>>(2)?));
+        }
+        for (seq, at, tags) in batch {
+            let tags: Vec<String> =
+                tags.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+            for tag in tags {
+                unmark.execute(params![tag, at, seq])?;
+            }
+            dropped += delete.execute([seq])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(if dropped as i64 == BATCH { Purge::Again } else { Purge::Done })
+}
+
+pub(super) const OLDEST: &str =
+    "SELECT seq, at, tags FROM requests INDEXED BY requests_by_at WHERE at < ? ORDER BY at LIMIT ?";

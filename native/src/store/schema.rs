@@ -1,0 +1,108 @@
+//! The tables, and how an older database becomes one of today.
+
+use super::trouble::{Problem, StoreError};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// What each version adds to the one before. A version that has been released is never changed.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+
+/// Marks a database as a gateway's: `tgat`.
+const APPLICATION: i64 = 0x7467_6174;
+
+/// How long to wait for another program that writes, such as a backup. Not longer: everything else
+/// that is to be written waits behind it.
+const BUSY: Duration = Duration::from_secs(1);
+
+const CACHED_STATEMENTS: usize = 64;
+
+/// The connection that writes. The tables are there when it returns.
+pub(super) fn writer(path: Option<&Path>) -> Result<Connection, Problem> {
+    let shown = path.map_or(super::place::MEMORY.into(), Path::to_string_lossy);
+    let connect = || -> Result<Connection, rusqlite::Error> {
+        let connection = match path {
+            Some(path) => Connection::open(path)?,
+            None => Connection::open_in_memory()?,
+        };
+        prepare(&connection)?;
+        if path.is_some() {
+            connection.pragma_update(None, "journal_mode", "wal")?;
+        } else {
+            connection.pragma_update(None, "temp_store", "memory")?;
+        }
+        Ok(connection)
+    };
+    let connection = connect().map_err(|error| cannot(&shown, &error.into()))?;
+    migrate(&connection, &shown)?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "foreign_keys", "on")
+}
+
+fn migrate(connection: &Connection, shown: &str) -> Result<(), Problem> {
+    let found = Found::read(connection).map_err(|error| cannot(shown, &error.into()))?;
+    let known = MIGRATIONS.len();
+    let Some(missing) = usize::try_from(found.version).ok().and_then(|version| MIGRATIONS.get(version..))
+    else {
+        return Err(Problem(format!(
+            "{shown}: has schema {}, and this program knows none after {known}: a newer one has written it\n  fix: run that one, or set store.path to another file",
+            found.version
+        )));
+    };
+    if found.is_foreign() {
+        return Err(Problem(format!(
+            "{shown}: is a database of another program\n  fix: set store.path to a file of the gateway's own"
+        )));
+    }
+    let run = || -> Result<(), rusqlite::Error> {
+        for (step, sql) in missing.iter().enumerate() {
+            let version = found.version + i64::try_from(step).unwrap_or_default() + 1;
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    };
+    run().map_err(|error| cannot(shown, &error.into()))
+}
+
+/// What a database says of itself.
+struct Found {
+    version: i64,
+    application: i64,
+    tables: i64,
+}
+
+impl Found {
+    fn read(connection: &Connection) -> Result<Self, rusqlite::Error> {
+        let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok(Self {
+            version: number("PRAGMA user_version")?,
+            application: number("PRAGMA application_id")?,
+            tables: number("SELECT count(*) FROM sqlite_schema")?,
+        })
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.tables > 0 && self.application != APPLICATION
+    }
+}
+
+fn cannot(shown: &str, error: &StoreError) -> Problem {
+    Problem(format!("{shown}: {error}\n  fix: make it writable, or set store.path to another file"))
+}
