@@ -67,7 +67,7 @@ fn check_refuses_whoever_belongs_to_nobody_or_to_two() {
     let wrong = [
         (format!("{key}team = \"nobody\"\n"), "nobody"),
         (format!("{key}team = [\"a\", \"b\"]\n[[teams]]\nname = \"a\"\n[[teams]]\nname = \"b\"\n"), "team"),
-        (format!("{key}team = \"a\"\nteam = \"b\"\n"), "team"),
+        (format!("{key}team = \"a\"\nteam = \"b\"\n"), "duplicate"),
         (format!("{key}user = \"nobody\"\n"), "nobody"),
         (format!("{key}organisation = \"nobody\"\n"), "nobody"),
         (format!("{key}[[keys]]\nname = \"k\"\nvalue = \"tg-other\"\n"), "k"),

@@ -4,7 +4,7 @@ use crate::setting::{Setting, assert_limited, capped, chat, key, retry_after, te
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Six seconds before and after a window's end, on a machine that does other work.
+/// So long before and after a window's end nothing is asked, on a machine that does other work.
 const EDGE: Duration = Duration::from_secs(3);
 
 #[test]
@@ -38,7 +38,7 @@ fn a2_a12_b14_windows_slide_and_what_left_them_can_be_used_again() {
     assert_limited(&setting.ask("both", &thousand), "tpm_exceeded", "key:both");
     let refused = setting.ask("minute", &tenth(""));
     assert_limited(&refused, "budget_exceeded", "key:minute");
-    assert!(retry_after(&refused).is_none_or(|wait| wait <= 60), "{refused:?}");
+    assert!(retry_after(&refused).is_none_or(|wait| wait <= 62), "{refused:?}");
     sleep(Duration::from_secs(30).saturating_sub(start.elapsed()));
     ok("slides", &chat("sim/m"));
     ok("slides", &chat("sim/m"));

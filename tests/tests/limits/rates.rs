@@ -1,6 +1,6 @@
 //! Requests, tokens and calls in flight.
 
-use crate::setting::{CHAT, Setting, assert_limited, capped, chat, key, question, retry_after, stream, tenth};
+use crate::setting::{CHAT, Setting, assert_limited, capped, chat, key, question, retry_after, stream};
 use serde_json::json;
 use tollgate_tests::gateway::eventually;
 use tollgate_tests::http::{Answer, Request};
@@ -185,7 +185,7 @@ fn a9_five_calls_one_after_the_other_leave_five_slots() {
 fn a_refusal_says_how_much_is_left_and_when_it_opens() {
     let setting = Setting::of_key("tpm = 150\nrpm = 50");
     assert_eq!(setting.ask("k", &capped("sim/m", 4)).status, 200);
-    let refused = setting.ask("k", &tenth(""));
+    let refused = setting.ask("k", &capped("sim/m", 145));
     assert_limited(&refused, "tpm_exceeded", "key:k");
     let message = refused.error()["message"].as_str().unwrap_or_default().to_owned();
     // 2 in and 4 out are used of 150.

@@ -96,7 +96,7 @@ fn b9_each_end_user_has_a_budget_wherever_his_id_stands() {
     assert_eq!([ask(&ann), ask(&ann), ask(&ann)], [200, 200, 402]);
     assert_limited(&setting.ask("k", &ann), "budget_exceeded", "end-user:ann");
     assert_eq!(ask(&of(&json!("bob"))), 200);
-    let header = |id: &str| of(&Value::Null).header("x-tollgate-end-user", id);
+    let header = |id: &str| of(&Value::Null).header("x-tollgate-user", id);
     assert_eq!([ask(&header("ann")), ask(&header("bob")), ask(&header("bob"))], [402, 200, 402]);
     // Leaving the id out goes around nothing either.
     let nobody = of(&Value::Null);
