@@ -197,6 +197,9 @@ def base_rates(row, vendor):
             found["per_request"] = dollars("per_request", sizes["search_context_size_low"])
         else:
             found["per_search"] = dollars("per_search", sizes["search_context_size_medium"])
+    if vendor == "openai" and re.search(r"-search-(preview|api)\b", row["name"]) and "per_search" in found:
+        # Every call of these is a search, and no answer counts them.
+        found["per_request"] = found.pop("per_search")
     for word in [word for word, (value, _) in found.items() if value == 0]:
         # A chat model's output may be free; a zero anywhere else is a field nobody filled in.
         if not (word == "output" and mode in TEXT_MODES) and not free(row, vendor):

@@ -183,6 +183,13 @@ impl Ledger {
         self.shelf.find(scope).map(|books| books.figures).unwrap_or_default()
     }
 
+    /// Drops the books of a scope that will ask for nothing any more: of a token that has expired, a key
+    /// that was deleted. Those with limits for ever are kept for ever otherwise. Nothing happens while
+    /// an entry is open; to be called again then.
+    pub fn forget(&mut self, scope: &str) {
+        self.shelf.forget(scope);
+    }
+
     /// Brings the ledger to the present, which is never before the past: ends what is over.
     fn come_to(&mut self, now: Time) -> Time {
         if self.last.since(now) > SKEW {

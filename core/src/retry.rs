@@ -200,9 +200,7 @@ pub fn explain(failures: &[Failure], closed: Closed) -> Fault {
 fn none_asked(closed: Closed, wait: Millis) -> Fault {
     let Closed { reopens_in, limited } = closed;
     let fault = match (reopens_in, limited) {
-        (Some(_), true) => {
-            Fault::new(Code::UpstreamLimited, "every upstream is at its rate limit")
-        }
+        (Some(_), true) => Fault::new(Code::UpstreamLimited, "every upstream is at its rate limit"),
         (Some(_), false) => Fault::new(Code::NoCapacity, "every upstream is closed after refusing its key"),
         (None, _) => Fault::new(Code::NoCapacity, "no upstream with a key for this model could be asked"),
     };

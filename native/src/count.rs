@@ -7,7 +7,9 @@
 //!   too much is waiting, no tables for the model, or the tokenizer gave up ──▶ an upper estimate
 //! ```
 //!
-//! A tokenizer reads some megabytes a second, and its tables take some tenths of a second to load. So
+//! A tokenizer reads five to ten megabytes a second; its tables take some tenths of a second to load,
+//! and 45 MB (`o200k`) or 25 MB (`cl100k`) of memory from then on, which is why nothing is loaded before
+//! it is needed. So
 //! a worker's own thread never does either for longer than a fraction of a millisecond: whatever is
 //! large goes to one thread of its own, and no other request waits.
 
@@ -23,7 +25,7 @@ use tokio::sync::oneshot;
 use tollgate_core::count::{Basis, Counted, Family, Gauge, Heard, Uncounted, weight};
 use tollgate_core::units::Tokens;
 
-/// Counted where it is asked for, if the tables are there. Takes a third of a millisecond or so.
+/// Counted where it is asked for, if the tables are there. Takes a quarter of a millisecond or so.
 const SHORT: u64 = 2 * 1024;
 
 /// Of one text no more is counted; the rest is estimated. Two seconds or so.
@@ -43,12 +45,6 @@ pub async fn count(text: Uncounted, gauge: &Arc<Gauge>) -> Counted {
         Some(answer) => answer.await.unwrap_or(by_length),
         None => by_length,
     }
-}
-
-/// Starts loading a family's tables, if that has not been done: for a host that expects to need them.
-pub fn warm(family: Family, gauge: &Arc<Gauge>) {
-    let nothing = Uncounted { family, prompt: None, output: Some(Heard::default()) };
-    drop(hand_over(nothing, gauge, 0));
 }
 
 /// Something for the counting thread.

@@ -24,13 +24,13 @@ pub mod books; // the ledger's
 mod desk; // what waits
 mod writer; // the thread that writes
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::clock::Clock;
 use audit::{AuditQuery, Chain, Line, Seal};
 use books::{Books, Segment};
 use desk::{Desk, Job, Order, Task};
-use entities::SetAside;
+use entities::{Malformed, SetAside};
 use place::Place;
 use requests::{Found, RequestQuery};
 use row::Row;
@@ -308,12 +308,13 @@ struct Start {
 
 impl Start {
     fn read(connection: &Connection, now: Time) -> Result<Self, rusqlite::Error> {
-        let entities::Read { entities, malformed: mut set_aside } = entities::read(connection, now)?;
-        let books::Read { books, malformed } = books::read(connection)?;
-        for malformed in &malformed {
-            entities::set_aside(connection, malformed, now)?;
+        let entities::Read { entities, malformed } = entities::read(connection)?;
+        let books::Read { books, malformed: more } = books::read(connection)?;
+        let malformed: Vec<Malformed> = malformed.into_iter().chain(more).collect();
+        for Malformed { what, names } in &malformed {
+            entities::move_aside(connection, what, names, now)?;
         }
-        set_aside.extend(malformed);
+        let set_aside: Vec<SetAside> = malformed.into_iter().map(|malformed| malformed.what).collect();
         set_aside.iter().for_each(report);
         let newest: Option<i64> =
             connection.query_row("SELECT max(at) FROM requests", [], |row| row.get(0))?;

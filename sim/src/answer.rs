@@ -105,8 +105,7 @@ pub(crate) fn compose(ask: &Ask, content: &Content, id: u64) -> Answer {
     let mut stop = if calls.is_empty() { Stop::End } else { Stop::Calls };
     let mut pieces = Vec::new();
     if calls.is_empty() {
-        let most = if content.overrun { None } else { ask.max_tokens };
-        let said = cut(text(ask, content), &Ends { most, sequences: &ask.stops }, &mut stop);
+        let said = cut(text(ask, content), ask, content, &mut stop);
         pieces = pieces_of(&said, content);
     }
     if let Some(size) = content.giant {
@@ -197,23 +196,17 @@ fn plain(ask: &Ask) -> String {
     said
 }
 
-/// What ends a text early.
-struct Ends<'a> {
-    /// Tokens.
-    most: Option<u64>,
-    sequences: &'a [String],
-}
-
 /// Ends the text at the first stop sequence, then at the token limit.
-fn cut(mut said: String, ends: &Ends<'_>, stop: &mut Stop) -> String {
-    let found = ends.sequences.iter().filter(|one| !one.is_empty());
+fn cut(mut said: String, ask: &Ask, content: &Content, stop: &mut Stop) -> String {
+    let found = ask.stops.iter().filter(|one| !one.is_empty());
     let first = found.filter_map(|one| Some((said.find(one.as_str())?, one))).min_by_key(|(at, _)| *at);
     if let Some((at, sequence)) = first {
         said.truncate(at);
         *stop = Stop::Sequence(sequence.clone());
     }
-    let most = ends
-        .most
+    let most = ask
+        .max_tokens
+        .filter(|_| !content.uncapped)
         .map_or(usize::MAX, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX).saturating_mul(4));
     if said.len() > most {
         said.truncate(said.floor_char_boundary(most));

@@ -27,10 +27,10 @@ pub(crate) struct Content {
     pub(crate) cached: Option<u64>,
     pub(crate) cache_write: Option<u64>,
     pub(crate) prompt_tokens: Option<u64>,
-    pub(crate) overrun: bool,
     pub(crate) redacted: bool,
     pub(crate) interleave: bool,
     pub(crate) strict: bool,
+    pub(crate) uncapped: bool,
 }
 
 /// An ending other than the natural one.
@@ -178,10 +178,10 @@ impl Content {
             "cached" => put(&mut self.cached, value),
             "cache_write" => put(&mut self.cache_write, value),
             "prompt_tokens" => put(&mut self.prompt_tokens, value),
-            "overrun" => switch_on(&mut self.overrun, value),
             "redacted" => switch_on(&mut self.redacted, value),
             "interleave" => switch_on(&mut self.interleave, value),
             "strict" => switch_on(&mut self.strict, value),
+            "uncapped" => switch_on(&mut self.uncapped, value),
             "finish" => {
                 self.finish = match value {
                     "length" => Some(Finish::Length),

@@ -224,6 +224,10 @@ impl Case {
             let body = answer.to_string();
             let seen = self.replay("whole", &Answer::whole(200, body.clone()))?;
             self.check_seen(&seen, &expected).map_err(|what| format!("whole: {what}"))?;
+            let told = seen.headers.get("x-tollgate-cost-usd").and_then(|cost| cost.to_str().ok());
+            if told.map(Dollars::read).transpose()? != expected.cost {
+                return Err(format!("the client is told {told:?}, worked out by hand {:?}", expected.cost));
+            }
             let decoded = self.decoded(body.as_bytes())?;
             self.check_bill(&decoded, &expected).map_err(|what| format!("decoded: {what}"))?;
         }

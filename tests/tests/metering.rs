@@ -13,7 +13,9 @@ const ASKING: &str = r#"{"model":"m-1","stream":true,"stream_options":{"include_
 const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}";
 
 fn chunk(delta: &str, finish: &str) -> String {
-    format!("data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}],\"usage\":null}}")
+    format!(
+        "data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}],\"usage\":null}}"
+    )
 }
 
 /// The upstream's stream, and the same without its usage chunk.
@@ -63,7 +65,8 @@ fn c12_a_client_that_asks_gets_the_bytes_as_they_are() {
 
 #[test]
 fn c12_a_vendor_that_does_not_know_the_question_is_not_asked() {
-    let last = chunk("{}", "\"stop\"").replace("null", r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#);
+    let last = chunk("{}", "\"stop\"")
+        .replace("null", r#"{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#);
     let stream = format!("{}\n\n{last}\n\ndata: [DONE]\n\n", chunk(r#"{"content":"a"}"#, "null"));
     let seen = Replay::new("mistral", "m-1").run(QUIET, &Answer::stream(stream.clone()));
     assert_eq!((seen.sent[0].body.as_ref(), seen.body.as_ref()), (QUIET.as_bytes(), stream.as_bytes()));
@@ -79,12 +82,18 @@ fn the_question_goes_in_beside_everything_else_that_is_spliced() {
             format!(r#"{{"stream_options":{{"include_usage":true}},"model":"served","stream":true,{rest}}}"#),
         ),
         (
-            format!(r#" {{"stream_options":{{"include_usage":false,"x":1}},"model":"m-1","stream":true,{rest}}}"#),
-            format!(r#" {{"stream_options":{{"include_usage":true,"x":1}},"model":"served","stream":true,{rest}}}"#),
+            format!(
+                r#" {{"stream_options":{{"include_usage":false,"x":1}},"model":"m-1","stream":true,{rest}}}"#
+            ),
+            format!(
+                r#" {{"stream_options":{{"include_usage":true,"x":1}},"model":"served","stream":true,{rest}}}"#
+            ),
         ),
         (
             format!(r#"{{"model":"m-1","stream":true,"stream_options":{{"x":{{}}}},{rest},"fallbacks":[]}}"#),
-            format!(r#"{{"model":"served","stream":true,"stream_options":{{"include_usage":true,"x":{{}}}},{rest}}}"#),
+            format!(
+                r#"{{"model":"served","stream":true,"stream_options":{{"include_usage":true,"x":{{}}}},{rest}}}"#
+            ),
         ),
     ] {
         let [stream, _] = streams("\n");
@@ -96,7 +105,9 @@ fn the_question_goes_in_beside_everything_else_that_is_spliced() {
 #[test]
 fn c9_an_explicit_zero_stays_zero() {
     let usage = r#""usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
-    let whole = format!(r#"{{"id":"c","choices":[{{"index":0,"message":{{"role":"assistant","content":"many words"}},"finish_reason":"stop"}}],{usage}}}"#);
+    let whole = format!(
+        r#"{{"id":"c","choices":[{{"index":0,"message":{{"role":"assistant","content":"many words"}},"finish_reason":"stop"}}],{usage}}}"#
+    );
     let ask = r#"{"model":"m-1","messages":[{"role":"user","content":"hi"}]}"#;
     assert_eq!(metered(&Replay::new("openai", "m-1").run(ask, &Answer::whole(200, whole))), [0, 0]);
     let stream = format!(
@@ -137,12 +148,18 @@ fn c3_c4_cache_writes_of_a_stream_keep_their_life_and_the_last_total_wins() {
         r#"{"output_tokens":550}"#,
     );
     assert_eq!((hour.fresh_input, hour.cache_read), (Tokens(3), Tokens(7)));
-    assert_eq!((hour.cache_write_5m, hour.cache_write_1h, hour.output), (Tokens(10), Tokens(20), Tokens(550)));
+    assert_eq!(
+        (hour.cache_write_5m, hour.cache_write_1h, hour.output),
+        (Tokens(10), Tokens(20), Tokens(550))
+    );
     let tools = usage(
         r#"{"input_tokens":3,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":30,"ephemeral_1h_input_tokens":0},"output_tokens":1}"#,
         r#"{"input_tokens":9,"cache_creation_input_tokens":90,"cache_read_input_tokens":40,"output_tokens":50}"#,
     );
-    assert_eq!((tools.fresh_input, tools.cache_write_5m, tools.cache_read), (Tokens(9), Tokens(90), Tokens(40)));
+    assert_eq!(
+        (tools.fresh_input, tools.cache_write_5m, tools.cache_read),
+        (Tokens(9), Tokens(90), Tokens(40))
+    );
     assert_eq!((tools.cache_write_1h, tools.prompt()), (Tokens(0), Tokens(139)));
 }
 

@@ -48,7 +48,7 @@ enum Form {
     /// Events for a client that wants events of another dialect.
     Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event>, size: usize },
     /// Events for a client that wants a whole answer.
-    Assemble { framer: Framer, decoder: Box<dyn Decode>, assembler: Box<Assembler>, size: usize, told: Told },
+    Assemble { framer: Framer, decoder: Box<dyn Decode>, assembler: Box<Assembler>, size: usize, told: Box<Told> },
 }
 
 /// What an answer that is being assembled has told so far.
@@ -272,7 +272,7 @@ impl Reading {
             }
             (false, _) => {
                 let decoder = self.sent.provider().decoder(&target);
-                Form::Assemble { framer, decoder, assembler: Box::default(), size: 0, told: Told::default() }
+                Form::Assemble { framer, decoder, assembler: Box::default(), size: 0, told: Box::default() }
             }
         }
     }
@@ -467,3 +467,6 @@ fn too_large(limit: usize) -> Verdict {
     let what = format!("the answer holds a piece larger than {limit} bytes");
     Verdict::Failed(Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)))
 }
+
+#[cfg(test)]
+mod tests;

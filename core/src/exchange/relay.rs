@@ -349,3 +349,6 @@ enum Held {
     Events(Vec<Event>),
     Reply(Vec<Event>),
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,17 @@ pub(super) fn sent(request: &mut Request) -> (Sent, Box<Fetch>) {
     Sent::new(request, Lane { provider, target: 0, credential: 0 }, Time(0)).unwrap()
 }
 
+/// Reads the beginning of an answer, which must not be enough of one.
+pub(super) fn reading(request: &mut Request, pieces: &[&str]) -> Reading {
+    let (sent, _) = sent(request);
+    let mut reading = Reading::new(sent, Head { status: StatusCode::OK, headers: HeaderMap::new() });
+    for piece in pieces {
+        let verdict = reading.on_chunk(Bytes::copy_from_slice(piece.as_bytes()), request, Time(1));
+        assert!(matches!(verdict, Verdict::More), "{verdict:?}");
+    }
+    reading
+}
+
 /// Reads an answer up to its first content; the request must be one for a stream.
 pub(super) fn relay(
     request: &mut Request,

@@ -100,13 +100,26 @@ impl Shelf {
             if books.shrink(now) == Remains::Something {
                 continue;
             }
-            self.index.remove(&books.name);
-            if books.stored {
-                self.emptied.push(books.name.as_ref().to_owned());
-            }
-            found.books = None;
-            self.free.push(place);
+            self.drop_at(place);
         }
+    }
+
+    /// Drops the books of a scope, unless something is open in them.
+    pub(super) fn forget(&mut self, name: &str) {
+        let place = self.index.get(name).copied();
+        let idle = |books: &Books| books.figures.open.is_zero();
+        if let Some(place) = place.filter(|place| self.at(*place).is_some_and(idle)) {
+            self.drop_at(place);
+        }
+    }
+
+    fn drop_at(&mut self, place: usize) {
+        let Some(books) = self.places.get_mut(place).and_then(|found| found.books.take()) else { return };
+        self.index.remove(&books.name);
+        if books.stored {
+            self.emptied.push(books.name.as_ref().to_owned());
+        }
+        self.free.push(place);
     }
 
     /// Gives out, in the order of their names, the books that have changed, written by `write`.

@@ -6,6 +6,7 @@
 //! far are taken to be UTC there.
 
 mod date;
+mod named;
 mod zone;
 
 #[cfg(test)]

@@ -237,3 +237,141 @@ fn set_aside(path: &Path, place: usize, rest: &[u8], what: &str) -> io::Result<S
     let (path, bad, length) = (path.display(), bad.display(), rest.len());
     Ok(format!("{path}: byte {place}: {what}: the {length} bytes from there on are set aside in {bad}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::Folder;
+
+    /// A toy of a note: its length, a mark that all is well, and so many bytes.
+    fn note(number: u8) -> Vec<u8> {
+        vec![3, b'n', number]
+    }
+
+    fn read_into(numbers: &mut Vec<u8>) -> impl FnMut(&[u8]) -> Result<Option<usize>, Garbled> {
+        |bytes| match bytes {
+            [3, b'n', number, ..] => {
+                numbers.push(*number);
+                Ok(Some(3))
+            }
+            [3, b'n'] | [3] => Ok(None),
+            _ => Err(Garbled { what: "no note".to_owned() }),
+        }
+    }
+
+    fn replayed(base: &Path, from: u64) -> (Vec<u8>, Replayed) {
+        let mut numbers = Vec::new();
+        let replayed = replay(base, Segment(from), read_into(&mut numbers)).unwrap();
+        (numbers, replayed)
+    }
+
+    fn begun(folder: &Folder, segment: u64) -> Journal {
+        Journal::begin(&folder.store(), Segment(segment)).unwrap()
+    }
+
+    /// A disk on which a segment cannot be written.
+    #[cfg(target_os = "linux")]
+    fn fill(folder: &Folder, segment: u64) {
+        std::os::unix::fs::symlink("/dev/full", name(&folder.store(), Segment(segment))).unwrap();
+    }
+
+    #[test]
+    fn notes_are_done_again_in_their_order_across_segments() {
+        let folder = Folder::new("order");
+        let mut journal = begun(&folder, 9);
+        journal.append(&note(1)).unwrap();
+        journal.switch().unwrap();
+        journal.append(&note(2)).unwrap();
+        journal.append(&note(3)).unwrap();
+        journal.switch().unwrap();
+        journal.append(&note(4)).unwrap();
+        assert_eq!(journal.segment(), Segment(11));
+        let whole = Replayed { notes: 4, free: Segment(12), ..Replayed::default() };
+        assert_eq!(replayed(&folder.store(), 9), (vec![1, 2, 3, 4], whole));
+        assert_eq!(replayed(&folder.store(), 10).0, [2, 3, 4]);
+        forget(&folder.store(), Segment(11)).unwrap();
+        assert_eq!(segments(&folder.store()).unwrap(), [Segment(11)]);
+        assert_eq!(replayed(&folder.store(), 0).0, [4]);
+    }
+
+    #[test]
+    fn a_note_that_was_cut_short_is_as_if_it_were_not_there() {
+        let folder = Folder::new("torn");
+        begun(&folder, 1).append(&[note(1), note(2), vec![3, b'n']].concat()).unwrap();
+        begun(&folder, 2).append(&note(3)).unwrap();
+        let (numbers, replayed) = replayed(&folder.store(), 1);
+        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!((replayed.torn, replayed.garbled.len()), (1, 0));
+    }
+
+    #[test]
+    fn k17_a_garbled_note_is_told_and_the_rest_of_its_segment_is_kept_beside_it() {
+        let folder = Folder::new("garbled");
+        begun(&folder, 1).append(&[note(1), b"??".to_vec(), note(2)].concat()).unwrap();
+        begun(&folder, 2).append(&note(3)).unwrap();
+        let (numbers, replayed) = replayed(&folder.store(), 1);
+        assert_eq!(numbers, [1, 3]);
+        let told = &replayed.garbled[0];
+        assert!(told.contains("journal.1: byte 3: no note: the 5 bytes from there on"), "{told}");
+        assert_eq!(
+            std::fs::read(beside(&folder.store(), ".journal.1.bad")).unwrap(),
+            [b"??", &note(2)[..]].concat()
+        );
+        // What was set aside is not taken for a segment.
+        assert_eq!(segments(&folder.store()).unwrap(), [Segment(1), Segment(2)]);
+    }
+
+    #[test]
+    fn there_is_nothing_to_do_again_at_the_first_start() {
+        let folder = Folder::new("first");
+        assert_eq!(replayed(&folder.store(), 0), (Vec::new(), Replayed::default()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_full_disk_does_not_take_comes_before_what_it_takes_later() {
+        let folder = Folder::new("full-journal");
+        fill(&folder, 1);
+        fill(&folder, 2);
+        let mut journal = begun(&folder, 1);
+        assert_eq!(journal.append(&note(1)).unwrap_err().kind(), ErrorKind::StorageFull);
+        journal.defer(&note(2));
+        // The next segment is on the full disk too.
+        assert_eq!(journal.append(&note(3)).unwrap_err().kind(), ErrorKind::StorageFull);
+        journal.defer(&note(4));
+        assert!(journal.has_backlog());
+        journal.append(&note(5)).unwrap();
+        assert!(!journal.has_backlog());
+        assert_eq!(journal.segment(), Segment(3));
+        assert_eq!(replayed(&folder.store(), 3).0, [2, 4, 5]);
+    }
+
+    #[test]
+    fn a_file_that_took_half_a_note_is_cut_back_to_whole_ones() {
+        let folder = Folder::new("half");
+        let mut journal = begun(&folder, 1);
+        journal.append(&note(1)).unwrap();
+        // Half a note, and a file that then refuses.
+        let path = name(&folder.store(), Segment(1));
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&[3, b'n']).unwrap();
+        journal.file = Some(File::open(&path).unwrap());
+        assert!(journal.append(&note(2)).is_err());
+        assert!(journal.file.is_none(), "it could not be cut, so it is left");
+        journal.append(&note(3)).unwrap();
+        assert_eq!(replayed(&folder.store(), 1).0, [1, 3]);
+    }
+
+    #[test]
+    fn notes_that_wait_have_a_bound() {
+        let folder = Folder::new("bound");
+        let mut journal = begun(&folder, 1);
+        for _ in 0..MOST_WAITING {
+            journal.defer(&note(1));
+        }
+        assert!(journal.backlog.len() <= MOST_WAITING);
+        assert_eq!(journal.backlog.len() % 3, 0);
+        journal.probe().unwrap();
+        assert!(!journal.has_backlog());
+        assert!(!beside(&folder.store(), ".journal.probe").exists());
+    }
+}

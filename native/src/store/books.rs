@@ -1,7 +1,7 @@
 //! The ledger's books as they are stored: accounts, open entries, and from which journal segment on
 //! they do not know what happened.
 
-use super::entities::{Origin, SetAside};
+use super::entities::{Malformed, Origin, SetAside, shown};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use tollgate_core::exchange::RequestId;
@@ -24,7 +24,7 @@ pub struct Segment(pub u64);
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) books: Books,
-    pub(super) malformed: Vec<SetAside>,
+    pub(super) malformed: Vec<Malformed>,
 }
 
 /// Reads all of them. What is not of the right type is told, and left where it is.
@@ -37,15 +37,15 @@ pub(super) fn read(connection: &Connection) -> Result<Read, rusqlite::Error> {
             (Ok(scope), Ok(state)) => {
                 found.books.stored.push(Stored::Account { scope: scope.to_owned(), state: state.to_owned() });
             }
-            _ => found.malformed.push(malformed(Origin::Account, row.get("scope").unwrap_or_default())),
+            _ => found.malformed.push(malformed(Origin::Account, row)?),
         }
     }
-    let mut statement = connection.prepare("SELECT id, state, hex(id) FROM open_entries")?;
+    let mut statement = connection.prepare("SELECT id, state FROM open_entries")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match (id(row.get_ref(0)?), row.get_ref(1)?.as_blob()) {
             (Some(id), Ok(state)) => found.books.stored.push(Stored::Open { id, state: state.to_owned() }),
-            _ => found.malformed.push(malformed(Origin::OpenEntry, row.get(2)?)),
+            _ => found.malformed.push(malformed(Origin::OpenEntry, row)?),
         }
     }
     let segment: Option<u64> = connection
@@ -61,8 +61,10 @@ fn id(value: ValueRef<'_>) -> Option<RequestId> {
     Some(RequestId(u128::from_be_bytes(bytes)))
 }
 
-fn malformed(origin: Origin, name: String) -> SetAside {
-    SetAside { origin, name, why: "expected a name and a blob".to_owned() }
+fn malformed(origin: Origin, row: &rusqlite::Row<'_>) -> Result<Malformed, rusqlite::Error> {
+    let why = "expected a name and a blob".to_owned();
+    let what = SetAside { origin, name: shown(row.get_ref(0)?), why };
+    Ok(Malformed { what, names: vec![row.get(0)?] })
 }
 
 /// Stores what has changed, and from which segment on notes are not in it.

@@ -2,8 +2,8 @@
 
 use super::row::int;
 use bytes::Bytes;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, params, params_from_iter};
 use tollgate_core::api::{Change, Kind};
 use tollgate_core::directory::HolderKind;
 use tollgate_core::units::Time;
@@ -60,27 +60,30 @@ pub(super) fn write(connection: &Connection, change: &Change) -> Result<(), rusq
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) entities: Vec<Change>,
-    pub(super) malformed: Vec<SetAside>,
+    pub(super) malformed: Vec<Malformed>,
 }
 
-/// Reads all of them; those that cannot be understood are set aside.
-pub(super) fn read(connection: &Connection, now: Time) -> Result<Read, rusqlite::Error> {
+/// A malformed row, and what exactly stands in the columns that name it.
+#[derive(Debug)]
+pub(super) struct Malformed {
+    pub(super) what: SetAside,
+    pub(super) names: Vec<Value>,
+}
+
+/// Reads all of them.
+pub(super) fn read(connection: &Connection) -> Result<Read, rusqlite::Error> {
     let mut found = Read::default();
     let mut statement = connection.prepare("SELECT kind, name, spec FROM entities ORDER BY kind, name")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match understood(row.get_ref(0)?, row.get_ref(1)?, row.get_ref(2)?) {
             Ok(change) => found.entities.push(change),
-            Err(why) => found.malformed.push(SetAside {
-                origin: Origin::Entity(shown(row.get_ref(0)?)),
-                name: shown(row.get_ref(1)?),
-                why,
-            }),
+            Err(why) => {
+                let origin = Origin::Entity(shown(row.get_ref(0)?));
+                let what = SetAside { origin, name: shown(row.get_ref(1)?), why };
+                found.malformed.push(Malformed { what, names: vec![row.get(0)?, row.get(1)?] });
+            }
         }
-    }
-    drop(rows);
-    for malformed in &found.malformed {
-        set_aside(connection, malformed, now)?;
     }
     Ok(found)
 }
@@ -109,7 +112,7 @@ fn text(value: ValueRef<'_>) -> Option<&str> {
     value.as_str().ok()
 }
 
-fn shown(value: ValueRef<'_>) -> String {
+pub(super) fn shown(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
@@ -118,26 +121,42 @@ fn shown(value: ValueRef<'_>) -> String {
     }
 }
 
-/// Moves something out of the way. Whoever finds it malformed has read all there is, so that looking
-/// through all of it once more is no matter.
+/// Moves something out of the way that is stored under its name.
 pub(super) fn set_aside(connection: &Connection, what: &SetAside, now: Time) -> Result<(), rusqlite::Error> {
+    let name = Value::Text(what.name.clone());
+    let names = match &what.origin {
+        Origin::Entity(kind) => vec![Value::Text(kind.clone()), name],
+        Origin::Account => vec![name],
+        Origin::OpenEntry => {
+            let id = u128::from_str_radix(&what.name, 16).unwrap_or_default();
+            vec![Value::Blob(id.to_be_bytes().to_vec())]
+        }
+    };
+    move_aside(connection, what, &names, now)
+}
+
+/// Moves a row out of the way.
+pub(super) fn move_aside(
+    connection: &Connection,
+    what: &SetAside,
+    names: &[Value],
+    now: Time,
+) -> Result<(), rusqlite::Error> {
     let SetAside { origin, name, why } = what;
     let (table, content, which) = match origin {
-        Origin::Entity(_) => ("entities", "spec", "CAST(kind AS TEXT) = ?2 AND CAST(name AS TEXT) = ?3"),
-        Origin::Account => ("accounts", "state", "CAST(scope AS TEXT) = ?3"),
-        Origin::OpenEntry => ("open_entries", "state", "hex(id) = ?3"),
+        Origin::Entity(_) => ("entities", "spec", "kind = ? AND name = ?"),
+        Origin::Account => ("accounts", "state", "scope = ?"),
+        Origin::OpenEntry => ("open_entries", "state", "id = ?"),
     };
+    let told = [Value::Integer(int(now.0)), Value::Text(origin.word().to_owned()), Value::Text(name.clone())];
+    let why = Value::Text(why.clone());
     connection.execute(
         &format!(
-            "INSERT INTO set_aside (at, origin, name, content, why)
-             SELECT ?1, ?2, ?3, {content}, ?4 FROM {table} WHERE {which}"
+            "INSERT INTO set_aside (at, origin, name, why, content)
+             SELECT ?, ?, ?, ?, {content} FROM {table} WHERE {which}"
         ),
-        params![int(now.0), origin.word(), name, why],
+        params_from_iter(told.iter().chain([&why]).chain(names)),
     )?;
-    // The first two conditions hold always: every value that is bound must be used.
-    connection.execute(
-        &format!("DELETE FROM {table} WHERE ?1 = ?1 AND ?2 = ?2 AND {which}"),
-        params![int(now.0), origin.word(), name],
-    )?;
+    connection.execute(&format!("DELETE FROM {table} WHERE {which}"), params_from_iter(names))?;
     Ok(())
 }

@@ -230,7 +230,7 @@ pub(super) fn narrow<'a>(
                 }
                 (_, Some(name)) => {
                     values.push(Value::Text(value.to_owned()));
-                    format!("{name} = ?")
+                    format!("requests.{name} = ?")
                 }
                 (_, None) => {
                     values.push(Value::Text(value.to_owned()));

@@ -153,9 +153,10 @@ fn days(query: &SpendQuery, (from, to): (u64, u64), values: &mut Vec<Value>) -> 
 fn moments(query: &SpendQuery, from: u64, to: u64, values: &mut Vec<Value>) -> String {
     let columns = query.by.iter().enumerate().map(|(place, dimension)| {
         let value = match (dimension, column(*dimension)) {
-            (_, Some(name)) => name,
-            (Dimension::Day, None) => "date(at / 1000, 'unixepoch')",
-            (_, None) => "mark.value",
+            // In full: `json_each` has a column `key` too.
+            (_, Some(name)) => format!("requests.{name}"),
+            (Dimension::Day, None) => "date(at / 1000, 'unixepoch')".to_owned(),
+            (_, None) => "mark.value".to_owned(),
         };
         format!("{value} AS d{place}, ")
     });
@@ -168,7 +169,7 @@ fn moments(query: &SpendQuery, from: u64, to: u64, values: &mut Vec<Value>) -> S
     values.extend([Value::Integer(int(from)), Value::Integer(int(to))]);
     let index = lead(&query.only).and_then(column).unwrap_or("at");
     if index != "at" {
-        conditions.push(format!("{index} IS NOT NULL"));
+        conditions.push(format!("requests.{index} IS NOT NULL"));
     }
     for (dimension, wanted) in by_dimension(&query.only) {
         if dimension == Dimension::Tag {

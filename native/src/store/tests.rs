@@ -148,7 +148,7 @@ fn k17_malformed_rows_are_set_aside_and_stop_nothing() {
     let mut told: Vec<String> =
         set_aside.iter().map(|what| format!("{} {}: {}", what.origin.word(), what.name, what.why)).collect();
     told.sort();
-    assert_eq!(told.len(), 7);
+    assert_eq!(told.len(), 7, "{told:?}");
     assert!(told.contains(&"key masked: spec: is no JSON, line 1 column 1".to_owned()), "{told:?}");
     assert!(told.iter().any(|one| one.starts_with("router old: kind: \"router\" is unknown, expected")));
     drop(store);

@@ -23,6 +23,11 @@ impl Roots {
         }))
     }
 
+    /// For what is not HTTP: offers nothing.
+    pub(crate) fn plain(&self) -> Arc<ClientConfig> {
+        self.proxy()
+    }
+
     /// For proxies: offers nothing, which means HTTP/1.1.
     pub(super) fn proxy(&self) -> Arc<ClientConfig> {
         Arc::clone(self.proxy.get_or_init(|| Arc::new(trusting(&system_roots()))))

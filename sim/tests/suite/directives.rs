@@ -126,6 +126,20 @@ fn strict_refuses_a_field_the_api_does_not_have() {
 }
 
 #[test]
+fn uncapped_writes_past_the_cap() {
+    let sim = sim();
+    let mut body = hello();
+    body["max_tokens"] = json!(2);
+    let written = |directives: &str| {
+        let choice = chat(&sim, directives, &body).json()["choices"][0].clone();
+        let text = choice["message"]["content"].as_str().unwrap().len();
+        (text, choice["finish_reason"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(written("chars=400"), (8, "length".to_owned()));
+    assert_eq!(written("chars=400; uncapped"), (400, "stop".to_owned()));
+}
+
+#[test]
 fn every_status_has_the_dialects_error_shape() {
     for status in [400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503, 504, 529] {
         let reply = whole(&format!("status={status}"));
@@ -415,7 +429,7 @@ fn fast_answers_from_memory_and_is_not_logged() {
 }
 
 #[test]
-fn overrun_ignores_the_limit_and_prompt_tokens_says_what_is_asked() {
+fn uncapped_ignores_the_limit_and_prompt_tokens_says_what_is_asked() {
     let sim = sim();
     let mut body = hello();
     body["max_tokens"] = json!(5);
@@ -425,7 +439,7 @@ fn overrun_ignores_the_limit_and_prompt_tokens_says_what_is_asked() {
         (&kept["usage"]["completion_tokens"], &kept["choices"][0]["finish_reason"]),
         (&json!(5), &json!("length"))
     );
-    let overrun = answer("chars=400; overrun; prompt_tokens=7000");
+    let overrun = answer("chars=400; uncapped; prompt_tokens=7000");
     assert_eq!(overrun["usage"]["completion_tokens"], 100);
     assert_eq!(overrun["usage"]["prompt_tokens"], 7000);
     assert_eq!(overrun["choices"][0]["finish_reason"], "stop");

@@ -7,7 +7,7 @@ use tollgate_tests::http::{Answer, Request};
 
 /// A stream that is to end at 100 tokens and does not: a hundred events of 20 tokens each.
 fn overrun(model: &str) -> Request {
-    let mut question = question(&format!("{model}/m+chars=8000,events=100,overrun,drip=5"));
+    let mut question = question(&format!("{model}/m+chars=8000,events=100,uncapped,drip=5"));
     question["max_tokens"] = json!(100);
     question["stream"] = json!(true);
     question["stream_options"] = json!({"include_usage": true});

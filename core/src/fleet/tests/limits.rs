@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::units::{Metered, Requests};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy as Arbitrary, any, prop, prop_assert, prop_oneof, proptest,
+};
+use proptest::test_runner::RngSeed;
 
 fn rpm(requests: u64) -> UpstreamLimits {
     UpstreamLimits { rpm: Some(Requests(requests)), tpm: None }
@@ -199,5 +203,62 @@ fn an_answer_that_was_the_last_for_now_closes_the_lane_for_its_time_and_a_minute
         assert_eq!(world.send().target, 1, "{resets_in}");
         world.pass(Millis(1));
         assert_eq!(world.send().target, 0, "{resets_in}");
+    }
+}
+
+/// A request of an arbitrary schedule: a pause before it, how it goes, whether it waits where it is told to.
+#[derive(Clone, Debug)]
+struct Step {
+    pause: u64,
+    outcome: Outcome,
+    waits: bool,
+}
+
+fn steps() -> impl Arbitrary<Value = Vec<Step>> {
+    let class = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(UpstreamClass::RateLimited)),
+        1 => Just(Some(UpstreamClass::Server)),
+        1 => Just(Some(UpstreamClass::BadRequest)),
+    ];
+    let step = (prop_oneof![4 => 0_u64..50, 2 => 0_u64..5_000, 1 => 0_u64..70_000], class, any::<bool>());
+    let step = step.prop_map(|(pause, class, waits)| {
+        let failed = |class| Outcome::Failed { class, retry_after: Some(Millis(100)) };
+        Step { pause, outcome: class.map_or(answered(30), failed), waits }
+    });
+    prop::collection::vec(step, 1..400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, rng_seed: RngSeed::Fixed(11), ..ProptestConfig::default() })]
+    #[test]
+    fn a11_no_span_of_a_minute_passes_a_limit_whatever_the_schedule(
+        steps in steps(), of_key in 1_u64..20, of_target in 1_u64..20
+    ) {
+        let targets = vec![RouteTarget { limits: rpm(of_target), ..to(0, "m", 1.0) }, to(0, "n", 2.0)];
+        let mut world =
+            World::new(vec![provider("p", &["a", "b"])], route(Strategy::Weighted, targets, Vec::new()));
+        world.config.providers[0].credentials[0].limits = rpm(of_key);
+        let mut sends: Vec<(Lane, Time)> = Vec::new();
+        for Step { pause, outcome, waits } in steps {
+            world.pass(Millis(pause));
+            let mut choice = world.choose();
+            if let Choice::Wait { lane, until } = choice && waits {
+                world.now = until;
+                choice = world.ask(|query| query.waited = Some(lane));
+            }
+            if let Choice::Send(lane) = choice {
+                sends.push((lane, world.now));
+                world.observe(lane, outcome);
+            }
+        }
+        for (_, from) in &sends {
+            let within = |meant: fn(&Lane) -> bool| {
+                let span = from.0..from.0 + 60_000;
+                sends.iter().filter(|(lane, at)| meant(lane) && span.contains(&at.0)).count() as u64
+            };
+            prop_assert!(within(|lane| lane.credential == 0) <= of_key);
+            prop_assert!(within(|lane| lane.target == 0) <= of_target);
+        }
     }
 }

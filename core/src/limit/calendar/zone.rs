@@ -1,6 +1,7 @@
 //! Time zones: how far a place's clocks are from UTC when.
 
 use super::date::SECONDS_A_DAY;
+use super::named::Named;
 
 /// A time zone: its name, and how far it is from UTC when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,7 @@ enum Rule {
     /// Seconds east of Greenwich, always.
     Fixed(i64),
     /// As the place's governments have decided.
-    #[cfg(feature = "zones")]
-    Named(jiff::tz::TimeZone),
+    Named(Named),
 }
 
 impl Default for Rule {
@@ -48,11 +48,7 @@ impl Zone {
     pub(super) fn offset(&self, seconds: i64) -> i64 {
         match &self.rule {
             Rule::Fixed(offset) => *offset,
-            #[cfg(feature = "zones")]
-            Rule::Named(zone) => {
-                let moment = jiff::Timestamp::from_second(seconds).ok();
-                moment.map_or(0, |moment| i64::from(zone.to_offset(moment).seconds()))
-            }
+            Rule::Named(zone) => zone.offset(seconds).unwrap_or(0),
         }
     }
 
@@ -61,8 +57,7 @@ impl Zone {
         let utc = days.saturating_mul(SECONDS_A_DAY);
         match &self.rule {
             Rule::Fixed(offset) => utc - offset,
-            #[cfg(feature = "zones")]
-            Rule::Named(zone) => named_midnight(zone, days).unwrap_or(utc),
+            Rule::Named(zone) => zone.midnight(days).unwrap_or(utc),
         }
     }
 }
@@ -84,28 +79,10 @@ fn two_digits(text: &str) -> Option<i64> {
     if plain { text.parse().ok() } else { None }
 }
 
-#[cfg(feature = "zones")]
 fn named(name: &str) -> Option<Zone> {
-    let zone = jiff::tz::TimeZoneDatabase::bundled().get(name).ok()?;
-    // Spelled as the data base does, so that one place is one zone.
-    let name = zone.iana_name()?.to_owned();
-    if name == "UTC" {
-        return Some(Zone::default());
+    let zone = Named::find(name)?;
+    match zone.name()?.to_owned() {
+        name if name == "UTC" => Some(Zone::default()),
+        name => Some(Zone { name, rule: Rule::Named(zone) }),
     }
-    Some(Zone { name, rule: Rule::Named(zone) })
-}
-
-#[cfg(not(feature = "zones"))]
-fn named(_: &str) -> Option<Zone> {
-    None
-}
-
-/// Where midnight is skipped it is the moment after the gap, where it comes twice the first of them.
-#[cfg(feature = "zones")]
-fn named_midnight(zone: &jiff::tz::TimeZone, days: i64) -> Option<i64> {
-    let super::date::Date { year, month, day } = super::date::Date::of(days);
-    let (year, month, day) = (year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?);
-    let date = jiff::civil::Date::new(year, month, day).ok()?;
-    let moment = zone.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-    Some(moment.as_second())
 }

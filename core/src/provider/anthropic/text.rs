@@ -1,10 +1,24 @@
 //! What the model says, by a look for the keys it stands under.
 
 use crate::provider::{said, scan};
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
-/// See [`crate::provider::Provider::text`]. The keys of a frame are few and its outermost ones come
-/// first, so they are walked rather than searched for.
+/// How a frame with a piece begins, as Anthropic writes it.
+const PIECE: &[u8] = br#"{"type":"content_block_delta","#;
+
+static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\":{"));
+
+/// See [`crate::provider::Provider::text`].
 pub(super) fn of(data: &[u8], out: &mut String) {
+    match DELTA.find(data).filter(|_| data.starts_with(PIECE)) {
+        Some(at) => block(data, at + DELTA.needle().len() - 1, out),
+        None => any(data, out),
+    }
+}
+
+/// The keys of a frame are few and its outermost ones come first, so they are walked.
+fn any(data: &[u8], out: &mut String) {
     let start = scan::skip_space(data, 0);
     for member in scan::members(data, start) {
         match member.key {

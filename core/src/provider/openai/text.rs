@@ -7,8 +7,36 @@ use std::sync::LazyLock;
 
 static MESSAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"message\""));
 
+/// How nearly every frame says its piece.
+const PLAIN: &[u8] = b"\"delta\":{\"content\":\"";
+
 /// See [`crate::provider::Provider::text`].
 pub(super) fn of(data: &[u8], out: &mut String) {
+    let first = DELTA.find(data).filter(|at| data.get(*at..).is_some_and(|rest| rest.starts_with(PLAIN)));
+    match first.and_then(|at| plain(data, at + PLAIN.len() - 1)) {
+        Some(Plain { text, rest }) => {
+            said::string(data, text, out);
+            if let Some(rest) = data.get(rest..).filter(|rest| DELTA.find(rest).is_some()) {
+                any(rest, out);
+            }
+        }
+        None => any(data, out),
+    }
+}
+
+/// A delta with nothing but content.
+struct Plain {
+    text: usize,
+    /// Behind it.
+    rest: usize,
+}
+
+fn plain(data: &[u8], text: usize) -> Option<Plain> {
+    let rest = scan::skip_string(data, text)?;
+    (data.get(rest) == Some(&b'}')).then_some(Plain { text, rest })
+}
+
+fn any(data: &[u8], out: &mut String) {
     let mut streamed = false;
     for at in values(&DELTA, data) {
         streamed = true;
@@ -94,6 +122,11 @@ mod tests {
             ),
             (r#"{"choices":[{"delta":{"audio":{"id":"a","data":"QUJD","transcript":"hey"}}}]}"#, "hey"),
             (r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"whole"}}]}"#, "whole"),
+            (r#"{"choices":[{"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#, "ab"),
+            (
+                r#"{"choices":[{"index":1,"delta":{"role":"assistant"}},{"delta":{"content":"a","refusal":"b"}}]}"#,
+                "ab",
+            ),
             (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, ""),
             ("[DONE]", ""),
             (r#"{"choices":[{"delta":{"content":"cut"#, ""),

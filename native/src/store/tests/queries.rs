@@ -213,7 +213,7 @@ async fn absurd_amounts_stay_the_largest_there_are() {
     let absurd = Consumed { input: Tokens(u64::MAX), output: Tokens(u64::MAX), ..Consumed::default() };
     for number in 0..3 {
         let cost = Some(NanoDollars(u64::MAX));
-        store.keep(Row { consumed: Some(absurd), cost, at: Time(u64::MAX), ..row(number) });
+        store.keep(Row { consumed: Some(absurd), cost, ..row(number) });
         store.flush().await.unwrap();
     }
     let found = store.spend(everything()).await.unwrap();
@@ -363,7 +363,7 @@ async fn f5_old_requests_go_in_batches_and_what_they_add_up_to_stays() {
     assert_eq!(store.requests(all).await.unwrap()[0].row, now);
     assert_eq!(store.spend(everything()).await.unwrap()[0].requests, Requests(1201));
     let marks = store.read(|connection| {
-        connection.query_row("SELECT count(*) FROM request_tags", [], |row| row.get::<_, usize>(0))
+        connection.query_row("SELECT count(*) FROM request_tags", [], |row| row.get::<_, u32>(0))
     });
-    assert_eq!(marks.await.unwrap(), now.tags.len());
+    assert_eq!(marks.await.unwrap(), u32::try_from(now.tags.len()).unwrap());
 }

@@ -1,0 +1,184 @@
+//! What the scripts answer.
+
+use super::asked::limiting;
+use super::words::{Lack, Which};
+use redis::Value;
+use std::sync::Arc;
+use tollgate_core::ledger::{
+    Entry, Hold, Level, Limited, Reading, Refusal, Report, Scope, Standing, Targets, Warning,
+};
+use tollgate_core::limit::{Budget, Limits};
+use tollgate_core::units::{Millis, NanoDollars, Requests, Time, Tokens};
+
+/// What a reservation came to.
+#[derive(Debug)]
+pub(super) enum Reserved {
+    /// Granted, by the books of an epoch.
+    Held { epoch: Arc<str>, hold: Hold },
+    /// A limit has no room.
+    Refused(Refusal),
+    /// A scope does not know what this gateway has spent before.
+    Unseeded,
+    /// The entry came and went before.
+    Ended,
+}
+
+/// An answer that no script of ours gives.
+#[derive(Debug)]
+pub(super) struct Strange;
+
+/// Reads an answer from its front.
+struct Answer<'a>(std::slice::Iter<'a, Value>);
+
+impl<'a> Answer<'a> {
+    fn of(value: &'a Value) -> Result<Self, Strange> {
+        match value {
+            Value::Array(values) => Ok(Self(values.iter())),
+            _ => Err(Strange),
+        }
+    }
+
+    fn text(&mut self) -> Result<&'a str, Strange> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map_err(|_| Strange),
+            Some(Value::SimpleString(text)) => Ok(text),
+            _ => Err(Strange),
+        }
+    }
+
+    fn signed(&mut self) -> Result<i64, Strange> {
+        match self.0.next() {
+            Some(Value::Int(number)) => Ok(*number),
+            _ => Err(Strange),
+        }
+    }
+
+    fn number(&mut self) -> Result<u64, Strange> {
+        u64::try_from(self.signed()?).map_err(|_| Strange)
+    }
+
+    /// -1 stands for never and for nothing.
+    fn optional(&mut self) -> Result<Option<u64>, Strange> {
+        Ok(u64::try_from(self.signed()?).ok())
+    }
+
+    /// 32 bits, as a signed or an unsigned number.
+    fn bits(&mut self) -> Result<u64, Strange> {
+        Ok(self.signed()?.cast_unsigned() & 0xffff_ffff)
+    }
+
+    fn level<Q>(&mut self, unit: fn(u64) -> Q) -> Result<Option<Level<Q>>, Strange> {
+        let (limit, left, reset) = (self.optional()?, self.optional()?, self.optional()?);
+        let (Some(limit), Some(left)) = (limit, left) else { return Ok(None) };
+        Ok(Some(Level { limit: unit(limit), left: unit(left), reset: Millis(reset.unwrap_or(0)) }))
+    }
+
+    fn standing(&mut self) -> Result<Standing, Strange> {
+        Ok(Standing { requests: self.level(Requests)?, tokens: self.level(Tokens)? })
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.as_slice().is_empty()
+    }
+}
+
+/// Reads the answer to a reservation.
+pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange> {
+    let mut answer = Answer::of(value)?;
+    match answer.text()? {
+        "held" => {
+            let epoch = Arc::from(answer.text()?);
+            let output = Tokens(answer.number()?);
+            let closed = Targets((answer.bits()? << 32) | answer.bits()?);
+            let standing = answer.standing()?;
+            Ok(Reserved::Held { epoch, hold: Hold { entry: entry.clone(), output, closed, standing } })
+        }
+        "refused" => refused(entry, &mut answer).map(Reserved::Refused),
+        "seed" => Ok(Reserved::Unseeded),
+        "ended" => Ok(Reserved::Ended),
+        _ => Err(Strange),
+    }
+}
+
+fn refused(entry: &Entry, answer: &mut Answer<'_>) -> Result<Refusal, Strange> {
+    let scope = scope_at(entry, answer.number()?)?;
+    let (name, budget) = (answer.text()?, answer.number()?);
+    let budget = scope.limits.budgets.get(place(budget)).filter(|_| budget > 0);
+    let (limit, left, need) = (answer.number()?, answer.number()?, answer.number()?);
+    let opens_in = answer.optional()?.map(Millis);
+    let resets_at = answer.optional()?.map(Time);
+    let standing = answer.standing()?;
+    let which = Which::named(name, budget, resets_at).ok_or(Strange)?;
+    let lack = Lack { which, limit, left, need, opens_in };
+    let (code, what) = (lack.which.code(), lack.words());
+    Ok(Refusal::Limited(Box::new(Limited { code, scope: scope.name.clone(), what, opens_in, standing })))
+}
+
+/// Reads the answer to a settlement: the budgets that have passed their threshold.
+pub(super) fn warned(entry: &Entry, value: &Value) -> Result<Vec<Warning>, Strange> {
+    let mut answer = Answer::of(value)?;
+    answer.text()?;
+    let mut warnings = Vec::new();
+    while !answer.is_over() {
+        let scope = scope_at(entry, answer.number()?)?;
+        let budget = scope.limits.budgets.get(place(answer.number()?)).ok_or(Strange)?;
+        warnings.push(Warning {
+            scope: scope.name.clone(),
+            budget: budget.clone(),
+            spent: NanoDollars(answer.number()?),
+            resets_at: answer.optional()?.map(Time),
+        });
+    }
+    Ok(warnings)
+}
+
+/// Reads where scopes stand.
+pub(super) fn reports(scopes: &[Arc<Scope>], value: &Value) -> Result<Vec<Report>, Strange> {
+    let Value::Array(lines) = value else { return Err(Strange) };
+    scopes.iter().zip(lines).map(|(scope, line)| report(scope, &mut Answer::of(line)?)).collect()
+}
+
+fn report(scope: &Scope, answer: &mut Answer<'_>) -> Result<Report, Strange> {
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = &scope.limits;
+    let (requests, input, output) = (answer.number()?, answer.number()?, answer.number()?);
+    let (open, held_input, held_output) = (answer.number()?, answer.number()?, answer.number()?);
+    let (all_requests, all_tokens) = (answer.number()?, answer.number()?);
+    let minute = |all: u64, held: u64| (all.saturating_sub(held), held.min(all));
+    let readings = [
+        ("rpm", rpm.map(Requests::get), (requests, 0)),
+        ("tpm", tpm.map(Tokens::get), minute(input + output, held_input + held_output)),
+        ("tpm_input", tpm_input.map(Tokens::get), minute(input, held_input)),
+        ("tpm_output", tpm_output.map(Tokens::get), minute(output, held_output)),
+        ("concurrency", concurrency.map(Requests::get), (0, open)),
+        ("max_requests", max_requests.map(Requests::get), minute(all_requests, open)),
+        ("max_tokens", max_tokens.map(Tokens::get), (all_tokens, held_input + held_output)),
+    ];
+    let readings = readings.into_iter().filter_map(|(limit, most, (used, held))| {
+        Some(Reading { limit, budget: None, most: most?, used, held, resets_at: None })
+    });
+    let mut gauges: Vec<_> = readings.collect();
+    for budget in budgets {
+        gauges.push(of_budget(budget, answer)?);
+    }
+    Ok(Report { scope: scope.name.clone(), gauges })
+}
+
+fn of_budget(budget: &Budget, answer: &mut Answer<'_>) -> Result<Reading, Strange> {
+    Ok(Reading {
+        limit: "budget",
+        budget: Some(budget.clone()),
+        most: budget.amount.get(),
+        used: answer.number()?,
+        held: answer.number()?,
+        resets_at: answer.optional()?.map(Time),
+    })
+}
+
+fn scope_at(entry: &Entry, at: u64) -> Result<&Scope, Strange> {
+    limiting(entry).nth(place(at)).map(|claim| claim.scope.as_ref()).ok_or(Strange)
+}
+
+/// Scripts count from one; none is at zero.
+fn place(at: u64) -> usize {
+    at.checked_sub(1).and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,215 @@
+-- What the scripts of the shared ledger have in common: the clock, and the books of a scope.
+--
+-- A scope is one string key with a MessagePack map:
+--   w  window: flat list of slots {time, requests, input, output}, oldest first
+--   c  requests in flight
+--   n, k  requests and tokens ever   i, o  input and output in open holds
+--   b  budgets by period       g  gateways whose earlier spending is in: {process, sequence}
+--   x  when the key may vanish, 0 for never
+-- The time is the server's own, so gateways with wrong clocks look at the same minute.
+-- Numbers are doubles: exact to 2^53, which is 9 million dollars in nano-dollars.
+
+local WINDOW = 60000
+local TICK = 500       -- slots are merged into these once there are many
+local FEW = 64         -- up to so many slots are kept apart
+local DAY = 86400000
+local NEVER = 9e15     -- the end of a period that does not end
+local MARK = 'x'       -- stands where an entry was that has ended
+
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
+
+local ask = cmsgpack.unpack(ARGV[1])
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + floor(tonumber(clock[2]) / 1000)
+
+-- Drops what has left the window. A merged slot has the time of its youngest part: it never leaves
+-- too early. A slot from the future (the server's clock was set back) counts from now.
+local function fresh(window)
+  local kept, n, many = {}, 0, #window > 4 * FEW
+  for k = 1, #window, 4 do
+    local t, requests, input, output = min(window[k], now), window[k + 1], window[k + 2], window[k + 3]
+    if t + WINDOW > now and requests + input + output > 0 then
+      local last = n > 0 and kept[n - 3]
+      if last and (last == t or (many and floor(last / TICK) == floor(t / TICK))) then
+        kept[n - 3], kept[n - 2] = t, kept[n - 2] + requests
+        kept[n - 1], kept[n] = kept[n - 1] + input, kept[n] + output
+      else
+        kept[n + 1], kept[n + 2], kept[n + 3], kept[n + 4] = t, requests, input, output
+        n = n + 4
+      end
+    end
+  end
+  return kept
+end
+
+local function load(key)
+  local blob = redis.call('GET', key)
+  local s = blob and cmsgpack.unpack(blob) or {}
+  s.w, s.b, s.g = fresh(s.w or {}), s.b or {}, s.g or {}
+  s.c, s.i, s.o, s.n, s.k, s.x = s.c or 0, s.i or 0, s.o or 0, s.n or 0, s.k or 0, s.x or now
+  return s
+end
+
+local function save(key, s)
+  local blob = cmsgpack.pack(s)
+  if s.x == 0 then
+    redis.call('SET', key, blob)
+  else
+    redis.call('SET', key, blob, 'PX', string.format('%.0f', max(s.x - now, 1)))
+  end
+end
+
+-- The key must not vanish before then.
+local function keep(s, till)
+  if till >= NEVER then s.x = 0 elseif s.x ~= 0 then s.x = max(s.x, till) end
+end
+
+local function add_slot(s, requests, input, output)
+  local w, n = s.w, #s.w
+  w[n + 1], w[n + 2], w[n + 3], w[n + 4] = now, requests, input, output
+  keep(s, now + 2 * WINDOW)
+end
+
+-- Changes what was noted at a moment: the first slot that is not older holds it.
+local function change_slot(s, at, requests, input, output)
+  at = min(at, now)
+  if at + WINDOW <= now then return end
+  local w = s.w
+  for k = 1, #w, 4 do
+    if w[k] >= at then
+      w[k + 1], w[k + 2], w[k + 3] =
+        max(w[k + 1] + requests, 0), max(w[k + 2] + input, 0), max(w[k + 3] + output, 0)
+      return
+    end
+  end
+end
+
+-- The budget of a period as it stands now: what was spent in a period that is over does not count, what
+-- is held still does. Which span of the
+-- calendar it is the gateway cannot know, since its clock may be wrong: it sends the edges of three.
+local function budget_of(s, asked)
+  local b = s.b[asked.per]
+  if asked.length then
+    if not b or not b.u then b = { u = {}, held = b and b.held or 0 } end
+    local kept = {}
+    for k = 1, #b.u, 2 do
+      if (b.u[k] + 1) * asked.bucket + asked.length > now then
+        kept[#kept + 1] = b.u[k]
+        kept[#kept + 1] = b.u[k + 1]
+      end
+    end
+    b.u = kept
+    keep(s, now + asked.length + DAY)
+  else
+    local edges = asked.edges
+    local from, to = edges[1], edges[2]
+    for k = 2, #edges - 1 do
+      if now >= edges[k] then from, to = edges[k], edges[k + 1] end
+    end
+    if not b or b.u or now >= b.to then
+      b = { used = 0, held = b and b.held or 0 }
+    end
+    b.from, b.to = from, to
+    keep(s, to >= NEVER and NEVER or to + DAY)
+  end
+  s.b[asked.per] = b
+  return b
+end
+
+local function used_of(b)
+  if not b.u then return b.used end
+  local sum = 0
+  for k = 2, #b.u, 2 do sum = sum + b.u[k] end
+  return sum
+end
+
+local function spend(b, asked, cost)
+  if not b.u then
+    b.used = b.used + cost
+    return
+  end
+  local u, place = b.u, floor(now / asked.bucket)
+  local n = #u
+  if n > 0 and u[n - 1] >= place then
+    u[n] = u[n] + cost
+  else
+    u[n + 1], u[n + 2] = place, cost
+  end
+end
+
+-- When all of it is there again; -1 if never.
+local function resets_at(b, asked)
+  if not b.u then return b.to >= NEVER and -1 or b.to end
+  return #b.u > 0 and (b.u[#b.u - 1] + 1) * asked.bucket + asked.length or now
+end
+
+-- Whether what this gateway spent before it first asked here is in; takes it in where it is sent
+-- along. Set if absent: whoever sends it, and how often, it counts once.
+local function seeded(s, claim)
+  if not claim.lasting or s.g[ask.gateway] then return true end
+  local own = claim.own
+  if not own then return false end
+  s.g[ask.gateway] = { ask.process, own.sequence }
+  s.n, s.k = s.n + own.requests, s.k + own.tokens
+  if claim.max_requests or claim.max_tokens then keep(s, NEVER) end
+  for j, asked in ipairs(claim.budgets) do
+    local b = budget_of(s, asked)
+    local mine = own.budgets[j]
+    if b.u or b.to >= NEVER or b.from == mine.from then spend(b, asked, mine.used) end
+  end
+  return true, true
+end
+
+-- Whether a settlement is in the figures that its gateway sent when it was asked for them, or will be.
+local function included(s, gateway, process, sequence)
+  local seed = s.g[gateway]
+  return not seed or (seed[1] == process and sequence <= seed[2])
+end
+
+-- Names these books from the first use until a flush.
+local function epoch_of(key)
+  local epoch = redis.call('GET', key)
+  if not epoch then
+    epoch = clock[1] .. '.' .. clock[2]
+    redis.call('SET', key, epoch)
+  end
+  return epoch
+end
+
+-- Ends an entry in one scope. `verdict`: 'charge' takes what was spent in place of what was held,
+-- 'release' gives back all but the request, 'return' gives back that too.
+local function finish(s, e, held, verdict, spent, counted)
+  local charged = verdict == 'charge'
+  local input, output = charged and spent.input or 0, charged and spent.output or 0
+  local requests = verdict == 'return' and -1 or 0
+  s.c, s.i, s.o = max(s.c - 1, 0), max(s.i - e.i, 0), max(s.o - e.o, 0)
+  change_slot(s, e.t, requests, input - e.i, output - e.o)
+  if held.n then s.n = max(s.n + requests, 0) end
+  if held.k and counted then s.k = s.k + input + output end
+  for _, asked in ipairs(held.b) do
+    local b = budget_of(s, asked)
+    b.held = max(b.held - e.c, 0)
+    if charged and counted then spend(b, asked, spent.cost) end
+  end
+end
+
+-- Ends a few entries whose gateway has not been heard of until their lease was over: in full, since
+-- they may have been billed. Their scopes are in the slot of this book, as all its keys are.
+local function sweep(leases)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 2)) do
+    local key = ask.base .. 'entry:' .. id
+    local blob = redis.call('GET', key)
+    if blob and blob ~= MARK then
+      local e = cmsgpack.unpack(blob)
+      for _, held in ipairs(e.held) do
+        local scope = ask.base .. 'scope:' .. held.name
+        local s = load(scope)
+        finish(s, e, held, 'charge', { input = e.i, output = e.o, cost = e.c }, s.g[e.g] ~= nil)
+        save(scope, s)
+      end
+      redis.call('DEL', key)
+    end
+    redis.call('ZREM', leases, id)
+  end
+end

@@ -1,0 +1,257 @@
+//! One thread's connections to Redis: one to each server it needs, each carrying many calls at once.
+//!
+//! ```text
+//! call ─▶ home of the book? ─▶ connection ─▶ answer
+//!              ▲                   ├ MOVED, ASK: the other server, remembered for MOVED
+//!              │                   ├ NOSCRIPT: the script's text, once
+//!              └───────────────────┴ closed: a new one, once
+//! ```
+//! 1. No call outlives its deadline, connecting included.
+//! 2. A connection from before an outage is not used after it: nothing waits behind its unread answers.
+
+use super::address::{Address, Node, Wire};
+use super::script::Call;
+use crate::upstream::tls::Roots;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value};
+use rustls_pki_types::ServerName;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+/// A call is sent so often, redirections and a connection that was closed included.
+const TRIES: usize = 4;
+/// Books whose servers are remembered.
+const HOMES: usize = 10_000;
+
+/// One thread's connections.
+pub(super) struct Link {
+    address: Arc<Address>,
+    roots: Arc<Roots>,
+    peers: tokio::sync::Mutex<HashMap<Node, Peer>>,
+    homes: Mutex<Homes>,
+}
+
+/// Which server has which book.
+struct Homes {
+    of: HashMap<Arc<str>, Node>,
+    /// All that were ever named, the URL's first.
+    known: Vec<Node>,
+    /// The one that is asked for a book of which nothing is known.
+    first: usize,
+}
+
+/// A connection. Its driver ends with it.
+struct Peer {
+    connection: MultiplexedConnection,
+    driver: JoinHandle<()>,
+    age: Age,
+}
+
+/// Counts outages: a connection from an earlier one is not used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Age(pub(super) u64);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// Whether the server may have done what it was asked.
+    pub(super) sent: Sent,
+    /// For the log.
+    pub(super) cause: String,
+}
+
+/// Whether something went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nothing: the server knows nothing of it.
+    No,
+    /// It may have arrived.
+    Perhaps,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl Link {
+    pub(super) fn new(address: Arc<Address>, roots: Arc<Roots>) -> Self {
+        let homes = Homes { of: HashMap::new(), known: vec![address.node.clone()], first: 0 };
+        Self { address, roots, peers: tokio::sync::Mutex::default(), homes: Mutex::new(homes) }
+    }
+
+    /// Calls, and answers by the deadline.
+    pub(super) async fn call(&self, call: &Call, age: Age, deadline: Instant) -> Result<Value, Lost> {
+        let sent = AtomicBool::new(false);
+        let outcome = tokio::time::timeout_at(deadline, self.attempt(call, age, &sent)).await;
+        let cause = match outcome {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(cause)) => cause,
+            Err(_) => "no answer in time".to_owned(),
+        };
+        crate::host::held(&self.homes).forget(&call.book);
+        let sent = if sent.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No };
+        Err(Lost { sent, cause })
+    }
+
+    async fn attempt(&self, call: &Call, age: Age, sent: &AtomicBool) -> Result<Value, String> {
+        let mut node = crate::host::held(&self.homes).of(&call.book);
+        let mut step = Step::Plain;
+        let mut cause = String::new();
+        for _ in 0..TRIES {
+            let mut connection = self.connection(&node, age).await?;
+            sent.store(true, Ordering::Relaxed);
+            let error = match step.send(call, &mut connection).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Server(ServerErrorKind::NoScript) => step = Step::WithText,
+                ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
+                    step = Step::after(&error);
+                    node = redirected(&error, &node)?;
+                    if matches!(step, Step::Plain) {
+                        crate::host::held(&self.homes).learn(&call.book, &node);
+                    }
+                }
+                _ if error.is_io_error() || error.is_connection_dropped() => self.drop_peer(&node).await,
+                _ => return Err(told(&error)),
+            }
+            cause = told(&error);
+        }
+        Err(cause)
+    }
+
+    /// The connection to a server; a new one if there is none that works. One caller connects, others
+    /// wait for it, each until its own deadline.
+    async fn connection(&self, node: &Node, age: Age) -> Result<MultiplexedConnection, String> {
+        let mut peers = self.peers.lock().await;
+        if let Some(peer) = peers.get(node)
+            && peer.age == age
+            && !peer.driver.is_finished()
+        {
+            return Ok(peer.connection.clone());
+        }
+        peers.remove(node);
+        let peer = self.connect(node, age).await?;
+        let connection = peer.connection.clone();
+        peers.insert(node.clone(), peer);
+        Ok(connection)
+    }
+
+    async fn drop_peer(&self, node: &Node) {
+        self.peers.lock().await.remove(node);
+    }
+
+    async fn connect(&self, node: &Node, age: Age) -> Result<Peer, String> {
+        let stream = TcpStream::connect((node.host.as_str(), node.port)).await;
+        let stream = stream.map_err(|error| format!("connecting to {node}: {error}"))?;
+        // Calls are small and wait for their answers.
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        match self.address.wire {
+            Wire::Plain => self.greet(node, stream, age).await,
+            Wire::Tls => {
+                let name = ServerName::try_from(node.host.clone()).map_err(|error| error.to_string())?;
+                let connector = TlsConnector::from(self.roots.plain());
+                let stream = connector.connect(name, stream).await;
+                let stream = stream.map_err(|error| format!("TLS with {node} (rediss://) failed: {error}"))?;
+                self.greet(node, stream, age).await
+            }
+        }
+    }
+
+    async fn greet<S>(&self, node: &Node, stream: S, age: Age) -> Result<Peer, String>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        // Deadlines are the callers' own.
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+        let greeted = MultiplexedConnection::new_with_config(&self.address.login, stream, config).await;
+        let (connection, driver) = greeted.map_err(|error| format!("greeting {node}: {}", told(&error)))?;
+        Ok(Peer { connection, driver: tokio::spawn(driver), age })
+    }
+}
+
+/// How a call is sent.
+#[derive(Clone, Copy)]
+enum Step {
+    Plain,
+    WithText,
+    /// To a server that is about to take the slot over.
+    Asking,
+}
+
+impl Step {
+    fn after(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::Ask) => Self::Asking,
+            _ => Self::Plain,
+        }
+    }
+
+    async fn send(self, call: &Call, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
+        match self {
+            Self::Plain => connection.send_packed_command(&call.command()).await?.extract_error(),
+            Self::WithText => {
+                let command = call.with_text().unwrap_or_else(|| call.command());
+                connection.send_packed_command(&command).await?.extract_error()
+            }
+            Self::Asking => {
+                let command = call.with_text().unwrap_or_else(|| call.command());
+                let mut both = redis::pipe();
+                both.cmd("ASKING").ignore().add_command(command);
+                let mut values: Vec<Value> = both.query_async(connection).await?;
+                values.pop().unwrap_or(Value::Nil).extract_error()
+            }
+        }
+    }
+}
+
+fn redirected(error: &RedisError, asked: &Node) -> Result<Node, String> {
+    let node = error.redirect_node().and_then(|(node, _)| Node::redirected(node, asked));
+    node.ok_or_else(|| format!("a redirection that names no server: {}", told(error)))
+}
+
+/// An error in the log: the server's words at most, which hold no arguments, and not too many of them.
+fn told(error: &RedisError) -> String {
+    let text = error.to_string();
+    text.chars().take(200).collect()
+}
+
+impl Homes {
+    fn of(&self, book: &str) -> Node {
+        let known = self.known.get(self.first % self.known.len().max(1));
+        self.of.get(book).or(known).cloned().unwrap_or_else(|| Node { host: String::new(), port: 0 })
+    }
+
+    fn learn(&mut self, book: &Arc<str>, node: &Node) {
+        if self.of.len() >= HOMES {
+            self.of.clear();
+        }
+        self.of.insert(Arc::clone(book), node.clone());
+        if !self.known.contains(node) && self.known.len() < 1000 {
+            self.known.push(node.clone());
+        }
+    }
+
+    /// Asks elsewhere next time: another server may have taken over.
+    fn forget(&mut self, book: &str) {
+        if self.of.remove(book).is_none() {
+            self.first = (self.first + 1) % self.known.len().max(1);
+        }
+    }
+}
