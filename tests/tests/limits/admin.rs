@@ -36,13 +36,18 @@ fn k19_the_admin_api_is_closed_until_somebody_is_its_admin() {
     for config in ["", &key("k", ""), "[server]\nrequire_key = false\n"] {
         let gateway = Gateway::start(PROGRAM, config);
         for (method, path) in &routes {
-            for presented in ["", "Bearer ", "Bearer null", "Bearer tg-", &format!("Bearer {}", secret("k"))] {
+            for presented in ["", "Bearer ", "Bearer null", "Bearer tg-", &format!("Bearer {}", secret("k"))]
+            {
                 let mut request = request(method, path);
                 if !presented.is_empty() {
                     request = request.header("authorization", presented);
                 }
                 let answer = gateway.ask(&request);
-                assert!(matches!(answer.status, 401 | 403), "{config:?} {method} {path} {presented:?}: {}", answer.status);
+                assert!(
+                    matches!(answer.status, 401 | 403),
+                    "{config:?} {method} {path} {presented:?}: {}",
+                    answer.status
+                );
             }
         }
     }
@@ -93,7 +98,9 @@ fn k19_another_spelling_of_a_path_opens_nothing() {
             let answer = client.answer();
             assert!(answer.status >= 400, "{path} {host}: {}", answer.text());
             assert!(!answer.text().contains("\"data\""), "{path} {host}: {}", answer.text());
-            let answer = setting.gateway.ask(&Request::get(path).key(&secret("k")).header("x-forwarded-uri", "/healthz"));
+            let answer = setting
+                .gateway
+                .ask(&Request::get(path).key(&secret("k")).header("x-forwarded-uri", "/healthz"));
             assert!(answer.status >= 400, "{path}: {}", answer.text());
         }
     }
@@ -112,7 +119,11 @@ fn each_role_may_do_what_it_may_and_no_more() {
     for (method, path) in routes(&setting) {
         let status = |name: &str| {
             // A body that no operation takes, so that nothing changes.
-            let request = if reads(&method) { Request::get(&path) } else { Request::json(&method, &path, &json!({"no_such_field": 1})) };
+            let request = if reads(&method) {
+                Request::get(&path)
+            } else {
+                Request::json(&method, &path, &json!({"no_such_field": 1}))
+            };
             setting.ask(name, &request).status
         };
         let told = |name: &str| format!("{name}: {method} {path}");
@@ -124,7 +135,15 @@ fn each_role_may_do_what_it_may_and_no_more() {
         if reads(&method) {
             assert!(!matches!(status("viewer"), 401 | 403 | 500..), "{}", told("viewer"));
         }
-        let ruled = ["/api/organisations", "/api/users", "/api/tags", "/api/audit", "/api/upstreams", "/api/reload", "/team/new"];
+        let ruled = [
+            "/api/organisations",
+            "/api/users",
+            "/api/tags",
+            "/api/audit",
+            "/api/upstreams",
+            "/api/reload",
+            "/team/new",
+        ];
         if ruled.iter().any(|ruled| path.starts_with(ruled)) {
             assert_eq!(status("manager"), 403, "{}", told("manager"));
             assert_eq!(status("caller"), 403, "{}", told("caller"));
@@ -178,7 +197,8 @@ fn what_the_config_says_cannot_be_changed_over_the_api() {
 fn a_script_for_litellm_keeps_working() {
     let setting = Setting::new("");
     let post = |path: &str, body: &Value| setting.admin(&Request::post(path, body));
-    let team = post("/team/new", &json!({"team_alias": "search", "max_budget": 10, "budget_duration": "30d"}));
+    let team =
+        post("/team/new", &json!({"team_alias": "search", "max_budget": 10, "budget_duration": "30d"}));
     assert_eq!(team.status, 200, "{}", team.text());
     let team_id = team.json()["team_id"].clone();
     let made = post(

@@ -19,12 +19,22 @@ fn refused(config: &str) -> String {
 
 #[test]
 fn b12_check_refuses_limits_that_are_none_and_names_the_field() {
-    let numbers = ["-1", "0", "nan", "inf", "-inf", "1.5", "\"many\"", "true", "1e400", "99999999999999999999", "[]"];
+    let numbers =
+        ["-1", "0", "nan", "inf", "-inf", "1.5", "\"many\"", "true", "1e400", "99999999999999999999", "[]"];
     for field in ["rpm", "tpm", "tpm_input", "tpm_output", "concurrency"] {
         for number in numbers {
-            for place in ["[[keys]]\nname = \"k\"\nvalue = \"tg-k\"\n", "[[teams]]\nname = \"t\"\n", "[[users]]\nname = \"u\"\n", "[[tags]]\nname = \"g\"\n", "[[organisations]]\nname = \"o\"\n"] {
+            for place in [
+                "[[keys]]\nname = \"k\"\nvalue = \"tg-k\"\n",
+                "[[teams]]\nname = \"t\"\n",
+                "[[users]]\nname = \"u\"\n",
+                "[[tags]]\nname = \"g\"\n",
+                "[[organisations]]\nname = \"o\"\n",
+            ] {
                 let said = refused(&format!("{place}{field} = {number}\n"));
-                assert!(said.contains(field) && said.contains(":3") | said.contains(":4"), "{field} = {number}: {said}");
+                assert!(
+                    said.contains(field) && said.contains(":3") | said.contains(":4"),
+                    "{field} = {number}: {said}"
+                );
             }
         }
     }
@@ -75,7 +85,9 @@ fn check_refuses_whoever_belongs_to_nobody_or_to_two() {
         ("[[teams]]\nname = \"a\"\n[[teams]]\nname = \"a\"\n".to_owned(), "a"),
         ("[[teams]]\nname = \"a\"\norganisation = \"nobody\"\n".to_owned(), "nobody"),
         (
-            format!("[[organisations]]\nname = \"o\"\n[[organisations]]\nname = \"p\"\n[[teams]]\nname = \"a\"\norganisation = \"o\"\n{key}team = \"a\"\norganisation = \"p\"\n"),
+            format!(
+                "[[organisations]]\nname = \"o\"\n[[organisations]]\nname = \"p\"\n[[teams]]\nname = \"a\"\norganisation = \"o\"\n{key}team = \"a\"\norganisation = \"p\"\n"
+            ),
             "organisation",
         ),
         (format!("{key}limits = [{{ provider = \"nobody\", rpm = 1 }}]\n"), "nobody"),
@@ -133,7 +145,19 @@ fn the_admin_api_refuses_the_same_by_the_fields_name_and_changes_nothing() {
     let before = everything(&setting);
     let mut wrong: Vec<(&str, String)> = Vec::new();
     for field in ["rpm", "tpm", "tpm_input", "tpm_output", "concurrency"] {
-        for number in ["-1", "0", "1.5", "\"5\"", "true", "1e400", "99999999999999999999", "[]", "{}", "NaN", "Infinity"] {
+        for number in [
+            "-1",
+            "0",
+            "1.5",
+            "\"5\"",
+            "true",
+            "1e400",
+            "99999999999999999999",
+            "[]",
+            "{}",
+            "NaN",
+            "Infinity",
+        ] {
             wrong.push((field, format!("{{\"FIELDS\":0,\"{field}\":{number}}}")));
         }
     }
@@ -192,10 +216,24 @@ fn injections_in_any_string_of_the_api_change_nothing() {
             let mut body = json!({"name": "new"});
             body[field] = json!(text);
             let answer = setting.admin(&Request::post("/api/keys", &body));
-            assert!(matches!(answer.status, 400 | 404), "{field} {text:?}: {} {}", answer.status, answer.text());
+            assert!(
+                matches!(answer.status, 400 | 404),
+                "{field} {text:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
         }
         let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        for path in ["/api/keys/", "/api/teams/", "/api/limits/key/", "/key/info?key=", "/api/spend?key=", "/api/spend?by=", "/api/requests?after=", "/api/keys?after="] {
+        for path in [
+            "/api/keys/",
+            "/api/teams/",
+            "/api/limits/key/",
+            "/key/info?key=",
+            "/api/spend?key=",
+            "/api/spend?by=",
+            "/api/requests?after=",
+            "/api/keys?after=",
+        ] {
             let answer = setting.admin(&Request::get(&format!("{path}{encoded}")));
             assert!(answer.status < 500, "{path}{text:?}: {}", answer.text());
             assert!(answer.header("x-injected").is_empty());
@@ -237,7 +275,8 @@ fn a_key_of_ten_thousand_letters_is_just_a_wrong_key() {
         assert!(matches!(answer.status, 401 | 431), "{}", answer.text());
         assert!(!answer.text().contains("kkkk"));
     }
-    let made = setting.admin(&Request::post("/key/generate", &json!({"key_alias": "l", "key": format!("sk-{long}")})));
+    let made = setting
+        .admin(&Request::post("/key/generate", &json!({"key_alias": "l", "key": format!("sk-{long}")})));
     assert!(matches!(made.status, 400 | 413), "{}", made.text());
     assert_eq!(setting.chat("sim/m").status, 200);
 }
@@ -272,7 +311,12 @@ fn a_token_that_was_tampered_with_is_refused() {
         format!("{}.{}.", encoded(&with_head("alg", json!("None"))), parts[1]),
         format!("{}.{}.{}", encoded(&with_head("alg", json!("HS512"))), parts[1], parts[2]),
         format!("{}.{}.{}", encoded(&with_head("alg", json!("EdDSA"))), parts[1], parts[2]),
-        format!("{}.{}.{}", encoded(&with_head("jku", json!("http://evil.example/jwks"))), parts[1], parts[2]),
+        format!(
+            "{}.{}.{}",
+            encoded(&with_head("jku", json!("http://evil.example/jwks"))),
+            parts[1],
+            parts[2]
+        ),
         format!("{}.{}", parts[0], parts[1]),
         format!("{}.{}.", parts[0], parts[1]),
         format!("{token}.{}", parts[2]),

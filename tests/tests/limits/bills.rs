@@ -8,7 +8,8 @@ use tollgate_tests::http::Request;
 
 fn last_body(setting: &Setting) -> Value {
     let last = setting.log().pop().expect("a request reached the provider");
-    let body = base64::engine::general_purpose::STANDARD.decode(last["body_base64"].as_str().expect("a body"));
+    let body =
+        base64::engine::general_purpose::STANDARD.decode(last["body_base64"].as_str().expect("a body"));
     serde_json::from_slice(&body.expect("base64")).expect("JSON")
 }
 
@@ -25,14 +26,20 @@ fn c12_usage_is_on_record_and_hidden_from_a_client_that_did_not_ask() {
     for model in ["sim/m", "claude/m"] {
         let answer = setting.ask("k", &streamed(model));
         assert!(answer.is_done(), "{}", answer.text());
-        let told = |chunk: &Value| !chunk["usage"].is_null() || chunk["choices"].as_array().is_some_and(Vec::is_empty);
+        let told = |chunk: &Value| {
+            !chunk["usage"].is_null() || chunk["choices"].as_array().is_some_and(Vec::is_empty)
+        };
         assert!(!answer.chunks().iter().any(told), "{model}: {}", answer.text());
         let mut asking = question(model);
         asking["stream"] = json!(true);
         asking["stream_options"] = json!({"include_usage": true});
         let answer = setting.ask("k", &Request::post(CHAT, &asking));
         let last = answer.chunks().pop().unwrap_or_default();
-        assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(4)), "{model}");
+        assert_eq!(
+            (&last["choices"], &last["usage"]["completion_tokens"]),
+            (&json!([]), &json!(4)),
+            "{model}"
+        );
     }
     let spent = setting.settled("key:k", 4);
     assert_eq!((spent.requests, spent.input, spent.output), (4, 8, 16));
@@ -50,7 +57,11 @@ fn c12_a_client_that_asks_for_no_usage_is_heard() {
     body["stream"] = json!(true);
     body["stream_options"] = json!({"include_usage": false, "include_obfuscation": false});
     let answer = setting.ask("k", &Request::post(CHAT, &body));
-    assert!(answer.is_done() && answer.chunks().iter().all(|chunk| chunk["usage"].is_null()), "{}", answer.text());
+    assert!(
+        answer.is_done() && answer.chunks().iter().all(|chunk| chunk["usage"].is_null()),
+        "{}",
+        answer.text()
+    );
     let options = last_body(&setting)["stream_options"].clone();
     assert_eq!(options, json!({"include_usage": true, "include_obfuscation": false}));
     eventually("it is on record", || setting.spend("key:k").output == 4);
@@ -118,7 +129,11 @@ fn c9_zeros_that_are_reported_stay_zeros() {
 #[test]
 fn usage_that_nobody_reports_is_counted() {
     let setting = Setting::of_key("budget = [{ usd = 10, per = \"day\" }]");
-    for request in [chat("sim/m+usage=none,chars=4000"), streamed("sim/m+usage=none,chars=4000"), chat("sim/m+usage=null,chars=4000")] {
+    for request in [
+        chat("sim/m+usage=none,chars=4000"),
+        streamed("sim/m+usage=none,chars=4000"),
+        chat("sim/m+usage=null,chars=4000"),
+    ] {
         assert_eq!(setting.ask("k", &request).status, 200);
     }
     let spent = setting.settled("key:k", 3);
@@ -143,5 +158,8 @@ fn what_a_retry_cost_is_paid_beside_the_answer() {
     let answer = setting.chat("m");
     assert_eq!((answer.status, answer.header("x-tollgate-attempts")), (200, "2"));
     let spent = setting.settled("key:k", 1);
-    assert!(spent.usd > usd(2, 4) && spent.usd < usd(400, 4), "the first prompt may have been billed: {spent:?}");
+    assert!(
+        spent.usd > usd(2, 4) && spent.usd < usd(400, 4),
+        "the first prompt may have been billed: {spent:?}"
+    );
 }

@@ -1,8 +1,8 @@
 //! Money.
 
 use crate::setting::{
-    ADMIN, CHAT, Setting, TENTH, admin, assert_limited, assert_usd, capped, chat, key, question, secret, stream,
-    tenth, usd,
+    ADMIN, CHAT, Setting, TENTH, admin, assert_limited, assert_usd, capped, chat, key, question, secret,
+    stream, tenth, usd,
 };
 use serde_json::json;
 use tollgate_tests::gateway::eventually;
@@ -71,7 +71,8 @@ fn b3_what_was_held_is_given_back_on_error_timeout_disconnect_and_4xx() {
     let mixed = ["", ",error=bad_request", ",status=500", ",hangup", ",status=429", ",cut_after_bytes=20"];
     for at in 0..120 {
         let how = mixed[at % mixed.len()];
-        setting.ask("k", &if at % 4 < 2 { tenth(how) } else { stream(&format!("sim/m+chars=400{how}"), 100) });
+        setting
+            .ask("k", &if at % 4 < 2 { tenth(how) } else { stream(&format!("sim/m+chars=400{how}"), 100) });
     }
     // The provider may have billed what it never finished: the prompt is paid.
     let before = setting.ended("key:k", 120);

@@ -64,7 +64,8 @@ fn b2_of_fifty_calls_each_worth_a_tenth_of_what_is_left_ten_are_admitted() {
 
 #[test]
 fn b2_what_is_admitted_at_once_is_the_same_over_all_keys_of_a_team() {
-    let mut config = "[[teams]]\nname = \"t\"\nbudget = [{ usd = 1.02, per = \"day\" }]\nrpm = 1000\n".to_owned();
+    let mut config =
+        "[[teams]]\nname = \"t\"\nbudget = [{ usd = 1.02, per = \"day\" }]\nrpm = 1000\n".to_owned();
     for at in 0..5 {
         config += &key(&format!("k{at}"), "team = \"t\"\nbudget = [{ usd = 100, per = \"day\" }]");
     }

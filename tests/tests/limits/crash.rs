@@ -1,6 +1,8 @@
 //! `kill -9` at any moment.
 
-use crate::setting::{ADMIN, CHAT, Setting, TENTH, assert_limited, capped, chat, key, limits, question, secret, tenth};
+use crate::setting::{
+    ADMIN, CHAT, Setting, TENTH, assert_limited, capped, chat, key, limits, question, secret, tenth,
+};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -71,7 +73,8 @@ fn a_kill_at_any_moment_loses_no_settled_spend_and_counts_none_twice() {
     assert!(completed > 100 && in_flight >= 6, "{completed} {in_flight}");
     let gauge = setting.limit("key:k", "budget");
     let on_record = gauge.used + gauge.held;
-    let (least, most) = (completed as f64 * TENTH, completed as f64 * TENTH + in_flight as f64 * (TENTH + 0.001));
+    let (least, most) =
+        (completed as f64 * TENTH, completed as f64 * TENTH + in_flight as f64 * (TENTH + 0.001));
     assert!(on_record >= least - 1e-6, "{on_record} dollars on record, {least} were answered: {gauge:?}");
     assert!(on_record <= most, "{on_record} dollars on record, at most {most}: {gauge:?}");
     // What the provider would bill is on record too, but for other keys' calls.
@@ -83,8 +86,16 @@ fn a_kill_at_any_moment_loses_no_settled_spend_and_counts_none_twice() {
     assert_eq!(statuses, [200, 200, 429]);
     // Of what was settled, the record agrees with the ledger.
     let spent = setting.spend("key:k");
-    assert!(spent.usd >= least - 1e-6, "{} dollars in the requests' record, {least} were answered", spent.usd);
-    assert!(spent.usd <= on_record + 1e-6, "{} dollars in the requests' record, {on_record} in the ledger", spent.usd);
+    assert!(
+        spent.usd >= least - 1e-6,
+        "{} dollars in the requests' record, {least} were answered",
+        spent.usd
+    );
+    assert!(
+        spent.usd <= on_record + 1e-6,
+        "{} dollars in the requests' record, {on_record} in the ledger",
+        spent.usd
+    );
 }
 
 #[test]

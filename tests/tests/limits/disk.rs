@@ -2,8 +2,8 @@
 
 use crate::keys::{call, create};
 use crate::setting::{
-    PROGRAM, Setting, TENTH, admin, assert_limited, assert_usd, chat, config, key, limits, retry_after, secret,
-    spend, tenth,
+    PROGRAM, Setting, TENTH, admin, assert_limited, assert_usd, chat, config, key, limits, retry_after,
+    secret, spend, tenth,
 };
 use rusqlite::Connection;
 use serde_json::json;
@@ -16,7 +16,8 @@ use tollgate_tests::gateway::{Folder, Gateway, command, eventually};
 use tollgate_tests::http::{Answer, Request};
 
 fn keys() -> String {
-    [key("free", ""), key("limited", "rpm = 100000"), key("k", "budget = [{ usd = 1000, per = \"day\" }]")].concat()
+    [key("free", ""), key("limited", "rpm = 100000"), key("k", "budget = [{ usd = 1000, per = \"day\" }]")]
+        .concat()
 }
 
 fn ask(gateway: &Gateway, name: &str) -> Answer {
@@ -38,7 +39,8 @@ impl Mounted {
         let place = folder.path().join("mounted");
         std::fs::create_dir_all(&place).expect("a folder can be made");
         let store = format!("path = \"{}/tollgate.db\"", place.display());
-        std::fs::write(folder.path().join("gateway.toml"), config(&sim, &store, &keys())).expect("a config can be written");
+        std::fs::write(folder.path().join("gateway.toml"), config(&sim, &store, &keys()))
+            .expect("a config can be written");
         let program = command(PROGRAM, folder);
         let mut unshared = Command::new("unshare");
         unshared.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(folder.path());
@@ -98,7 +100,10 @@ fn f1_f2_a_full_disk_closes_budgets_serves_the_rest_and_is_over_when_there_is_ro
     });
     assert_eq!(ask(gateway, "free").status, 200);
     assert_eq!(ask(gateway, "limited").status, 200, "limits are kept in this process");
-    let refused = admin(gateway, &Request::post("/api/keys", &json!({"name": "new", "metadata": {"x": "y".repeat(9000)}})));
+    let refused = admin(
+        gateway,
+        &Request::post("/api/keys", &json!({"name": "new", "metadata": {"x": "y".repeat(9000)}})),
+    );
     assert_unavailable(&refused);
     assert_eq!(gateway.ask(&Request::get("/healthz")).status, 200);
     eventually("it is not ready", || gateway.ask(&Request::get("/readyz")).status == 503);
@@ -160,7 +165,8 @@ fn f2_a_database_that_is_taken_away_is_noticed_and_so_is_its_return() {
 fn b16_a_locked_database_delays_no_call_and_loses_no_spend() {
     let setting = Setting::new(&keys());
     assert_eq!(ask(&setting.gateway, "k").status, 200);
-    let other = Connection::open(setting.gateway.folder().path().join("tollgate.db")).expect("it can be opened");
+    let other =
+        Connection::open(setting.gateway.folder().path().join("tollgate.db")).expect("it can be opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("it can be locked");
     let start = std::time::Instant::now();
     for _ in 0..20 {
@@ -185,25 +191,33 @@ fn k17_malformed_rows_are_set_aside_and_everything_else_runs() {
     setting.settled("key:k", 2);
     setting.gateway.signal("TERM");
     setting.gateway.wait();
-    let database = Connection::open(setting.gateway.folder().path().join("tollgate.db")).expect("it can be opened");
+    let database =
+        Connection::open(setting.gateway.folder().path().join("tollgate.db")).expect("it can be opened");
     let spoil = |sql: &str| {
         let changed = database.execute(sql, []).unwrap_or_else(|error| panic!("{sql}: {error}"));
         assert!(changed > 0, "{sql} changed nothing");
     };
     spoil("UPDATE entities SET spec = '{\"name\":\"cut\",\"sha' WHERE name = 'cut'");
     spoil("UPDATE entities SET spec = NULL WHERE name = 'null'");
-    spoil("UPDATE entities SET spec = '{\"name\":\"masked\",\"sha256\":\"sk-...abcd\"}' WHERE name = 'masked'");
-    spoil("UPDATE entities SET spec = '{\"version\":0,\"token\":\"old\",\"max_budget\":null}' WHERE name = 'old'");
+    spoil(
+        "UPDATE entities SET spec = '{\"name\":\"masked\",\"sha256\":\"sk-...abcd\"}' WHERE name = 'masked'",
+    );
+    spoil(
+        "UPDATE entities SET spec = '{\"version\":0,\"token\":\"old\",\"max_budget\":null}' WHERE name = 'old'",
+    );
     spoil("UPDATE entities SET spec = x'00ff00ff' WHERE name = 'blob'");
     spoil("UPDATE entities SET name = 'another' WHERE name = 'misnamed'");
     spoil("UPDATE entities SET spec = '[]' WHERE kind = 'team'");
     spoil("INSERT INTO entities (kind, name, spec) VALUES ('planet', 'mars', '{}')");
     spoil("INSERT INTO accounts (scope, state) VALUES ('key:ghost', x'deadbeef')");
-    spoil("INSERT INTO accounts (scope, state) VALUES ('key:good', x'') ON CONFLICT DO UPDATE SET state = x''");
+    spoil(
+        "INSERT INTO accounts (scope, state) VALUES ('key:good', x'') ON CONFLICT DO UPDATE SET state = x''",
+    );
     spoil("INSERT INTO open_entries (id, state) VALUES (x'01', x'02')");
     drop(database);
     let folder = setting.gateway.folder();
-    std::fs::write(folder.path().join("tollgate.db.journal.999"), b"\x07garbage that is no note").expect("it can be written");
+    std::fs::write(folder.path().join("tollgate.db.journal.999"), b"\x07garbage that is no note")
+        .expect("it can be written");
     setting.restart();
     assert_eq!(call(&setting.gateway, &secrets[0]).status, 200, "the good one");
     for (name, secret) in names.iter().zip(&secrets).skip(1) {
@@ -224,10 +238,22 @@ fn k17_malformed_rows_are_set_aside_and_everything_else_runs() {
 #[test]
 fn a_database_has_one_gateway() {
     let setting = Setting::new(&keys());
-    let mut second = command(PROGRAM, &Folder::new());
-    second.current_dir(setting.gateway.folder().path());
-    let done = tollgate_tests::gateway::output(second, &["serve", "--listen", "127.0.0.1:0", "--config", "gateway.toml"]);
-    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-    assert!(!done.status.success() && said.contains("tollgate.db"), "{said}");
+    let place = setting.gateway.folder();
+    let mut second = command(PROGRAM, &place);
+    second.args(["serve", "--listen", "127.0.0.1:0", "--config", "gateway.toml"]);
+    let said = std::fs::File::create(place.path().join("second.log")).expect("a file can be made");
+    second.stdout(said.try_clone().expect("a file has two ends")).stderr(said);
+    let mut second = second.spawn().expect("the program starts");
+    let mut code = None;
+    let start = std::time::Instant::now();
+    while code.is_none() && start.elapsed() < std::time::Duration::from_secs(15) {
+        code = second.try_wait().expect("it is our child");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let _ = second.kill();
+    let _ = second.wait();
+    let said = std::fs::read_to_string(place.path().join("second.log")).unwrap_or_default();
+    assert!(code.is_some_and(|code| !code.success()), "two serve one database: {said}");
+    assert!(said.contains("tollgate.db"), "{said}");
     assert_eq!(ask(&setting.gateway, "k").status, 200);
 }

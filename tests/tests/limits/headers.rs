@@ -12,7 +12,8 @@ fn seconds(text: &str) -> Option<f64> {
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.find(|letter: char| letter.is_ascii_alphabetic())?;
-        let unit = rest[digits..].find(|letter: char| letter.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let unit =
+            rest[digits..].find(|letter: char| letter.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
         let factor = match &rest[digits..unit] {
             "ms" => 1e-3,
             "s" => 1.0,
@@ -31,9 +32,15 @@ fn assert_told(answer: &Answer, what: &str) {
         let header = |name: &str| answer.header(&format!("x-ratelimit-{name}-{kind}")).to_owned();
         let number = |name: &str| header(name).parse::<u64>().ok();
         let (limit, left) = (number("limit"), number("remaining"));
-        assert!(limit.is_some() && left.is_some() && left <= limit, "{what}: {limit:?} {left:?} in {answer:?}");
+        assert!(
+            limit.is_some() && left.is_some() && left <= limit,
+            "{what}: {limit:?} {left:?} in {answer:?}"
+        );
         let reset = seconds(&header("reset"));
-        assert!(reset.is_some_and(|reset| (0.0..=60.0).contains(&reset)), "{what}: reset-{kind} in {answer:?}");
+        assert!(
+            reset.is_some_and(|reset| (0.0..=60.0).contains(&reset)),
+            "{what}: reset-{kind} in {answer:?}"
+        );
     }
 }
 
@@ -77,7 +84,10 @@ fn k3_what_is_left_goes_down_by_what_was_taken() {
     // Of each kind the scope with the least left is told.
     for left in ["4", "3", "2", "1", "0"] {
         let answer = setting.ask("k", &capped("sim/m+chars=400", 100));
-        assert_eq!((answer.header("x-ratelimit-limit-requests"), answer.header("x-ratelimit-remaining-requests")), ("5", left));
+        assert_eq!(
+            (answer.header("x-ratelimit-limit-requests"), answer.header("x-ratelimit-remaining-requests")),
+            ("5", left)
+        );
         assert_eq!(answer.header("x-ratelimit-limit-tokens"), "10000");
     }
     let refused = setting.ask("k", &capped("sim/m+chars=400", 100));

@@ -60,7 +60,10 @@ fn a_key_is_made_shown_once_changed_and_deleted() {
     assert_eq!(setting.gateway.ask(&chat("two/m").key(&secret)).status, 200);
     let gone = setting.admin(&Request::new("DELETE", "/api/keys/ci"));
     assert_eq!(gone.status, 200, "{}", gone.text());
-    assert_eq!((call(&setting.gateway, &secret).status, call(&setting.gateway, &secret).code().as_str()), (401, "invalid_key"));
+    assert_eq!(
+        (call(&setting.gateway, &secret).status, call(&setting.gateway, &secret).code().as_str()),
+        (401, "invalid_key")
+    );
     assert_eq!(setting.admin(&Request::get("/api/keys/ci")).status, 404);
 }
 
@@ -79,7 +82,8 @@ fn an_imported_hash_is_valid_for_the_key_it_is_of() {
     let setting = Setting::new("");
     // Of `sk-litellm-imported`.
     let digest = "04d22aaf0ad832052176d88a66c0a15b5fe13528c076829b83d11430880ad2fb";
-    let made = setting.admin(&Request::post("/api/keys", &json!({"name": "old", "sha256": digest, "rpm": 1})));
+    let made =
+        setting.admin(&Request::post("/api/keys", &json!({"name": "old", "sha256": digest, "rpm": 1})));
     assert_eq!(made.status, 201, "{}", made.text());
     assert!(made.json()["key"].is_null(), "there is no secret to show");
     assert_eq!(call(&setting.gateway, "sk-litellm-imported").status, 200);
@@ -90,7 +94,8 @@ fn an_imported_hash_is_valid_for_the_key_it_is_of() {
 #[test]
 fn d1_a_key_expires_within_a_second_while_it_is_in_use() {
     let expires = moment(Duration::from_secs(3));
-    let setting = Setting::new(&format!("{}{}", key("k", &format!("expires = \"{expires}\"")), key("other", "")));
+    let setting =
+        Setting::new(&format!("{}{}", key("k", &format!("expires = \"{expires}\"")), key("other", "")));
     let made = create(&setting.gateway, &json!({"name": "made", "expires": expires}));
     assert_eq!((setting.chat("sim/m").status, call(&setting.gateway, &made).status), (200, 200));
     let over = |answer: &Answer| answer.status == 401 && answer.code() == "expired_key";
@@ -155,7 +160,10 @@ fn d4_a_rotated_key_works_until_its_grace_is_over_and_spend_is_carried_over() {
     assert_eq!(ask(&new), 402, "what the old one spent counts");
     eventually("the old one is dead", || call(&setting.gateway, &old).status == 401);
     assert!(Instant::now() >= end - Duration::from_secs(1) && Instant::now() < end + Duration::from_secs(2));
-    assert_usd(setting.settled("key:k", 3).usd, 2.0 * crate::setting::TENTH + if still == 200 { 0.004_002 } else { 0.0 });
+    assert_usd(
+        setting.settled("key:k", 3).usd,
+        2.0 * crate::setting::TENTH + if still == 200 { 0.004_002 } else { 0.0 },
+    );
     // Without a grace the old one is dead at once.
     let rotated = setting.admin(&Request::post("/api/keys/k/rotate", &json!({})));
     let newest = rotated.json()["key"].as_str().expect("the new secret").to_owned();
@@ -176,7 +184,8 @@ fn d5_a_manager_gives_no_more_than_he_has() {
     create(&setting.gateway, &json!({"name": "foreign", "team": "theirs"}));
     create(&setting.gateway, &json!({"name": "strong", "team": "mine", "role": "admin"}));
     let ask = |request: Request| setting.gateway.ask(&request.key(&manager));
-    let fine = json!({"name": "fine", "team": "mine", "models": ["sim/m"], "routes": ["/v1/chat/completions"]});
+    let fine =
+        json!({"name": "fine", "team": "mine", "models": ["sim/m"], "routes": ["/v1/chat/completions"]});
     let made = ask(Request::post("/api/keys", &fine));
     assert_eq!(made.status, 201, "{}", made.text());
     let with = |field: &str, value: Value| {
@@ -201,7 +210,8 @@ fn d5_a_manager_gives_no_more_than_he_has() {
         let answer = ask(Request::post("/api/keys", &spec));
         assert!(matches!(answer.status, 400 | 403 | 404), "{spec}: {} {}", answer.status, answer.text());
     }
-    let change = |name: &str, body: Value| ask(Request::json("PATCH", &format!("/api/keys/{name}"), &body)).status;
+    let change =
+        |name: &str, body: Value| ask(Request::json("PATCH", &format!("/api/keys/{name}"), &body)).status;
     assert_eq!(change("fine", json!({"rpm": 5})), 200);
     assert_eq!(change("fine", json!({"role": "admin"})), 403);
     assert_eq!(change("boss", json!({"role": "admin"})), 403);
@@ -236,7 +246,9 @@ fn d6_nobody_but_admins_and_viewers_sees_what_others_spent() {
     for name in ["caller", "other"] {
         assert_eq!(setting.ask(name, &chat("sim/m")).status, 200);
     }
-    eventually("both are on record", || setting.spend("key:other").requests + setting.spend("key:caller").requests == 2);
+    eventually("both are on record", || {
+        setting.spend("key:other").requests + setting.spend("key:caller").requests == 2
+    });
     let requests = |name: &str, query: &str| -> u64 {
         let answer = setting.ask(name, &Request::get(&format!("/api/spend{query}")));
         let rows = answer.json()["data"].as_array().cloned().unwrap_or_default();
@@ -249,10 +261,12 @@ fn d6_nobody_but_admins_and_viewers_sees_what_others_spent() {
             assert_eq!(requests(name, query), 0, "{name} {query}");
         }
     }
-    for path in ["/api/requests?key=other", "/api/keys/other", "/api/limits/key/other", "/key/info?key=other"] {
+    for path in ["/api/requests?key=other", "/api/keys/other", "/api/limits/key/other", "/key/info?key=other"]
+    {
         for name in ["caller", "manager"] {
             let answer = setting.ask(name, &Request::get(path));
-            let shown = answer.status == 200 && answer.json()["data"].as_array().is_none_or(|rows| !rows.is_empty());
+            let shown =
+                answer.status == 200 && answer.json()["data"].as_array().is_none_or(|rows| !rows.is_empty());
             assert!(!shown, "{name} {path}: {}", answer.text());
         }
     }
@@ -284,7 +298,10 @@ fn a_key_is_kept_to_its_routes_and_addresses() {
     ));
     let list = Request::get("/v1/models");
     assert_eq!((setting.ask("chat", &chat("sim/m")).status, setting.ask("chat", &list).status), (200, 403));
-    assert_eq!((setting.ask("models", &chat("sim/m")).status, setting.ask("models", &list).status), (403, 200));
+    assert_eq!(
+        (setting.ask("models", &chat("sim/m")).status, setting.ask("models", &list).status),
+        (403, 200)
+    );
     // Another spelling of the path is the same route.
     for path in ["/litellm/v1/chat/completions", "//v1/chat/completions", "/v1/%63hat/completions"] {
         let answer = setting.ask("models", &Request::post(path, &crate::setting::question("sim/m")));
@@ -323,7 +340,12 @@ fn a_short_lived_key_has_small_limits_of_its_own_within_its_parents() {
     assert_eq!((ask(&rich), ask(&rich), ask(&rich)), (200, 200, 402), "the parent's budget holds");
     let short = token(&json!({"ttl": "1s"}));
     eventually("it expires", || call(&setting.gateway, &short).code() == "expired_key");
-    let forged = format!("{}.{}.{}", few.split('.').next().unwrap_or_default(), few.split('.').nth(1).unwrap_or_default(), "AAAA");
+    let forged = format!(
+        "{}.{}.{}",
+        few.split('.').next().unwrap_or_default(),
+        few.split('.').nth(1).unwrap_or_default(),
+        "AAAA"
+    );
     assert_eq!(call(&setting.gateway, &forged).status, 401);
     // A token asks for answers and about itself.
     assert_eq!(setting.gateway.ask(&Request::get("/api/keys").key(&rich)).status, 403);
@@ -333,7 +355,9 @@ fn a_short_lived_key_has_small_limits_of_its_own_within_its_parents() {
 fn of_many_changes_at_once_none_is_lost() {
     let setting = Setting::new("");
     let statuses = at_once(30, |at| {
-        setting.admin(&Request::post("/api/keys", &json!({"name": format!("k{at:02}"), "rpm": at + 1}))).status
+        setting
+            .admin(&Request::post("/api/keys", &json!({"name": format!("k{at:02}"), "rpm": at + 1})))
+            .status
     });
     assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
     let same = at_once(10, |_| setting.admin(&Request::post("/api/keys", &json!({"name": "same"}))).status);

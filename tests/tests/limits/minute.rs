@@ -14,7 +14,10 @@ fn a2_a12_b14_windows_slide_and_what_left_them_can_be_used_again() {
         key("both", "rpm = 4\ntpm = 2500"),
         key("minute", "budget = [{ usd = 0.25, per = \"minute\", reset = \"rolling\" }]"),
         key("calendar", "budget = [{ usd = 0.25, per = \"minute\" }]"),
-        key("several", "budget = [{ usd = 0.25, per = \"minute\", reset = \"rolling\" }, { usd = 0.35, per = \"day\" }]"),
+        key(
+            "several",
+            "budget = [{ usd = 0.25, per = \"minute\", reset = \"rolling\" }, { usd = 0.35, per = \"day\" }]",
+        ),
     ];
     let setting = Setting::new(&config.concat());
     let ok = |name: &str, request: &tollgate_tests::http::Request| {

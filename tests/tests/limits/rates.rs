@@ -34,8 +34,11 @@ fn a1_a_key_with_only_a_limit_on_tokens_is_limited() {
 
 #[test]
 fn a2_a_full_window_of_one_kind_says_so_and_leaves_the_other_alone() {
-    let setting =
-        Setting::new(&format!("{}{}", key("few", "rpm = 1\ntpm = 100000"), key("short", "rpm = 100\ntpm = 1500")));
+    let setting = Setting::new(&format!(
+        "{}{}",
+        key("few", "rpm = 1\ntpm = 100000"),
+        key("short", "rpm = 100\ntpm = 1500")
+    ));
     assert_eq!(setting.ask("few", &thousand()).status, 200);
     let refused = setting.ask("few", &thousand());
     assert_limited(&refused, "rpm_exceeded", "key:few");
@@ -45,7 +48,10 @@ fn a2_a_full_window_of_one_kind_says_so_and_leaves_the_other_alone() {
     let refused = setting.ask("short", &thousand());
     assert_limited(&refused, "tpm_exceeded", "key:short");
     for answer in [&refused, &setting.ask("few", &thousand())] {
-        assert!(retry_after(answer).is_some_and(|wait| wait <= 60), "a2: never for more than a minute: {answer:?}");
+        assert!(
+            retry_after(answer).is_some_and(|wait| wait <= 60),
+            "a2: never for more than a minute: {answer:?}"
+        );
     }
 }
 
@@ -74,7 +80,9 @@ fn a6_tokens_are_counted_on_every_route() {
     assert_eq!(now - used, 1002, "{deployment}");
     used = now;
     for model in ["sim", "claude", "free"] {
-        for request in [capped(&format!("{model}/m+chars=4000"), 1000), stream(&format!("{model}/m+chars=4000"), 1000)] {
+        for request in
+            [capped(&format!("{model}/m+chars=4000"), 1000), stream(&format!("{model}/m+chars=4000"), 1000)]
+        {
             let now = left(&request);
             assert_eq!(now - used, 1002, "{model}");
             used = now;
@@ -155,7 +163,9 @@ fn a9_a_slot_is_freed_on_success_error_and_disconnect() {
     assert_ne!(setting.ask("k", &Request::raw(CHAT, "{")).status, 429);
     // Two are in flight: in the middle of a stream, and before the head.
     let mut streaming = setting.gateway.connect();
-    streaming.send(&stream("sim/m+events=8,chars=80,stall_after=4", 100).key(&crate::setting::secret("k")).bytes());
+    streaming.send(
+        &stream("sim/m+events=8,chars=80,stall_after=4", 100).key(&crate::setting::secret("k")).bytes(),
+    );
     assert_eq!(streaming.head().status, 200);
     let seen = setting.seen();
     let mut silent = setting.gateway.connect();
@@ -199,7 +209,11 @@ fn a_refusal_says_how_much_is_left_and_when_it_opens() {
 /// It is refused; whether it says when to come back is left open, since that would not help.
 fn assert_limited_for_ever(answer: &Answer) {
     assert!(matches!(answer.status, 400 | 429), "{}", answer.text());
-    assert!(answer.error()["message"].as_str().is_some_and(|message| message.contains("150")), "{}", answer.text());
+    assert!(
+        answer.error()["message"].as_str().is_some_and(|message| message.contains("150")),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]

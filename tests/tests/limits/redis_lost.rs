@@ -10,7 +10,8 @@ use tollgate_tests::http::{Answer, Request};
 
 /// A key without limits, one with a limit, one with a budget.
 fn keys() -> String {
-    [key("free", ""), key("limited", "rpm = 100000"), key("k", "budget = [{ usd = 1000, per = \"day\" }]")].concat()
+    [key("free", ""), key("limited", "rpm = 100000"), key("k", "budget = [{ usd = 1000, per = \"day\" }]")]
+        .concat()
 }
 
 fn ask(gateway: &Gateway, name: &str) -> Answer {
@@ -101,7 +102,10 @@ fn e3_an_outage_logs_a_line_for_each_change_and_none_for_each_request() {
 
 #[test]
 fn redis_killed_and_restarted_empty_gives_nobody_his_budget_again() {
-    let mut group = Group::new(2, &format!("{}{}", key("k", "budget = [{ usd = 0.25, per = \"month\" }]"), key("other", "rpm = 5")));
+    let mut group = Group::new(
+        2,
+        &format!("{}{}", key("k", "budget = [{ usd = 0.25, per = \"month\" }]"), key("other", "rpm = 5")),
+    );
     assert_eq!((group.ask(0, &tenth("")).status, group.ask(0, &tenth("")).status), (200, 200));
     assert_eq!(group.ask(1, &tenth("")).status, 402);
     eventually("it is settled", || limits(&group.gateways[0], "key:k")[0].held == 0.0);
@@ -120,7 +124,14 @@ fn redis_killed_and_restarted_empty_gives_nobody_his_budget_again() {
 
 #[test]
 fn a_flushed_redis_loses_no_spend_and_fails_no_call() {
-    let group = Group::new(1, &format!("{}{}", key("k", "budget = [{ usd = 0.35, per = \"month\" }]\nrpm = 1000"), key("few", "rpm = 3")));
+    let group = Group::new(
+        1,
+        &format!(
+            "{}{}",
+            key("k", "budget = [{ usd = 0.35, per = \"month\" }]\nrpm = 1000"),
+            key("few", "rpm = 3")
+        ),
+    );
     for _ in 0..2 {
         assert_eq!(group.ask(0, &tenth("")).status, 200);
         assert_eq!(group.gateways[0].ask(&chat("sim/m").key(&secret("few"))).status, 200);
@@ -131,14 +142,17 @@ fn a_flushed_redis_loses_no_spend_and_fails_no_call() {
     }
     assert_eq!(group.ask(0, &tenth("")).status, 200);
     assert_limited(&group.ask(0, &tenth("")), "budget_exceeded", "key:k");
-    let statuses: Vec<_> = (0..3).map(|_| group.gateways[0].ask(&chat("sim/m").key(&secret("few"))).status).collect();
+    let statuses: Vec<_> =
+        (0..3).map(|_| group.gateways[0].ask(&chat("sim/m").key(&secret("few"))).status).collect();
     assert_eq!(statuses, [200, 429, 429], "what was asked before counts");
 }
 
 #[test]
 fn each_mode_of_failure_does_what_it_says() {
     let redis = Redis::absent();
-    let limited = [key("k", "budget = [{ usd = 0.15, per = \"day\" }]"), key("limited", "rpm = 1"), key("free", "")].concat();
+    let limited =
+        [key("k", "budget = [{ usd = 0.15, per = \"day\" }]"), key("limited", "rpm = 1"), key("free", "")]
+            .concat();
     for (fail, budget, limit) in [
         ("fail = { budgets = \"closed\", limits = \"closed\" }", [503, 503], [503, 503]),
         ("fail = { budgets = \"local\", limits = \"local\" }", [200, 402], [200, 429]),
@@ -157,7 +171,11 @@ fn each_mode_of_failure_does_what_it_says() {
 fn e5_what_the_url_says_of_tls_is_what_happens() {
     let redis = Redis::start();
     let plain = redis.url();
-    for (url, works) in [(plain.clone(), true), (plain.replace("redis://", "rediss://"), false), (plain.replace("planted-redis-password", "planted-wrong"), false)] {
+    for (url, works) in [
+        (plain.clone(), true),
+        (plain.replace("redis://", "rediss://"), false),
+        (plain.replace("planted-redis-password", "planted-wrong"), false),
+    ] {
         let sim = tollgate_sim::spawn().expect("a simulator can be had");
         let gateway = Gateway::start(PROGRAM, &config(&sim, &format!("redis = \"{url}\""), &keys()));
         if works {

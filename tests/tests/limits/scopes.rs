@@ -26,10 +26,10 @@ fn b6_each_scope_is_asked_on_every_call() {
     let setting = Setting::new(&somebody_of_each_kind(QUARTER));
     let scopes = ["organisation:x", "team:x", "user:x", "tag:x", "key:of-key", "key:of-end-user/end-user:"];
     for scope in scopes {
-        let kind = scope.split(['/', ':']).find(|word| word.starts_with("of-")).map_or_else(
-            || format!("of-{}", scope.split(':').next().unwrap_or_default()),
-            str::to_owned,
-        );
+        let kind = scope
+            .split(['/', ':'])
+            .find(|word| word.starts_with("of-"))
+            .map_or_else(|| format!("of-{}", scope.split(':').next().unwrap_or_default()), str::to_owned);
         let statuses: Vec<_> = (0..3).map(|_| setting.ask(&kind, &tenth("")).status).collect();
         assert_eq!(statuses, [200, 200, 402], "{scope}");
         assert_limited(&setting.ask(&kind, &tenth("")), "budget_exceeded", scope);

@@ -56,7 +56,9 @@ fn d3_no_planted_secret_shows_up_in_an_answer_a_log_or_a_store() {
     let newer = rotated.json()["key"].as_str().expect("the new secret").to_owned();
     let token = gateway.ask(&Request::post("/api/tokens", &json!({})).key(&secret("k")));
     let token = token.json()["token"].as_str().expect("a token").to_owned();
-    for how in ["", "+status=500", "+status=401", "+error=bad_request", "+hangup", "+usage=none", "+status=429"] {
+    for how in
+        ["", "+status=500", "+status=401", "+error=bad_request", "+hangup", "+usage=none", "+status=429"]
+    {
         for provider in ["sim", "two", "claude"] {
             let mut question = question(&format!("{provider}/m{how}"));
             question["messages"][0]["content"] = json!("planted-prompt");
@@ -66,7 +68,14 @@ fn d3_no_planted_secret_shows_up_in_an_answer_a_log_or_a_store() {
         }
     }
     for presented in [&secret("k"), &secret("once"), &made, &newer, &token, "planted-wrong-key", ADMIN] {
-        for request in [chat("sim/m"), stream("sim/m", 10), tenth(""), chat("nobody/m"), Request::raw(CHAT, "{"), Request::get("/v1/models")] {
+        for request in [
+            chat("sim/m"),
+            stream("sim/m", 10),
+            tenth(""),
+            chat("nobody/m"),
+            Request::raw(CHAT, "{"),
+            Request::get("/v1/models"),
+        ] {
             answers.push(gateway.ask(&request.clone().key(presented)));
             answers.push(gateway.ask(&request.header("x-api-key", presented)));
         }
@@ -74,9 +83,25 @@ fn d3_no_planted_secret_shows_up_in_an_answer_a_log_or_a_store() {
         answers.push(gateway.ask(&Request::get(&format!("/nowhere/{presented}?key={presented}"))));
     }
     for path in [
-        "/api/keys", "/api/keys/k", "/api/keys/made", "/api/teams", "/api/me", "/api/spend?by=key", "/api/requests",
-        "/api/limits/key/k", "/api/audit", "/api/audit/verify", "/api/prices?limit=3", "/api/models", "/api/upstreams",
-        "/api/openapi.json", "/key/info?key=k", "/key/info?key=made", "/metrics", "/healthz", "/readyz",
+        "/api/keys",
+        "/api/keys/k",
+        "/api/keys/made",
+        "/api/teams",
+        "/api/me",
+        "/api/spend?by=key",
+        "/api/requests",
+        "/api/limits/key/k",
+        "/api/audit",
+        "/api/audit/verify",
+        "/api/prices?limit=3",
+        "/api/models",
+        "/api/upstreams",
+        "/api/openapi.json",
+        "/key/info?key=k",
+        "/key/info?key=made",
+        "/metrics",
+        "/healthz",
+        "/readyz",
     ] {
         answers.push(admin(&gateway, &Request::get(path)));
         answers.push(gateway.ask(&Request::get(path).key(&secret("boss"))));

@@ -189,7 +189,10 @@ pub fn limits(gateway: &Gateway, scope: &str) -> Vec<Gauge> {
     let answer = admin(gateway, &Request::get(&format!("/api/limits/{kind}/{name}")));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let reports = answer.json()["data"].as_array().expect("a list of scopes").clone();
-    let own = reports.iter().find(|report| report["scope"] == scope).unwrap_or_else(|| panic!("{scope} in {reports:?}"));
+    let own = reports
+        .iter()
+        .find(|report| report["scope"] == scope)
+        .unwrap_or_else(|| panic!("{scope} in {reports:?}"));
     own["limits"].as_array().expect("a list of limits").iter().map(Gauge::read).collect()
 }
 

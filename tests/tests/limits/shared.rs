@@ -3,8 +3,8 @@
 use crate::keys::{call, create};
 use crate::redis::Redis;
 use crate::setting::{
-    PROGRAM, assert_limited, assert_usd, at_once, capped, chat, config, key, limits, secret, seen, spend, stream,
-    tenth, with_status,
+    PROGRAM, assert_limited, assert_usd, at_once, capped, chat, config, key, limits, secret, seen, spend,
+    stream, tenth, with_status,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};

@@ -69,7 +69,10 @@ fn a_budget_that_passes_its_warning_calls_the_webhook_once() {
     assert_eq!(told.len(), 2, "once each: {told:?}");
     let team = told.iter().find(|warning| warning["scope"] == "team:t").expect("the team's");
     assert_eq!(team["type"], "budget_warning");
-    assert_eq!((&team["budget"]["usd"], &team["budget"]["per"], &team["budget"]["warn"]), (&json!(1), &json!("day"), &json!(45)));
+    assert_eq!(
+        (&team["budget"]["usd"], &team["budget"]["per"], &team["budget"]["warn"]),
+        (&json!(1), &json!("day"), &json!(45))
+    );
     assert_usd(team["spent_usd"].as_f64().expect("dollars"), 0.500_010);
     let key = told.iter().find(|warning| warning["scope"] == "key:k").expect("the key's");
     assert_usd(key["spent_usd"].as_f64().expect("dollars"), 0.800_016);
