@@ -17,6 +17,7 @@ mod cutoff; // promise 5
 mod warnings; // the webhook; prepaid budgets
 
 mod keys; // D
+mod tokens; // short-lived keys, this gateway's and other issuers'
 mod admin; // K19, roles, aliases
 mod bad_input;
 mod secrets;
