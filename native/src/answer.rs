@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use crate::api;
 use crate::body;
 use crate::contain::{Panicked, contained};
 use crate::cors::Page;
@@ -59,6 +60,7 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
         Admission::Ready(answer) => return answer.map(|()| Answer::from(Bytes::from_static(READY))),
         Admission::NeedsKeys(needs) => return needs.otherwise.map(Answer::from),
         Admission::Metrics(answer) => return metrics(&host, answer),
+        Admission::Admin(knock) => return api::answer(&host.shared, knock, body).await.map(Answer::from),
         Admission::Wanted(admitted) => admitted,
     };
     drop(head);

@@ -1,5 +1,7 @@
 //! The platform an exchange runs on: one per worker.
 
+use crate::api::memory::Memory;
+use crate::api::{Bell, Office};
 use crate::clock::Clock;
 use crate::flight::Aloft;
 use crate::random::Random;
@@ -36,6 +38,8 @@ pub struct Shared {
     pub metrics: Mutex<Metrics>,
     /// Proxies and roots.
     pub outside: Arc<Outside>,
+    /// The admin API.
+    pub office: Office<Memory, Bell>,
     /// The time.
     pub clock: Clock,
 }
@@ -52,6 +56,7 @@ impl Shared {
             ledger: Mutex::default(),
             metrics: Mutex::default(),
             outside: Arc::new(outside),
+            office: Office::default(),
             clock: Clock::start(),
         }
     }

@@ -2,3 +2,4 @@
 
 pub mod journal; // what was done since the books were last stored
 pub mod local; // in this process
+pub mod shared; // in Redis, by several gateways together

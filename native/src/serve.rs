@@ -167,15 +167,20 @@ async fn conduct(
     mut signals: Signals,
     mut reloader: Reloader,
 ) -> ExitCode {
+    let mut rings = shared.office.reread.hang();
     loop {
         tokio::select! {
+            Some(ring) = rings.recv() => {
+                // Whoever rang may have left; then nobody is told.
+                let _ = ring.send(reloader.reload());
+            }
             told = signals.next() => match told {
                 Told::Stop => break,
-                Told::Reload => reloader.reload(),
+                Told::Reload => drop(reloader.reload()),
             },
             () = sleep(INTERVAL) => {
                 if reloader.is_stale() {
-                    reloader.reload();
+                    drop(reloader.reload());
                 }
                 if workers.iter().any(JoinHandle::is_finished) {
                     tracing::error!("a worker has stopped, so the gateway does");

@@ -198,9 +198,9 @@ name = "client"
 value = "tg-client-secret"
 team = "crew"
 rpm = 7
-tpm = 2_000
+tpm = 290
 concurrency = 1
-budget = [{ usd = 0.002, per = "hour" }, { usd = 0.02, per = "day", reset = "rolling" }]
+budget = [{ usd = 0.0006, per = "hour" }, { usd = 0.01, per = "day", reset = "rolling" }]
 "#;
 
 impl World {

@@ -6,29 +6,38 @@ use crate::limit::Period;
 use crate::price;
 use crate::units::{Millis, NanoDollars, Time, Tokens};
 
-/// A limit without room for what is asked.
+/// A limit without room for what is asked. Whoever judges by the same limits elsewhere tells it in the
+/// same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lack {
-    pub(super) which: Which,
+pub struct Lack {
+    /// Which one.
+    pub which: Which,
     /// The limit itself.
-    pub(super) limit: u64,
+    pub limit: u64,
     /// What is left of it.
-    pub(super) left: u64,
+    pub left: u64,
     /// The least that was asked of it.
-    pub(super) need: u64,
+    pub need: u64,
     /// When so much will be left; absent: never.
-    pub(super) opens_in: Option<Millis>,
+    pub opens_in: Option<Millis>,
 }
 
 /// The limits there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub enum Which {
+    /// In any 60 seconds.
     Rpm,
+    /// In any 60 seconds, input and output together.
     Tpm,
+    /// In any 60 seconds.
     TpmInput,
+    /// In any 60 seconds.
     TpmOutput,
+    /// In flight.
     Concurrency,
+    /// In all, ever.
     MaxRequests,
+    /// In all, ever.
     MaxTokens,
     /// By its period, and when it is full again.
     Budget(Period, Option<Time>),
@@ -81,7 +90,7 @@ impl Which {
 
 impl Lack {
     /// What the refusal is called.
-    pub(super) const fn code(&self) -> Code {
+    pub const fn code(&self) -> Code {
         self.which.code()
     }
 
@@ -97,7 +106,7 @@ impl Lack {
     }
 
     /// The limit, what is left of it, what was asked, and when it opens, in words.
-    pub(super) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let Self { which, limit, left, need, opens_in } = self;
         let unit = which.unit();
         let (mut words, resets_at) = match which {
@@ -151,11 +160,26 @@ impl Room {
     }
 }
 
-/// The most output that so much money pays for, or what the call costs at least.
-pub(super) fn paid_by(ask: &Ask, left: NanoDollars) -> Result<Tokens, NanoDollars> {
-    let Some(cost) = ask.cost.filter(|cost| !cost.is_nothing()) else { return Ok(ask.most()) };
-    match cost.output_within(left) {
-        Some(output) if output >= ask.least() => Ok(output),
-        Some(_) | None => Err(cost.with_output(ask.least())),
+/// What a call asks of each of its scopes.
+pub(super) struct Demand {
+    pub(super) ask: Ask,
+    /// What it may cost at most. Known once, so that a budget with plenty left is asked quickly.
+    whole: Option<NanoDollars>,
+}
+
+impl Demand {
+    pub(super) fn of(ask: Ask) -> Self {
+        Self { ask, whole: ask.cost.map(|cost| cost.with_output(ask.most())) }
+    }
+
+    /// The most output that so much money pays for, or what the call costs at least. What costs nothing
+    /// needs nothing left, and where the price is not known nobody asks.
+    pub(super) fn paid_by(&self, left: NanoDollars) -> Result<Tokens, NanoDollars> {
+        let ask = &self.ask;
+        let Some(cost) = ask.cost.filter(|_| self.whole > Some(left)) else { return Ok(ask.most()) };
+        match cost.output_within(left) {
+            Some(output) if output >= ask.least() => Ok(output.min(ask.most())),
+            Some(_) | None => Err(cost.with_output(ask.least())),
+        }
     }
 }

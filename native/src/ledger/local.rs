@@ -117,9 +117,19 @@ impl LocalLedger {
         Self { shared: Arc::new(shared), keeper: None }
     }
 
-    /// Takes up what a store's books and the journal beside it say, and goes on from there. Blocks;
-    /// for the start of the process. What is malformed is set aside and logged.
+    /// Takes up what a store's books and the journal beside it say, and goes on from there; from then
+    /// on the books are stored every second. Blocks; for the start of the process. What is malformed
+    /// is set aside and logged.
     pub fn open(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
+        let mut opened = Self::take_up(store, books, now)?;
+        let shared = Arc::clone(&opened.ledger.shared);
+        let keeper = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || shared.keep());
+        let keeper = keeper.map_err(|error| Problem(format!("no thread for the ledger: {error}")))?;
+        opened.ledger.keeper = Some(keeper);
+        Ok(opened)
+    }
+
+    fn take_up(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
         let Some(path) = store.path().map(Path::to_path_buf) else {
             let replayed = Replayed::default();
             return Ok(Opened { ledger: Self::in_memory(), warnings: Vec::new(), replayed });
@@ -134,19 +144,15 @@ impl LocalLedger {
         let journal = Journal::begin(&path, replayed.free).map_err(unusable)?;
         // These books know all segments there were.
         let due = Due { changed: Arc::new(ledger.take_changed()), segment: journal.segment() };
-        let kept = Kept { store, due: Mutex::new(Some(due)) };
-        let shared = Arc::new(Shared {
+        let shared = Shared {
             desk: Mutex::new(Desk::new(ledger, Some(journal))),
-            kept: Some(kept),
+            kept: Some(Kept { store, due: Mutex::new(Some(due)) }),
             stop: Mutex::default(),
             stopped: Condvar::new(),
-        });
+        };
         // A store that takes nothing now is asked again every second; the segments stay until it does.
         let _ = shared.checkpoint();
-        let its = Arc::clone(&shared);
-        let keeper = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || its.keep());
-        let keeper = keeper.map_err(|error| Problem(format!("no thread for the ledger: {error}")))?;
-        Ok(Opened { ledger: Self { shared, keeper: Some(keeper) }, warnings, replayed })
+        Ok(Opened { ledger: Self { shared: Arc::new(shared), keeper: None }, warnings, replayed })
     }
 
     /// Takes from every scope of an entry or from none. A hold that is given out has been noted; if
@@ -346,3 +352,6 @@ fn redo(ledger: &mut Ledger, bytes: &[u8]) -> Result<Option<usize>, tollgate_cor
     ledger.replay(&read.note);
     Ok(Some(read.length))
 }
+
+#[cfg(test)]
+mod tests;

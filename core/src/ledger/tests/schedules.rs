@@ -59,7 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => 0_u64..90_000_000,
     ];
     let step = (after, act()).prop_map(|(after, act)| Step { after: Millis(after), act });
-    prop::collection::vec(step, 1..250)
+    prop::collection::vec(step, 1..160)
 }
 
 const RPM: u64 = 20;
@@ -263,7 +263,7 @@ proptest! {
     #[test]
     fn a12_in_any_minute_no_more_is_admitted_than_the_limits_say(
         steps in steps(),
-        slips in prop::collection::vec(0_u64..30_000, 250),
+        slips in prop::collection::vec(0_u64..30_000, 160),
     ) {
         let mut bench = Bench::new();
         for (step, slip) in steps.iter().zip(slips) {

@@ -31,18 +31,18 @@ pub struct BadUrl(String);
 
 impl fmt::Display for BadUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected redis://[[user]:password@]host[:port][/database], or rediss:// for TLS", self.0)
+        write!(
+            f,
+            "{}: expected redis://[[user]:password@]host[:port][/database], or rediss:// for TLS",
+            self.0
+        )
     }
 }
 
 impl std::error::Error for BadUrl {}
 
-const SCHEMES: [(&str, Wire); 4] = [
-    ("redis", Wire::Plain),
-    ("rediss", Wire::Tls),
-    ("valkey", Wire::Plain),
-    ("valkeys", Wire::Tls),
-];
+const SCHEMES: [(&str, Wire); 4] =
+    [("redis", Wire::Plain), ("rediss", Wire::Tls), ("valkey", Wire::Plain), ("valkeys", Wire::Tls)];
 
 impl Address {
     /// Reads a URL.
@@ -73,7 +73,8 @@ fn bad(what: &str) -> BadUrl {
 
 /// A scheme is short and of letters; anything else may be a secret in the wrong place.
 fn bad_scheme(scheme: &str) -> BadUrl {
-    let is_word = scheme.len() <= 12 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+');
+    let is_word =
+        scheme.len() <= 12 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+');
     if is_word { BadUrl(format!("the scheme {scheme}:// is not known")) } else { bad("no scheme was found") }
 }
 

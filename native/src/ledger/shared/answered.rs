@@ -1,20 +1,20 @@
 //! What the scripts answer.
 
 use super::asked::limiting;
-use super::words::{Lack, Which};
 use redis::Value;
 use std::sync::Arc;
 use tollgate_core::ledger::{
-    Entry, Hold, Level, Limited, Reading, Refusal, Report, Scope, Standing, Targets, Warning,
+    Claim, Entry, Hold, Lack, Level, Limited, Reading, Refusal, Report, Scope, Standing, Targets, Warning,
+    Which,
 };
-use tollgate_core::limit::{Budget, Limits};
+use tollgate_core::limit::{Budget, Limits, Period};
 use tollgate_core::units::{Millis, NanoDollars, Requests, Time, Tokens};
 
 /// What a reservation came to.
 #[derive(Debug)]
 pub(super) enum Reserved {
     /// Granted, by the books of an epoch.
-    Held { epoch: Arc<str>, hold: Hold },
+    Held { epoch: Arc<str>, hold: Box<Hold> },
     /// A limit has no room.
     Refused(Refusal),
     /// A scope does not know what this gateway has spent before.
@@ -32,25 +32,17 @@ struct Answer<'a>(std::slice::Iter<'a, Value>);
 
 impl<'a> Answer<'a> {
     fn of(value: &'a Value) -> Result<Self, Strange> {
-        match value {
-            Value::Array(values) => Ok(Self(values.iter())),
-            _ => Err(Strange),
-        }
+        let Value::Array(values) = value else { return Err(Strange) };
+        Ok(Self(values.iter()))
     }
 
     fn text(&mut self) -> Result<&'a str, Strange> {
-        match self.0.next() {
-            Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map_err(|_| Strange),
-            Some(Value::SimpleString(text)) => Ok(text),
-            _ => Err(Strange),
-        }
+        self.0.next().and_then(text).ok_or(Strange)
     }
 
     fn signed(&mut self) -> Result<i64, Strange> {
-        match self.0.next() {
-            Some(Value::Int(number)) => Ok(*number),
-            _ => Err(Strange),
-        }
+        let Some(Value::Int(number)) = self.0.next() else { return Err(Strange) };
+        Ok(*number)
     }
 
     fn number(&mut self) -> Result<u64, Strange> {
@@ -82,6 +74,12 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// A text, if it is one.
+pub(super) fn text(value: &Value) -> Option<&str> {
+    let Value::BulkString(bytes) = value else { return None };
+    std::str::from_utf8(bytes).ok()
+}
+
 /// Reads the answer to a reservation.
 pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange> {
     let mut answer = Answer::of(value)?;
@@ -91,7 +89,8 @@ pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange
             let output = Tokens(answer.number()?);
             let closed = Targets((answer.bits()? << 32) | answer.bits()?);
             let standing = answer.standing()?;
-            Ok(Reserved::Held { epoch, hold: Hold { entry: entry.clone(), output, closed, standing } })
+            let hold = Box::new(Hold { entry: entry.clone(), output, closed, standing });
+            Ok(Reserved::Held { epoch, hold })
         }
         "refused" => refused(entry, &mut answer).map(Reserved::Refused),
         "seed" => Ok(Reserved::Unseeded),
@@ -101,26 +100,41 @@ pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange
 }
 
 fn refused(entry: &Entry, answer: &mut Answer<'_>) -> Result<Refusal, Strange> {
-    let scope = scope_at(entry, answer.number()?)?;
+    let scope = scope_at(&limiting(entry), answer.number()?)?;
     let (name, budget) = (answer.text()?, answer.number()?);
-    let budget = scope.limits.budgets.get(place(budget)).filter(|_| budget > 0);
+    let budget = scope.limits.budgets.get(place(budget)).map(|budget| budget.per);
     let (limit, left, need) = (answer.number()?, answer.number()?, answer.number()?);
     let opens_in = answer.optional()?.map(Millis);
     let resets_at = answer.optional()?.map(Time);
     let standing = answer.standing()?;
-    let which = Which::named(name, budget, resets_at).ok_or(Strange)?;
+    let which = which(name, budget, resets_at).ok_or(Strange)?;
     let lack = Lack { which, limit, left, need, opens_in };
-    let (code, what) = (lack.which.code(), lack.words());
+    let (code, what) = (lack.code(), lack.words());
     Ok(Refusal::Limited(Box::new(Limited { code, scope: scope.name.clone(), what, opens_in, standing })))
+}
+
+/// A limit by its word in the config.
+fn which(name: &str, per: Option<Period>, resets_at: Option<Time>) -> Option<Which> {
+    Some(match name {
+        "rpm" => Which::Rpm,
+        "tpm" => Which::Tpm,
+        "tpm_input" => Which::TpmInput,
+        "tpm_output" => Which::TpmOutput,
+        "concurrency" => Which::Concurrency,
+        "max_requests" => Which::MaxRequests,
+        "max_tokens" => Which::MaxTokens,
+        "budget" => Which::Budget(per?, resets_at),
+        _ => return None,
+    })
 }
 
 /// Reads the answer to a settlement: the budgets that have passed their threshold.
 pub(super) fn warned(entry: &Entry, value: &Value) -> Result<Vec<Warning>, Strange> {
     let mut answer = Answer::of(value)?;
     answer.text()?;
-    let mut warnings = Vec::new();
+    let (claims, mut warnings) = (limiting(entry), Vec::new());
     while !answer.is_over() {
-        let scope = scope_at(entry, answer.number()?)?;
+        let scope = scope_at(&claims, answer.number()?)?;
         let budget = scope.limits.budgets.get(place(answer.number()?)).ok_or(Strange)?;
         warnings.push(Warning {
             scope: scope.name.clone(),
@@ -139,7 +153,8 @@ pub(super) fn reports(scopes: &[Arc<Scope>], value: &Value) -> Result<Vec<Report
 }
 
 fn report(scope: &Scope, answer: &mut Answer<'_>) -> Result<Report, Strange> {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = &scope.limits;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } =
+        &scope.limits;
     let (requests, input, output) = (answer.number()?, answer.number()?, answer.number()?);
     let (open, held_input, held_output) = (answer.number()?, answer.number()?, answer.number()?);
     let (all_requests, all_tokens) = (answer.number()?, answer.number()?);
@@ -174,8 +189,8 @@ fn of_budget(budget: &Budget, answer: &mut Answer<'_>) -> Result<Reading, Strang
     })
 }
 
-fn scope_at(entry: &Entry, at: u64) -> Result<&Scope, Strange> {
-    limiting(entry).nth(place(at)).map(|claim| claim.scope.as_ref()).ok_or(Strange)
+fn scope_at(claims: &[Claim], at: u64) -> Result<Arc<Scope>, Strange> {
+    claims.get(place(at)).map(|claim| Arc::clone(&claim.scope)).ok_or(Strange)
 }
 
 /// Scripts count from one; none is at zero.

@@ -39,13 +39,32 @@ pub(super) enum Ending<'a> {
     Granted { epoch: &'a str, settlement: &'a Settlement },
     /// It was granted without asking, or without an answer in time.
     Unasked { settlement: &'a Settlement },
+    /// Nothing is known of how it was granted: it ends if it is open.
+    Found { settlement: &'a Settlement },
     /// Nothing came of it, and whether it was granted is not known.
     Cancelled,
 }
 
-/// The claims that limit anything. Places in scripts' answers count these.
-pub(super) fn limiting(entry: &Entry) -> impl Iterator<Item = &Claim> {
-    entry.claims.iter().filter(|claim| !claim.scope.limits.is_unlimited())
+/// The claims that limit anything for the entry's targets, each scope once. Places in scripts' answers
+/// count these.
+pub(super) fn limiting(entry: &Entry) -> Vec<Claim> {
+    let mut all: Vec<Claim> = Vec::with_capacity(entry.claims.len());
+    for claim in entry.claims.iter().filter(|claim| !claim.scope.limits.is_unlimited()) {
+        let targets = if entry.targets.is_none() { Targets::ALL } else { claim.targets };
+        if !targets.meets(all_of(entry)) {
+            continue;
+        }
+        match all.iter_mut().find(|known| known.scope.name == claim.scope.name) {
+            Some(again) => again.targets = again.targets.and(targets),
+            None => all.push(Claim { scope: Arc::clone(&claim.scope), targets }),
+        }
+    }
+    all
+}
+
+/// The entry's targets; where none are named it is as if there were all.
+fn all_of(entry: &Entry) -> Targets {
+    if entry.targets.is_none() { Targets::ALL } else { entry.targets }
 }
 
 impl Asker {
@@ -57,10 +76,10 @@ impl Asker {
     pub(super) fn reserve(&self, entry: &Entry, own: Option<&[Own]>, now: Time) -> Call {
         let mut pack = Pack::default();
         let mut fields = self.fields(&mut pack, &entry.book);
-        let Entry { id, book, claims: _, targets, ask, lease } = entry;
+        let Entry { id, book, claims: _, targets: _, ask, lease } = entry;
         fields.text("id", &id.to_string());
         fields.number("lease", lease.get());
-        write_targets(fields.with("targets"), if targets.0 == 0 { Targets::ALL } else { *targets });
+        write_targets(fields.with("targets"), all_of(entry));
         let most = ask.most_output.0.max(ask.least_output.0);
         // It cannot be nothing where there is to be some.
         let least = ask.least_output.0.max(most.min(Tokens(1)));
@@ -71,14 +90,15 @@ impl Asker {
             fields.number("fixed", cost.fixed.get());
             fields.number("price", cost.output.0);
         }
-        let claims: Vec<_> = limiting(entry).collect();
+        let claims = limiting(entry);
         let list = fields.with("claims");
         list.list(claims.len());
         for (place, claim) in claims.iter().enumerate() {
             let mut fields = Fields::open(list);
             write_targets(fields.with("targets"), claim.targets);
             write_scope(&mut fields, &claim.scope, now);
-            if let Some(own) = own.and_then(|own| own.get(place)).filter(|_| is_lasting(&claim.scope.limits)) {
+            if let Some(own) = own.and_then(|own| own.get(place)).filter(|_| is_lasting(&claim.scope.limits))
+            {
                 write_own(fields.with("own"), own, &claim.scope);
             }
         }
@@ -89,7 +109,9 @@ impl Asker {
     /// Ends an entry that was granted so much output, or might have been.
     pub(super) fn settle(&self, hold: &Hold, ending: Ending<'_>, sequence: Sequence, now: Time) -> Call {
         let spent = match ending {
-            Ending::Granted { settlement, .. } | Ending::Unasked { settlement } => match settlement {
+            Ending::Granted { settlement, .. }
+            | Ending::Unasked { settlement }
+            | Ending::Found { settlement } => match settlement {
                 Settlement::Settle(spent) => Some(spent),
                 Settlement::Release => None,
             },
@@ -119,18 +141,19 @@ impl Asker {
         match ending {
             Ending::Granted { epoch, .. } => fields.text("epoch", epoch),
             Ending::Unasked { .. } => {}
+            Ending::Found { .. } => fields.flag("only_open", true),
             Ending::Cancelled => fields.flag("cancel", true),
         }
         let figures = spent.copied().unwrap_or_default();
         fields.number("input", figures.input.0.get());
         fields.number("output", figures.output.0.get());
         fields.number("cost", figures.cost.get());
-        let claims: Vec<_> = limiting(entry).collect();
+        let claims = limiting(entry);
         let list = fields.with("claims");
         list.list(claims.len());
         for claim in claims {
             let mut fields = Fields::open(list);
-            fields.text("verdict", verdict(claim, spent));
+            fields.text("verdict", verdict(entry, &claim, spent));
             write_scope(&mut fields, &claim.scope, now);
         }
         drop(fields);
@@ -195,7 +218,7 @@ impl Asker {
         let book = &entry.book;
         let entry_key = self.key(book, &format!("entry:{}", entry.id));
         let mut keys = vec![self.key(book, "leases"), entry_key, self.key(book, "epoch")];
-        keys.extend(limiting(entry).map(|claim| self.scope_key(book, &claim.scope)));
+        keys.extend(limiting(entry).iter().map(|claim| self.scope_key(book, &claim.scope)));
         keys
     }
 
@@ -219,11 +242,12 @@ fn unbraced(name: &str) -> String {
 }
 
 /// What becomes of a claim when its entry ends.
-fn verdict(claim: &Claim, spent: Option<&Spent>) -> &'static str {
+fn verdict(entry: &Entry, claim: &Claim, spent: Option<&Spent>) -> &'static str {
+    let covers = all_of(entry).without(claim.targets).is_none();
     match spent {
-        None => "release",
-        Some(spent) if spent.targets.0 & claim.targets.0 != 0 => "charge",
-        Some(_) => "return",
+        None if covers => "release",
+        Some(spent) if covers || claim.targets.meets(spent.targets) => "charge",
+        None | Some(_) => "return",
     }
 }
 
@@ -233,7 +257,8 @@ pub(super) fn is_lasting(limits: &Limits) -> bool {
 }
 
 fn write_scope(fields: &mut Fields<'_>, scope: &Scope, now: Time) {
-    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = &scope.limits;
+    let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } =
+        &scope.limits;
     fields.text("name", &scope.name);
     fields.flag("lasting", is_lasting(&scope.limits));
     fields.flag("rated", rpm.is_some() || tpm.is_some() || tpm_input.is_some() || tpm_output.is_some());

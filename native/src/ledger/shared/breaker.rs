@@ -79,6 +79,15 @@ impl Breaker {
         }
     }
 
+    /// How long until somebody may ask; asks nothing itself.
+    pub fn opens_in(&self, now: Time) -> Millis {
+        match self.state {
+            State::Closed { .. } => Millis::ZERO,
+            State::Open { until, .. } => until.since(now),
+            State::HalfOpen { since, .. } => (since + PROBE_LIFE).since(now),
+        }
+    }
+
     /// Whether everything is well, as far as is known.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })

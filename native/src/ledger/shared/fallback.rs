@@ -1,39 +1,14 @@
 //! What happens while Redis cannot be asked.
 
+use crate::ledger::local::LocalLedger;
+use tollgate_core::config::{Fail, Fallback as WhenLost};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Report, Scope, Settlement, Warning};
 use tollgate_core::units::Time;
 
-/// Who decides while Redis cannot be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenLost {
-    /// Nobody: requests are refused with `store_unavailable`.
-    Closed,
-    /// This gateway's own ledger, which knows only its own share.
-    Local,
-    /// Nobody: requests are admitted. What they consume is charged later.
-    Open,
-}
-
-/// Who decides for which requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Modes {
-    /// For requests of which a scope has a limit in money.
-    pub budgets: WhenLost,
-    /// For all others.
-    pub limits: WhenLost,
-}
-
-impl Default for Modes {
-    fn default() -> Self {
-        Self { budgets: WhenLost::Closed, limits: WhenLost::Local }
-    }
-}
-
-impl Modes {
-    pub(super) fn of(self, entry: &Entry) -> WhenLost {
-        let money = entry.claims.iter().any(|claim| claim.scope.limits.has_budget());
-        if money { self.budgets } else { self.limits }
-    }
+/// Who decides for an entry, by what its scopes limit.
+pub(super) fn mode(fail: Fail, entry: &Entry) -> WhenLost {
+    let money = entry.claims.iter().any(|claim| claim.scope.limits.has_budget());
+    if money { fail.budgets } else { fail.limits }
 }
 
 /// The gateway's own books. They hold all that went through this gateway, so that they can step in for
@@ -52,4 +27,22 @@ pub trait Fallback: Send + Sync + 'static {
 
     /// Where a scope stands in this gateway's own books.
     fn report(&self, scope: &Scope, now: Time) -> Report;
+}
+
+impl Fallback for LocalLedger {
+    fn reserve(&self, entry: Entry, now: Time) -> Result<Hold, Refusal> {
+        self.reserve(entry, now)
+    }
+
+    fn settle(&self, hold: Hold, settlement: &Settlement, now: Time) -> Vec<Warning> {
+        self.settle(hold, *settlement, now)
+    }
+
+    fn record(&self, hold: &Hold, now: Time) {
+        self.record(hold, now);
+    }
+
+    fn report(&self, scope: &Scope, now: Time) -> Report {
+        self.report(scope, now)
+    }
 }

@@ -17,7 +17,7 @@ use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value
 use rustls_pki_types::ServerName;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -69,6 +69,8 @@ impl Drop for Peer {
 pub(super) struct Lost {
     /// Whether the server may have done what it was asked.
     pub(super) sent: Sent,
+    /// Whether it is only that it was not waited for any longer.
+    pub(super) late: bool,
     /// For the log.
     pub(super) cause: String,
 }
@@ -96,40 +98,41 @@ impl Link {
 
     /// Calls, and answers by the deadline.
     pub(super) async fn call(&self, call: &Call, age: Age, deadline: Instant) -> Result<Value, Lost> {
-        let sent = AtomicBool::new(false);
-        let outcome = tokio::time::timeout_at(deadline, self.attempt(call, age, &sent)).await;
-        let cause = match outcome {
+        let stage = Progress::default();
+        let outcome = tokio::time::timeout_at(deadline, self.attempt(call, age, &stage)).await;
+        let (late, cause) = match outcome {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(cause)) => cause,
-            Err(_) => "no answer in time".to_owned(),
+            Ok(Err(cause)) => (false, cause),
+            Err(_) => (true, format!("no answer in time: {}", stage.words())),
         };
         crate::host::held(&self.homes).forget(&call.book);
-        let sent = if sent.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No };
-        Err(Lost { sent, cause })
+        Err(Lost { sent: stage.sent(), late, cause })
     }
 
-    async fn attempt(&self, call: &Call, age: Age, sent: &AtomicBool) -> Result<Value, String> {
+    async fn attempt(&self, call: &Call, age: Age, stage: &Progress) -> Result<Value, String> {
         let mut node = crate::host::held(&self.homes).of(&call.book);
         let mut step = Step::Plain;
         let mut cause = String::new();
         for _ in 0..TRIES {
-            let mut connection = self.connection(&node, age).await?;
-            sent.store(true, Ordering::Relaxed);
+            let mut connection = self.connection(&node, age, stage).await?;
+            stage.reach(ASKED);
             let error = match step.send(call, &mut connection).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            match error.kind() {
-                ErrorKind::Server(ServerErrorKind::NoScript) => step = Step::WithText,
-                ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
-                    step = Step::after(&error);
-                    node = redirected(&error, &node)?;
-                    if matches!(step, Step::Plain) {
-                        crate::host::held(&self.homes).learn(&call.book, &node);
-                    }
-                }
-                _ if error.is_io_error() || error.is_connection_dropped() => self.drop_peer(&node).await,
-                _ => return Err(told(&error)),
+            if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+                step = Step::WithText;
+            } else if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
+                step = Step::Plain;
+                node = redirected(&error, &node)?;
+                crate::host::held(&self.homes).learn(&call.book, &node);
+            } else if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) {
+                step = Step::Asking;
+                node = redirected(&error, &node)?;
+            } else if error.is_io_error() || error.is_connection_dropped() {
+                self.drop_peer(&node).await;
+            } else {
+                return Err(told(&error));
             }
             cause = told(&error);
         }
@@ -138,7 +141,12 @@ impl Link {
 
     /// The connection to a server; a new one if there is none that works. One caller connects, others
     /// wait for it, each until its own deadline.
-    async fn connection(&self, node: &Node, age: Age) -> Result<MultiplexedConnection, String> {
+    async fn connection(
+        &self,
+        node: &Node,
+        age: Age,
+        stage: &Progress,
+    ) -> Result<MultiplexedConnection, String> {
         let mut peers = self.peers.lock().await;
         if let Some(peer) = peers.get(node)
             && peer.age == age
@@ -147,7 +155,7 @@ impl Link {
             return Ok(peer.connection.clone());
         }
         peers.remove(node);
-        let peer = self.connect(node, age).await?;
+        let peer = self.connect(node, age, stage).await?;
         let connection = peer.connection.clone();
         peers.insert(node.clone(), peer);
         Ok(connection)
@@ -157,32 +165,72 @@ impl Link {
         self.peers.lock().await.remove(node);
     }
 
-    async fn connect(&self, node: &Node, age: Age) -> Result<Peer, String> {
+    async fn connect(&self, node: &Node, age: Age, stage: &Progress) -> Result<Peer, String> {
+        stage.reach(CONNECTING);
         let stream = TcpStream::connect((node.host.as_str(), node.port)).await;
         let stream = stream.map_err(|error| format!("connecting to {node}: {error}"))?;
         // Calls are small and wait for their answers.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         match self.address.wire {
-            Wire::Plain => self.greet(node, stream, age).await,
+            Wire::Plain => self.greet(node, stream, age, stage).await,
             Wire::Tls => {
+                stage.reach(ENCRYPTING);
                 let name = ServerName::try_from(node.host.clone()).map_err(|error| error.to_string())?;
                 let connector = TlsConnector::from(self.roots.plain());
                 let stream = connector.connect(name, stream).await;
-                let stream = stream.map_err(|error| format!("TLS with {node} (rediss://) failed: {error}"))?;
-                self.greet(node, stream, age).await
+                let stream =
+                    stream.map_err(|error| format!("TLS with {node} (rediss://) failed: {error}"))?;
+                self.greet(node, stream, age, stage).await
             }
         }
     }
 
-    async fn greet<S>(&self, node: &Node, stream: S, age: Age) -> Result<Peer, String>
+    async fn greet<S>(&self, node: &Node, stream: S, age: Age, stage: &Progress) -> Result<Peer, String>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
+        stage.reach(GREETING);
         // Deadlines are the callers' own.
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
         let greeted = MultiplexedConnection::new_with_config(&self.address.login, stream, config).await;
         let (connection, driver) = greeted.map_err(|error| format!("greeting {node}: {}", told(&error)))?;
         Ok(Peer { connection, driver: tokio::spawn(driver), age })
+    }
+}
+
+/// How far a call has come. Others look at it only when the call is over.
+#[derive(Debug, Default)]
+struct Progress {
+    stage: AtomicU8,
+    /// Whether the call itself was ever sent.
+    sent: AtomicBool,
+}
+
+const CONNECTING: u8 = 1;
+const ENCRYPTING: u8 = 2;
+const GREETING: u8 = 3;
+const ASKED: u8 = 4;
+
+impl Progress {
+    fn reach(&self, stage: u8) {
+        self.stage.store(stage, Ordering::Relaxed);
+        if stage == ASKED {
+            self.sent.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn sent(&self) -> Sent {
+        if self.sent.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No }
+    }
+
+    fn words(&self) -> &'static str {
+        match self.stage.load(Ordering::Relaxed) {
+            CONNECTING => "connecting takes too long",
+            ENCRYPTING => "the TLS handshake (rediss://) takes too long: does the server speak TLS?",
+            GREETING => "the server accepts and does not answer",
+            ASKED => "the server was asked and did not answer",
+            _ => "another call is still connecting",
+        }
     }
 }
 
@@ -196,13 +244,6 @@ enum Step {
 }
 
 impl Step {
-    fn after(error: &RedisError) -> Self {
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Ask) => Self::Asking,
-            _ => Self::Plain,
-        }
-    }
-
     async fn send(self, call: &Call, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
         match self {
             Self::Plain => connection.send_packed_command(&call.command()).await?.extract_error(),

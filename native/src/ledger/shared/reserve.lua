@@ -227,7 +227,7 @@ end
 
 local output = ask.most
 for index, claim in ipairs(ask.claims) do
-  if not refused[index] and meets(claim.targets, open) then output = min(output, rooms[index]) end
+  if not refused[index] then output = min(output, rooms[index]) end
 end
 local cost = ask.price and cost_of(output) or 0
 local ends = now + ask.lease

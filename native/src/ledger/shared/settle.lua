@@ -2,8 +2,9 @@
 --
 -- KEYS: leases, entry, epoch, then one for each claim. ARGV[2]: the settlement's number in its process.
 -- `ask.epoch` is that of the reservation; absent where this server was not asked, so that what was spent
--- is charged although no entry is found. `ask.cancel`: whether the reservation arrived is not known; it
+-- is charged although no entry is found. `ask.only_open`: nothing is known of the reservation. `ask.cancel`: whether the reservation arrived is not known; it
 -- must not count, also if it arrives later.
+-- ARGV[3], where there is one, says that nobody waits for warnings: they are left for the next settlement.
 -- Answers {'ended', claim, budget, spent, resets at, …}: budgets that have passed their threshold.
 
 local leases, entry, epoch_key = KEYS[1], KEYS[2], KEYS[3]
@@ -75,7 +76,7 @@ local blob = redis.call('GET', entry)
 if blob == MARK then return { 'ended' } end
 if blob then
   end_entry(cmsgpack.unpack(blob))
-elseif ask.epoch and ask.epoch == redis.call('GET', epoch_key) then
+elseif ask.only_open or (ask.epoch and ask.epoch == redis.call('GET', epoch_key)) then
   return { 'ended' } -- settled before, or swept
 elseif not ask.cancel then
   for index, claim in ipairs(ask.claims) do
@@ -83,4 +84,5 @@ elseif not ask.cancel then
   end
 end
 if ask.cancel then mark(ask.lease + 600000) elseif not ask.epoch or not blob then mark(DAY) end
+if ARGV[3] then return { 'ended' } end
 return warnings({ 'ended' })
