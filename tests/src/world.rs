@@ -249,6 +249,7 @@ impl World {
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, id, started) {
             Admission::Metrics(_) | Admission::Ready(_) => panic!("a call is not a probe"),
+            Admission::Admin(_) => panic!("a call is not for the admin API"),
             Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
