@@ -237,7 +237,7 @@ fn injections_in_any_string_of_the_api_change_nothing() {
             let answer = setting.admin(&Request::get(&format!("{path}{encoded}")));
             assert!(answer.status < 500, "{path}{text:?}: {}", answer.text());
             assert!(answer.header("x-injected").is_empty());
-            assert!(!answer.text().contains("<script>"), "{}", answer.text());
+            assert_eq!(answer.header("content-type"), "application/json", "nobody takes it for a page");
         }
         // As keys, end users, models and tags of a call.
         let mut question = crate::setting::question(text);

@@ -128,7 +128,7 @@ fn c9_zeros_that_are_reported_stay_zeros() {
 
 #[test]
 fn usage_that_nobody_reports_is_counted() {
-    let setting = Setting::of_key("budget = [{ usd = 10, per = \"day\" }]");
+    let setting = Setting::of_key("budget = [{ usd = 100, per = \"day\" }]");
     for request in [
         chat("sim/m+usage=none,chars=4000"),
         streamed("sim/m+usage=none,chars=4000"),

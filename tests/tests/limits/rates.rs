@@ -57,7 +57,8 @@ fn a2_a_full_window_of_one_kind_says_so_and_leaves_the_other_alone() {
 
 #[test]
 fn a6_tokens_are_counted_on_every_route() {
-    let setting = Setting::of_key("tpm = 1000000");
+    let route = "[models.deployed]\ntargets = [\"sim/m+chars=4000\"]\n";
+    let setting = Setting::new(&format!("{route}{}", key("k", "tpm = 1000000")));
     let left = |request: &Request| -> u64 {
         let answer = setting.ask("k", request);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -75,8 +76,10 @@ fn a6_tokens_are_counted_on_every_route() {
         assert_eq!(now - used, 1002, "{path}");
         used = now;
     }
-    let deployment = "/openai/deployments/sim%2Fm+chars=4000/chat/completions";
-    let now = left(&Request::post(deployment, &body("ignored")));
+    let deployment = "/openai/deployments/deployed/chat/completions";
+    let mut unnamed = body("");
+    unnamed.as_object_mut().expect("an object").remove("model");
+    let now = left(&Request::post(deployment, &unnamed));
     assert_eq!(now - used, 1002, "{deployment}");
     used = now;
     for model in ["sim", "claude", "free"] {
@@ -187,6 +190,20 @@ fn a9_five_calls_one_after_the_other_leave_five_slots() {
         for _ in 0..6 {
             assert_eq!(setting.chat(model).status, 200);
             assert_eq!(setting.ask("k", &stream(model, 100)).status, 200);
+        }
+    }
+}
+
+#[test]
+fn a9_the_next_call_finds_the_slot_of_the_last_one_free_also_when_its_tokens_were_counted() {
+    let setting = Setting::of_key("concurrency = 1\ntpm = 10000000");
+    let mut connection = setting.gateway.connect();
+    for how in ["", "+usage=none", "+usage=none,chars=4000"] {
+        for request in [chat(&format!("sim/m{how}")), stream(&format!("sim/gpt-4o{how}"), 1000)] {
+            for _ in 0..5 {
+                let answer = connection.ask(&request.clone().key(&crate::setting::secret("k")));
+                assert_eq!(answer.status, 200, "{how}: {}", answer.text());
+            }
         }
     }
 }
