@@ -316,7 +316,7 @@ fn a_key_is_kept_to_its_routes_and_addresses() {
 fn a_short_lived_key_has_small_limits_of_its_own_within_its_parents() {
     let setting = Setting::new(&format!(
         "{}{}",
-        key("k", "models = [\"sim/*\", \"two/*\"]\nbudget = [{ usd = 0.45, per = \"day\" }]"),
+        key("k", "models = [\"sim/*\", \"two/*\"]\nbudget = [{ usd = 0.35, per = \"day\" }]"),
         key("other", "")
     ));
     let mint = |body: &Value| setting.ask("k", &Request::post("/api/tokens", body));
