@@ -175,6 +175,8 @@ pub enum SpendForm {
 pub struct LimitsAsk {
     /// Whose limits.
     pub scopes: Vec<Arc<Scope>>,
+    /// The organisation in whose books they are; empty for none.
+    pub book: Arc<str>,
     /// The form.
     pub form: LimitsForm,
 }

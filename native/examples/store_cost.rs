@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_core::api::{Deed, Dimension, Only, SpendQuery};
 use tollgate_core::count::Basis;
-use tollgate_core::directory::{Caller, Key, Role};
-use tollgate_core::exchange::{Ending, Record, RequestId};
+use tollgate_core::directory::{Caller, Key};
+use tollgate_core::exchange::{Ending, Record, RequestId, Wasted};
 use tollgate_core::ledger::{Ask, AskCost, Claim, Entry, Scope, Settlement, Spent, Targets};
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
 use tollgate_core::price::Charge;
@@ -149,23 +149,12 @@ fn keep(path: &Path, requests: u64) {
 fn caller(number: u64) -> Arc<Caller> {
     let name = format!("key-{number}");
     let key = Key {
-        sha256: [0; 32],
-        retiring: None,
         team: Some(format!("team-{}", number % 20)),
         user: Some(format!("user-{}", number % 200)),
         organisation: Some("acme".to_owned()),
         tags: vec!["batch".to_owned()],
-        client_tags: Vec::new(),
-        models: Vec::new(),
-        routes: Vec::new(),
-        ips: Vec::new(),
-        role: Role::Caller,
         scope: scope(&name),
-        name,
-        within: Vec::new(),
-        each_end_user: None,
-        expires: None,
-        blocked: false,
+        ..Key::new(name, [0; 32])
     };
     Arc::new(Caller { key: Arc::new(key), holders: Vec::new(), token: None, book: Arc::from("acme") })
 }
@@ -191,6 +180,7 @@ fn record(number: u64, of: u64, callers: &[Arc<Caller>]) -> Record {
         total: Millis(2000),
         usage: Some(Box::new(Usage::from(counts))),
         basis: Basis::Reported,
+        wasted: Wasted::default(),
         cost: Charge::Computed(NanoDollars(1_000_000)),
     }
 }

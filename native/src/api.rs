@@ -8,7 +8,6 @@
 //! 1. One change at a time: a plan and its commit see the same directory.
 //! 2. The directory takes up what the keeper has, and nothing else.
 
-pub mod memory; // a keeper that forgets
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +16,7 @@ use crate::host::{Shared, held};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
@@ -52,13 +51,22 @@ pub struct Unkept(pub String);
 /// Where limits stand.
 pub trait Gauges {
     /// One report for each scope, in their order.
-    fn reports(&self, scopes: &[Arc<Scope>], now: Time) -> impl Future<Output = Result<Vec<Report>, Unkept>>;
+    fn reports(
+        &self,
+        book: &Arc<str>,
+        scopes: &[Arc<Scope>],
+        now: Time,
+    ) -> impl Future<Output = Result<Vec<Report>, Unkept>>;
 }
 
 impl Gauges for Shared {
-    async fn reports(&self, scopes: &[Arc<Scope>], now: Time) -> Result<Vec<Report>, Unkept> {
-        let ledger = held(&self.ledger);
-        Ok(scopes.iter().map(|scope| ledger.report(scope, now)).collect())
+    async fn reports(
+        &self,
+        book: &Arc<str>,
+        scopes: &[Arc<Scope>],
+        now: Time,
+    ) -> Result<Vec<Report>, Unkept> {
+        Ok(self.ledger.reports(book, scopes, now).await)
     }
 }
 
@@ -144,7 +152,7 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         let changing = self.changing.lock().await;
         let planned = {
             let config = shared.config.load_full();
-            let directory = shared.directory.read().unwrap_or_else(PoisonError::into_inner);
+            let directory = shared.directory();
             let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer: None };
             plan(&Ask { knock, body }, &desk, now, entropy)
         };
@@ -159,7 +167,7 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         let Commit { changes, deed, answer } = commit;
         self.keeper.commit(changes.clone(), deed).await.map_err(gone)?;
         let config = shared.config.load_full();
-        let mut directory = shared.directory.write().unwrap_or_else(PoisonError::into_inner);
+        let mut directory = shared.directory_mut();
         for change in &changes {
             directory.apply(change, &config).map_err(|aside| {
                 let what = format!("{}:{} was kept and cannot be read", aside.kind.name(), aside.name);
@@ -182,7 +190,7 @@ impl<K: Keeper, R: Reread> Office<K, R> {
                 render::requests(limit, &self.keeper.requests(query).await.map_err(gone)?)
             }
             Plan::Limits(ask) => {
-                let reports = shared.reports(&ask.scopes, now).await.map_err(gone)?;
+                let reports = shared.reports(&ask.book, &ask.scopes, now).await.map_err(gone)?;
                 render::limits(*ask, &reports)
             }
             Plan::Upstreams => render::upstreams(&held(&shared.fleet).report(now)),

@@ -21,7 +21,10 @@ pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
+pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
+pub mod keeper; // the store in the admin API's words
+pub mod alert; // budgets that run out
 pub mod ledger; // where limits' counters are kept
 
 pub mod cors;

@@ -3,7 +3,7 @@
 use crate::host::Shared;
 use crate::settings::{self, Overrides, Source};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Between two looks at the files.
@@ -56,8 +56,7 @@ impl Reloader {
                     );
                 }
                 self.shared.tls.store(settings.tls);
-                let directory = &self.shared.directory;
-                directory.write().unwrap_or_else(PoisonError::into_inner).reseat(&settings.config);
+                self.shared.directory_mut().reseat(&settings.config);
                 self.shared.config.store(Arc::new(settings.config));
                 self.watch_more();
                 tracing::info!("config reloaded");

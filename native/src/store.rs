@@ -92,7 +92,8 @@ pub struct Opened {
     pub set_aside: Vec<SetAside>,
 }
 
-/// Keeps what must outlive the process. Dropping it writes what waits and closes the file.
+/// Keeps what must outlive the process. Dropping it writes what waits and closes the file, and waits
+/// for that.
 pub struct Store {
     desk: Arc<Desk>,
     health: Arc<Health>,

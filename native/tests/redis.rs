@@ -8,6 +8,8 @@
 
 #[path = "redis/gateway.rs"]
 mod gateway;
+#[path = "redis/alike.rs"]
+mod alike; // the scripts decide as the core does
 #[path = "redis/log.rs"]
 mod log;
 #[path = "redis/server.rs"]

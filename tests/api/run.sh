@@ -96,7 +96,7 @@ SCHEMATHESIS_HOOKS=$here/hooks.py PYTHONPATH=$here "$place/bin/schemathesis" run
     --checks all --exclude-checks positive_data_acceptance \
     --phases examples,coverage,fuzzing \
     --seed 20261121 --max-examples "${API_EXAMPLES:-8}" --generation-database none \
-    --max-response-time 5 --request-timeout 10 --workers 2 --no-color "$@"
+    --max-response-time 5 --request-timeout 10 --workers 1 --no-color "$@"
 result=$?
 
 # What was planted must not show up in what the gateway wrote.

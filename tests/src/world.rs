@@ -248,8 +248,7 @@ impl World {
         let directory = Directory::of(&self.config);
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, id, started) {
-            Admission::Metrics(_) | Admission::Ready(_) => panic!("a call is not a probe"),
-            Admission::Admin(_) => panic!("a call is not for the admin API"),
+            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) => panic!("a call is not a probe"),
             Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {

@@ -9,6 +9,7 @@ use super::{
     AuditQuery, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Outcome, Plan, RequestPlace,
     RequestQuery, SpendAsk, SpendForm, SpendQuery, Turn, conflict, openapi,
 };
+use crate::directory::HolderKind;
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
@@ -330,7 +331,14 @@ impl Turn<'_> {
         self.nothing_asked()?;
         let entry = self.found(kind, &self.knock.arrival.name)?;
         let scopes = self.scopes(kind, &entry.name);
-        Ok(Plan::Limits(Box::new(LimitsAsk { scopes, form: LimitsForm::Gauges })))
+        let book = match kind {
+            Kind::Holder(HolderKind::Organisation) => entry.name.as_str(),
+            Kind::Holder(HolderKind::Team | HolderKind::User | HolderKind::Tag) | Kind::Key => {
+                entry.spec.get("organisation").and_then(serde_json::Value::as_str).unwrap_or_default()
+            }
+        };
+        let book = Arc::from(book);
+        Ok(Plan::Limits(Box::new(LimitsAsk { book, scopes, form: LimitsForm::Gauges })))
     }
 
     /// The scope of somebody and those inside it.

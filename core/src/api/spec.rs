@@ -58,7 +58,7 @@ const WITHIN: &[Field] = &[
 ];
 
 const WITHIN_ALL: Field =
-    optional("limits", Shape::List(&Shape::Object(WITHIN), 1000), "Limits for some models or providers.");
+    optional("limits", Shape::List(&Shape::Object(WITHIN), 100), "Limits for some models or providers.");
 const END_USER: Field = optional("end_user", Shape::Object(LIMITS), "Limits for each end user.");
 const NAME: Field = required("name", Shape::Name, "Unique among its kind.");
 const ORGANISATION: Field = optional("organisation", Shape::Name, "The organisation it belongs to.");

@@ -1,5 +1,6 @@
-use super::memory::Memory;
 use super::*;
+use crate::begin::begin;
+use crate::settings::Settings;
 use crate::upstream::pool::Outside;
 use http::Request;
 use http_body_util::Full;
@@ -11,12 +12,15 @@ use tollgate_core::exchange::RequestId;
 const CONFIG: &str = r#"
     [server]
     admin_key = "root-of-it-all"
+    [store]
+    path = ":memory:"
 "#;
 
 fn shared() -> Arc<Shared> {
     let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
     let config = config::load(CONFIG.as_bytes(), &none).unwrap();
-    Arc::new(Shared::new(config, None, Outside::from_env()))
+    let settings = Settings { config, addresses: Vec::new(), tls: None };
+    begin(settings, Outside::from_env()).unwrap().shared
 }
 
 fn knock(shared: &Shared, method: &str, target: &str) -> Box<Knock> {
@@ -25,10 +29,9 @@ fn knock(shared: &Shared, method: &str, target: &str) -> Box<Knock> {
     let config = shared.config.load_full();
     let directory = shared.directory.read().unwrap();
     let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer: None };
-    match admit(&head, &desk, RequestId(7), shared.clock.now()) {
-        Admission::Admin(knock) => knock,
-        _ => panic!("{target} is not let in"),
-    }
+    let admission = admit(&head, &desk, RequestId(7), shared.clock.now());
+    let Admission::Admin(knock) = admission else { panic!("{target} is not let in") };
+    knock
 }
 
 fn full(body: &str) -> Full<Bytes> {

@@ -118,8 +118,8 @@ impl LocalLedger {
     }
 
     /// Takes up what a store's books and the journal beside it say, and goes on from there; from then
-    /// on the books are stored every second. Blocks; for the start of the process. What is malformed
-    /// is set aside and logged.
+    /// on the books are stored every second. Blocks, so not on a thread of a runtime; for the start of
+    /// the process. What is malformed is set aside and logged.
     pub fn open(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
         let mut opened = Self::take_up(store, books, now)?;
         let shared = Arc::clone(&opened.ledger.shared);
@@ -161,7 +161,7 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         let hold = desk.ledger.reserve(entry, now)?;
         desk.books = Freshness::Changed;
-        match desk.note(&reserved(&hold, now)) {
+        match desk.note(|| reserved(&hold, now)) {
             Ok(()) => Ok(hold),
             Err(Unnoted) => {
                 // Nothing was sent, so nothing can warn.
@@ -177,7 +177,7 @@ impl LocalLedger {
         let id = hold.id();
         let warnings = desk.ledger.settle(hold, &settlement, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(&Note::Settled { id, settlement, at: now });
+        desk.note_or_defer(|| Note::Settled { id, settlement, at: now });
         warnings
     }
 
@@ -186,7 +186,7 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         desk.ledger.record(hold, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(&reserved(hold, now));
+        desk.note_or_defer(|| reserved(hold, now));
     }
 
     /// Ends every entry whose lease is over, in full. Not noted: killed before the books are stored,
@@ -194,6 +194,14 @@ impl LocalLedger {
     pub fn sweep(&self, now: Time) -> Vec<Warning> {
         // No reason to store the books: sweeping is done every second, and mostly finds nothing.
         self.shared.desk().ledger.sweep(now)
+    }
+
+    /// Gives up the books of a scope that is no more. Not noted: call [`LocalLedger::checkpoint`] before
+    /// another scope may get its name.
+    pub fn forget(&self, scope: &str) {
+        let mut desk = self.shared.desk();
+        desk.ledger.forget(scope);
+        desk.books = Freshness::Changed;
     }
 
     /// Where a scope stands.
@@ -275,15 +283,16 @@ impl Desk {
         Self { ledger, journal, buffer: Vec::new(), books: Freshness::Stored, disk: Disk::Takes }
     }
 
-    fn note(&mut self, note: &Note) -> Result<(), Unnoted> {
+    /// The note is only made where there is a journal.
+    fn note(&mut self, note: impl FnOnce() -> Note) -> Result<(), Unnoted> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         self.buffer.clear();
-        note.write(&mut self.buffer);
+        note().write(&mut self.buffer);
         let outcome = journal.append(&self.buffer);
         self.learn(outcome)
     }
 
-    fn note_or_defer(&mut self, note: &Note) {
+    fn note_or_defer(&mut self, note: impl FnOnce() -> Note) {
         if let Err(Unnoted) = self.note(note)
             && let Some(journal) = &mut self.journal
         {

@@ -399,7 +399,9 @@ impl Turn<'_> {
         rest.insert("info".to_owned(), Value::Object(info(&entry)));
         if entry.spec.contains_key("budget") {
             let scopes = self.scopes(Kind::Key, &name).into_iter().take(1).collect();
-            return Ok(Plan::Limits(Box::new(LimitsAsk { scopes, form: LimitsForm::LiteLlm(rest) })));
+            let book = entry.spec.get("organisation").and_then(Value::as_str).unwrap_or_default();
+            let book = std::sync::Arc::from(book);
+            return Ok(Plan::Limits(Box::new(LimitsAsk { book, scopes, form: LimitsForm::LiteLlm(rest) })));
         }
         let only = vec![Only { dimension: Dimension::Key, value: name }];
         let query = SpendQuery { from: Time(0), to: self.now + Millis(1), by: Vec::new(), only, limit: 1 };

@@ -294,3 +294,17 @@ fn what_is_kept_in_memory_writes_no_note() {
     assert!(ledger.shared.desk().journal.is_none());
     ledger.checkpoint().unwrap();
 }
+
+#[test]
+fn the_books_of_a_scope_that_is_no_more_are_gone_after_the_next_start_too() {
+    let folder = Folder::new("forgotten-scope");
+    let Opened { ledger, .. } = take_up(&folder);
+    let hold = ledger.reserve(entry(1, &scope(None)), NOW).unwrap();
+    ledger.settle(hold, cost(5), NOW);
+    ledger.checkpoint().unwrap();
+    ledger.forget("key:ci");
+    ledger.checkpoint().unwrap();
+    let killed = photograph(&folder, "forgotten-scope-killed");
+    drop(ledger);
+    assert_eq!(account(&take_up(&killed).ledger), Account::default());
+}

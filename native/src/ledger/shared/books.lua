@@ -1,7 +1,7 @@
 -- What the scripts of the shared ledger have in common: the clock, and the books of a scope.
 --
 -- A scope is one string key with a MessagePack map:
---   w  window: flat list of slots {time, requests, input, output}, oldest first
+--   w  window: flat list of slots {time, requests, input, output}, oldest first; wr, wi, wo their sums
 --   c  requests in flight
 --   n, k  requests and tokens ever   i, o  input and output in open holds
 --   b  budgets by period       g  gateways whose earlier spending is in: {process, sequence}
@@ -11,7 +11,7 @@
 
 local WINDOW = 60000
 local TICK = 500       -- slots are merged into these once there are many
-local FEW = 64         -- up to so many slots are kept apart
+local FEW = 32         -- up to so many slots are kept apart
 local DAY = 86400000
 local NEVER = 9e15     -- the end of a period that does not end
 local MARK = 'x'       -- stands where an entry was that has ended
@@ -23,30 +23,29 @@ local ask = cmsgpack.unpack(ARGV[1])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + floor(tonumber(clock[2]) / 1000)
 
--- Drops what has left the window. A merged slot has the time of its youngest part: it never leaves
--- too early. A slot from the future (the server's clock was set back) counts from now.
-local function fresh(window)
-  local kept, n, many = {}, 0, #window > 4 * FEW
-  for k = 1, #window, 4 do
-    local t, requests, input, output = min(window[k], now), window[k + 1], window[k + 2], window[k + 3]
-    if t + WINDOW > now and requests + input + output > 0 then
-      local last = n > 0 and kept[n - 3]
-      if last and (last == t or (many and floor(last / TICK) == floor(t / TICK))) then
-        kept[n - 3], kept[n - 2] = t, kept[n - 2] + requests
-        kept[n - 1], kept[n] = kept[n - 1] + input, kept[n] + output
-      else
-        kept[n + 1], kept[n + 2], kept[n + 3], kept[n + 4] = t, requests, input, output
-        n = n + 4
-      end
+-- Drops what has left the window, and counts the rest. A slot from the future (the server's clock was set
+-- back) counts from now.
+local function refresh(s)
+  local w, kept, n, requests, input, output = s.w, {}, 0, 0, 0, 0
+  for k = 1, #w, 4 do
+    local t, r, i, o = w[k], w[k + 1], w[k + 2], w[k + 3]
+    if t > now then t = now end
+    if t + WINDOW > now and r + i + o > 0 then
+      kept[n + 1], kept[n + 2], kept[n + 3], kept[n + 4] = t, r, i, o
+      n, requests, input, output = n + 4, requests + r, input + i, output + o
     end
   end
-  return kept
+  s.w, s.wr, s.wi, s.wo = kept, requests, input, output
 end
 
 local function load(key)
   local blob = redis.call('GET', key)
   local s = blob and cmsgpack.unpack(blob) or {}
-  s.w, s.b, s.g = fresh(s.w or {}), s.b or {}, s.g or {}
+  s.w, s.b, s.g = s.w or {}, s.b or {}, s.g or {}
+  s.wr, s.wi, s.wo = s.wr or 0, s.wi or 0, s.wo or 0
+  local w = s.w
+  -- Going through all of it is left for when something has left it.
+  if #w > 0 and (w[1] + WINDOW <= now or w[#w - 3] > now) then refresh(s) end
   s.c, s.i, s.o, s.n, s.k, s.x = s.c or 0, s.i or 0, s.o or 0, s.n or 0, s.k or 0, s.x or now
   return s
 end
@@ -65,24 +64,34 @@ local function keep(s, till)
   if till >= NEVER then s.x = 0 elseif s.x ~= 0 then s.x = max(s.x, till) end
 end
 
+-- Once there are many slots, what comes within one tick shares one, with the time of the last of it: it
+-- never leaves too early.
 local function add_slot(s, requests, input, output)
   local w, n = s.w, #s.w
-  w[n + 1], w[n + 2], w[n + 3], w[n + 4] = now, requests, input, output
+  local last = n > 0 and w[n - 3]
+  if last and (last == now or (n >= 4 * FEW and floor(last / TICK) == floor(now / TICK))) then
+    w[n - 3], w[n - 2], w[n - 1], w[n] = now, w[n - 2] + requests, w[n - 1] + input, w[n] + output
+  else
+    w[n + 1], w[n + 2], w[n + 3], w[n + 4] = now, requests, input, output
+  end
+  s.wr, s.wi, s.wo = s.wr + requests, s.wi + input, s.wo + output
   keep(s, now + 2 * WINDOW)
 end
 
 -- Changes what was noted at a moment: the first slot that is not older holds it.
 local function change_slot(s, at, requests, input, output)
   at = min(at, now)
+  local w, found = s.w, nil
   if at + WINDOW <= now then return end
-  local w = s.w
-  for k = 1, #w, 4 do
-    if w[k] >= at then
-      w[k + 1], w[k + 2], w[k + 3] =
-        max(w[k + 1] + requests, 0), max(w[k + 2] + input, 0), max(w[k + 3] + output, 0)
-      return
-    end
+  for k = #w - 3, 1, -4 do
+    if w[k] < at then break end
+    found = k
   end
+  if not found then return end
+  local r, i, o = w[found + 1], w[found + 2], w[found + 3]
+  local nr, ni, no = max(r + requests, 0), max(i + input, 0), max(o + output, 0)
+  w[found + 1], w[found + 2], w[found + 3] = nr, ni, no
+  s.wr, s.wi, s.wo = s.wr + nr - r, s.wi + ni - i, s.wo + no - o
 end
 
 -- The budget of a period as it stands now: what was spent in a period that is over does not count, what

@@ -14,11 +14,12 @@ local LEAVES = { -- what a slot gives back when it leaves the window
 local leases, entry, epoch_key = KEYS[1], KEYS[2], KEYS[3]
 local FIRST = 3
 
-local function in_window(w, leaves)
-  local sum = 0
-  for k = 1, #w, 4 do sum = sum + leaves(w, k) end
-  return sum
-end
+local IN_WINDOW = {
+  rpm = function(s) return s.wr end,
+  tpm = function(s) return s.wi + s.wo end,
+  tpm_input = function(s) return s.wi end,
+  tpm_output = function(s) return s.wo end,
+}
 
 -- When enough has left the window. What is larger than the limit never fits; the window's length says
 -- at least when it is worth looking again.
@@ -79,9 +80,8 @@ local function room(s, claim, index)
   local function window(limit, wanted, fixed)
     local whole = claim[limit]
     if not whole then return end
-    local leaves = LEAVES[limit]
-    local taken = in_window(s.w, leaves)
-    check(limit, 0, whole, taken, wanted, function(over) return window_opens(s.w, leaves, over) end)
+    local taken = IN_WINDOW[limit](s)
+    check(limit, 0, whole, taken, wanted, function(over) return window_opens(s.w, LEAVES[limit], over) end)
     if fixed then most = min(most, whole - taken - fixed) end
   end
   local function never() return -1 end
@@ -125,10 +125,13 @@ local function level(claim, s, limit)
   local whole, w = claim[limit], s.w
   if not whole then return nil end
   local leaves, reset = LEAVES[limit], 0
-  for k = 1, #w, 4 do
-    if leaves(w, k) > 0 then reset = w[k] + WINDOW - now end
+  for k = #w - 3, 1, -4 do
+    if leaves(w, k) > 0 then
+      reset = w[k] + WINDOW - now
+      break
+    end
   end
-  return { whole, max(whole - in_window(w, leaves), 0), reset }
+  return { whole, max(whole - IN_WINDOW[limit](s), 0), reset }
 end
 
 local function closer(one, other)
@@ -136,14 +139,17 @@ local function closer(one, other)
   return other[2] < one[2] and other or one
 end
 
--- Of requests and of tokens the limit with the least left, -1 where there is none.
-local function standing(claims, scopes)
+-- Of requests and of tokens the limit with the least left, -1 where there is none. Of the claims at these
+-- places, or of all.
+local function standing(scopes, places)
   local requests, tokens
-  for index, claim in ipairs(claims) do
-    local s = scopes[index]
-    requests = closer(requests, level(claim, s, 'rpm'))
-    tokens = closer(tokens, level(claim, s, 'tpm')
-      or closer(level(claim, s, 'tpm_input'), level(claim, s, 'tpm_output')))
+  for index, claim in ipairs(ask.claims) do
+    if not places or places[index] then
+      local s = scopes[index]
+      requests = closer(requests, level(claim, s, 'rpm'))
+      tokens = closer(tokens, level(claim, s, 'tpm')
+        or closer(level(claim, s, 'tpm_input'), level(claim, s, 'tpm_output')))
+    end
   end
   local none = { -1, -1, -1 }
   requests, tokens = requests or none, tokens or none
@@ -199,21 +205,33 @@ for index, claim in ipairs(ask.claims) do
   end
 end
 
--- A target opens when the last of its limits does, the entry when the first of its targets does.
+-- What the entry waits for longest. Where every target is closed by limits of its own, that is what the
+-- first of them to open waits for.
 local function reason()
-  local best
+  local across, shut
+  local before, left = {}, ask.targets
+  for index, claim in ipairs(ask.claims) do
+    local no, rest = refused[index], without(ask.targets, claim.targets)
+    if no and rest[1] == 0 and rest[2] == 0 then
+      across = later(across, no)
+    elseif no then
+      before[#before + 1] = { targets = claim.targets, no = no }
+      left = without(left, claim.targets)
+    end
+  end
+  if left[1] ~= 0 or left[2] ~= 0 then return across end
   for place = 0, 63 do
     local bits = bit.lshift(1, place % 32)
     local target = place < 32 and { 0, bits } or { bits, 0 }
     if meets(target, ask.targets) then
-      local worst
-      for index, claim in ipairs(ask.claims) do
-        if refused[index] and meets(target, claim.targets) then worst = later(worst, refused[index]) end
+      local last
+      for _, barrier in ipairs(before) do
+        if meets(target, barrier.targets) then last = later(last, barrier.no) end
       end
-      best = worst and sooner(best, worst) or best
+      shut = sooner(shut, last)
     end
   end
-  return best
+  return later(across, shut)
 end
 
 if open[1] == 0 and open[2] == 0 then
@@ -221,7 +239,7 @@ if open[1] == 0 and open[2] == 0 then
   local worst = reason()
   local answer = { 'refused', worst.claim, worst.limit, worst.budget, worst.most, worst.left, worst.asked,
     ceil(worst.opens), worst.resets }
-  for _, figure in ipairs(standing(ask.claims, scopes)) do answer[#answer + 1] = figure end
+  for _, figure in ipairs(standing(scopes)) do answer[#answer + 1] = figure end
   return answer
 end
 
@@ -231,6 +249,7 @@ for index, claim in ipairs(ask.claims) do
 end
 local cost = ask.price and cost_of(output) or 0
 local ends = now + ask.lease
+local taken = {}
 local e = { t = now, g = ask.gateway, i = ask.input, o = output, c = cost, held = {},
   closed = without(ask.targets, open) }
 for index, claim in ipairs(ask.claims) do
@@ -238,7 +257,7 @@ for index, claim in ipairs(ask.claims) do
     local held = hold(scopes[index], claim, output, cost, ends)
     held.claim = index
     e.held[#e.held + 1] = held
-    changed[index] = true
+    changed[index], taken[index] = true, true
   end
 end
 for index in pairs(changed) do save(KEYS[FIRST + index], scopes[index]) end
@@ -247,5 +266,5 @@ redis.call('SET', entry, cmsgpack.pack(e), 'PX', string.format('%.0f', ask.lease
 redis.call('ZADD', leases, ends, ask.id)
 
 local answer = { 'held', epoch, output, e.closed[1], e.closed[2] }
-for _, figure in ipairs(standing(ask.claims, scopes)) do answer[#answer + 1] = figure end
+for _, figure in ipairs(standing(scopes, taken)) do answer[#answer + 1] = figure end
 return answer

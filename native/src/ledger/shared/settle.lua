@@ -11,6 +11,8 @@ local leases, entry, epoch_key = KEYS[1], KEYS[2], KEYS[3]
 local FIRST = 3
 local sequence = tonumber(ARGV[2])
 
+local charged = {} -- the claims that were
+
 local function end_entry(e)
   for _, held in ipairs(e.held) do
     local key = KEYS[FIRST + held.claim]
@@ -18,6 +20,7 @@ local function end_entry(e)
     local verdict = ask.cancel and 'return' or ask.claims[held.claim].verdict
     finish(s, e, held, verdict, ask, not included(s, e.g, ask.process, sequence))
     save(key, s)
+    charged[held.claim] = verdict == 'charge'
   end
   redis.call('DEL', entry)
   redis.call('ZREM', leases, ask.id)
@@ -54,7 +57,7 @@ end
 local function warnings(answer)
   for index, claim in ipairs(ask.claims) do
     local key, s, changed = KEYS[FIRST + index], nil, false
-    for j, asked in ipairs(claim.verdict == 'charge' and claim.budgets or {}) do
+    for j, asked in ipairs(charged[index] and claim.budgets or {}) do
       if asked.warn then
         s = s or load(key)
         local b = budget_of(s, asked)
@@ -80,7 +83,10 @@ elseif ask.only_open or (ask.epoch and ask.epoch == redis.call('GET', epoch_key)
   return { 'ended' } -- settled before, or swept
 elseif not ask.cancel then
   for index, claim in ipairs(ask.claims) do
-    if claim.verdict == 'charge' then charge(KEYS[FIRST + index], claim) end
+    if claim.verdict == 'charge' then
+      charge(KEYS[FIRST + index], claim)
+      charged[index] = true
+    end
   end
 end
 if ask.cancel then mark(ask.lease + 600000) elseif not ask.epoch or not blob then mark(DAY) end
