@@ -136,7 +136,7 @@ fn what_redis_knows_outlives_every_gateway() {
 
 #[test]
 fn d2_a_key_made_blocked_and_deleted_on_one_gateway_is_so_on_the_others() {
-    let group = Group::new(2, "");
+    let group = Group::new(2, &key("k", ""));
     let [here, there] = &group.gateways[..] else { panic!("two") };
     let soon = |what: &str, is_so: &dyn Fn() -> bool| {
         let start = Instant::now();
