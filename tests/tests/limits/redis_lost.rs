@@ -112,7 +112,7 @@ fn redis_killed_and_restarted_empty_gives_nobody_his_budget_again() {
     assert_eq!(group.ask(1, &tenth("")).status, 402);
     eventually("it is settled", || limits(&group.gateways[0], "key:k")[0].held == 0.0);
     group.redis.kill();
-    let gone = group.ask(0, &tenth(""));
+    let gone = group.gateways[0].ask(&tenth("").key(&secret("k")));
     assert!(matches!(gone.status, 402 | 503), "{}", gone.text());
     group.redis.restart();
     eventually("redis is in use again", || {
