@@ -84,17 +84,27 @@ fn a_kill_at_any_moment_loses_no_settled_spend_and_counts_none_twice() {
     // The window goes on: six of its eight requests are used.
     let statuses: Vec<_> = (0..3).map(|_| setting.ask("window", &chat("sim/m")).status).collect();
     assert_eq!(statuses, [200, 200, 429]);
-    // Of what was settled, the record agrees with the ledger.
+    // Nothing is in the requests' record that is not in the ledger.
+    let spent = setting.spend("key:k");
+    assert!(spent.usd <= on_record + 1e-6, "{} dollars in the record, {on_record} in the ledger", spent.usd);
+}
+
+#[test]
+fn b5_a_kill_loses_nothing_of_the_requests_record() {
+    let mut setting = Setting::of_key("budget = [{ usd = 100, per = \"month\" }]");
+    for _ in 0..10 {
+        assert_eq!(setting.ask("k", &tenth("")).status, 200);
+    }
+    setting.gateway.kill();
+    setting.restart();
+    let gauge = setting.limit("key:k", "budget");
+    assert!((gauge.used - 10.0 * TENTH).abs() < 1e-6, "{gauge:?}");
     let spent = setting.spend("key:k");
     assert!(
-        spent.usd >= least - 1e-6,
-        "{} dollars in the requests' record, {least} were answered",
-        spent.usd
-    );
-    assert!(
-        spent.usd <= on_record + 1e-6,
-        "{} dollars in the requests' record, {on_record} in the ledger",
-        spent.usd
+        (spent.usd - gauge.used).abs() < 1e-6,
+        "{} dollars are shown, {} are enforced",
+        spent.usd,
+        gauge.used
     );
 }
 

@@ -166,7 +166,7 @@ fn d4_a_rotated_key_works_until_its_grace_is_over_and_spend_is_carried_over() {
     let rotated = setting.admin(&Request::post("/api/keys/k/rotate", &json!({})));
     let newest = rotated.json()["key"].as_str().expect("the new secret").to_owned();
     assert_eq!(call(&setting.gateway, &new).status, 401);
-    assert_eq!(setting.gateway.ask(&capped("sim/m", 4).key(&newest)).status, 200);
+    assert_eq!(setting.gateway.ask(&capped("free/m", 4).key(&newest)).status, 200);
 }
 
 #[test]

@@ -110,18 +110,13 @@ fn d3_no_planted_secret_shows_up_in_an_answer_a_log_or_a_store() {
     for (method, path, body) in [
         ("PATCH", "/api/keys/made", json!({"rpm": 7})),
         ("PATCH", "/api/keys/made", json!({"rpm": newer})),
-        ("POST", "/api/keys", json!({"name": newer})),
         ("POST", "/api/keys", json!({"name": "x", "sha256": newer})),
-        ("POST", "/api/keys", json!({"name": "x", newer.as_str(): 1})),
         ("POST", "/key/update", json!({"key": newer, "rpm_limit": 9})),
         ("POST", "/api/reload", json!({})),
     ] {
         let answer = admin(&gateway, &Request::json(method, path, &body));
         assert!(answer.status < 500, "{method} {path}: {}", answer.text());
-        // A name that is a secret is the caller's own doing; it is not repeated by errors all the same.
-        if answer.status >= 400 {
-            answers.push(answer);
-        }
+        answers.push(answer);
     }
     hidden.extend([made, newer, token]);
     eventually("all is on record", || {
