@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::api::{self, Knock};
 use crate::config::Config;
 use crate::count::Gauge;
 use crate::directory::{self, Caller, Directory};
@@ -10,7 +11,7 @@ use crate::exchange::{RequestId, RequestIdText, retry_hints};
 use crate::fault::{Code, Fault};
 use crate::keyring::{self, Presented};
 use crate::models;
-use crate::mount::{self, Located, Mounted, Place};
+use crate::mount::{self, Located, Mounted};
 use crate::surface::{self, Surface, openai_chat::OpenAiChat};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub enum Admission {
     NeedsKeys(Box<NeedsKeys>),
     /// It asks for the host's metrics in Prometheus' text form; this is the answer's head.
     Metrics(Response<()>),
+    /// It is one to the admin API, from somebody who may ask; its body is wanted.
+    Admin(Box<Knock>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
 }
@@ -105,7 +108,7 @@ pub struct Desk<'a> {
 ///
 /// Rights go by the place that was found, never by the path as it was spelt.
 pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admission {
-    let Located { mounted, place } = match mount::locate(&head.method, head.uri.path()) {
+    let Located { mounted, path } = match mount::locate(&head.method, head.uri.path()) {
         Ok(located) => located,
         Err(fault) => return Admission::Answered(astray(head, &fault, id)),
     };
@@ -113,14 +116,18 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
         Mounted::Health => Admission::Answered(healthy(id)),
         Mounted::Ready => Admission::Ready(healthy(id).map(drop)),
         Mounted::Metrics => Admission::Metrics(json(Bytes::new(), id).map(drop)),
-        Mounted::Models { shape, id: model } => match enter(head, desk, place, &OpenAiChat, id, now) {
+        Mounted::Admin(arrival) => match api::knock(head, arrival, desk, id, now) {
+            Ok(knock) => Admission::Admin(Box::new(knock)),
+            Err(answer) => Admission::Answered(*answer),
+        },
+        Mounted::Models { shape, id: model } => match enter(head, desk, path, &OpenAiChat, id, now) {
             Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
             Err(admission) => *admission,
         },
         Mounted::Surface { id: surface, model: _ } => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
-            match enter(head, desk, place, surface, id, now) {
+            match enter(head, desk, path, surface, id, now) {
                 Ok(caller) => want(head, desk, surface, caller, id, now),
                 Err(admission) => *admission,
             }
@@ -132,7 +139,7 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
 fn enter(
     head: &Parts,
     desk: &Desk<'_>,
-    place: &Place,
+    path: &'static str,
     surface: &dyn Surface,
     id: RequestId,
     now: Time,
@@ -148,7 +155,7 @@ fn enter(
             return Err(Box::new(Admission::NeedsKeys(needs)));
         }
     };
-    match keyring::may_call(caller.as_deref(), place.path) {
+    match keyring::may_call(caller.as_deref(), path) {
         Ok(()) => Ok(caller),
         Err(fault) => Err(answered(&fault)),
     }
@@ -210,8 +217,9 @@ pub fn unready(what: &str, id: RequestId) -> Response<Bytes> {
 /// The answer where nothing is served, or not with this method.
 fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
     let mut answer = refusal(&OpenAiChat, fault, id);
-    if fault.code == Code::WrongMethod {
-        let allow = HeaderValue::from_static(mount::allow(head.uri.path()));
+    if fault.code == Code::WrongMethod
+        && let Ok(allow) = HeaderValue::try_from(mount::allow(head.uri.path()))
+    {
         answer.headers_mut().insert(ALLOW, allow);
     }
     answer

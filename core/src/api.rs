@@ -1,12 +1,380 @@
 //! The admin API: what a request to it leads to, decided without doing it.
 //!
+//! ```text
+//! head ─▶ knock: whose key, which role ─▶ body ─▶ plan ─▶ Answer
+//!                                                    ├──▶ Commit: changes and a deed, then its answer
+//!                                                    └──▶ a question ─▶ host ─▶ render ─▶ answer
+//! ```
 //! [`plan`] reads a request and says what the host is to do: answer, commit changes, run a query. The
 //! store and the ledger are the host's; what is asked of them and what is made of their answers is
-//! decided here, so that every host has the same API.
+//! decided here, so that every host has the same API. Everything that is served is one line of
+//! [`routes::ROUTES`].
+//!
+//! 1. Authentication, roles and dispatch go by one parsed path.
+//! 2. Nobody gives a key more than he has himself.
+//! 3. No answer holds a hash, and none a secret but the one that makes the key, once.
+//! 4. What is refused has changed nothing.
 
+pub mod routes; // what is served, for whom
+pub mod shape; // what fields may hold
+pub mod spec; // keys and holders as they are spelled
+pub mod principal; // who asks
+pub mod render; // from the host's results to answers
+pub mod audit; // the log that shows a gap
+pub mod openapi; // the API as a document
+
+mod alias; // the same in the words of other gateways
+mod answer;
+mod entry; // organisations, teams, users, tags, keys
+mod question; // spend, requests, limits, prices
+mod rights; // no more than one has
+#[cfg(test)]
+mod tests;
+
+pub use answer::refusal;
+pub use principal::Principal;
+
+use crate::admit::Desk;
 use crate::directory::HolderKind;
-use crate::units::{NanoDollars, Requests, Time, Tokens};
+use crate::exchange::{RequestId, RequestIdText};
+use crate::fault::{Code, Fault};
+use crate::keyring;
+use crate::ledger::Scope;
+use crate::units::{Millis, NanoDollars, Requests, Time, Tokens};
 use bytes::Bytes;
+use http::Response;
+use http::header::{CONTENT_ENCODING, HeaderValue};
+use http::request::Parts;
+use routes::{Arrival, Operation, Reach};
+use std::sync::Arc;
+
+/// A request to the admin API from somebody who may ask, by its head.
+#[derive(Clone, Debug)]
+pub struct Knock {
+    /// Where it has come.
+    pub arrival: Arrival,
+    /// Who asks.
+    pub principal: Principal,
+    /// How far his right to it goes; never nowhere.
+    pub reach: Reach,
+    /// The query, without its question mark.
+    pub query: Option<String>,
+    /// Its id.
+    pub id: RequestId,
+}
+
+impl Knock {
+    /// An answer to it with what every answer carries.
+    pub fn finish(&self, answer: Response<Bytes>) -> Response<Bytes> {
+        marked(answer, self.id)
+    }
+
+    /// The answer to what cannot be done.
+    pub fn refuse(&self, fault: &Fault) -> Response<Bytes> {
+        marked(refusal(fault), self.id)
+    }
+}
+
+fn marked(mut answer: Response<Bytes>, id: RequestId) -> Response<Bytes> {
+    if let Ok(value) = HeaderValue::from_str(RequestIdText::new(id).as_str()) {
+        answer.headers_mut().insert("x-tollgate-request-id", value);
+    }
+    answer
+}
+
+/// Decides on a request by its head, before its body is read: whose key it is and what its role may do.
+pub fn knock(
+    head: &Parts,
+    arrival: Arrival,
+    desk: &Desk<'_>,
+    id: RequestId,
+    now: Time,
+) -> Result<Knock, Box<Response<Bytes>>> {
+    let decided = principal::authenticate(&head.headers, desk, now).and_then(|principal| {
+        if let Principal::Key(caller) = &principal {
+            keyring::may_call(Some(caller), arrival.route.path)?;
+        }
+        let reach = principal.reach(&arrival)?;
+        let encoded = head.headers.get(CONTENT_ENCODING);
+        match encoded.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            Some(_) => Err(Fault::bad_field("content-encoding", "identity", "another encoding")),
+            None => Ok((principal, reach)),
+        }
+    });
+    let query = head.uri.query().map(str::to_owned);
+    match decided {
+        Ok((principal, reach)) => Ok(Knock { arrival, principal, reach, query, id }),
+        Err(fault) => Err(Box::new(marked(refusal(&fault), id))),
+    }
+}
+
+/// A whole request to the admin API.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Its head, let in.
+    pub knock: &'a Knock,
+    /// Its body, at most [`shape::MOST_BYTES`].
+    pub body: &'a [u8],
+}
+
+/// What a request leads to. A host performs it and answers with the answer in it, or with what
+/// [`render`] makes of the results.
+#[derive(Debug)]
+pub enum Plan {
+    /// Nothing but this.
+    Answer(Response<Bytes>),
+    /// The store takes all changes and the deed, or none; then the directory takes them up.
+    Commit(Box<Commit>),
+    /// A sum over what was spent; [`render::spend`].
+    Spend(Box<SpendAsk>),
+    /// The latest requests; [`render::requests`].
+    Requests(RequestQuery),
+    /// Where these scopes stand in the ledger; [`render::limits`].
+    Limits(Box<LimitsAsk>),
+    /// What the fleet has learned; [`render::upstreams`].
+    Upstreams,
+    /// The config is read again; [`render::reload`]. The deed is kept where it worked.
+    Reload(Deed),
+    /// Lines of the audit log; [`render::audit`].
+    Audit(AuditQuery),
+    /// The whole audit log through [`audit::verify`]; [`render::verified`].
+    Verify,
+}
+
+/// Changes that go together.
+#[derive(Debug)]
+pub struct Commit {
+    /// What changes.
+    pub changes: Vec<Change>,
+    /// For the audit log.
+    pub deed: Deed,
+    /// What the client is told once the store has it.
+    pub answer: Response<Bytes>,
+}
+
+/// A question about spend and the form of its answer.
+#[derive(Debug)]
+pub struct SpendAsk {
+    /// The question.
+    pub query: SpendQuery,
+    /// The form.
+    pub form: SpendForm,
+}
+
+/// The form of an answer that tells what was spent.
+#[derive(Debug)]
+pub enum SpendForm {
+    /// Rows.
+    Rows,
+    /// The rest of an answer in LiteLLM's form, whose spend is still to be filled in.
+    LiteLlm(shape::Object),
+}
+
+/// A question about limits and the form of its answer.
+#[derive(Debug)]
+pub struct LimitsAsk {
+    /// Whose limits.
+    pub scopes: Vec<Arc<Scope>>,
+    /// The organisation in whose books they are; empty for none.
+    pub book: Arc<str>,
+    /// The form.
+    pub form: LimitsForm,
+}
+
+/// The form of an answer that tells where limits stand.
+#[derive(Debug)]
+pub enum LimitsForm {
+    /// Limit by limit.
+    Gauges,
+    /// The rest of an answer in LiteLLM's form, whose spend is still to be filled in.
+    LiteLlm(shape::Object),
+}
+
+/// A question about requests that are over, the latest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestQuery {
+    /// From here on.
+    pub from: Time,
+    /// Up to here, this moment outside.
+    pub to: Time,
+    /// Only these; of one dimension any, of several all.
+    pub only: Vec<Only>,
+    /// How they ended.
+    pub outcome: Outcome,
+    /// Those that come after this one in the answer: the last of the page before.
+    pub after: Option<RequestPlace>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// How requests ended that are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// However they ended.
+    #[default]
+    Any,
+    /// Those whose client did not get an answer.
+    Failed,
+}
+
+/// Where a request stands in the order of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestPlace {
+    /// When it came.
+    pub at: Time,
+    /// Tells those apart that came at the same time.
+    pub seq: u64,
+}
+
+impl RequestPlace {
+    /// As answers spell it in `next`.
+    pub fn text(self) -> String {
+        format!("{}-{}", self.at.0, self.seq)
+    }
+
+    /// Reads the spelling of an answer.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, seq) = text.split_once('-')?;
+        Some(Self { at: Time(at.parse().ok()?), seq: seq.parse().ok()? })
+    }
+}
+
+/// What is kept of a request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestRow {
+    /// Where it stands.
+    pub place: RequestPlace,
+    /// Its id, as headers show it.
+    pub id: String,
+    /// When it came.
+    pub at: Time,
+    /// The surface it came to.
+    pub surface: String,
+    /// The key's name.
+    pub key: Option<String>,
+    /// The team's.
+    pub team: Option<String>,
+    /// The user's.
+    pub user: Option<String>,
+    /// The organisation's.
+    pub organisation: Option<String>,
+    /// The end user's.
+    pub end_user: Option<String>,
+    /// The model as it was asked for.
+    pub asked: String,
+    /// The provider called last.
+    pub provider: Option<String>,
+    /// The model called last.
+    pub model: Option<String>,
+    /// Upstream calls.
+    pub attempts: u32,
+    /// The status the client got.
+    pub status: u16,
+    /// The fault's code.
+    pub fault: Option<String>,
+    /// How long it took.
+    pub total: Millis,
+    /// The prompt.
+    pub input: Tokens,
+    /// Of it, read from a cache.
+    pub cached: Tokens,
+    /// The output.
+    pub output: Tokens,
+    /// How these are known: `reported`, `counted`, `estimated`.
+    pub basis: String,
+    /// What it cost; absent where that is not known.
+    pub cost: Option<NanoDollars>,
+}
+
+/// A question about the audit log, the newest line first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only by this actor.
+    pub actor: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only to this subject.
+    pub subject: Option<String>,
+    /// Lines that come after this one in the answer: the last of the page before.
+    pub after: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Counts from one.
+    pub number: u64,
+    /// What was done.
+    pub deed: Deed,
+    /// [`audit::seal`] of the line before and this deed.
+    pub seal: [u8; 32],
+}
+
+/// What a request leads to. `entropy` makes the secret of a new key and must be fresh and
+/// unpredictable each time. Between this and the end of a commit nobody else may change the directory.
+pub fn plan(ask: &Ask<'_>, desk: &Desk<'_>, now: Time, entropy: [u8; 32]) -> Plan {
+    let turn = Turn { ask: *ask, knock: ask.knock, desk: *desk, now, entropy };
+    turn.plan().unwrap_or_else(|fault| Plan::Answer(refusal(&fault)))
+}
+
+/// A request and everything its decision needs.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    ask: Ask<'a>,
+    knock: &'a Knock,
+    desk: Desk<'a>,
+    now: Time,
+    entropy: [u8; 32],
+}
+
+impl Turn<'_> {
+    fn plan(&self) -> Result<Plan, Fault> {
+        match self.knock.arrival.route.operation {
+            Operation::List(kind) => self.list(kind),
+            Operation::Create(kind) => self.create(kind),
+            Operation::Show(kind) => self.show(kind),
+            Operation::Update(kind) => self.update(kind),
+            Operation::Delete(kind) => self.delete(kind),
+            Operation::TopUp(kind) => self.top_up(kind),
+            Operation::Limits(kind) => self.limits(kind),
+            Operation::Rotate => self.rotate(),
+            Operation::Block => self.set_blocked(entry::Blocked::Yes),
+            Operation::Unblock => self.set_blocked(entry::Blocked::No),
+            Operation::Me => self.me(),
+            Operation::Mint => self.mint(),
+            Operation::Spend => self.spend(),
+            Operation::Requests => self.requests(),
+            Operation::Prices => self.prices(),
+            Operation::Models => self.models(),
+            Operation::Upstreams => self.nothing_asked().map(|()| Plan::Upstreams),
+            Operation::Reload => self.reload(),
+            Operation::Audit => self.audit(),
+            Operation::Verify => self.nothing_asked().map(|()| Plan::Verify),
+            Operation::OpenApi => self.open_api(),
+            Operation::KeyGenerate => self.key_generate(),
+            Operation::KeyInfo => self.key_info(),
+            Operation::KeyUpdate => self.key_update(),
+            Operation::KeyDelete => self.key_delete(),
+            Operation::TeamNew => self.team_new(),
+        }
+    }
+
+    /// A line of the audit log by whoever asks.
+    fn deed(&self, action: &str, subject: String) -> Deed {
+        let actor = self.knock.principal.actor();
+        Deed { at: self.now, actor, action: action.to_owned(), subject, before: None, after: None }
+    }
+}
+
+fn not_found(what: &str, name: &str) -> Fault {
+    Fault::new(Code::NotFound, format!("there is no {what} `{}`", shape::shown(name)))
+}
+
+fn conflict(message: impl Into<String>) -> Fault {
+    Fault::new(Code::Conflict, message)
+}
 
 /// What is stored: one of these, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

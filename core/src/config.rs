@@ -17,9 +17,9 @@ pub(crate) mod values; // durations, sizes, moments, dollars
 #[cfg(test)]
 mod tests;
 
-pub use fault::ConfigError;
 pub use compile::keys::alone::Around;
 pub(crate) use compile::keys::alone::{read_holder, read_key};
+pub use fault::ConfigError;
 pub(crate) use fault::closest_few;
 pub use prices::{Override, Priced, UnknownPrice};
 pub use resolve::Derived;

@@ -26,7 +26,7 @@ pub use name::{MAX_END_USER, MAX_NAME, end_user, wrong_name};
 
 use crate::api::{Change, Kind};
 use crate::config::{Config, ConfigError};
-use crate::token::Jwks;
+use crate::token::{Issuer, Jwks, JwksSource};
 use spec::Around;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -44,7 +44,14 @@ pub struct Directory {
     books: HashSet<Arc<str>>,
     nobody: Arc<str>,
     /// Keys of tokens' issuers, by issuer, as the host fetched them.
-    jwks: BTreeMap<String, Arc<Jwks>>,
+    jwks: BTreeMap<String, Fetched>,
+}
+
+/// Keys of a tokens' issuer, and where they came from.
+#[derive(Clone, Debug)]
+struct Fetched {
+    from: JwksSource,
+    keys: Arc<Jwks>,
 }
 
 /// Those of one origin.
@@ -54,8 +61,14 @@ struct Layer {
     /// Retiring ones too. Searched by digest, of which a stranger cannot choose the leading bytes, so
     /// that the search's duration tells nothing of any key.
     digests: HashSet<ByDigest>,
-    holders: BTreeMap<HolderKind, BTreeMap<String, Arc<Holder>>>,
+    organisations: Holders,
+    teams: Holders,
+    users: Holders,
+    tags: Holders,
 }
+
+/// Holders of one kind by their names.
+type Holders = BTreeMap<String, Arc<Holder>>;
 
 /// A stored row that cannot be taken up; everything else runs without it (K17).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +102,10 @@ impl Directory {
         config.keys.iter().for_each(|key| fixed.put_key(Arc::clone(key)));
         config.holders.iter().for_each(|holder| fixed.put_holder(Arc::clone(holder)));
         self.fixed = fixed;
-        self.jwks.retain(|issuer, _| config.tokens.issuers.iter().any(|known| known.issuer == *issuer));
+        // Keys from a place that is no longer named may be why it is no longer named.
+        self.jwks.retain(|issuer, fetched| {
+            config.tokens.issuer(issuer).is_some_and(|known| known.jwks == fetched.from)
+        });
         self.books = self.fixed.books().chain(self.stored.books()).map(Arc::from).collect();
     }
 
@@ -175,9 +191,7 @@ impl Directory {
     pub fn remove(&mut self, kind: Kind, name: &str) -> bool {
         match kind {
             Kind::Key => self.stored.remove_key(name),
-            Kind::Holder(kind) => {
-                self.stored.holders.get_mut(&kind).is_some_and(|holders| holders.remove(name).is_some())
-            }
+            Kind::Holder(kind) => self.stored.holders_mut(kind).remove(name).is_some(),
         }
     }
 
@@ -240,7 +254,8 @@ impl Directory {
     /// What a key's requests run under. A holder that does not exist is left out; see
     /// [`Directory::missing`]. Runs for every request. (hot)
     pub fn caller(&self, key: &Arc<Key>, token: Option<Arc<crate::token::Token>>) -> Caller {
-        let holders = memberships(key).filter_map(|(kind, name)| self.holder(kind, name)).cloned().collect();
+        let mut holders = Vec::with_capacity(3 + key.tags.len());
+        holders.extend(memberships(key).filter_map(|(kind, name)| self.holder(kind, name)).cloned());
         let book = match key.organisation.as_deref() {
             None => Arc::clone(&self.nobody),
             Some(name) => self.books.get(name).map_or_else(|| Arc::from(name), Arc::clone),
@@ -271,13 +286,15 @@ impl Directory {
 
     /// The keys of an issuer of tokens, as far as the host has put them in.
     pub fn jwks(&self, issuer: &str) -> Option<&Arc<Jwks>> {
-        self.jwks.get(issuer)
+        self.jwks.get(issuer).map(|fetched| &fetched.keys)
     }
 
-    /// Takes up the keys of an issuer of tokens in place of those before. They stay until the issuer
-    /// is taken out of the config.
-    pub fn put_jwks(&mut self, issuer: impl Into<String>, keys: Jwks) {
-        self.jwks.insert(issuer.into(), Arc::new(keys));
+    /// Takes up the keys of an issuer of tokens in place of those before. They stay until the config
+    /// no longer names the issuer with that place; a key that the issuer has withdrawn is believed
+    /// until the host fetches again, so it should do that now and then.
+    pub fn put_jwks(&mut self, issuer: &Issuer, keys: Jwks) {
+        let fetched = Fetched { from: issuer.jwks.clone(), keys: Arc::new(keys) };
+        self.jwks.insert(issuer.issuer.clone(), fetched);
     }
 
     /// Whether the config has a key of this name, which hides a stored one.
@@ -348,21 +365,38 @@ impl Layer {
     }
 
     fn put_holder(&mut self, holder: Arc<Holder>) {
-        self.holders.entry(holder.kind).or_default().insert(holder.name.clone(), holder);
+        self.holders_mut(holder.kind).insert(holder.name.clone(), holder);
+    }
+
+    fn holders(&self, kind: HolderKind) -> &Holders {
+        match kind {
+            HolderKind::Organisation => &self.organisations,
+            HolderKind::Team => &self.teams,
+            HolderKind::User => &self.users,
+            HolderKind::Tag => &self.tags,
+        }
+    }
+
+    fn holders_mut(&mut self, kind: HolderKind) -> &mut Holders {
+        match kind {
+            HolderKind::Organisation => &mut self.organisations,
+            HolderKind::Team => &mut self.teams,
+            HolderKind::User => &mut self.users,
+            HolderKind::Tag => &mut self.tags,
+        }
     }
 
     fn holder(&self, kind: HolderKind, name: &str) -> Option<&Arc<Holder>> {
-        self.holders.get(&kind)?.get(name)
+        self.holders(kind).get(name)
     }
 
     fn holders_after(&self, kind: HolderKind, name: &str) -> impl Iterator<Item = &Arc<Holder>> {
         let after = (Bound::Excluded(name), Bound::Unbounded);
-        let holders = self.holders.get(&kind).into_iter();
-        holders.flat_map(move |holders| holders.range::<str, _>(after).map(|(_, holder)| holder))
+        self.holders(kind).range::<str, _>(after).map(|(_, holder)| holder)
     }
 
     fn books(&self) -> impl Iterator<Item = &str> {
-        self.holders.get(&HolderKind::Organisation).into_iter().flatten().map(|(name, _)| name.as_str())
+        self.organisations.keys().map(String::as_str)
     }
 }
 

@@ -788,7 +788,8 @@ impl Exchange {
     /// What has to be counted before the request can be settled.
     fn uncounted(&mut self) -> Option<Uncounted> {
         let heard = self.unreported.take()?;
-        let (family, prompt) = (self.request.family(), self.request.prompt());
+        // Another model than was asked for first may have answered.
+        let (family, prompt) = (self.request.family_at(self.called), self.request.prompt());
         Some(Uncounted::missing(family, prompt, heard, self.record.usage.as_deref()))
     }
 
@@ -796,7 +797,7 @@ impl Exchange {
     fn finish(&mut self, now: Time) {
         self.phase = Phase::Done;
         if let (Basis::Reported, Some(usage)) = (self.record.basis, &self.record.usage) {
-            self.request.observe(usage.prompt());
+            self.request.observe(self.called, usage.prompt());
         }
         self.record.charge(self.price.as_deref(), self.terms, now);
         if let (Some(lane), Some(usage)) = (self.called, &self.record.usage)

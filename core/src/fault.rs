@@ -120,14 +120,20 @@ codes! {
     ModelNotAllowed = 403 "permission_error" "model_not_allowed" Refusal;
     /// The key is blocked.
     KeyBlocked = 403 "permission_error" "key_blocked" Refusal;
+    /// The key's role does not allow this in the admin API.
+    NotPermitted = 403 "permission_error" "not_permitted" Refusal;
     /// No route, provider or catalogue row has this model.
     ModelNotFound = 404 "invalid_request_error" "model_not_found" Caller;
     /// No surface is served at this path.
     NoRoute = 404 "invalid_request_error" "no_route" Caller;
+    /// Nothing of this name is known to the admin API.
+    NotFound = 404 "invalid_request_error" "not_found" Caller;
     /// The path is served, with another method.
     WrongMethod = 405 "invalid_request_error" "wrong_method" Caller;
     /// The client took too long to send its request.
     SlowRequest = 408 "invalid_request_error" "request_timeout" Caller;
+    /// What the admin API is asked for contradicts what there is.
+    Conflict = 409 "invalid_request_error" "conflict" Caller;
     /// The body is larger than the configured limit.
     BodyTooLarge = 413 "invalid_request_error" "body_too_large" Caller;
     /// The headers are larger than the server takes.

@@ -47,6 +47,7 @@ use crate::exchange::RequestId;
 use crate::units::{Metered, Millis, Time};
 use account::{Books, Outcome, Seats, Share, Taken, closer};
 use open::{Barriers, Grant, Open};
+use room::Demand;
 use shelf::Shelf;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -261,11 +262,12 @@ impl Ledger {
 
     /// Whether all limits have room, for how much output, and at which targets.
     fn judge(&mut self, entry: &Entry, claims: &[Taken], now: Time) -> Result<Grant, Box<Limited>> {
+        let demand = Demand::of(entry.ask);
         let mut output = entry.ask.most();
         let mut barriers = Barriers::new(entry.targets);
         for claim in claims {
             let Some(books) = self.shelf.turn(claim.place, now) else { continue };
-            let room = books.room(&claim.scope.limits, &entry.ask, now);
+            let room = books.room(&claim.scope.limits, &demand, now);
             match room.lack {
                 Some(lack) => barriers.raise(claim, lack),
                 None => output = output.min(room.output),

@@ -1,13 +1,15 @@
 //! From a request's method and path to what is served there.
 //!
-//! Everything that is served is one line of [`PLACES`]; documentation and tests are made from it.
-//! Each place but the operational ones is also found under every mount of [`MOUNTS`], with and
-//! without its version, so that a client of another gateway or of a provider only changes its host.
+//! Everything that is served is one line of [`PLACES`], or of [`routes::ROUTES`] for the admin API;
+//! documentation and tests are made from them. Each place but the operational ones is also found under
+//! every mount of [`MOUNTS`], with and without its version, so that a client of another gateway or of a
+//! provider only changes its host. The admin API is found at its own paths only.
 
 mod path;
 #[cfg(test)]
 mod tests;
 
+use crate::api::routes::{self, Arrival};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use crate::surface::SurfaceId;
@@ -34,6 +36,10 @@ pub enum Verb {
     Get,
     /// `POST`.
     Post,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
 }
 
 /// What a place serves.
@@ -118,6 +124,8 @@ pub enum Mounted {
     Ready,
     /// Metrics in Prometheus' text form.
     Metrics,
+    /// The admin API.
+    Admin(Arrival),
 }
 
 const fn post(path: &'static str, surface: SurfaceId) -> Place {
@@ -129,11 +137,24 @@ const fn get(path: &'static str, serves: Serves) -> Place {
 }
 
 impl Verb {
+    /// Every method.
+    pub const ALL: [Self; 4] = [Self::Get, Self::Post, Self::Patch, Self::Delete];
+
+    /// What comes with it in an `allow` header.
+    const fn allowed(self) -> &'static str {
+        match self {
+            Self::Get => "GET, HEAD",
+            Self::Post | Self::Patch | Self::Delete => self.name(),
+        }
+    }
+
     /// As it is written in a request.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 
@@ -141,6 +162,8 @@ impl Verb {
         match self {
             Self::Get => matches!(*method, Method::GET | Method::HEAD),
             Self::Post => *method == Method::POST,
+            Self::Patch => *method == Method::PATCH,
+            Self::Delete => *method == Method::DELETE,
         }
     }
 }
@@ -170,9 +193,10 @@ pub fn find(method: &Method, target: &str) -> Result<Mounted, Fault> {
 pub struct Located {
     /// What it has come for.
     pub mounted: Mounted,
-    /// Where: one of [`PLACES`], whatever mount, escapes or slashes led there. Rights go by this, so
-    /// that they are those of what is served and not of how it was spelt.
-    pub place: &'static Place,
+    /// Where: the path of one of [`PLACES`] or [`routes::ROUTES`], whatever mount, escapes or slashes
+    /// led there. Rights go by this, so that they are those of what is served and not of how it was
+    /// spelt.
+    pub path: &'static str,
 }
 
 /// The same as [`find`], with the place.
@@ -181,9 +205,15 @@ pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
     let mut other_method = None;
     for (place, shape, model) in places_at(&path) {
         if place.method.takes(method) {
-            return Ok(Located { mounted: mounted(place, shape, model), place });
+            return Ok(Located { mounted: mounted(place, shape, model), path: place.path });
         }
         other_method.get_or_insert(place.method);
+    }
+    for arrival in routes::at(&path) {
+        if arrival.route.method.takes(method) {
+            return Ok(Located { path: arrival.route.path, mounted: Mounted::Admin(arrival) });
+        }
+        other_method.get_or_insert(arrival.route.method);
     }
     Err(match other_method {
         Some(verb) => wrong_method(method, verb),
@@ -192,15 +222,12 @@ pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
 }
 
 /// The methods a path takes, as the `allow` header of a 405 lists them.
-pub fn allow(target: &str) -> &'static str {
+pub fn allow(target: &str) -> String {
     let path = path::normal(target).unwrap_or_default();
-    let takes = |verb| places_at(&path).any(|(place, ..)| place.method == verb);
-    match (takes(Verb::Get), takes(Verb::Post)) {
-        (true, true) => "GET, HEAD, POST",
-        (true, false) => "GET, HEAD",
-        (false, true) => "POST",
-        (false, false) => "",
-    }
+    let served = places_at(&path).map(|(place, ..)| place.method);
+    let served: Vec<Verb> = served.chain(routes::at(&path).map(|arrival| arrival.route.method)).collect();
+    let names = Verb::ALL.into_iter().filter(|verb| served.contains(verb)).map(Verb::allowed);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Every place this path could mean, best first.

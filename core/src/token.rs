@@ -86,6 +86,11 @@ impl Tokens {
         self.hs256.is_some() || self.ed25519.is_some() || !self.issuers.is_empty()
     }
 
+    /// The issuer of this name.
+    pub fn issuer(&self, name: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.issuer == name)
+    }
+
     /// What signs new tokens; absent where there is neither a key nor a secret for it.
     pub fn signer(&self) -> Option<Signer<'_>> {
         Signer::of(self)

@@ -69,7 +69,7 @@ pub async fn run(shared: Arc<Shared>, mut ears: Ears) {
         tracing::warn!("{scope} has spent {spent} of {amount} per {per}");
         let webhook = shared.config.load().alerts.webhook.clone();
         let Some(url) = webhook.and_then(|url| url.expose().parse::<Uri>().ok()) else { continue };
-        let body = Bytes::from(body(&warning, shared.clock.now().get()));
+        let body = Bytes::from(body(&warning, shared.clock.now().unix_secs()));
         if let Err(why) = deliver(&pool, &url, &body).await {
             tracing::error!("the webhook did not take the warning about {scope}: {why}");
         }
@@ -82,7 +82,7 @@ fn body(warning: &Warning, now: u64) -> String {
     let number = |amount| serde_json::from_str::<serde_json::Value>(&price::plain(amount)).ok();
     json!({
         "type": "budget_warning",
-        "at": now / 1000,
+        "at": now,
         "scope": scope,
         "budget": { "usd": number(*amount), "per": per.name(), "warn": warn.map(|percent| percent.0) },
         "spent_usd": number(*spent),

@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use crate::api;
 use crate::body;
 use crate::contain::{Panicked, contained};
 use crate::cors::Page;
@@ -9,32 +10,37 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
-use tollgate_core::admit::{Admission, Desk, admit};
+use std::sync::Arc;
+use tollgate_core::admit::{Admission, Desk, admit, unready};
 use tollgate_core::config::Config;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
 use tollgate_core::host::Host;
 
 /// Answers a request, whatever it is and whatever happens.
-pub async fn answer(host: Rc<Native>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
-    Ok(contained(respond(host, request)).await.unwrap_or_else(|Panicked| speechless()))
+pub async fn answer(
+    host: Rc<Native>,
+    request: Request<Incoming>,
+    peer: Option<IpAddr>,
+) -> Result<Response<Answer>, Infallible> {
+    Ok(contained(respond(host, request, peer)).await.unwrap_or_else(|Panicked| speechless()))
 }
 
-async fn respond(host: Rc<Native>, request: Request<Incoming>) -> Response<Answer> {
+async fn respond(host: Rc<Native>, request: Request<Incoming>, peer: Option<IpAddr>) -> Response<Answer> {
     let config = host.shared.config.load_full();
     let origins = &config.server.cors_origins;
     if origins.is_empty() {
-        return serve(host, request, config).await;
+        return serve(host, request, config, peer).await;
     }
     let Some(page) = Page::of(request.headers(), origins) else {
-        return serve(host, request, config).await;
+        return serve(host, request, config, peer).await;
     };
     if let Some(answer) = page.preflight(request.method(), request.headers()) {
         return answer;
     }
-    let mut answer = serve(host, request, config).await;
+    let mut answer = serve(host, request, config, peer).await;
     page.mark(answer.headers_mut());
     answer
 }
@@ -42,7 +48,12 @@ async fn respond(host: Rc<Native>, request: Request<Incoming>) -> Response<Answe
 /// What says that requests can be taken.
 const READY: &[u8] = b"{\"status\":\"ok\"}";
 
-async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>) -> Response<Answer> {
+async fn serve(
+    host: Rc<Native>,
+    request: Request<Incoming>,
+    config: Arc<Config>,
+    peer: Option<IpAddr>,
+) -> Response<Answer> {
     let (mut head, body) = request.into_parts();
     // The server leaves out the body of an answer to HEAD by itself.
     if head.method == Method::HEAD {
@@ -50,15 +61,16 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
     }
     let admission = {
         let shared = &host.shared;
-        let directory = shared.directory.read().unwrap_or_else(PoisonError::into_inner);
-        let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer: None };
+        let directory = shared.directory();
+        let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer };
         admit(&head, &desk, host.random.request_id(), host.now())
     };
     let admitted = match admission {
         Admission::Answered(answer) => return answer.map(Answer::from),
-        Admission::Ready(answer) => return answer.map(|()| Answer::from(Bytes::from_static(READY))),
+        Admission::Ready(answer) => return ready(&host, answer),
         Admission::NeedsKeys(needs) => return needs.otherwise.map(Answer::from),
         Admission::Metrics(answer) => return metrics(&host, answer),
+        Admission::Admin(knock) => return api::answer(&host.shared, knock, body).await.map(Answer::from),
         Admission::Wanted(admitted) => admitted,
     };
     drop(head);
@@ -74,6 +86,14 @@ async fn serve(host: Rc<Native>, request: Request<Incoming>, config: Arc<Config>
         Ok(answer) => answer,
         Err(_) => speechless(),
     }
+}
+
+/// Whether calls can be taken as they are meant to be.
+fn ready(host: &Native, head: Response<()>) -> Response<Answer> {
+    if host.shared.is_ready() {
+        return head.map(|()| Answer::from(Bytes::from_static(READY)));
+    }
+    unready("a store that is needed cannot be reached", host.random.request_id()).map(Answer::from)
 }
 
 /// What the process has counted.

@@ -1,5 +1,9 @@
 //! The platform an exchange runs on: one per worker.
 
+use crate::alert;
+use crate::api::{Bell, Office};
+use crate::ledger::Ledgers;
+use crate::store::Store;
 use crate::clock::Clock;
 use crate::flight::Aloft;
 use crate::random::Random;
@@ -7,14 +11,14 @@ use crate::timer::LazyTimer;
 use crate::upstream::Call;
 use crate::upstream::pool::{Outside, Pool};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tollgate_core::config::Config;
 use tollgate_core::count::{Counted, Gauge, Uncounted};
 use tollgate_core::directory::Directory;
 use tollgate_core::exchange::Record;
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host};
-use tollgate_core::ledger::{Entry, Hold, Ledger, Refusal, Settlement};
+use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
 use tollgate_core::metrics::Metrics;
 use tollgate_core::units::Time;
 
@@ -31,29 +35,35 @@ pub struct Shared {
     /// What has been learned of the upstreams.
     pub fleet: Mutex<Fleet>,
     /// What keys have used and hold.
-    pub ledger: Mutex<Ledger>,
+    pub ledger: Ledgers,
     /// What `/metrics` tells.
     pub metrics: Mutex<Metrics>,
     /// Proxies and roots.
     pub outside: Arc<Outside>,
+    /// The admin API.
+    pub office: Office<Arc<Store>, Bell>,
+    /// Who there is, what was done and what was spent.
+    pub store: Arc<Store>,
+    /// Hears of budgets that run out.
+    pub alarm: alert::Bell,
     /// The time.
     pub clock: Clock,
 }
 
 impl Shared {
-    /// Nothing learned yet.
-    pub fn new(config: Config, tls: Option<Arc<rustls::ServerConfig>>, outside: Outside) -> Self {
-        Self {
-            directory: RwLock::new(Directory::of(&config)),
-            gauge: Arc::default(),
-            config: ArcSwap::from_pointee(config),
-            tls: ArcSwapOption::new(tls),
-            fleet: Mutex::default(),
-            ledger: Mutex::default(),
-            metrics: Mutex::default(),
-            outside: Arc::new(outside),
-            clock: Clock::start(),
-        }
+    /// Whether calls can be taken as they are meant to be: limits kept, keys and spend stored.
+    pub fn is_ready(&self) -> bool {
+        self.store.is_writable() && self.ledger.is_ready()
+    }
+
+    /// Who there is, to look up.
+    pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who there is, to change.
+    pub fn directory_mut(&self) -> RwLockWriteGuard<'_, Directory> {
+        self.directory.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,11 +112,12 @@ impl Host for Native {
     }
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
-        held(&self.shared.ledger).reserve(entry, self.now())
+        self.shared.ledger.reserve(entry, self.now()).await
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
-        held(&self.shared.ledger).settle(hold, &settlement, self.now());
+        let warnings = self.shared.ledger.settle(hold, settlement, self.now()).await;
+        self.shared.alarm.ring(warnings);
     }
 
     async fn count(&self, text: Uncounted) -> Counted {
@@ -115,6 +126,7 @@ impl Host for Native {
 
     fn log(&self, record: Record) {
         held(&self.shared.metrics).ended(&record);
+        self.shared.store.record(&record);
         tracing::debug!(?record, "request");
     }
 }

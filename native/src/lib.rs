@@ -16,11 +16,15 @@ pub mod linger; // how a connection is closed
 pub mod malformed; // what is no request
 pub mod contain; // a panic stays where it happened
 pub mod answer; // from a request to its answer
+pub mod api; // the admin API's execution
 pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
+pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
+pub mod keeper; // the store in the admin API's words
+pub mod alert; // budgets that run out
 pub mod ledger; // where limits' counters are kept
 
 pub mod cors;

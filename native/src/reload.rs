@@ -3,7 +3,7 @@
 use crate::host::Shared;
 use crate::settings::{self, Overrides, Source};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Between two looks at the files.
@@ -38,13 +38,14 @@ impl Reloader {
         self.seen.iter().any(|seen| look(&seen.path) != seen.look)
     }
 
-    /// Reads everything again. What is wrong with it is logged, and the old config stays.
-    pub fn reload(&mut self) {
+    /// Reads everything again. What is wrong with it is logged and told, and the old config stays.
+    pub fn reload(&mut self) -> Vec<String> {
         // Before reading, so that a change in the meantime is seen by the next look.
         self.watch();
         match settings::load(&self.source, &self.overrides) {
             Err(problems) => {
                 tracing::error!("the new config is refused, the old one stays:\n{problems}");
+                problems.to_string().lines().map(str::to_owned).collect()
             }
             Ok(settings) => {
                 let old = self.shared.config.load();
@@ -55,11 +56,11 @@ impl Reloader {
                     );
                 }
                 self.shared.tls.store(settings.tls);
-                let directory = &self.shared.directory;
-                directory.write().unwrap_or_else(PoisonError::into_inner).reseat(&settings.config);
+                self.shared.directory_mut().reseat(&settings.config);
                 self.shared.config.store(Arc::new(settings.config));
                 self.watch_more();
                 tracing::info!("config reloaded");
+                Vec::new()
             }
         }
     }

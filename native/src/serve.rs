@@ -1,5 +1,7 @@
 //! Runs the gateway: binds, starts the workers, says so, and stops when told.
 
+use crate::alert;
+use crate::begin::{Begun, begin};
 use crate::host::Shared;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
@@ -14,13 +16,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use tollgate_core::config::Config;
+use tollgate_core::units::Millis;
 
 /// Connections the system keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
 
 /// After the time to drain is over, for exchanges to settle.
 const CLOSING: Duration = Duration::from_millis(1500);
+
+/// At the end, for settlements that Redis has not taken yet.
+const KEEPING: Millis = Millis::from_secs(1);
 
 /// What to run.
 #[derive(Debug)]
@@ -44,18 +49,19 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
     let address = listeners.first().and_then(|listener| listener.local_addr().ok());
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let url = address.map_or_else(String::new, |address| format!("{scheme}://{address}"));
-    let shared = Arc::new(Shared::new(settings.config, settings.tls, Outside::from_env()));
+    let Begun { shared, ears } = begin(settings, Outside::from_env())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(Default::default())
         .map_err(|error| format!("could not start: {error}"))?;
     runtime.block_on(async {
         // Before anything is announced: who reads the announcement may send a signal.
         let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
         let Ends { conductor, baton } = phases();
         let workers = start(&shared, listeners, &baton)?;
-        announce(&shared.config.load(), &url, plan.greeting.as_deref());
+        announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);
+        tokio::task::spawn_local(alert::run(Arc::clone(&shared), ears));
         let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
         Ok(conduct(&shared, workers, conductor, signals, reloader).await)
     })
@@ -124,10 +130,11 @@ fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 }
 
 /// One line that says where, what and for whom; what else is worth knowing below it.
-fn announce(config: &Config, url: &str, greeting: Option<&str>) {
+fn announce(shared: &Shared, url: &str, greeting: Option<&str>) {
+    let config = shared.config.load();
     let providers: Vec<_> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
     let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
-    let keys = if config.server.require_key { "a key is required" } else { "no key is required" };
+    let keys = if config.server.requires_key(&shared.directory()) { "a key is required" } else { "no key is required" };
     println!("tollgate {} on {url}, providers: {providers}, {keys}", env!("CARGO_PKG_VERSION"));
     for note in &config.notes {
         println!("note: {note}");
@@ -167,15 +174,21 @@ async fn conduct(
     mut signals: Signals,
     mut reloader: Reloader,
 ) -> ExitCode {
+    let mut rings = shared.office.reread.hang();
     loop {
         tokio::select! {
+            Some(ring) = rings.recv() => {
+                // Whoever rang may have left; then nobody is told.
+                let _ = ring.send(reloader.reload());
+            }
             told = signals.next() => match told {
                 Told::Stop => break,
-                Told::Reload => reloader.reload(),
+                Told::Reload => drop(reloader.reload()),
             },
             () = sleep(INTERVAL) => {
+                shared.alarm.ring(shared.ledger.sweep(shared.clock.now()));
                 if reloader.is_stale() {
-                    reloader.reload();
+                    drop(reloader.reload());
                 }
                 if workers.iter().any(JoinHandle::is_finished) {
                     tracing::error!("a worker has stopped, so the gateway does");
@@ -186,9 +199,19 @@ async fn conduct(
     }
     tracing::info!("stopping: no new connections, finishing what is in flight");
     let drain = Duration::from_millis(shared.config.load().server.drain.get());
-    tokio::select! {
+    let ended = tokio::select! {
         () = stop(&workers, &conductor, drain) => ExitCode::SUCCESS,
         () = told_again(&mut signals) => ExitCode::FAILURE,
+    };
+    keep(shared).await;
+    ended
+}
+
+/// What has not been written yet is, and what others are to be told.
+async fn keep(shared: &Shared) {
+    shared.ledger.drain(KEEPING).await;
+    if let Err(error) = shared.store.flush().await {
+        tracing::error!("what was spent last could not be stored: {error}");
     }
 }
 

@@ -92,7 +92,8 @@ pub struct Opened {
     pub set_aside: Vec<SetAside>,
 }
 
-/// Keeps what must outlive the process. Dropping it writes what waits and closes the file.
+/// Keeps what must outlive the process. Dropping it writes what waits and closes the file, and waits
+/// for that.
 pub struct Store {
     desk: Arc<Desk>,
     health: Arc<Health>,
@@ -316,8 +317,10 @@ impl Start {
         }
         let set_aside: Vec<SetAside> = malformed.into_iter().map(|malformed| malformed.what).collect();
         set_aside.iter().for_each(report);
-        let newest: Option<i64> =
-            connection.query_row("SELECT max(at) FROM requests", [], |row| row.get(0))?;
+        // What is no number there is no reason not to start.
+        let newest = connection.query_row("SELECT max(at) FROM requests", [], |row| {
+            Ok(row.get::<_, Option<i64>>(0).unwrap_or_default())
+        })?;
         let newest = Time(newest.map(row::uint).unwrap_or_default());
         Ok(Self { entities, books, newest, set_aside })
     }

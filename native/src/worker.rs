@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::Cell;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -91,14 +92,14 @@ impl Worker {
                 biased;
                 _ = baton.changed() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.greet(stream, &baton),
+                    Ok((stream, peer)) => self.greet(stream, peer, &baton),
                     Err(error) => pause_after(&error).await,
                 },
             }
         }
         // What the system has accepted for us already would be reset with the listener.
-        while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
-            self.greet(stream, &baton);
+        while let Ok(Ok((stream, peer))) = timeout(Duration::ZERO, listener.accept()).await {
+            self.greet(stream, peer, &baton);
         }
         drop(listener);
         self.drain(&baton).await;
@@ -115,24 +116,24 @@ impl Worker {
         }
     }
 
-    fn greet(self: &Rc<Self>, stream: TcpStream, baton: &Baton) {
+    fn greet(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, baton: &Baton) {
         let (worker, baton) = (Rc::clone(self), baton.clone());
         self.connections.set(self.connections.get() + 1);
         tokio::task::spawn_local(async move {
             // Without this, small pieces of a stream wait up to 40 ms for the client's acknowledgement.
             let _ = stream.set_nodelay(true);
             // What panicked has been logged; the other connections go on.
-            let _ = contained(worker.converse(stream, baton)).await;
+            let _ = contained(worker.converse(stream, peer.ip(), baton)).await;
             worker.connections.set(worker.connections.get().saturating_sub(1));
         });
     }
 
     /// Boxes what it turns out to need: plain HTTP/1.1 takes a fraction of what TLS and HTTP/2 do.
-    async fn converse(&self, stream: TcpStream, baton: Baton) {
+    async fn converse(&self, stream: TcpStream, peer: IpAddr, baton: Baton) {
         let Some(tls) = self.host.shared.tls.load_full() else {
             match timeout(GREETING_TIMEOUT, version(&stream)).await {
-                Ok(Ok(Version::Http1)) => Box::pin(self.http1(stream, baton)).await,
-                Ok(Ok(Version::Http2)) => Box::pin(self.http2(stream, baton)).await,
+                Ok(Ok(Version::Http1)) => Box::pin(self.http1(stream, peer, baton)).await,
+                Ok(Ok(Version::Http2)) => Box::pin(self.http2(stream, peer, baton)).await,
                 Ok(Err(_)) | Err(_) => {}
             }
             return;
@@ -140,13 +141,18 @@ impl Worker {
         // A handshake that fails is the client's business: it is told by TLS itself.
         if let Ok(Ok(stream)) = timeout(TLS_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {
             match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Box::pin(self.http2(stream, baton)).await,
-                _ => Box::pin(self.http1(stream, baton)).await,
+                Some(b"h2") => Box::pin(self.http2(stream, peer, baton)).await,
+                _ => Box::pin(self.http1(stream, peer, baton)).await,
             }
         }
     }
 
-    async fn http1<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {
+    async fn http1<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+        &self,
+        stream: T,
+        peer: IpAddr,
+        baton: Baton,
+    ) {
         let host = Rc::clone(&self.host);
         let pulse = Pulse::new();
         let stream = Linger::new(stream, pulse.clone(), self.host.random.request_id());
@@ -154,15 +160,20 @@ impl Worker {
         let service = service_fn(move |request| {
             let busy = pulse.on_request();
             // Boxed: hyper and the async block would each move all of it.
-            let answered = Box::pin(answer(Rc::clone(&host), request));
+            let answered = Box::pin(answer(Rc::clone(&host), request, Some(peer)));
             async { answered.await.map(|answer| answer.map(|body| Answering { body, busy })) }
         });
         attend(self.http1.serve_connection(stream, service), baton, Some(patience)).await;
     }
 
-    async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(&self, stream: T, baton: Baton) {
+    async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+        &self,
+        stream: T,
+        peer: IpAddr,
+        baton: Baton,
+    ) {
         let host = Rc::clone(&self.host);
-        let service = service_fn(move |request| answer(Rc::clone(&host), request));
+        let service = service_fn(move |request| answer(Rc::clone(&host), request, Some(peer)));
         attend(self.http2.serve_connection(TokioIo::new(stream), service), baton, None).await;
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tollgate_core::admit::{Admission, Desk, admit};
 use tollgate_core::config::{self, Config};
-use tollgate_core::count::{Counted, Uncounted};
+use tollgate_core::count::{Counted, Gauge, Uncounted};
 use tollgate_core::directory::Directory;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::{Exchange, Record, RequestId};
@@ -162,7 +162,7 @@ value = "{CLIENT_SECRET}"
         let directory = Directory::of(&config);
         let desk = Desk { config: &config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, RequestId(7), stage.now.get()) {
-            Admission::Metrics(_) | Admission::Ready(_) => panic!("a call is not a probe"),
+            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) => panic!("a call is not a probe"),
             Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {
@@ -282,8 +282,8 @@ impl<'s> Host for &'s Stage<'_> {
         self.ledger.borrow_mut().settle(hold, &settlement, self.now.get());
     }
 
-    async fn count(&self, _: Uncounted) -> Counted {
-        Counted::default()
+    async fn count(&self, text: Uncounted) -> Counted {
+        Gauge::default().count(&text)
     }
 
     fn log(&self, record: Record) {

@@ -198,9 +198,9 @@ name = "client"
 value = "tg-client-secret"
 team = "crew"
 rpm = 7
-tpm = 2_000
+tpm = 290
 concurrency = 1
-budget = [{ usd = 0.002, per = "hour" }, { usd = 0.02, per = "day", reset = "rolling" }]
+budget = [{ usd = 0.0006, per = "hour" }, { usd = 0.01, per = "day", reset = "rolling" }]
 "#;
 
 impl World {
@@ -248,7 +248,7 @@ impl World {
         let directory = Directory::of(&self.config);
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, id, started) {
-            Admission::Metrics(_) | Admission::Ready(_) => panic!("a call is not a probe"),
+            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) => panic!("a call is not a probe"),
             Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {

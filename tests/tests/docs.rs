@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use tollgate_core::api::routes::ROUTES;
 use tollgate_core::fault::Code;
 use tollgate_core::mount::{MOUNTS, PLACES};
 use tollgate_core::vendor::VENDORS;
@@ -53,6 +54,14 @@ fn places() -> String {
     out
 }
 
+fn admin() -> String {
+    let mut out = "| method | path | who |\n|---|---|---|\n".to_owned();
+    for route in ROUTES {
+        let _ = writeln!(out, "| {} | `{}` | {} |", route.method.name(), route.path, route.need.words());
+    }
+    out
+}
+
 /// The document with what stands between a list's marks replaced.
 fn with(document: &str, name: &str, list: &str) -> String {
     let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
@@ -65,6 +74,7 @@ fn with(document: &str, name: &str, list: &str) -> String {
 fn the_reference_lists_what_the_code_lists() {
     let now = std::fs::read_to_string(DOCUMENT).expect("REFERENCE.md");
     let wanted = with(&with(&with(&now, "vendors", &vendors()), "codes", &codes()), "places", &places());
+    let wanted = with(&wanted, "admin", &admin());
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(DOCUMENT, &wanted).expect("REFERENCE.md can be written");
     }

@@ -35,7 +35,7 @@ fn status(admission: &Admission) -> u16 {
     match admission {
         Admission::Answered(answer) => answer.status().as_u16(),
         Admission::NeedsKeys(needs) => needs.otherwise.status().as_u16(),
-        Admission::Ready(_) | Admission::Metrics(_) | Admission::Wanted(_) => 200,
+        Admission::Ready(_) | Admission::Metrics(_) | Admission::Admin(_) | Admission::Wanted(_) => 200,
     }
 }
 
@@ -99,6 +99,21 @@ fn an_issuers_token_asks_the_host_for_its_keys() {
     assert_eq!(needs.issuer, "https://id.example");
     assert_eq!(status(&admission), 503);
     assert!(needs.otherwise.headers().contains_key("retry-after"));
+}
+
+#[test]
+fn an_issuers_keys_are_kept_until_the_config_names_another_place() {
+    let none = |_: SecretRef<'_>| Err("it is not set".to_owned());
+    let config = config::load(CONFIG.as_bytes(), &none).unwrap();
+    let keys =
+        r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let mut directory = Directory::of(&config);
+    directory.put_jwks(&config.tokens.issuers[0], crate::token::Jwks::parse(keys.as_bytes()).unwrap());
+    directory.reseat(&config);
+    assert!(directory.jwks("https://id.example").is_some());
+    let moved = CONFIG.replace("https://id.example/keys", "https://id.example/new");
+    directory.reseat(&config::load(moved.as_bytes(), &none).unwrap());
+    assert!(directory.jwks("https://id.example").is_none());
 }
 
 #[test]

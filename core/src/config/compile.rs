@@ -160,7 +160,8 @@ impl Compiler<'_> {
         let secret = self.secret(spot)?;
         let url: Option<http::Uri> = secret.expose().parse().ok();
         let fits = url.is_some_and(|url| {
-            matches!(url.scheme_str(), Some("https" | "http")) && url.host().is_some_and(|host| !host.is_empty())
+            matches!(url.scheme_str(), Some("https" | "http"))
+                && url.host().is_some_and(|host| !host.is_empty())
         });
         if !fits {
             self.errors.push(&spot.place, "not a URL", r#"write "https://…""#);

@@ -1,9 +1,10 @@
 //! The resolved config in words, for a person who checks it.
 
 use super::{Config, Credential, Override, Pattern, Provider, Route, RouteTarget, Strategy};
-use crate::directory::Key;
-use crate::limit::Limits;
+use crate::directory::{Holder, Key, Role, What, Within};
+use crate::limit::{Budget, Limits, Period, Reset};
 use crate::price::{Class, Served, Unit, dollars};
+use crate::token::{Issuer, JwksSource, Parent, Tokens};
 use std::fmt::{self, Write};
 
 impl Config {
@@ -35,8 +36,9 @@ impl Config {
             key_line(out, key)?;
         }
         for holder in &self.holders {
-            writeln!(out, "  {} {}: {}", holder.kind.name(), holder.name, Shown(&holder.scope.limits))?;
+            holder_line(out, holder)?;
         }
+        self.token_lines(out)?;
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }
@@ -75,6 +77,27 @@ impl Config {
         writeln!(out, "{} for a million tokens", rates.join(", "))
     }
 
+    fn token_lines(&self, out: &mut String) -> fmt::Result {
+        let Tokens { hs256, ed25519, audience: _, longest, issuers } = &self.tokens;
+        let by = match (ed25519, hs256) {
+            (Some(_), _) => "signed with EdDSA",
+            (None, Some(_)) => "signed with HS256",
+            (None, None) => "not minted here",
+        };
+        if self.tokens.any() {
+            writeln!(out, "tokens: {by}, for {}s at most", longest.ceil_secs())?;
+        }
+        for Issuer { issuer, jwks, parent, .. } in issuers {
+            let (JwksSource::Url(place) | JwksSource::File(place)) = jwks;
+            let parent = match parent {
+                Parent::Key(name) => format!("key {name}"),
+                Parent::Claim(name) => format!("the key its claim {name} names"),
+            };
+            writeln!(out, "  {issuer}: keys from {place}, for {parent}")?;
+        }
+        Ok(())
+    }
+
     fn target_name(&self, target: &RouteTarget) -> String {
         let provider = self.provider(target.provider).map_or("?", |provider| provider.name.as_str());
         format!("{provider}/{}", target.model)
@@ -94,17 +117,66 @@ fn provider_line(out: &mut String, provider: &Provider) -> fmt::Result {
 }
 
 fn key_line(out: &mut String, key: &Key) -> fmt::Result {
-    let Key { name, team, models, scope, expires, blocked, .. } = key;
-    let models: Vec<String> = models.iter().map(|pattern| pattern.to_string()).collect();
-    let models = if models.is_empty() { "every model".to_owned() } else { models.join(", ") };
+    let Key {
+        name,
+        organisation,
+        team,
+        user,
+        models,
+        routes,
+        ips,
+        role,
+        scope,
+        within,
+        expires,
+        blocked,
+        ..
+    } = key;
+    let models = if models.is_empty() { "every model".to_owned() } else { listed(models) };
     write!(out, "  {name}: {models}; {}", Shown(&scope.limits))?;
-    if let Some(team) = team {
-        write!(out, "; team {team}")?;
+    within_parts(out, within)?;
+    for (kind, name) in [("organisation", organisation), ("team", team), ("user", user)] {
+        if let Some(name) = name {
+            write!(out, "; {kind} {name}")?;
+        }
+    }
+    if !routes.is_empty() {
+        write!(out, "; paths {}", listed(routes))?;
+    }
+    if !ips.is_empty() {
+        write!(out, "; from {}", listed(ips))?;
+    }
+    if *role != Role::default() {
+        write!(out, "; {}", role.name())?;
     }
     if let Some(expires) = expires {
         write!(out, "; expires {}", super::values::written(*expires))?;
     }
     writeln!(out, "{}", if *blocked { "; blocked" } else { "" })
+}
+
+fn holder_line(out: &mut String, holder: &Holder) -> fmt::Result {
+    let Holder { kind, name, organisation, scope, within, each_end_user, blocked, .. } = holder;
+    write!(out, "  {} {name}: {}", kind.name(), Shown(&scope.limits))?;
+    within_parts(out, within)?;
+    if let Some(limits) = each_end_user {
+        write!(out, "; each end user {}", Shown(limits))?;
+    }
+    if let Some(organisation) = organisation {
+        write!(out, "; organisation {organisation}")?;
+    }
+    writeln!(out, "{}", if *blocked { "; blocked" } else { "" })
+}
+
+fn within_parts(out: &mut String, within: &[Within]) -> fmt::Result {
+    within.iter().try_for_each(|Within { what, scope }| match what {
+        What::Model(pattern) => write!(out, "; {pattern} {}", Shown(&scope.limits)),
+        What::Provider(name) => write!(out, "; provider {name} {}", Shown(&scope.limits)),
+    })
+}
+
+fn listed(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Pattern {
@@ -121,14 +193,21 @@ struct Shown<'a>(&'a Limits);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Limits { rpm, tpm, concurrency, budgets, .. } = self.0;
+        let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } =
+            self.0;
         let mut parts = Vec::new();
-        parts.extend(rpm.map(|rpm| format!("{rpm} a minute")));
-        parts.extend(tpm.map(|tpm| format!("{tpm} a minute")));
-        parts.extend(concurrency.map(|many| format!("{} at once", many.get())));
-        parts.extend(
-            budgets.iter().map(|budget| format!("{} per {}", dollars(budget.amount), budget.per.name())),
-        );
+        parts.extend(rpm.map(|most| format!("{most} a minute")));
+        parts.extend(tpm.map(|most| format!("{most} a minute")));
+        parts.extend(tpm_input.map(|most| format!("{most} of input a minute")));
+        parts.extend(tpm_output.map(|most| format!("{most} of output a minute")));
+        parts.extend(concurrency.map(|most| format!("{} at once", most.get())));
+        parts.extend(max_requests.map(|most| format!("{most} in all")));
+        parts.extend(max_tokens.map(|most| format!("{most} in all")));
+        parts.extend(budgets.iter().map(|Budget { amount, per, reset, warn: _ }| match (per, reset) {
+            (Period::Never, _) => format!("{} in all", dollars(*amount)),
+            (per, Reset::Rolling) => format!("{} in any {}", dollars(*amount), per.name()),
+            (per, Reset::Calendar(_)) => format!("{} per {}", dollars(*amount), per.name()),
+        }));
         f.write_str(&if parts.is_empty() { "no limits".to_owned() } else { parts.join(", ") })
     }
 }

@@ -3,6 +3,7 @@
 //! The constants of field names are the one list of what a document may hold.
 
 pub(super) mod keys; // organisations, teams, users, tags, keys
+pub(super) mod limits; // limits and budgets
 mod tokens; // short-lived signed keys
 
 use super::fault::{Errors, Place};
@@ -248,7 +249,7 @@ impl Server {
                 .get("unknown_price")
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
-            zone: table.get("zone").and_then(|cell| keys::zone(&cell, errors)).unwrap_or_default(),
+            zone: table.get("zone").and_then(|cell| limits::zone(&cell, errors)).unwrap_or_default(),
             trusted_proxies: table.get("trusted_proxies").map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })
     }
@@ -441,4 +442,21 @@ impl Target {
 fn upstream_limits(table: &Table<'_>, errors: &mut Errors) -> UpstreamLimits {
     let mut count = |name: &str| table.get(name)?.count(errors).map(|count| count.value);
     UpstreamLimits { rpm: count("rpm").map(Requests), tpm: count("tpm").map(units::Tokens) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_stands_in_the_reference() {
+        let reference = include_str!("../../../REFERENCE.md");
+        let lists = [SERVER, STORE, FAIL, ALERTS, keys::KEY, keys::PREVIOUS, limits::LIMITS, limits::BUDGET];
+        let more = [DOCUMENT, keys::HOLDER, keys::REMARKS, keys::WITHIN, tokens::TOKENS, tokens::ISSUER];
+        for field in lists.iter().chain(&more).copied().flatten() {
+            let named = |before: char, after: char| reference.contains(&format!("{before}{field}{after}"));
+            let shown = named('`', '`') || named('.', '`') || named(' ', ' ') || named(' ', ',');
+            assert!(shown || named('`', '.') || named('`', ' '), "{field} is not in REFERENCE.md");
+        }
+    }
 }

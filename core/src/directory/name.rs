@@ -23,7 +23,7 @@ pub fn wrong_name(name: &str) -> Option<String> {
 }
 
 /// An end user's id as scopes and records carry it: cut to its length, and without what could be
-/// mistaken for a separator or end a line. Two ids may become one; none becomes nobody's.
+/// mistaken for a separator or end a line. Two ids may become one; only a blank one becomes nobody's.
 pub fn end_user(id: &str) -> String {
     let mut kept = String::with_capacity(id.len().min(MAX_END_USER));
     for letter in id.trim().chars() {

@@ -179,9 +179,15 @@ impl Request {
         self.route.targets.first().map_or(Family::Unknown, |target| Family::of(&target.model))
     }
 
-    /// A provider has counted the prompt.
-    pub(super) fn observe(&self, counted: Tokens) {
-        self.gauge.learn(self.family(), &self.envelope, counted);
+    /// The tokenizer of the model that was called.
+    pub(super) fn family_at(&self, called: Option<Lane>) -> Family {
+        let target = called.and_then(|lane| self.target(lane));
+        target.map_or_else(|| self.family(), |target| Family::of(&target.model))
+    }
+
+    /// The provider that was called has counted the prompt.
+    pub(super) fn observe(&self, called: Option<Lane>, counted: Tokens) {
+        self.gauge.learn(self.family_at(called), &self.envelope, counted);
     }
 
     /// The body, to be counted.

@@ -3,7 +3,7 @@
 use super::budget::{Purse, Warning};
 use super::entry::{Ask, Level, Scope, Standing, Targets};
 use super::report::Reading;
-use super::room::{Lack, Room, Which, paid_by};
+use super::room::{Demand, Lack, Room, Which};
 use super::window::{Quantity, Seat, Window};
 use crate::limit::{Budget, Limits};
 use crate::units::{Millis, NanoDollars, Requests, Time, Tokens};
@@ -145,12 +145,12 @@ impl Books {
     }
 
     /// How much output there is room for under every limit.
-    pub(super) fn room(&self, limits: &Limits, ask: &Ask, now: Time) -> Room {
-        let mut room = Room::for_all(ask);
+    pub(super) fn room(&self, limits: &Limits, demand: &Demand, now: Time) -> Room {
+        let mut room = Room::for_all(&demand.ask);
         self.room_for_a_request(limits, now, &mut room);
-        self.room_for_tokens(limits, ask, now, &mut room);
+        self.room_for_tokens(limits, &demand.ask, now, &mut room);
         for budget in &limits.budgets {
-            self.room_for_money(budget, ask, now, &mut room);
+            self.room_for_money(budget, demand, now, &mut room);
         }
         room
     }
@@ -201,10 +201,10 @@ impl Books {
         }
     }
 
-    fn room_for_money(&self, budget: &Budget, ask: &Ask, now: Time, room: &mut Room) {
+    fn room_for_money(&self, budget: &Budget, demand: &Demand, now: Time, room: &mut Room) {
         let purse = self.purses.iter().find(|purse| purse.is_of(budget));
         let left = purse.map_or(budget.amount, |purse| purse.left(budget.amount, now));
-        room.admits(paid_by(ask, left).map_err(|need| {
+        room.admits(demand.paid_by(left).map_err(|need| {
             let purse = purse.cloned().unwrap_or_else(|| Purse::new(budget, now));
             Lack {
                 which: Which::Budget(budget.per, purse.resets_at(now)),
@@ -414,6 +414,8 @@ impl Books {
             None => {
                 let mut purse = Purse::new(budget, now);
                 let done = act(&mut purse);
+                // Scopes are many and their budgets few: none is allocated ahead.
+                self.purses.reserve_exact(1);
                 self.purses.push(purse);
                 done
             }

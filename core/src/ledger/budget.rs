@@ -118,13 +118,15 @@ impl Purse {
         if cost.is_zero() {
             return;
         }
-        let number = now.0 / sixtieth(length(self.per));
         match &mut self.spending {
             Spending::Within { span: _, spent } => *spent += cost,
-            Spending::Rolling(buckets) => match buckets.back_mut() {
-                Some(back) if back.number >= number => back.spent += cost,
-                Some(_) | None => buckets.push_back(Bucket { number, spent: cost }),
-            },
+            Spending::Rolling(buckets) => {
+                let number = now.0 / sixtieth(length(self.per));
+                match buckets.back_mut() {
+                    Some(back) if back.number >= number => back.spent += cost,
+                    Some(_) | None => buckets.push_back(Bucket { number, spent: cost }),
+                }
+            }
         }
     }
 

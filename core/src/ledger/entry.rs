@@ -148,11 +148,6 @@ impl AskCost {
         let tokens = millionths.checked_div(u128::from(self.output.0));
         Some(Tokens(tokens.and_then(|tokens| u64::try_from(tokens).ok()).unwrap_or(u64::MAX)))
     }
-
-    /// Whether it costs nothing, however much it is.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.fixed.is_zero() && self.output.0 == 0
-    }
 }
 
 /// Quota taken in advance. Consumed by settling; dropping it would leave the books open.

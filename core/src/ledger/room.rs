@@ -160,11 +160,26 @@ impl Room {
     }
 }
 
-/// The most output that so much money pays for, or what the call costs at least.
-pub(super) fn paid_by(ask: &Ask, left: NanoDollars) -> Result<Tokens, NanoDollars> {
-    let Some(cost) = ask.cost.filter(|cost| !cost.is_nothing()) else { return Ok(ask.most()) };
-    match cost.output_within(left) {
-        Some(output) if output >= ask.least() => Ok(output),
-        Some(_) | None => Err(cost.with_output(ask.least())),
+/// What a call asks of each of its scopes.
+pub(super) struct Demand {
+    pub(super) ask: Ask,
+    /// What it may cost at most. Known once, so that a budget with plenty left is asked quickly.
+    whole: Option<NanoDollars>,
+}
+
+impl Demand {
+    pub(super) fn of(ask: Ask) -> Self {
+        Self { ask, whole: ask.cost.map(|cost| cost.with_output(ask.most())) }
+    }
+
+    /// The most output that so much money pays for, or what the call costs at least. What costs nothing
+    /// needs nothing left, and where the price is not known nobody asks.
+    pub(super) fn paid_by(&self, left: NanoDollars) -> Result<Tokens, NanoDollars> {
+        let ask = &self.ask;
+        let Some(cost) = ask.cost.filter(|_| self.whole > Some(left)) else { return Ok(ask.most()) };
+        match cost.output_within(left) {
+            Some(output) if output >= ask.least() => Ok(output.min(ask.most())),
+            Some(_) | None => Err(cost.with_output(ask.least())),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many places are looked at for books that can be dropped, so that nobody waits long for it.
-const STRIDE: usize = 1024;
+const STRIDE: usize = 512;
 
 /// The books of all scopes.
 #[derive(Debug, Default)]

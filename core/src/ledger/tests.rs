@@ -253,7 +253,7 @@ fn books_with_nothing_left_in_them_are_dropped() {
         ledger.settle(hold, &paid(0), at(0));
     }
     assert_eq!(ledger.take_changed().stored.len(), 3000);
-    for _ in 0..3 {
+    for _ in 0..6 {
         ledger.sweep(at(60_000));
     }
     assert_eq!(ledger.take_changed().emptied.len(), 3000);

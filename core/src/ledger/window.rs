@@ -267,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(12), ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(12), failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn a12_no_amount_leaves_early_and_none_stays_longer_than_a_tick(
             steps in prop::collection::vec((prop_oneof![6 => 0_u64..40, 1 => 0_u64..70_000], 0_u64..9), 1..900)

@@ -134,3 +134,23 @@ fn every_place_is_found_at_its_own_path() {
         assert_eq!(found, mounted(place, Shape::Asked, model), "{}", place.path);
     }
 }
+
+#[test]
+fn the_admin_api_is_found_at_its_own_paths_and_names_its_methods() {
+    for route in routes::ROUTES {
+        let method = Method::from_bytes(route.method.name().as_bytes()).unwrap();
+        let target = route.path.replace("{name}", "some%20one");
+        let name = if route.is_named() { "some one".to_owned() } else { String::new() };
+        assert_eq!(
+            find(&method, &target).unwrap(),
+            Mounted::Admin(Arrival { route, name }),
+            "{}",
+            route.path
+        );
+        assert_eq!(find(&Method::PUT, &target).unwrap_err().code, Code::WrongMethod);
+        assert!(find(&method, &format!("/litellm{target}")).is_err());
+    }
+    assert_eq!(allow("/api/keys/ci"), "GET, HEAD, PATCH, DELETE");
+    assert_eq!(allow("/api/keys"), "GET, HEAD, POST");
+    assert_eq!(refused(&Method::GET, "/api/keys/a%2Fb").code, Code::NoRoute);
+}

@@ -109,7 +109,7 @@ impl<'t> Parts<'t> {
         let Some(issuer) = self.body.get("iss").and_then(Value::as_str) else {
             return Err(unknown("its `iss` is missing"));
         };
-        let (signed, by) = match tokens.issuers.iter().find(|known| known.issuer == issuer) {
+        let (signed, by) = match tokens.issuer(issuer) {
             Some(known) => {
                 let kid = self.header.get("kid").and_then(Value::as_str);
                 let key = jwks(issuer).and_then(|keys| keys.key(kid)).ok_or_else(|| needs(known, &jwks))?;

@@ -117,9 +117,19 @@ impl LocalLedger {
         Self { shared: Arc::new(shared), keeper: None }
     }
 
-    /// Takes up what a store's books and the journal beside it say, and goes on from there. Blocks;
-    /// for the start of the process. What is malformed is set aside and logged.
+    /// Takes up what a store's books and the journal beside it say, and goes on from there; from then
+    /// on the books are stored every second. Blocks, so not on a thread of a runtime; for the start of
+    /// the process. What is malformed is set aside and logged.
     pub fn open(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
+        let mut opened = Self::take_up(store, books, now)?;
+        let shared = Arc::clone(&opened.ledger.shared);
+        let keeper = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || shared.keep());
+        let keeper = keeper.map_err(|error| Problem(format!("no thread for the ledger: {error}")))?;
+        opened.ledger.keeper = Some(keeper);
+        Ok(opened)
+    }
+
+    fn take_up(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
         let Some(path) = store.path().map(Path::to_path_buf) else {
             let replayed = Replayed::default();
             return Ok(Opened { ledger: Self::in_memory(), warnings: Vec::new(), replayed });
@@ -134,19 +144,15 @@ impl LocalLedger {
         let journal = Journal::begin(&path, replayed.free).map_err(unusable)?;
         // These books know all segments there were.
         let due = Due { changed: Arc::new(ledger.take_changed()), segment: journal.segment() };
-        let kept = Kept { store, due: Mutex::new(Some(due)) };
-        let shared = Arc::new(Shared {
+        let shared = Shared {
             desk: Mutex::new(Desk::new(ledger, Some(journal))),
-            kept: Some(kept),
+            kept: Some(Kept { store, due: Mutex::new(Some(due)) }),
             stop: Mutex::default(),
             stopped: Condvar::new(),
-        });
+        };
         // A store that takes nothing now is asked again every second; the segments stay until it does.
         let _ = shared.checkpoint();
-        let its = Arc::clone(&shared);
-        let keeper = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || its.keep());
-        let keeper = keeper.map_err(|error| Problem(format!("no thread for the ledger: {error}")))?;
-        Ok(Opened { ledger: Self { shared, keeper: Some(keeper) }, warnings, replayed })
+        Ok(Opened { ledger: Self { shared: Arc::new(shared), keeper: None }, warnings, replayed })
     }
 
     /// Takes from every scope of an entry or from none. A hold that is given out has been noted; if
@@ -155,7 +161,7 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         let hold = desk.ledger.reserve(entry, now)?;
         desk.books = Freshness::Changed;
-        match desk.note(&reserved(&hold, now)) {
+        match desk.note(|| reserved(&hold, now)) {
             Ok(()) => Ok(hold),
             Err(Unnoted) => {
                 // Nothing was sent, so nothing can warn.
@@ -171,7 +177,7 @@ impl LocalLedger {
         let id = hold.id();
         let warnings = desk.ledger.settle(hold, &settlement, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(&Note::Settled { id, settlement, at: now });
+        desk.note_or_defer(|| Note::Settled { id, settlement, at: now });
         warnings
     }
 
@@ -180,7 +186,7 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         desk.ledger.record(hold, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(&reserved(hold, now));
+        desk.note_or_defer(|| reserved(hold, now));
     }
 
     /// Ends every entry whose lease is over, in full. Not noted: killed before the books are stored,
@@ -188,6 +194,14 @@ impl LocalLedger {
     pub fn sweep(&self, now: Time) -> Vec<Warning> {
         // No reason to store the books: sweeping is done every second, and mostly finds nothing.
         self.shared.desk().ledger.sweep(now)
+    }
+
+    /// Gives up the books of a scope that is no more. Not noted: call [`LocalLedger::checkpoint`] before
+    /// another scope may get its name.
+    pub fn forget(&self, scope: &str) {
+        let mut desk = self.shared.desk();
+        desk.ledger.forget(scope);
+        desk.books = Freshness::Changed;
     }
 
     /// Where a scope stands.
@@ -269,15 +283,16 @@ impl Desk {
         Self { ledger, journal, buffer: Vec::new(), books: Freshness::Stored, disk: Disk::Takes }
     }
 
-    fn note(&mut self, note: &Note) -> Result<(), Unnoted> {
+    /// The note is only made where there is a journal.
+    fn note(&mut self, note: impl FnOnce() -> Note) -> Result<(), Unnoted> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         self.buffer.clear();
-        note.write(&mut self.buffer);
+        note().write(&mut self.buffer);
         let outcome = journal.append(&self.buffer);
         self.learn(outcome)
     }
 
-    fn note_or_defer(&mut self, note: &Note) {
+    fn note_or_defer(&mut self, note: impl FnOnce() -> Note) {
         if let Err(Unnoted) = self.note(note)
             && let Some(journal) = &mut self.journal
         {
@@ -346,3 +361,6 @@ fn redo(ledger: &mut Ledger, bytes: &[u8]) -> Result<Option<usize>, tollgate_cor
     ledger.replay(&read.note);
     Ok(Some(read.length))
 }
+
+#[cfg(test)]
+mod tests;

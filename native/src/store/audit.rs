@@ -63,7 +63,10 @@ struct Head {
 /// Adds a line.
 pub(super) fn write(connection: &Connection, seal: Seal, deed: &Deed) -> Result<(), rusqlite::Error> {
     let mut last = connection.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
-    let last = last.query_row([], |row| Ok(Head { seq: uint(row.get(0)?), hash: row.get(1)? })).optional()?;
+    // A hash that is none goes on as zeros, and shows as a break.
+    let head =
+        |row: &rusqlite::Row<'_>| Ok(Head { seq: uint(row.get(0)?), hash: row.get(1).unwrap_or_default() });
+    let last = last.query_row([], head).optional()?;
     let last = last.unwrap_or_default();
     let mut insert = connection.prepare_cached("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
     let Deed { at, actor, action, subject, before, after } = deed;

@@ -48,11 +48,17 @@ pub(super) fn read(connection: &Connection) -> Result<Read, rusqlite::Error> {
             _ => found.malformed.push(malformed(Origin::OpenEntry, row)?),
         }
     }
-    let segment: Option<u64> = connection
-        .query_row("SELECT value FROM meta WHERE name = 'segment'", [], |row| row.get::<_, i64>(0))
-        .optional()?
-        .map(super::row::uint);
-    found.books.segment = Segment(segment.unwrap_or_default());
+    let mut segment = connection.prepare("SELECT value FROM meta WHERE name = 'segment'")?;
+    let segment = segment.query_row([], |row| Ok(row.get_ref(0)?.as_i64())).optional()?;
+    found.books.segment = match segment {
+        Some(Ok(number)) => Segment(super::row::uint(number)),
+        // The segments there are will do: what the books know has been deleted, as a rule.
+        Some(Err(error)) => {
+            tracing::error!(%error, "the number of the journal's segment is malformed");
+            Segment::default()
+        }
+        None => Segment::default(),
+    };
     Ok(found)
 }
 

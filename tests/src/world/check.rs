@@ -69,7 +69,7 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
         return Verdict::killed(world, &log.fetches, started, broken);
     }
     check(log.reserved == log.settled, "I1: a hold was not ended exactly once");
-    for what in world.books.borrow().audit(log.record.as_ref()) {
+    for what in world.books.borrow_mut().audit(log.record.as_ref()) {
         check(false, &what);
     }
     let deadline = started + deadline_of(order);
@@ -106,7 +106,7 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
             let usage = record.usage.as_ref().map(|usage| (usage.prompt().get(), usage.output.get()));
             check(usage == Some(USAGE), "I5: the usage on record is not what the upstream reported");
             // A dollar for a million in, two for a million out: see the world's config.
-            let cost = NanoDollars(1000 * USAGE.0 + 2000 * USAGE.1);
+            let cost = NanoDollars(1000 * USAGE.0 + 2000 * USAGE.1) + record.wasted.cost;
             check(record.cost == Charge::Computed(cost), "I5: the cost on record is not that of the usage");
             let told = got.headers.get("x-tollgate-cost-usd").map(|told| told.as_bytes());
             let plain = price::plain(cost);

@@ -9,6 +9,7 @@ mod streams; // H, K9, K10, K15, K16
 mod cancel; // H10, the client's leaving
 mod caching; // K14, K20, what goes upstream byte for byte
 mod load; // G2, G4, K8
+mod metering; // C7, C12, K11, cut-off
 
 mod answers; // headers, errors, timeouts
 mod keys;

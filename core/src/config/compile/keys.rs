@@ -6,6 +6,7 @@
 pub(in crate::config) mod alone; // one at a time
 
 use super::Compiler;
+use crate::api::routes::ROUTES;
 use crate::config::fault::{Errors, Place, closest, show};
 use crate::config::file::keys::{Bounds, What};
 use crate::config::file::{self, Material};
@@ -151,14 +152,13 @@ impl<'a> Known<'a> {
         let _: Material = material;
         let key = Key::new(name.value, sha256);
         let Limited { scope, within, each_end_user } = self.limited(&key.scope.name, bounds, errors);
-        let client_tags: Vec<Pattern> = patterns(client_tags, errors);
         Key {
             retiring,
             team: team.map(|team| team.value),
             user: user.map(|user| user.value),
             organisation,
             tags: tags.into_iter().map(|tag| tag.value).collect(),
-            client_tags,
+            client_tags: patterns(client_tags, errors),
             models: patterns(models, errors),
             routes: patterns(routes, errors),
             ips,
@@ -230,7 +230,7 @@ impl<'a> Known<'a> {
                 What::Model(name) => {
                     self.known_models(std::slice::from_ref(&name), errors);
                     let place = name.place.clone();
-                    let pattern = patterns::<Vec<_>>(vec![name], errors).pop();
+                    let pattern = patterns(vec![name], errors).pop();
                     (pattern.map(crate::directory::What::Model), place)
                 }
                 What::Provider(name) => {
@@ -289,7 +289,10 @@ impl<'a> Known<'a> {
             return;
         }
         for Spot { value, place } in paths {
-            let serves = |pattern: Pattern| PLACES.iter().any(|served| pattern.matches(served.path));
+            let serves = |pattern: Pattern| {
+                PLACES.iter().any(|served| pattern.matches(served.path))
+                    || ROUTES.iter().any(|served| pattern.matches(served.path))
+            };
             if Pattern::parse(value).is_none_or(serves) {
                 continue;
             }
@@ -321,7 +324,7 @@ fn other_organisation(holder: &Holder, of_key: Option<&str>, place: &Place, erro
 }
 
 /// Reads patterns. What is none is reported and left out.
-fn patterns<C: FromIterator<Pattern>>(raw: Vec<Spot<String>>, errors: &mut Errors) -> C {
+fn patterns(raw: Vec<Spot<String>>, errors: &mut Errors) -> Vec<Pattern> {
     let read = |Spot { value, place }: Spot<String>| {
         if value.len() > MAX_PATTERN || value.chars().any(|c| c.is_control() || "{}".contains(c)) {
             errors.push(&place, "not a name", format!("use up to {MAX_PATTERN} bytes of plain text"));
@@ -333,5 +336,8 @@ fn patterns<C: FromIterator<Pattern>>(raw: Vec<Spot<String>>, errors: &mut Error
         }
         pattern
     };
-    raw.into_iter().filter_map(read).collect()
+    let mut patterns: Vec<Pattern> = raw.into_iter().filter_map(read).collect();
+    // A hundred thousand keys hold some each.
+    patterns.shrink_to_fit();
+    patterns
 }

@@ -45,7 +45,8 @@ impl Compiler<'_> {
         let secret = self.secret(spot)?;
         let key = HsKey::new(secret.expose().as_bytes());
         if key.is_none() {
-            let message = format!("the secret has {} bytes, so that it could be guessed", secret.expose().len());
+            let message =
+                format!("the secret has {} bytes, so that it could be guessed", secret.expose().len());
             self.errors.push(&spot.place, message, "use at least 32 random characters");
         }
         key

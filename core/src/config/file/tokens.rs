@@ -5,8 +5,8 @@ use crate::config::fault::Errors;
 use crate::config::read::{Cell, Spot, Table};
 use crate::units::Millis;
 
-const TOKENS: &[&str] = &["secret", "ed25519", "audience", "longest", "issuers"];
-const ISSUER: &[&str] = &["issuer", "audience", "jwks", "key", "parent_claim"];
+pub(super) const TOKENS: &[&str] = &["secret", "ed25519", "audience", "longest", "issuers"];
+pub(super) const ISSUER: &[&str] = &["issuer", "audience", "jwks", "key", "parent_claim"];
 
 /// `[tokens]`
 pub(in crate::config) struct Tokens {

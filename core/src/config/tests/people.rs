@@ -4,7 +4,7 @@ use super::*;
 use crate::directory::{HolderKind, IpRange, Role, What};
 use crate::token::{JwksSource, Parent};
 
-const PEOPLE: &str = r#"
+pub(super) const PEOPLE: &str = r#"
 [server]
 admin_key = "admin"
 trusted_proxies = ["10.0.0.0/8"]

@@ -117,9 +117,8 @@ fn expected(rows: &[Row], query: &SpendQuery) -> BTreeMap<Vec<Option<String>>, S
             || query.only.iter().any(|one| one.dimension == Dimension::Tag);
         let tags = if by_tag { values(row, Dimension::Tag) } else { vec![None] };
         for tag in tags.iter().filter(|tag| !by_tag || is_wanted(tag.as_ref(), Dimension::Tag, &query.only)) {
-            let place = query.by.iter().map(|dimension| match dimension {
-                Dimension::Tag => tag.clone(),
-                other => values(row, *other)[0].clone(),
+            let place = query.by.iter().map(|dimension| {
+                if *dimension == Dimension::Tag { tag.clone() } else { values(row, *dimension)[0].clone() }
             });
             let place: Vec<_> = place.collect();
             let sum = sums

@@ -1,0 +1,135 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn a_litellm_key_is_made_with_its_limits_and_works() {
+    let mut stage = Stage::open();
+    stage.made("/api/tags", r#"{"name":"batch"}"#);
+    stage.made(
+        "/team/new",
+        r#"{"team_id":"search","team_alias":"Search-team","max_budget":100,"budget_duration":"30d"}"#,
+    );
+    let body = r#"{"key_alias":"ci","duration":"30d","models":["gpt-4o"],"max_budget":10,"soft_budget":8,
+        "budget_duration":"1d","tpm_limit":1000,"rpm_limit":60,"max_parallel_requests":4,"team_id":"search",
+        "tags":["batch"],"metadata":{"a":1},"blocked":false,"aliases":{},"guardrails":[],"send_invite_email":false,
+        "model_rpm_limit":{"gpt-4o":6},"model_max_budget":{"gpt-4o":{"budget_limit":2,"time_period":"1d"}}}"#;
+    let told = stage.made("/key/generate", body);
+    assert_eq!(told.body["key_name"], "ci");
+    assert_eq!(told.body["team_id"], "search");
+    assert_eq!(told.body["max_budget"], 10);
+    assert_eq!(told.body["budget_duration"], "1d");
+    assert_eq!(told.body["expires"], spec::written(NOON + Millis(30 * 86_400_000)));
+    assert_eq!(told.body["warnings"], json!(["send_invite_email: has no effect here"]));
+    let secret = told.secret();
+    assert_eq!(stage.call(&secret, "GET", "/api/me", "").body["actor"], "key:ci");
+    let own = stage.admin("GET", "/api/keys/ci", "").body;
+    assert_eq!(own["budget"], json!([{"usd": 10, "per": "day", "zone": "UTC", "warn": 80}]));
+    assert_eq!((&own["rpm"], &own["tpm"], &own["concurrency"]), (&json!(60), &json!(1000), &json!(4)));
+    let budget = json!([{"usd": 2, "per": "day", "zone": "UTC"}]);
+    assert_eq!(own["limits"], json!([{"model": "gpt-4o", "rpm": 6, "budget": budget}]));
+    assert_eq!(own["metadata"], json!({"a": 1}));
+    let team = stage.admin("GET", "/api/teams/search", "").body;
+    assert_eq!(team["budget"], json!([{"usd": 100, "per": "month", "zone": "UTC"}]));
+}
+
+#[test]
+fn b5_key_info_tells_the_spend_that_the_budget_counts() {
+    let mut stage = Stage::open();
+    stage.made("/key/generate", r#"{"key_alias":"a","max_budget":10}"#);
+    let secret = stage.made("/key/generate", r#"{"key_alias":"b","key":"sk-my-own-key-1234"}"#).secret();
+    assert_eq!(secret, "sk-my-own-key-1234");
+    let Ok(Plan::Limits(ask)) = stage.plan(ADMIN, "GET", "/key/info?key=a", "") else { panic!() };
+    assert_eq!(ask.scopes[0].name, "key:a");
+    let reading = crate::ledger::Reading {
+        limit: "budget",
+        budget: ask.scopes[0].limits.budgets.first().cloned(),
+        most: 10_000_000_000,
+        used: 2_500_000_000,
+        held: 0,
+        resets_at: None,
+    };
+    let report = crate::ledger::Report { scope: "key:a".to_owned(), gauges: vec![reading] };
+    let told = Told::of(&render::limits(*ask, &[report]));
+    assert_eq!((&told.body["key"], &told.body["info"]["spend"]), (&json!("a"), &json!(2.5)));
+    let Ok(Plan::Spend(ask)) = stage.plan(&secret, "GET", "/key/info", "") else { panic!() };
+    assert_eq!(ask.query.only, [Only { dimension: Dimension::Key, value: "b".to_owned() }]);
+    let row = SpendRow { cost: NanoDollars(7), ..SpendRow::default() };
+    assert_eq!(Told::of(&render::spend(*ask, &[row])).body["info"]["spend"].to_string(), "0.000000007");
+    assert_eq!(stage.call(&secret, "GET", "/key/info?key=a", "").status, 404, "of others it sees nothing");
+}
+
+#[test]
+fn litellm_keys_are_updated_and_deleted_by_secret_hash_or_name() {
+    let mut stage = Stage::open();
+    let secret = stage.made("/key/generate", r#"{"key_alias":"a","rpm_limit":5,"models":["x"]}"#).secret();
+    let told = stage.made("/key/update", &format!(r#"{{"key":"{secret}","rpm_limit":9,"models":[]}}"#));
+    assert_eq!((&told.body["rpm_limit"], &told.body["models"]), (&json!(9), &json!([])));
+    assert!(!told.text.contains(&secret));
+    let hash = spec::hex(&crate::keyring::digest(secret.as_bytes()));
+    assert_eq!(
+        stage.made("/key/update", &format!(r#"{{"key":"{hash}","rpm_limit":null}}"#)).body["rpm_limit"],
+        Value::Null
+    );
+    stage.made("/key/generate", r#"{"key_alias":"b"}"#);
+    let told = stage.made("/key/delete", &format!(r#"{{"keys":["{secret}"],"key_aliases":["b"]}}"#));
+    assert_eq!(told.body["deleted_keys"], json!(["a", "b"]));
+    assert_eq!(stage.admin("GET", "/api/keys", "").body["data"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn d3_a_key_that_is_not_found_is_not_echoed() {
+    let mut stage = Stage::open();
+    for (method, target, body) in [
+        ("GET", "/key/info?key=sk-planted-secret", ""),
+        ("POST", "/key/update", r#"{"key":"sk-planted-secret"}"#),
+        ("POST", "/key/delete", r#"{"keys":["sk-planted-secret"]}"#),
+    ] {
+        let told = stage.admin(method, target, body);
+        assert_eq!((told.status, told.code()), (404, "not_found"));
+        assert!(!told.text.contains("planted"), "{}", told.text);
+    }
+}
+
+#[test]
+fn what_litellm_has_and_we_do_not_is_refused_by_name() {
+    let mut stage = Stage::open();
+    for (body, code, param) in [
+        (r#"{"guardrails":["pii"]}"#, "unsupported", "guardrails"),
+        (r#"{"aliases":{"a":"b"}}"#, "unsupported", "aliases"),
+        (r#"{"spend":5}"#, "unsupported", "spend"),
+        (r#"{"auto_rotate":true}"#, "unsupported", "auto_rotate"),
+        (r#"{"budget_duration":"45d","max_budget":1}"#, "bad_field", "budget_duration"),
+        (r#"{"budget_duration":"1d"}"#, "bad_field", "max_budget"),
+        (r#"{"max_budget":-1}"#, "bad_field", "max_budget"),
+        (r#"{"max_budget":1,"soft_budget":2}"#, "bad_field", "soft_budget"),
+        (r#"{"duration":"forever"}"#, "bad_field", "duration"),
+        (r#"{"allowed_routes":["llm_api_routes"]}"#, "bad_field", "allowed_routes"),
+        (r#"{"key_type":"management"}"#, "bad_field", "key_type"),
+        (r#"{"team_id":"ghost"}"#, "not_found", "team_id"),
+        (r#"{"key":"short"}"#, "bad_field", "key"),
+        (r#"{"tpm_limits":5}"#, "bad_field", "tpm_limits"),
+    ] {
+        let told = stage.admin("POST", "/key/generate", body);
+        assert_eq!((told.code(), told.param()), (code, param), "{body}: {}", told.text);
+    }
+    assert_eq!(stage.admin("POST", "/team/new", r#"{"models":["x"]}"#).param(), "models");
+    assert!(stage.deeds.is_empty());
+}
+
+#[test]
+fn a_bifrost_key_is_told_by_its_fields() {
+    let mut stage = Stage::open();
+    let body = r#"{"name":"vk","budget":{"max_limit":10,"reset_duration":"1d"},"rate_limit":{"token_max_limit":1000,
+        "token_reset_duration":"1m","request_max_limit":60,"request_reset_duration":"1m"},"models":["gpt-4o"]}"#;
+    let told = stage.made("/api/keys", body);
+    assert_eq!(
+        (told.status, &told.body["name"], &told.body["value"]),
+        (201, &json!("vk"), &told.body["key"])
+    );
+    assert_eq!((&told.body["rpm"], &told.body["tpm"]), (&json!(60), &json!(1000)));
+    assert_eq!(told.body["budget"], json!([{"usd": 10, "per": "day", "zone": "UTC"}]));
+    let secret = told.secret();
+    assert_eq!(stage.call(&secret, "GET", "/api/me", "").body["actor"], "key:vk");
+    let hourly = r#"{"name":"x","rate_limit":{"token_max_limit":1,"token_reset_duration":"1h"}}"#;
+    assert_eq!(stage.admin("POST", "/api/keys", hourly).param(), "rate_limit.token_reset_duration");
+}

@@ -1,0 +1,111 @@
+//! The beginning: opens the store, takes up what it holds, and makes what all workers share.
+
+use crate::alert::{self, Ears};
+use crate::api::{Bell, Office};
+use crate::clock::Clock;
+use crate::host::Shared;
+use crate::ledger::Ledgers;
+use crate::ledger::local::LocalLedger;
+use crate::ledger::shared::{Address, Settings as Sharing, SharedLedger};
+use crate::random::Random;
+use crate::settings::{Problems, Settings};
+use crate::store::trouble::Problem;
+use crate::store::{self, Setup, Store};
+use crate::upstream::pool::Outside;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use tollgate_core::api::audit;
+use tollgate_core::config::Config;
+use tollgate_core::directory::Directory;
+
+/// What keeps nothing.
+const MEMORY: &str = ":memory:";
+
+/// A process that is about to serve.
+pub struct Begun {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// Where warnings are taken up.
+    pub ears: Ears,
+}
+
+impl From<Problem> for Problems {
+    fn from(Problem(problem): Problem) -> Self {
+        format!("store: {problem}").into()
+    }
+}
+
+/// Opens everything. Blocks.
+pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
+    let Settings { config, tls, addresses: _ } = settings;
+    let clock = Clock::start();
+    let path = place(&config);
+    let opened = Store::open(&Setup::new(path, audit::seal, clock))?;
+    let store::Opened { store, entities, books, set_aside: _ } = opened;
+    let store = Arc::new(store);
+    let mut directory = Directory::of(&config);
+    for change in &entities {
+        if let Err(aside) = directory.apply(change, &config) {
+            let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
+            let (kind, why) = (aside.kind.name(), errors.join("; "));
+            tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
+        }
+    }
+    let local = LocalLedger::open(Arc::clone(&store), books, clock.now())?;
+    let own = Arc::new(local.ledger);
+    let ledger = ledger(&config, path, own)?;
+    let alert::Ends { bell: alarm, ears } = alert::ends();
+    alarm.ring(local.warnings);
+    let shared = Arc::new(Shared {
+        directory: RwLock::new(directory),
+        gauge: Arc::default(),
+        config: ArcSwap::from_pointee(config),
+        tls: ArcSwapOption::new(tls),
+        fleet: Mutex::default(),
+        ledger,
+        metrics: Mutex::default(),
+        outside: Arc::new(outside),
+        office: Office::new(Arc::clone(&store), Bell::default()),
+        store,
+        alarm,
+        clock,
+    });
+    Ok(Begun { shared, ears })
+}
+
+/// The file, where there is anything to keep: keys, limits, an admin API, or what an earlier run kept.
+fn place(config: &Config) -> &str {
+    let path = &config.store.path;
+    let governs = !config.keys.is_empty() || !config.holders.is_empty() || config.server.admin_key.is_some();
+    if governs || config.store.redis.is_some() || Path::new(path).exists() { path } else { MEMORY }
+}
+
+fn ledger(config: &Config, path: &str, own: Arc<LocalLedger>) -> Result<Ledgers, Problems> {
+    let Some(url) = &config.store.redis else { return Ok(Ledgers::Alone(own)) };
+    let address = Address::parse(url.expose()).map_err(|error| format!("store.redis: {error}"))?;
+    let fail = config.store.fail;
+    let sharing = Sharing { fail, ..Sharing::new(address, &config.store.namespace, &gateway(path)?) };
+    let fallback: Arc<LocalLedger> = Arc::clone(&own);
+    let shared = SharedLedger::new(sharing, fallback)
+        .map_err(|error| format!("no thread for the shared ledger: {error}"))?;
+    Ok(Ledgers::Together { own, shared })
+}
+
+/// The gateway's name among those that share limits: drawn once, and kept beside the store, whose books
+/// it goes with.
+fn gateway(path: &str) -> Result<String, Problems> {
+    let drawn = || format!("{:016x}{:016x}", Random::seeded().next(), Random::seeded().next());
+    if path == MEMORY {
+        return Ok(drawn());
+    }
+    let file = format!("{path}.gateway");
+    match std::fs::read_to_string(&file) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Ok(_) | Err(_) => {
+            let name = drawn();
+            std::fs::write(&file, &name).map_err(|error| format!("{file}: {error}"))?;
+            Ok(name)
+        }
+    }
+}

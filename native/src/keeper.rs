@@ -1,0 +1,85 @@
+//! The store as the admin API's keeper: its questions in the store's words, and the answers back.
+
+use crate::api::{Keeper, Unkept};
+use crate::store::audit::{self, Chain, Line};
+use crate::store::requests::{self, Found};
+use crate::store::row::Row;
+use crate::store::trouble::StoreError;
+use crate::store::Store;
+use std::sync::Arc;
+use tollgate_core::api::audit::{Broken, Gap};
+use tollgate_core::api::{
+    AuditLine, AuditQuery, Change, Deed, Outcome, RequestPlace, RequestQuery, RequestRow, SpendQuery,
+    SpendRow,
+};
+
+impl From<StoreError> for Unkept {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Keeper for Arc<Store> {
+    async fn commit(&self, changes: Vec<Change>, deed: Deed) -> Result<(), Unkept> {
+        Ok(Store::commit(self, changes, deed).await?)
+    }
+
+    async fn spend(&self, query: SpendQuery) -> Result<Vec<SpendRow>, Unkept> {
+        Ok(Store::spend(self, query).await?)
+    }
+
+    async fn requests(&self, query: RequestQuery) -> Result<Vec<RequestRow>, Unkept> {
+        let RequestQuery { from, to, only, outcome, after, limit } = query;
+        let outcome = match outcome {
+            Outcome::Any => requests::Outcome::Any,
+            Outcome::Failed => requests::Outcome::Failed,
+        };
+        let after = after.map(|RequestPlace { at, seq }| requests::Place { at, seq });
+        let asked = requests::RequestQuery { from, to, only, outcome, after, limit };
+        Ok(Store::requests(self, asked).await?.into_iter().map(told).collect())
+    }
+
+    async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditLine>, Unkept> {
+        let AuditQuery { actor, action, subject, after, limit } = query;
+        let lines = Store::audit(self, audit::AuditQuery { actor, action, subject, after, limit }).await?;
+        let told = |Line { seq, deed, hash }| AuditLine { number: seq, deed, seal: hash };
+        Ok(lines.into_iter().map(told).collect())
+    }
+
+    async fn verify(&self) -> Result<Result<u64, Gap>, Unkept> {
+        Ok(match self.check_audit().await? {
+            Chain::Whole(lines) => Ok(lines),
+            Chain::BrokenAt(number) => Err(Gap { number, kind: Broken::Seal }),
+        })
+    }
+}
+
+fn told(Found { place, row }: Found) -> RequestRow {
+    let requests::Place { at, seq } = place;
+    let Row { id, organisation, team, user, key, end_user, provider, model, asked, surface, .. } = row;
+    let Row { status, fault, attempts, consumed, basis, cost, total, .. } = row;
+    let consumed = consumed.unwrap_or_default();
+    RequestRow {
+        place: RequestPlace { at, seq },
+        id: id.to_string(),
+        at,
+        surface,
+        key: Some(key),
+        team,
+        user,
+        organisation,
+        end_user,
+        asked,
+        provider,
+        model,
+        attempts,
+        status,
+        fault,
+        total,
+        input: consumed.input,
+        cached: consumed.cached,
+        output: consumed.output,
+        basis,
+        cost,
+    }
+}
