@@ -270,3 +270,26 @@ fn a_database_has_one_gateway() {
     assert!(said.contains("tollgate.db"), "{said}");
     assert_eq!(ask(&setting.gateway, "k").status, 200);
 }
+
+#[test]
+fn a_line_of_the_audit_log_that_was_taken_out_or_changed_shows() {
+    let setting = Setting::new("");
+    for name in ["a", "b", "c", "d"] {
+        create(&setting.gateway, &json!({"name": name}));
+    }
+    let verified = || setting.admin(&Request::get("/api/audit/verify")).json();
+    assert_eq!(verified()["complete"], true, "{}", verified());
+    let database =
+        Connection::open(setting.gateway.folder().path().join("tollgate.db")).expect("it can be opened");
+    assert!(database.execute("DELETE FROM audit WHERE seq = 2", []).is_err(), "it is append-only");
+    assert!(
+        database.execute("UPDATE audit SET actor = 'nobody' WHERE seq = 2", []).is_err(),
+        "it is append-only"
+    );
+    // Somebody with the file can do it all the same, and is found out.
+    let spoil = |sql: &str| database.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    spoil("DROP TRIGGER audit_is_not_changed; UPDATE audit SET actor = 'key:other' WHERE seq = 3");
+    assert_eq!((verified()["complete"].as_bool(), verified()["broken_at"].as_u64()), (Some(false), Some(3)));
+    spoil("DROP TRIGGER audit_is_not_cut; DELETE FROM audit WHERE seq = 2");
+    assert_eq!((verified()["complete"].as_bool(), verified()["broken_at"].as_u64()), (Some(false), Some(2)));
+}

@@ -124,29 +124,57 @@ fn redis_killed_and_restarted_empty_gives_nobody_his_budget_again() {
     assert_eq!(group.gateways[0].ask(&chat("sim/m").key(&secret("other"))).status, 200);
 }
 
+fn flush(redis: &Redis) {
+    redis.command(&["FLUSHALL"]);
+    redis.command(&["SCRIPT", "FLUSH"]);
+}
+
 #[test]
 fn a_flushed_redis_loses_no_spend_and_fails_no_call() {
-    let group = Group::new(
-        1,
-        &format!(
-            "{}{}",
-            key("k", "budget = [{ usd = 0.35, per = \"month\" }]\nrpm = 1000"),
-            key("few", "rpm = 3")
-        ),
-    );
+    let group = Group::new(1, &key("k", "budget = [{ usd = 0.35, per = \"month\" }]\nrpm = 1000"));
     for _ in 0..2 {
         assert_eq!(group.ask(0, &tenth("")).status, 200);
-        assert_eq!(group.gateways[0].ask(&chat("sim/m").key(&secret("few"))).status, 200);
     }
     eventually("it is settled", || limits(&group.gateways[0], "key:k").iter().all(|gauge| gauge.held == 0.0));
-    for command in ["FLUSHALL", "SCRIPT"] {
-        group.redis.command(if command == "SCRIPT" { &["SCRIPT", "FLUSH"] } else { &["FLUSHALL"] });
-    }
+    flush(&group.redis);
     assert_eq!(group.ask(0, &tenth("")).status, 200);
     assert_limited(&group.ask(0, &tenth("")), "budget_exceeded", "key:k");
-    let statuses: Vec<_> =
-        (0..3).map(|_| group.gateways[0].ask(&chat("sim/m").key(&secret("few"))).status).collect();
+}
+
+#[test]
+fn promise_1_a_flushed_redis_admits_no_more_than_the_limit_in_a_minute() {
+    let group = Group::new(1, &key("k", "rpm = 3"));
+    for _ in 0..2 {
+        assert_eq!(group.ask(0, &chat("sim/m")).status, 200);
+    }
+    flush(&group.redis);
+    let statuses: Vec<_> = (0..3).map(|_| group.ask(0, &chat("sim/m")).status).collect();
     assert_eq!(statuses, [200, 429, 429], "what was asked before counts");
+}
+
+#[test]
+fn what_redis_was_not_told_in_an_outage_it_is_told_after_it() {
+    let group = Group::new(1, &key("k", "budget = [{ usd = 100, per = \"month\" }]"));
+    assert_eq!(group.ask(0, &tenth("")).status, 200);
+    let request = tenth(",head_delay=600").key(&secret("k"));
+    let served = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..3).map(|_| scope.spawn(|| group.gateways[0].ask(&request).status)).collect();
+        let reached = || crate::setting::seen(&group.sim);
+        let before_that = Instant::now();
+        while reached() < 4 && before_that.elapsed() < Duration::from_millis(500) {
+            std::thread::yield_now();
+        }
+        group.redis.freeze();
+        asked
+            .into_iter()
+            .map(|one| one.join().expect("it was answered"))
+            .filter(|status| *status == 200)
+            .count()
+    });
+    group.redis.thaw();
+    let told = || limits(&group.gateways[0], "key:k")[0].clone();
+    let spent = (served + 1) as f64 * crate::setting::TENTH;
+    eventually("all is told", || told().held == 0.0 && (told().used - spent).abs() < 1e-6);
 }
 
 #[test]
