@@ -24,6 +24,7 @@ pub mod upstream; // calls to upstreams, pooled connections
 pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
 pub mod keeper; // the store in the admin API's words
+pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out
 pub mod ledger; // where limits' counters are kept
 

@@ -3,6 +3,7 @@
 use crate::alert;
 use crate::begin::{Begun, begin};
 use crate::host::Shared;
+use crate::jwks;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
 use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
@@ -42,7 +43,7 @@ pub struct Plan {
 
 /// Runs until told to stop. The error says why it could not start.
 pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
-    let settings = settings::load(&plan.source, &plan.overrides)?;
+    let settings = settings::read(&plan.source, &plan.overrides)?;
     raise_file_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let listeners = bind(&settings.addresses, plan.workers.unwrap_or(cores).max(1))?;
@@ -62,6 +63,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);
         tokio::task::spawn_local(alert::run(Arc::clone(&shared), ears));
+        tokio::task::spawn_local(jwks::run(Arc::clone(&shared)));
         let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
         Ok(conduct(&shared, workers, conductor, signals, reloader).await)
     })

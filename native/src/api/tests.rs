@@ -1,6 +1,6 @@
 use super::*;
 use crate::begin::begin;
-use crate::settings::Settings;
+use crate::settings::{Exposure, Settings};
 use crate::upstream::pool::Outside;
 use http::Request;
 use http_body_util::Full;
@@ -19,7 +19,13 @@ const CONFIG: &str = r#"
 fn shared() -> Arc<Shared> {
     let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
     let config = config::load(CONFIG.as_bytes(), &none).unwrap();
-    let settings = Settings { config, addresses: Vec::new(), tls: None };
+    let settings = Settings {
+        config,
+        addresses: Vec::new(),
+        tls: None,
+        keys: Vec::new(),
+        exposure: Exposure::Guarded,
+    };
     begin(settings, Outside::from_env()).unwrap().shared
 }
 
