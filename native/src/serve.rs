@@ -1,6 +1,7 @@
 //! Runs the gateway: binds, starts the workers, says so, and stops when told.
 
 use crate::alert;
+use crate::arrears;
 use crate::begin::{Begun, begin};
 use crate::host::Shared;
 use crate::jwks;
@@ -58,6 +59,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
     runtime.block_on(async {
         // Before anything is announced: who reads the announcement may send a signal.
         let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
+        arrears::collect(&shared).await;
         let Ends { conductor, baton } = phases();
         let workers = start(&shared, listeners, &baton)?;
         announce(&shared, &url, plan.greeting.as_deref());
@@ -180,17 +182,19 @@ async fn conduct(
     loop {
         tokio::select! {
             Some(ring) = rings.recv() => {
+                let problems = reload(shared, &mut reloader).await;
                 // Whoever rang may have left; then nobody is told.
-                let _ = ring.send(reloader.reload());
+                let _ = ring.send(problems);
             }
             told = signals.next() => match told {
                 Told::Stop => break,
-                Told::Reload => drop(reloader.reload()),
+                Told::Reload => drop(reload(shared, &mut reloader).await),
             },
             () = sleep(INTERVAL) => {
+                shared.ledger.expire_tokens(shared.config.load().tokens.longest);
                 shared.alarm.ring(shared.ledger.sweep(shared.clock.now()));
                 if reloader.is_stale() {
-                    drop(reloader.reload());
+                    drop(reload(shared, &mut reloader).await);
                 }
                 if workers.iter().any(JoinHandle::is_finished) {
                     tracing::error!("a worker has stopped, so the gateway does");
@@ -207,6 +211,15 @@ async fn conduct(
     };
     keep(shared).await;
     ended
+}
+
+/// A new config may have new budgets.
+async fn reload(shared: &Shared, reloader: &mut Reloader) -> Vec<String> {
+    let problems = reloader.reload();
+    if problems.is_empty() {
+        arrears::collect(shared).await;
+    }
+    problems
 }
 
 /// What has not been written yet is, and what others are to be told.
