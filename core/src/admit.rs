@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::api::{self, Knock};
+use crate::api::{self, Knock, Turned};
 use crate::config::Config;
 use crate::count::Gauge;
 use crate::directory::{self, Caller, Directory};
@@ -40,6 +40,7 @@ pub enum Admission {
 }
 
 /// Keys of an issuer that are to be fetched.
+#[derive(Debug)]
 pub struct NeedsKeys {
     /// Whose, as in `config.tokens.issuers`.
     pub issuer: String,
@@ -118,7 +119,10 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
         Mounted::Metrics => Admission::Metrics(json(Bytes::new(), id).map(drop)),
         Mounted::Admin(arrival) => match api::knock(head, arrival, desk, id, now) {
             Ok(knock) => Admission::Admin(Box::new(knock)),
-            Err(answer) => Admission::Answered(*answer),
+            Err(turned) => match *turned {
+                Turned::Away(answer) => Admission::Answered(answer),
+                Turned::Back(needs) => Admission::NeedsKeys(Box::new(needs)),
+            },
         },
         Mounted::Models { shape, id: model } => match enter(head, desk, path, &OpenAiChat, id, now) {
             Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),

@@ -34,7 +34,7 @@ mod tests;
 pub use answer::refusal;
 pub use principal::Principal;
 
-use crate::admit::Desk;
+use crate::admit::{Desk, NeedsKeys};
 use crate::directory::HolderKind;
 use crate::exchange::{RequestId, RequestIdText};
 use crate::fault::{Code, Fault};
@@ -45,6 +45,7 @@ use bytes::Bytes;
 use http::Response;
 use http::header::{CONTENT_ENCODING, HeaderValue};
 use http::request::Parts;
+use principal::Stranger;
 use routes::{Arrival, Operation, Reach};
 use std::sync::Arc;
 
@@ -82,6 +83,15 @@ fn marked(mut answer: Response<Bytes>, id: RequestId) -> Response<Bytes> {
     answer
 }
 
+/// Why a request is not let in.
+#[derive(Debug)]
+pub enum Turned {
+    /// This is the answer to it.
+    Away(Response<Bytes>),
+    /// It bears a token of an issuer whose keys are to be fetched first.
+    Back(NeedsKeys),
+}
+
 /// Decides on a request by its head, before its body is read: whose key it is and what its role may do.
 pub fn knock(
     head: &Parts,
@@ -89,7 +99,8 @@ pub fn knock(
     desk: &Desk<'_>,
     id: RequestId,
     now: Time,
-) -> Result<Knock, Box<Response<Bytes>>> {
+) -> Result<Knock, Box<Turned>> {
+    let away = |fault: &Fault| marked(refusal(fault), id);
     let decided = principal::authenticate(&head.headers, desk, now).and_then(|principal| {
         if let Principal::Key(caller) = &principal {
             keyring::may_call(Some(caller), arrival.route.path)?;
@@ -97,14 +108,17 @@ pub fn knock(
         let reach = principal.reach(&arrival)?;
         let encoded = head.headers.get(CONTENT_ENCODING);
         match encoded.filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            Some(_) => Err(Fault::bad_field("content-encoding", "identity", "another encoding")),
+            Some(_) => Err(Fault::bad_field("content-encoding", "identity", "another encoding").into()),
             None => Ok((principal, reach)),
         }
     });
     let query = head.uri.query().map(str::to_owned);
     match decided {
         Ok((principal, reach)) => Ok(Knock { arrival, principal, reach, query, id }),
-        Err(fault) => Err(Box::new(marked(refusal(&fault), id))),
+        Err(Stranger::Refused(fault)) => Err(Box::new(Turned::Away(away(&fault)))),
+        Err(Stranger::NeedsKeys { issuer, fault }) => {
+            Err(Box::new(Turned::Back(NeedsKeys { issuer, otherwise: away(&fault) })))
+        }
     }
 }
 

@@ -297,6 +297,11 @@ impl Directory {
         self.jwks.insert(issuer.issuer.clone(), fetched);
     }
 
+    /// Gives up the keys of an issuer of tokens: they are too old to be believed.
+    pub fn drop_jwks(&mut self, issuer: &str) {
+        self.jwks.remove(issuer);
+    }
+
     /// Whether the config has a key of this name, which hides a stored one.
     fn hides(&self, name: &str) -> bool {
         self.fixed.keys.contains(name)

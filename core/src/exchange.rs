@@ -49,9 +49,9 @@ use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
 use crate::units::{Estimated, Metered, Millis, Time, Tokens};
 use attempt::Sent;
-use quota::{Certainty, Ended, Quota};
 use bytes::Bytes;
 use http::HeaderValue;
+use quota::{Certainty, Ended, Quota};
 use read::Reading;
 use relay::Relay;
 use request::Request;
@@ -373,9 +373,25 @@ impl Exchange {
         // A ledger that is gone must not hide what is wrong with the request itself.
         let fault = match (pending, &refusal) {
             (Some(fault), Refusal::Unavailable { .. }) => *fault,
-            (_, Refusal::Unavailable { .. } | Refusal::Limited(_)) => refusal.into_fault(),
+            (_, Refusal::Unavailable { .. } | Refusal::Limited(_)) => {
+                let wait = self.until_expiry(&refusal, now);
+                let fault = refusal.into_fault();
+                match wait {
+                    Some(wait) => fault.retry_after(wait),
+                    None => fault,
+                }
+            }
         };
         self.refuse(&fault, now);
+    }
+
+    /// When a token expires whose own limit does not open again: then there may be another token.
+    fn until_expiry(&self, refusal: &Refusal, now: Time) -> Option<Millis> {
+        let Refusal::Limited(limited) = refusal else { return None };
+        let token = self.request.caller.as_ref()?.token.as_ref()?;
+        let rate = matches!(limited.code, Code::RpmExceeded | Code::TpmExceeded);
+        let never = limited.opens_in.is_none() && limited.scope == token.scope.name;
+        (rate && never).then(|| token.expires.since(now))
     }
 
     fn on_counted(&mut self, counted: Counted, now: Time) {

@@ -14,7 +14,7 @@
 //! 2. What is spent and what is held never pass a budget together, but by what a provider bills beyond
 //!    what was held.
 //! 3. An entry ends once. When all have ended nothing is held.
-//! 4. The state follows from what was reserved and settled, and when, alone: leases end at their own
+//! 4. The state follows from what was reserved, settled and credited, and when, alone: leases end at their own
 //!    time, whenever that is noticed, and looking changes nothing. So a journal of these is enough.
 
 mod account; // the books of one scope
@@ -39,12 +39,13 @@ pub use budget::Warning;
 pub use entry::{Ask, AskCost, Claim, Entry, Hold, Level, Scope, Settlement, Spent, Standing, Targets};
 pub use note::{Note, Read};
 pub use refusal::{Limited, Refusal};
-pub use room::{Lack, Which};
 pub use report::{Reading, Report};
+pub use room::{Lack, Which};
 pub use stored::{Changed, Garbled, Stored};
 
 use crate::exchange::RequestId;
-use crate::units::{Metered, Millis, Time};
+use crate::limit::Budget;
+use crate::units::{Metered, Millis, NanoDollars, Time};
 use account::{Books, Outcome, Seats, Share, Taken, closer};
 use open::{Barriers, Grant, Open};
 use room::Demand;
@@ -68,6 +69,8 @@ pub struct Ledger {
     untold: Vec<Warning>,
     /// Stored entries that have ended since.
     ended: Vec<RequestId>,
+    /// How long a token may be valid; absent: their books are kept like others.
+    longest: Option<Millis>,
 }
 
 impl Ledger {
@@ -105,10 +108,30 @@ impl Ledger {
         self.enter(&hold.entry, &grant, now);
     }
 
+    /// Makes what is spent of a scope's budget at least this: what is known of it from elsewhere, where
+    /// the budget is younger than the spending. Doing it again changes nothing; what is spent already is
+    /// never less afterwards. Nobody is warned before the next settlement.
+    pub fn credit(&mut self, scope: &str, budget: &Budget, spent: NanoDollars, now: Time) {
+        let now = self.come_to(now);
+        if spent.is_zero() {
+            return;
+        }
+        let place = self.shelf.place(scope);
+        if let Some(books) = self.shelf.change(place) {
+            books.credit(budget, spent, now);
+        }
+    }
+
+    /// From now on books of tokens (`token:…`) go in a sweep when nobody has touched them for this long:
+    /// no token is valid for longer, so that it has expired.
+    pub fn expire_tokens(&mut self, longest: Millis) {
+        self.longest = Some(longest);
+    }
+
     /// Ends every entry whose lease is over, in full, and gives up books in which nothing is left.
     pub fn sweep(&mut self, now: Time) -> Vec<Warning> {
         let now = self.come_to(now);
-        self.shelf.shrink(now);
+        self.shelf.shrink(self.longest, now);
         std::mem::take(&mut self.untold)
     }
 
@@ -177,6 +200,7 @@ impl Ledger {
                 // Whoever was to be warned has been, in the earlier life.
                 self.end(*id, settlement, now, &mut Vec::new());
             }
+            Note::Credited { scope, budget, spent, at } => self.credit(scope, budget, *spent, *at),
         }
     }
 
@@ -185,11 +209,22 @@ impl Ledger {
         self.shelf.find(scope).map(|books| books.figures).unwrap_or_default()
     }
 
-    /// Drops the books of a scope that will ask for nothing any more: of a token that has expired, a key
-    /// that was deleted. Those with limits for ever are kept for ever otherwise. Nothing happens while
-    /// an entry is open; to be called again then.
+    /// Drops the books of a scope that will ask for nothing any more, such as of a key that was deleted,
+    /// and of those inside it. Those with limits for ever are kept for ever otherwise. While an entry is
+    /// open in them they stay, and go in a sweep after it.
     pub fn forget(&mut self, scope: &str) {
-        self.shelf.forget(scope);
+        self.shelf.forget(&[scope]);
+    }
+
+    /// [`Ledger::forget`] for several, which takes no longer than for one.
+    pub fn forget_all(&mut self, scopes: &[&str]) {
+        self.shelf.forget(scopes);
+    }
+
+    /// Whether books that were given out to be stored are no more, and [`Ledger::take_changed`] has not
+    /// said so yet.
+    pub fn has_emptied(&self) -> bool {
+        self.shelf.has_emptied()
     }
 
     /// Brings the ledger to the present, which is never before the past: ends what is over.

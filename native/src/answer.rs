@@ -6,7 +6,9 @@ use crate::contain::{Panicked, contained};
 use crate::cors::Page;
 use crate::flight::{Answer, Flight};
 use crate::host::{Native, held};
+use crate::jwks::{self, Asked};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -14,6 +16,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::admit::{Admission, Desk, admit, unready};
+use tollgate_core::api::Principal;
 use tollgate_core::config::Config;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
@@ -59,20 +62,28 @@ async fn serve(
     if head.method == Method::HEAD {
         head.method = Method::GET;
     }
-    let admission = {
-        let shared = &host.shared;
-        let directory = shared.directory();
-        let desk = Desk { config: &config, directory: &directory, gauge: &shared.gauge, peer };
-        admit(&head, &desk, host.random.request_id(), host.now())
-    };
+    let asked = host.now();
+    let mut admission = knock(&host, &head, &config, peer);
+    if let Admission::NeedsKeys(needs) = &admission
+        && jwks::ask(&host, &config, &needs.issuer, asked).await == Asked::Again
+    {
+        admission = knock(&host, &head, &config, peer);
+    }
+    let issuers = &host.shared.issuers;
     let admitted = match admission {
         Admission::Answered(answer) => return answer.map(Answer::from),
         Admission::Ready(answer) => return ready(&host, answer),
         Admission::NeedsKeys(needs) => return needs.otherwise.map(Answer::from),
         Admission::Metrics(answer) => return metrics(&host, answer),
-        Admission::Admin(knock) => return api::answer(&host.shared, knock, body).await.map(Answer::from),
+        Admission::Admin(knock) => {
+            if let Principal::Key(caller) = &knock.principal {
+                issuers.used(Some(caller), asked);
+            }
+            return api::answer(&host.shared, knock, body).await.map(Answer::from);
+        }
         Admission::Wanted(admitted) => admitted,
     };
+    issuers.used(admitted.caller.as_deref(), asked);
     drop(head);
     let body = match body::read(body, config.server.max_body).await {
         Ok(body) => body,
@@ -86,6 +97,14 @@ async fn serve(
         Ok(answer) => answer,
         Err(_) => speechless(),
     }
+}
+
+/// Decides on a request by its head, as things are now.
+fn knock(host: &Native, head: &Parts, config: &Arc<Config>, peer: Option<IpAddr>) -> Admission {
+    let shared = &host.shared;
+    let directory = shared.directory();
+    let desk = Desk { config, directory: &directory, gauge: &shared.gauge, peer };
+    admit(head, &desk, host.random.request_id(), host.now())
 }
 
 /// Whether calls can be taken as they are meant to be.

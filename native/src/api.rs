@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::arrears;
 use crate::body;
 use crate::host::{Shared, held};
 use bytes::Bytes;
@@ -22,9 +23,10 @@ use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
 use tollgate_core::api::{
-    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Knock, Plan, RequestQuery, RequestRow, SpendQuery,
+    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Plan, RequestQuery, RequestRow, SpendQuery,
     SpendRow, plan, render,
 };
+use tollgate_core::directory::Directory;
 use tollgate_core::fault::{Code, Fault};
 use tollgate_core::ledger::{Report, Scope};
 use tollgate_core::units::{Millis, Time};
@@ -166,6 +168,8 @@ impl<K: Keeper, R: Reread> Office<K, R> {
     async fn commit(&self, commit: Commit, shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let Commit { changes, deed, answer } = commit;
         self.keeper.commit(changes.clone(), deed).await.map_err(gone)?;
+        // Before anybody draws on them: what is spent from then on comes on top.
+        arrears::of_changes(&self.keeper, &changes, shared, shared.clock.now()).await;
         let config = shared.config.load_full();
         let mut directory = shared.directory_mut();
         for change in &changes {
@@ -173,6 +177,11 @@ impl<K: Keeper, R: Reread> Office<K, R> {
                 let what = format!("{}:{} was kept and cannot be read", aside.kind.name(), aside.name);
                 Fault::new(Code::Bug, what)
             })?;
+        }
+        let gone: Vec<String> = changes.iter().filter_map(|change| scope_gone(change, &directory)).collect();
+        drop(directory);
+        if !gone.is_empty() {
+            shared.ledger.forget(&gone.iter().map(String::as_str).collect::<Vec<_>>());
         }
         Ok(answer)
     }
@@ -208,6 +217,16 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             Plan::Verify => render::verified(self.keeper.verify().await.map_err(gone)?),
         })
     }
+}
+
+/// The name of a scope that a deletion has left without anybody: the config may have one of that name.
+fn scope_gone(change: &Change, directory: &Directory) -> Option<String> {
+    let Change { kind, name, spec } = change;
+    let stays = match kind {
+        Kind::Key => directory.key(name).is_some(),
+        Kind::Holder(kind) => directory.holder(*kind, name).is_some(),
+    };
+    (spec.is_none() && !stays).then(|| format!("{}:{name}", kind.name()))
 }
 
 fn gone(Unkept(why): Unkept) -> Fault {

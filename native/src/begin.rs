@@ -4,6 +4,7 @@ use crate::alert::{self, Ears};
 use crate::api::{Bell, Office};
 use crate::clock::Clock;
 use crate::host::Shared;
+use crate::jwks::Issuers;
 use crate::ledger::Ledgers;
 use crate::ledger::local::LocalLedger;
 use crate::ledger::shared::{Address, Settings as Sharing, SharedLedger};
@@ -38,20 +39,25 @@ impl From<Problem> for Problems {
 
 /// Opens everything. Blocks.
 pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
-    let Settings { config, tls, addresses: _ } = settings;
+    let mut settings = settings;
     let clock = Clock::start();
-    let path = place(&config);
+    let path = place(&settings.config).to_owned();
+    let path = path.as_str();
     let opened = Store::open(&Setup::new(path, audit::seal, clock))?;
     let store::Opened { store, entities, books, set_aside: _ } = opened;
     let store = Arc::new(store);
-    let mut directory = Directory::of(&config);
+    let mut directory = Directory::of(&settings.config);
+    settings.put_keys(&mut directory);
     for change in &entities {
-        if let Err(aside) = directory.apply(change, &config) {
+        if let Err(aside) = directory.apply(change, &settings.config) {
             let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
             let (kind, why) = (aside.kind.name(), errors.join("; "));
             tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
         }
     }
+    // Only now: keys of the store count too.
+    settings.refuse_exposed(&directory)?;
+    let Settings { config, tls, addresses: _, keys: _, exposure: _ } = settings;
     let local = LocalLedger::open(Arc::clone(&store), books, clock.now())?;
     let own = Arc::new(local.ledger);
     let ledger = ledger(&config, path, own)?;
@@ -59,6 +65,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     alarm.ring(local.warnings);
     let shared = Arc::new(Shared {
         directory: RwLock::new(directory),
+        issuers: Issuers::default(),
         gauge: Arc::default(),
         config: ArcSwap::from_pointee(config),
         tls: ArcSwapOption::new(tls),

@@ -6,6 +6,7 @@ use crate::ledger::Ledgers;
 use crate::store::Store;
 use crate::clock::Clock;
 use crate::flight::Aloft;
+use crate::jwks::Issuers;
 use crate::random::Random;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     /// Who there is.
     pub directory: RwLock<Directory>,
+    /// Whose keys are fetched.
+    pub issuers: Issuers,
     /// How bytes become tokens.
     pub gauge: Arc<Gauge>,
     /// What has been learned of the upstreams.

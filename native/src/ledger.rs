@@ -8,7 +8,8 @@ use local::LocalLedger;
 use shared::SharedLedger;
 use std::sync::Arc;
 use tollgate_core::ledger::{Entry, Hold, Refusal, Report, Scope, Settlement, Warning};
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::limit::Budget;
+use tollgate_core::units::{Millis, NanoDollars, Time};
 
 /// Where limits are kept.
 #[derive(Debug)]
@@ -50,6 +51,31 @@ impl Ledgers {
                 own.sweep(now);
                 Vec::new()
             }
+        }
+    }
+
+    /// Gives up this gateway's own books of scopes that are no more. Those in Redis go by their age.
+    pub fn forget(&self, scopes: &[&str]) {
+        self.own().forget_all(scopes);
+    }
+
+    /// How long a token may be valid: its books go when nobody has touched them for so long.
+    pub fn expire_tokens(&self, longest: Millis) {
+        self.own().expire_tokens(longest);
+    }
+
+    /// Makes what is spent of a scope's budget at least this. Books that several gateways share are left
+    /// as they are: there a budget that comes in the middle of its period counts from when it came.
+    pub fn credit(&self, scope: &str, budget: &Budget, spent: NanoDollars, now: Time) {
+        match self {
+            Self::Alone(own) => own.credit(scope, budget, spent, now),
+            Self::Together { .. } => {}
+        }
+    }
+
+    fn own(&self) -> &LocalLedger {
+        match self {
+            Self::Alone(own) | Self::Together { own, .. } => own,
         }
     }
 

@@ -24,7 +24,9 @@ pub mod upstream; // calls to upstreams, pooled connections
 pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
 pub mod keeper; // the store in the admin API's words
+pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out
+pub mod arrears; // what was spent before there was a budget
 pub mod ledger; // where limits' counters are kept
 
 pub mod cors;

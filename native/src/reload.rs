@@ -1,10 +1,11 @@
 //! Takes up a changed config or certificate without a restart.
 
 use crate::host::Shared;
-use crate::settings::{self, Overrides, Source};
+use crate::settings::{self, Overrides, Problems, Settings, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tollgate_core::token::JwksSource;
 
 /// Between two looks at the files.
 pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -42,12 +43,12 @@ impl Reloader {
     pub fn reload(&mut self) -> Vec<String> {
         // Before reading, so that a change in the meantime is seen by the next look.
         self.watch();
-        match settings::load(&self.source, &self.overrides) {
+        match self.read() {
             Err(problems) => {
                 tracing::error!("the new config is refused, the old one stays:\n{problems}");
                 problems.to_string().lines().map(str::to_owned).collect()
             }
-            Ok(settings) => {
+            Ok(mut settings) => {
                 let old = self.shared.config.load();
                 if old.server.listen != settings.config.server.listen {
                     tracing::warn!(
@@ -55,14 +56,26 @@ impl Reloader {
                         "a new address to listen on is taken up at the next start"
                     );
                 }
-                self.shared.tls.store(settings.tls);
-                self.shared.directory_mut().reseat(&settings.config);
+                self.shared.tls.store(settings.tls.take());
+                let mut directory = self.shared.directory_mut();
+                directory.reseat(&settings.config);
+                settings.put_keys(&mut directory);
+                // While nobody puts in keys of an issuer that the new config does not name.
                 self.shared.config.store(Arc::new(settings.config));
+                drop(directory);
                 self.watch_more();
                 tracing::info!("config reloaded");
                 Vec::new()
             }
         }
+    }
+
+    fn read(&self) -> Result<Settings, Problems> {
+        let settings = settings::read(&self.source, &self.overrides)?;
+        let mut directory = self.shared.directory().clone();
+        directory.reseat(&settings.config);
+        settings.refuse_exposed(&directory)?;
+        Ok(settings)
     }
 
     fn watch(&mut self) {
@@ -73,11 +86,16 @@ impl Reloader {
         self.watch_more();
     }
 
-    /// The certificate's files, where the config that runs has any that are not watched yet.
+    /// The files of the certificate and of issuers' keys, where the config that runs has any that are not
+    /// watched yet.
     fn watch_more(&mut self) {
         let config = self.shared.config.load();
-        let Some(tls) = &config.server.tls else { return };
-        for path in [&tls.cert, &tls.key].map(PathBuf::from) {
+        let tls = config.server.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
+        let keys = config.tokens.issuers.iter().filter_map(|issuer| match &issuer.jwks {
+            JwksSource::File(path) => Some(path),
+            JwksSource::Url(_) => None,
+        });
+        for path in tls.chain(keys).map(PathBuf::from) {
             if !self.seen.iter().any(|seen| seen.path == path) {
                 self.seen.push(Seen { look: look(&path), path });
             }

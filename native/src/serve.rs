@@ -1,8 +1,10 @@
 //! Runs the gateway: binds, starts the workers, says so, and stops when told.
 
 use crate::alert;
+use crate::arrears;
 use crate::begin::{Begun, begin};
 use crate::host::Shared;
+use crate::jwks;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
 use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
@@ -42,7 +44,7 @@ pub struct Plan {
 
 /// Runs until told to stop. The error says why it could not start.
 pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
-    let settings = settings::load(&plan.source, &plan.overrides)?;
+    let settings = settings::read(&plan.source, &plan.overrides)?;
     raise_file_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let listeners = bind(&settings.addresses, plan.workers.unwrap_or(cores).max(1))?;
@@ -57,11 +59,13 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
     runtime.block_on(async {
         // Before anything is announced: who reads the announcement may send a signal.
         let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
+        arrears::collect(&shared).await;
         let Ends { conductor, baton } = phases();
         let workers = start(&shared, listeners, &baton)?;
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);
         tokio::task::spawn_local(alert::run(Arc::clone(&shared), ears));
+        tokio::task::spawn_local(jwks::run(Arc::clone(&shared)));
         let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
         Ok(conduct(&shared, workers, conductor, signals, reloader).await)
     })
@@ -178,17 +182,19 @@ async fn conduct(
     loop {
         tokio::select! {
             Some(ring) = rings.recv() => {
+                let problems = reload(shared, &mut reloader).await;
                 // Whoever rang may have left; then nobody is told.
-                let _ = ring.send(reloader.reload());
+                let _ = ring.send(problems);
             }
             told = signals.next() => match told {
                 Told::Stop => break,
-                Told::Reload => drop(reloader.reload()),
+                Told::Reload => drop(reload(shared, &mut reloader).await),
             },
             () = sleep(INTERVAL) => {
+                shared.ledger.expire_tokens(shared.config.load().tokens.longest);
                 shared.alarm.ring(shared.ledger.sweep(shared.clock.now()));
                 if reloader.is_stale() {
-                    drop(reloader.reload());
+                    drop(reload(shared, &mut reloader).await);
                 }
                 if workers.iter().any(JoinHandle::is_finished) {
                     tracing::error!("a worker has stopped, so the gateway does");
@@ -205,6 +211,15 @@ async fn conduct(
     };
     keep(shared).await;
     ended
+}
+
+/// A new config may have new budgets.
+async fn reload(shared: &Shared, reloader: &mut Reloader) -> Vec<String> {
+    let problems = reloader.reload();
+    if problems.is_empty() {
+        arrears::collect(shared).await;
+    }
+    problems
 }
 
 /// What has not been written yet is, and what others are to be told.

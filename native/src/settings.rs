@@ -1,11 +1,13 @@
 //! Where the config comes from: a file, a text, or the usual variables.
 
+use crate::jwks::{self, IssuerKeys};
 use crate::tls;
 use rustls::ServerConfig;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tollgate_core::config::{self, Config, SecretRef, Secrets};
+use tollgate_core::directory::Directory;
 use tollgate_core::secret::Secret;
 
 /// The file that is used if it exists and no other is named.
@@ -55,6 +57,30 @@ pub struct Settings {
     pub addresses: Vec<SocketAddr>,
     /// The certificate, if connections are encrypted.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Keys of tokens' issuers that are in files.
+    pub keys: Vec<IssuerKeys>,
+    /// Whether strangers may be served where others can reach the gateway.
+    pub exposure: Exposure,
+}
+
+impl Settings {
+    /// Refuses to serve everybody where everybody can come, unless the operator said so. The keys are
+    /// those of the config and of the store.
+    pub fn refuse_exposed(&self, directory: &Directory) -> Result<(), Problems> {
+        let required = self.config.server.requires_key(directory);
+        let reachable = self.addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        match (reachable, self.exposure) {
+            (Some(address), Exposure::Guarded) if !required => Err(exposed(*address)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the keys that are in files where tokens are checked.
+    pub fn put_keys(&mut self, directory: &mut Directory) {
+        for IssuerKeys { issuer, keys } in self.keys.drain(..) {
+            directory.put_jwks(&issuer, keys);
+        }
+    }
 }
 
 /// Everything that is wrong, one message each.
@@ -110,17 +136,25 @@ impl Source {
     }
 }
 
-/// Reads the config and everything it names, and refuses what must not run.
+/// [`read`], and refuses what must not run, as far as the config tells: keys of a store are not known here.
 pub fn load(source: &Source, overrides: &Overrides) -> Result<Settings, Problems> {
+    let settings = read(source, overrides)?;
+    settings.refuse_exposed(&Directory::of(&settings.config))?;
+    Ok(settings)
+}
+
+/// Reads the config and everything it names. Whether it may run is for [`Settings::refuse_exposed`] to
+/// say, once it is known who there is.
+pub fn read(source: &Source, overrides: &Overrides) -> Result<Settings, Problems> {
     let mut config = source.read()?;
     if let Some(listen) = &overrides.listen {
         config.server.listen.clone_from(listen);
     }
     let addresses = resolve(&config.server.listen)?;
     let exposure = if config.server.open { Exposure::Open } else { overrides.exposure };
-    refuse_exposed(&config, &addresses, exposure)?;
     let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
-    Ok(Settings { config, addresses, tls })
+    let keys = jwks::from_files(&config)?;
+    Ok(Settings { config, addresses, tls, keys, exposure })
 }
 
 fn parse(name: &str, text: &[u8], secrets: Secrets<'_>) -> Result<Config, Problems> {
@@ -159,19 +193,15 @@ fn resolve(listen: &str) -> Result<Vec<SocketAddr>, Problems> {
     Ok(found)
 }
 
-fn refuse_exposed(config: &Config, addresses: &[SocketAddr], exposure: Exposure) -> Result<(), Problems> {
-    let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    match (reachable, exposure) {
-        (Some(address), Exposure::Guarded) if !config.server.require_key => Err(format!(
-            "server.listen: {address} can be reached from other machines and no key is required, so \
-             anybody could spend your money.\n  \
-             fix: add a [[keys]] entry to the config, or listen on 127.0.0.1:{port}, or pass --open if \
-             something in front of the gateway checks who calls",
-            port = address.port()
-        )
-        .into()),
-        _ => Ok(()),
-    }
+fn exposed(address: SocketAddr) -> Problems {
+    format!(
+        "server.listen: {address} can be reached from other machines and no key is required, so \
+         anybody could spend your money.\n  \
+         fix: add a [[keys]] entry to the config, or listen on 127.0.0.1:{port}, or pass --open if \
+         something in front of the gateway checks who calls",
+        port = address.port()
+    )
+    .into()
 }
 
 #[cfg(test)]
@@ -196,6 +226,17 @@ mod tests {
         let guarded =
             format!("{OPEN}[[keys]]\nname = \"a\"\nvalue = \"tg-0123456789abcdef0123456789abcdef\"\n");
         assert!(load(&text(&guarded), &Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn keys_of_the_store_guard_a_gateway_as_those_of_the_config_do() {
+        let settings = read(&text(OPEN), &Overrides::default()).unwrap();
+        let mut directory = Directory::of(&settings.config);
+        assert!(settings.refuse_exposed(&directory).is_err());
+        directory.put_key(tollgate_core::directory::Key::new("stored", [1; 32])).unwrap();
+        assert!(settings.refuse_exposed(&directory).is_ok());
+        let strangers = read(&text(&format!("{OPEN}require_key = false\n")), &Overrides::default()).unwrap();
+        assert!(strangers.refuse_exposed(&directory).is_err(), "keys that nobody needs guard nothing");
     }
 
     #[test]

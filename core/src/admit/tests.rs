@@ -102,6 +102,25 @@ fn an_issuers_token_asks_the_host_for_its_keys() {
 }
 
 #[test]
+fn an_issuers_token_asks_for_its_keys_at_the_admin_api_too() {
+    let token = "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUifQ.AAAA";
+    let asked = |config: &str| {
+        let none = |_: SecretRef<'_>| Err("it is not set".to_owned());
+        let config = Arc::new(config::load(config.as_bytes(), &none).unwrap());
+        let directory = Directory::of(&config);
+        let desk = Desk { config: &config, directory: &directory, gauge: &Arc::default(), peer: None };
+        let request = Request::builder().uri("/api/me").header("x-api-key", token);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        admit(&head, &desk, RequestId(1), Time(1_800_000_000_000))
+    };
+    let open = format!("[server]\nadmin_key = \"root\"\n{CONFIG}");
+    let Admission::NeedsKeys(needs) = asked(&open) else { panic!() };
+    assert_eq!((needs.issuer.as_str(), needs.otherwise.status().as_u16()), ("https://id.example", 503));
+    assert!(needs.otherwise.headers().contains_key("x-tollgate-request-id"));
+    assert!(matches!(asked(CONFIG), Admission::Answered(_)), "a closed API fetches nothing");
+}
+
+#[test]
 fn an_issuers_keys_are_kept_until_the_config_names_another_place() {
     let none = |_: SecretRef<'_>| Err("it is not set".to_owned());
     let config = config::load(CONFIG.as_bytes(), &none).unwrap();

@@ -4,7 +4,7 @@ use super::routes::{Arrival, Reach};
 use crate::admit::Desk;
 use crate::directory::{Caller, Key, Role};
 use crate::fault::{Code, Fault};
-use crate::keyring;
+use crate::keyring::{self, Presented};
 use crate::units::Time;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -18,6 +18,26 @@ pub enum Principal {
     Admin,
     /// A virtual key.
     Key(Arc<Caller>),
+}
+
+/// Who is not let in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stranger {
+    /// Someone who is refused.
+    Refused(Fault),
+    /// The bearer of a token whose issuer's keys are to be fetched first.
+    NeedsKeys {
+        /// Whose keys, as in the config.
+        issuer: String,
+        /// What is answered if they cannot be had or do not help.
+        fault: Fault,
+    },
+}
+
+impl From<Fault> for Stranger {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault)
+    }
 }
 
 impl Principal {
@@ -64,11 +84,11 @@ impl Principal {
 
 /// Whose request it is, by `authorization: Bearer` or `x-api-key`. The API is closed to everybody until
 /// there is an admin: `server.admin_key`, or a key with that role. Faults never name what was presented.
-pub fn authenticate(headers: &HeaderMap, desk: &Desk<'_>, now: Time) -> Result<Principal, Fault> {
+pub fn authenticate(headers: &HeaderMap, desk: &Desk<'_>, now: Time) -> Result<Principal, Stranger> {
     let admin = desk.config.server.admin_key.as_ref().filter(|key| !key.is_empty());
     if admin.is_none() && !desk.directory.keys_from("").any(|key| key.role == Role::Admin) {
         let message = "the admin API is closed: set `server.admin_key`, or give a key the role `admin`";
-        return Err(Fault::new(Code::MissingKey, message));
+        return Err(Fault::new(Code::MissingKey, message).into());
     }
     if let Some(admin) = admin {
         // By digest: neither the length nor a common beginning shows in the time it takes.
@@ -77,13 +97,15 @@ pub fn authenticate(headers: &HeaderMap, desk: &Desk<'_>, now: Time) -> Result<P
             return Ok(Principal::Admin);
         }
     }
-    match keyring::authenticate(headers, None, desk, now)? {
-        Some(caller) => Ok(Principal::Key(caller)),
-        None if presented(headers).next().is_none() => Err(Fault::new(
+    match keyring::identify(headers, None, desk, now) {
+        Presented::Caller(caller) => Ok(Principal::Key(caller)),
+        Presented::Refused(fault) => Err(fault.into()),
+        Presented::NeedsKeys { issuer, fault } => Err(Stranger::NeedsKeys { issuer, fault }),
+        Presented::Nobody if presented(headers).next().is_none() => Err(Stranger::Refused(Fault::new(
             Code::MissingKey,
             "no key was presented: send one as `authorization: Bearer <key>` or `x-api-key`",
-        )),
-        None => Err(Fault::new(Code::InvalidKey, "the key presented is not known here")),
+        ))),
+        Presented::Nobody => Err(Fault::new(Code::InvalidKey, "the key presented is not known here").into()),
     }
 }
 

@@ -39,6 +39,18 @@ pub(super) struct Books {
     pub(super) counts_all: bool,
     /// Whether it was given out to be stored.
     pub(super) stored: bool,
+    /// When something was last taken or brought back.
+    pub(super) touched: Time,
+    pub(super) fate: Fate,
+}
+
+/// What becomes of books when nothing is open in them any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// They stay as long as there is something in them.
+    Kept,
+    /// They go: their scope is no more.
+    Forgotten,
 }
 
 /// The windows of a scope's rate limits.
@@ -131,6 +143,8 @@ impl Books {
             purses: Vec::new(),
             counts_all: false,
             stored: false,
+            touched: Time(0),
+            fate: Fate::Kept,
         }
     }
 
@@ -219,6 +233,9 @@ impl Books {
     /// Takes a call's share, whether there is room or not.
     pub(super) fn take(&mut self, limits: &Limits, share: &Share, now: Time) -> Seats {
         self.figures.open += Requests(1);
+        self.touched = now;
+        // Whoever takes from it is: another of the same name.
+        self.fate = Fate::Kept;
         self.hold(limits, share, now);
         let Limits { rpm, tpm, tpm_input, tpm_output, .. } = limits;
         if rpm.is_none() && tpm.is_none() && tpm_input.is_none() && tpm_output.is_none() {
@@ -241,7 +258,8 @@ impl Books {
 
     /// Takes up what these books were in an earlier life. What is held is known from open calls.
     pub(super) fn take_up(&mut self, kept: Self) {
-        let Self { name: _, figures, held: _, rates, purses, counts_all, stored: _ } = kept;
+        let Self { name: _, figures, held: _, rates, purses, counts_all, stored: _, touched, fate: _ } = kept;
+        self.touched = self.touched.max(touched);
         self.figures = Account { open: self.figures.open, ..figures };
         self.rates = rates;
         let ours = std::mem::replace(&mut self.purses, purses);
@@ -270,6 +288,7 @@ impl Books {
             Outcome::Consumed(consumed) => *consumed,
             Outcome::Released | Outcome::Elsewhere => Share::default(),
         };
+        self.touched = now;
         self.figures.open = self.figures.open.less(Requests(1));
         self.held.input = self.held.input.less(share.input);
         self.held.output = self.held.output.less(share.output);
@@ -301,6 +320,11 @@ impl Books {
         if let Some(seat) = output {
             rates.output.correct(seat, share.output, consumed.output);
         }
+    }
+
+    /// Makes what is spent of a budget at least this.
+    pub(super) fn credit(&mut self, budget: &Budget, spent: NanoDollars, now: Time) {
+        self.with_purse(budget, now, |purse| purse.credit(spent, now));
     }
 
     /// The budgets whose owner is to be warned, now that so much more was spent.
@@ -380,6 +404,9 @@ impl Books {
         if !self.figures.open.is_zero() {
             return Remains::Something;
         }
+        if self.fate == Fate::Forgotten {
+            return Remains::Nothing;
+        }
         self.rates = self.rates.take().filter(|rates| !rates.is_empty(now));
         self.purses.retain(|purse| !purse.is_empty(now));
         let counted = self.counts_all && !(self.requests_in_all().is_zero() && self.figures.tokens.is_zero());
@@ -401,6 +428,7 @@ impl Books {
         for purse in &mut self.purses {
             purse.put_back(now);
         }
+        self.touched = self.touched.min(now);
     }
 
     fn rates(&self) -> &Rates {

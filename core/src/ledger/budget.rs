@@ -18,6 +18,17 @@ pub struct Warning {
     pub resets_at: Option<Time>,
 }
 
+impl Budget {
+    /// From when on what was spent counts, now.
+    pub fn counts_from(&self, now: Time) -> Time {
+        match (&self.reset, self.per) {
+            (_, Period::Never) => Span::EVER.from,
+            (Reset::Calendar(zone), per) => calendar::span(per, zone, now).from,
+            (Reset::Rolling, per) => Time(now.0.saturating_sub(length(per).0)),
+        }
+    }
+}
+
 /// Money of one scope by one kind of period. How much may be spent is the config's to say, and may
 /// change; what was spent stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +139,14 @@ impl Purse {
                 }
             }
         }
+    }
+
+    /// Makes what is spent at least this. What is added to a rolling period counts as spent now, since
+    /// nobody says when it was: it is given back too late rather than too early.
+    pub(super) fn credit(&mut self, spent: NanoDollars, now: Time) {
+        self.turn(now);
+        let missing = spent.less(self.spent(now));
+        self.spend(NanoDollars::ZERO, missing, now);
     }
 
     /// Whether its owner is to be warned now, once in a period. One that never resets warns again when

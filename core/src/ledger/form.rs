@@ -71,11 +71,21 @@ pub(super) fn write_scope(scope: &Scope, pen: &mut Pen<'_>) {
     for limit in [tpm, tpm_input, tpm_output, max_tokens] {
         pen.maybe(limit.map(Tokens::get));
     }
-    pen.list(budgets.iter(), |pen, Budget { amount, per, reset, warn }| {
-        pen.number(amount.get());
-        write_period(*per, reset, pen);
-        pen.byte(warn.map_or(0, |Percent(percent)| percent));
-    });
+    pen.list(budgets.iter(), |pen, budget| write_budget(budget, pen));
+}
+
+pub(super) fn write_budget(budget: &Budget, pen: &mut Pen<'_>) {
+    let Budget { amount, per, reset, warn } = budget;
+    pen.number(amount.get());
+    write_period(*per, reset, pen);
+    pen.byte(warn.map_or(0, |Percent(percent)| percent));
+}
+
+pub(super) fn read_budget(eye: &mut Eye<'_>) -> Result<Budget, Garbled> {
+    let amount = eye.money()?;
+    let Recurring { per, reset } = read_period(eye)?;
+    let warn = Some(eye.byte()?).filter(|percent| *percent > 0).map(Percent);
+    Ok(Budget { amount, per, reset, warn })
 }
 
 pub(super) fn read_scope(eye: &mut Eye<'_>) -> Result<Scope, Garbled> {
@@ -84,12 +94,7 @@ pub(super) fn read_scope(eye: &mut Eye<'_>) -> Result<Scope, Garbled> {
     let (rpm, concurrency, max_requests) = (requests()?, requests()?, requests()?);
     let mut tokens = || Ok(eye.maybe()?.map(Tokens));
     let (tpm, tpm_input, tpm_output, max_tokens) = (tokens()?, tokens()?, tokens()?, tokens()?);
-    let budgets = eye.list(|eye| {
-        let amount = eye.money()?;
-        let Recurring { per, reset } = read_period(eye)?;
-        let warn = Some(eye.byte()?).filter(|percent| *percent > 0).map(Percent);
-        Ok(Budget { amount, per, reset, warn })
-    })?;
+    let budgets = eye.list(read_budget)?;
     let limits = Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets };
     Ok(Scope { name, limits })
 }

@@ -5,13 +5,18 @@
 
 use super::bytes::{Eye, Opened, open, seal};
 use super::entry::{Entry, Settlement, Targets};
-use super::form::{read_entry, read_settlement, read_targets, write_entry, write_settlement, write_targets};
+use super::form::{
+    read_budget, read_entry, read_settlement, read_targets, write_budget, write_entry, write_settlement,
+    write_targets,
+};
 use super::stored::Garbled;
 use crate::exchange::RequestId;
-use crate::units::{Time, Tokens};
+use crate::limit::Budget;
+use crate::units::{NanoDollars, Time, Tokens};
 
 const RESERVED: u8 = 1;
 const SETTLED: u8 = 2;
+const CREDITED: u8 = 3;
 
 /// What a ledger did, for a journal: enough to do it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,17 @@ pub enum Note {
         /// When.
         at: Time,
     },
+    /// So much of a budget was known to be spent, from elsewhere.
+    Credited {
+        /// Whose: the scope's name.
+        scope: String,
+        /// The budget.
+        budget: Budget,
+        /// At least so much.
+        spent: NanoDollars,
+        /// When.
+        at: Time,
+    },
 }
 
 impl Note {
@@ -54,6 +70,13 @@ impl Note {
                 pen.number(at.0);
                 pen.id(id.0);
                 write_settlement(settlement, pen);
+            }
+            Self::Credited { scope, budget, spent, at } => {
+                pen.byte(CREDITED);
+                pen.number(at.0);
+                pen.text(scope);
+                write_budget(budget, pen);
+                pen.number(spent.get());
             }
         });
     }
@@ -78,6 +101,10 @@ impl Note {
             SETTLED => {
                 let id = RequestId(eye.id()?);
                 Ok(Self::Settled { id, settlement: read_settlement(eye)?, at })
+            }
+            CREDITED => {
+                let (scope, budget) = (eye.text()?.to_owned(), read_budget(eye)?);
+                Ok(Self::Credited { scope, budget, spent: eye.money()?, at })
             }
             other => Err(Garbled::new(format!("a note of a kind {other}"))),
         }

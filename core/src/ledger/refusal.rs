@@ -4,6 +4,10 @@ use super::entry::Standing;
 use crate::fault::{Code, Fault};
 use crate::units::Millis;
 
+/// When to come back to a rate limit that does not open again: there is no word for never, and a client
+/// that comes back at once comes back for nothing (K3).
+const NEVER: Millis = Millis::from_secs(3600);
+
 /// Why quota was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -43,9 +47,10 @@ impl Refusal {
             Self::Limited(limited) => {
                 let Limited { code, scope, what, opens_in, standing: _ } = *limited;
                 let fault = Fault::new(code, format!("{scope}: {what}"));
-                match opens_in {
-                    Some(wait) => fault.retry_after(wait),
-                    None => fault,
+                match (opens_in, code) {
+                    (Some(wait), _) => fault.retry_after(wait),
+                    (None, Code::RpmExceeded | Code::TpmExceeded) => fault.retry_after(NEVER),
+                    (None, _) => fault,
                 }
             }
         }

@@ -1,13 +1,19 @@
 //! The books of all scopes, found by name once and by place from then on.
 
-use super::account::{Books, Remains};
+use super::account::{Books, Fate, Remains};
 use super::stored::Stored;
-use crate::units::Time;
+use crate::units::{Millis, Time};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many places are looked at for books that can be dropped, so that nobody waits long for it.
 const STRIDE: usize = 512;
+
+/// What tokens' names begin with.
+const TOKEN: &str = "token:";
+
+/// For clocks that differ.
+const SLACK: Millis = Millis::from_secs(60);
 
 /// The books of all scopes.
 #[derive(Debug, Default)]
@@ -89,28 +95,41 @@ impl Shelf {
         self.places.iter_mut().filter_map(|place| place.books.as_mut())
     }
 
-    /// Drops books in which nothing is left: of so many places now, of others next time.
-    pub(super) fn shrink(&mut self, now: Time) {
+    /// Drops books in which nothing is left, and those of tokens that nobody has touched for so long: of
+    /// so many places now, of others next time.
+    pub(super) fn shrink(&mut self, tokens: Option<Millis>, now: Time) {
         let all = self.places.len();
         for _ in 0..all.min(STRIDE) {
             self.cursor = if self.cursor + 1 < all { self.cursor + 1 } else { 0 };
             let place = self.cursor;
             let Some(found) = self.places.get_mut(place) else { return };
             let Some(books) = found.books.as_mut() else { continue };
-            if books.shrink(now) == Remains::Something {
+            let over = tokens.is_some_and(|longest| is_over(books, longest, now));
+            if books.shrink(now) == Remains::Something && !over {
                 continue;
             }
             self.drop_at(place);
         }
     }
 
-    /// Drops the books of a scope, unless something is open in them.
-    pub(super) fn forget(&mut self, name: &str) {
-        let place = self.index.get(name).copied();
-        let idle = |books: &Books| books.figures.open.is_zero();
-        if let Some(place) = place.filter(|place| self.at(*place).is_some_and(idle)) {
-            self.drop_at(place);
+    /// Drops the books of these scopes and of those inside them; where something is open in them, when
+    /// it has ended. Looks at every name once.
+    pub(super) fn forget(&mut self, names: &[&str]) {
+        let outer = |name: &str| name.split('/').next().is_some_and(|outer| names.contains(&outer));
+        let those = self.index.iter().filter(|(name, _)| names.contains(&&***name) || outer(name));
+        let those: Vec<usize> = those.map(|(_, place)| *place).collect();
+        for place in those {
+            match self.places.get_mut(place).and_then(|found| found.books.as_mut()) {
+                Some(books) if !books.figures.open.is_zero() => books.fate = Fate::Forgotten,
+                Some(_) => self.drop_at(place),
+                None => {}
+            }
         }
+    }
+
+    /// Whether stored books are no more, and nobody was told yet.
+    pub(super) fn has_emptied(&self) -> bool {
+        !self.emptied.is_empty()
     }
 
     fn drop_at(&mut self, place: usize) {
@@ -151,4 +170,10 @@ impl Shelf {
         emptied.dedup();
         emptied
     }
+}
+
+/// Whether books are those of a token that cannot be valid any more: when it was last used, it was so for
+/// the longest time at most.
+fn is_over(books: &Books, longest: Millis, now: Time) -> bool {
+    books.name.starts_with(TOKEN) && books.figures.open.is_zero() && books.touched + longest + SLACK <= now
 }

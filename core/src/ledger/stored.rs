@@ -103,6 +103,8 @@ pub(super) fn read_books(name: &str, state: &[u8]) -> Result<Kept, Garbled> {
     })?;
     books.rates = rates.into_iter().next().map(Box::new);
     books.purses = eye.list(read_purse)?;
+    // They were written soon after they were touched.
+    books.touched = last;
     eye.end()?;
     Ok(Kept { books, last })
 }

@@ -267,14 +267,81 @@ fn books_with_limits_for_ever_are_kept_until_they_are_forgotten() {
     let mut ledger = Ledger::default();
     let hold = ledger.reserve(entry(1, &[&token], tokens(1, 1)), at(0)).expect("room");
     ledger.take_changed();
-    ledger.forget("token:7f");
-    assert_eq!(ledger.account("token:7f").open, Requests(1), "not while it is in use");
     ledger.settle(hold, &paid(0), at(1));
     ledger.sweep(at(86_400_000));
     assert_eq!(ledger.account("token:7f").settled, Requests(1));
     ledger.forget("token:7f");
     assert_eq!(ledger.account("token:7f"), Account::default());
     assert_eq!(ledger.take_changed().emptied, ["token:7f"]);
+}
+
+#[test]
+fn k3_a_limit_that_never_opens_again_says_when_to_come_back_all_the_same() {
+    let limits = Limits { max_requests: Some(Requests(0)), ..Limits::default() };
+    let key = scope("key:ci", limits);
+    let refusal = Ledger::default().reserve(entry(1, &[&key], tokens(1, 1)), at(0)).expect_err("no room");
+    let fault = refusal.into_fault();
+    assert_eq!((fault.status(), fault.retry_after), (429, Some(Millis::from_secs(3600))));
+}
+
+#[test]
+fn books_of_tokens_go_when_no_token_can_be_valid_any_more() {
+    let limits = Limits { max_requests: Some(Requests(9)), ..with_budget(budget(1, Period::Never)) };
+    let used = |ledger: &mut Ledger, id: u128, name: &str, now| {
+        let hold = ledger.reserve(entry(id, &[&scope(name, limits.clone())], cents(1)), now).expect("room");
+        ledger.settle(hold, &paid(1), now);
+    };
+    let mut ledger = Ledger::default();
+    let longest = Millis::from_secs(3600);
+    ledger.expire_tokens(longest);
+    for id in 0..100_000 {
+        used(&mut ledger, id, &format!("token:ci-{id}"), at(0));
+    }
+    used(&mut ledger, 100_000, "key:ci", at(0));
+    used(&mut ledger, 100_001, "token:late", at(1_800_000));
+    assert_eq!(ledger.take_changed().stored.len(), 100_002);
+    let sweep = |ledger: &mut Ledger, now| (0..200).for_each(|_| drop(ledger.sweep(now)));
+    sweep(&mut ledger, at(longest.get()));
+    assert_eq!(ledger.take_changed().emptied.len(), 0, "the clocks of others may be behind");
+    assert!(!ledger.has_emptied());
+    sweep(&mut ledger, at(longest.get() + 60_000));
+    assert!(ledger.has_emptied());
+    assert_eq!(ledger.take_changed().emptied.len(), 100_000);
+    assert_eq!(ledger.account("token:ci-7"), Account::default());
+    assert_eq!(ledger.account("token:late").settled, Requests(1));
+    assert_eq!(ledger.account("key:ci").settled, Requests(1), "keys have no such end");
+}
+
+#[test]
+fn books_of_tokens_go_after_a_restart_too() {
+    let limits = Limits { max_requests: Some(Requests(9)), ..Limits::default() };
+    let mut first = Ledger::default();
+    let hold = first.reserve(entry(1, &[&scope("token:7f", limits)], tokens(1, 1)), at(0)).expect("room");
+    first.settle(hold, &paid(0), at(0));
+    let mut second = Ledger::default();
+    first.take_changed().stored.iter().for_each(|state| second.restore(state).expect("sound"));
+    second.expire_tokens(Millis::from_secs(3600));
+    second.sweep(at(3_600_000));
+    assert_eq!(second.account("token:7f").settled, Requests(1));
+    second.sweep(at(3_660_000));
+    assert_eq!(second.account("token:7f"), Account::default());
+}
+
+#[test]
+fn what_is_inside_a_forgotten_scope_is_forgotten_with_it() {
+    let limits = Limits { max_requests: Some(Requests(9)), ..Limits::default() };
+    let names = ["key:ci", "key:ci/provider:openai", "key:ci/end-user:7", "key:ci2", "team:ci"];
+    let scopes = names.map(|name| scope(name, limits.clone()));
+    let mut ledger = Ledger::default();
+    let hold = ledger.reserve(entry(1, &scopes.each_ref(), tokens(1, 1)), at(0)).expect("room");
+    ledger.settle(hold, &paid(0), at(0));
+    let open = ledger.reserve(entry(2, &[&scopes[0]], tokens(1, 1)), at(0)).expect("room");
+    ledger.forget_all(&["key:ci", "user:none"]);
+    let settled = |ledger: &Ledger| names.map(|name| ledger.account(name).settled.get());
+    assert_eq!(settled(&ledger), [1, 0, 0, 1, 1], "not while an entry is open");
+    ledger.settle(open, &paid(0), at(1));
+    ledger.sweep(at(2));
+    assert_eq!(settled(&ledger), [0, 0, 0, 1, 1]);
 }
 
 #[test]

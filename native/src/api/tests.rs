@@ -1,6 +1,7 @@
 use super::*;
 use crate::begin::begin;
-use crate::settings::Settings;
+use crate::settings::{Exposure, Settings};
+use crate::store::row::Row;
 use crate::upstream::pool::Outside;
 use http::Request;
 use http_body_util::Full;
@@ -8,6 +9,7 @@ use std::cell::Cell;
 use tollgate_core::admit::{Admission, admit};
 use tollgate_core::config;
 use tollgate_core::exchange::RequestId;
+use tollgate_core::units::NanoDollars;
 
 const CONFIG: &str = r#"
     [server]
@@ -17,9 +19,19 @@ const CONFIG: &str = r#"
 "#;
 
 fn shared() -> Arc<Shared> {
+    shared_with(CONFIG)
+}
+
+fn shared_with(config: &str) -> Arc<Shared> {
     let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
-    let config = config::load(CONFIG.as_bytes(), &none).unwrap();
-    let settings = Settings { config, addresses: Vec::new(), tls: None };
+    let config = config::load(config.as_bytes(), &none).unwrap();
+    let settings = Settings {
+        config,
+        addresses: Vec::new(),
+        tls: None,
+        keys: Vec::new(),
+        exposure: Exposure::Guarded,
+    };
     begin(settings, Outside::from_env()).unwrap().shared
 }
 
@@ -151,3 +163,112 @@ async fn a_body_that_is_too_large_is_not_read() {
     let (status, refused) = call(&shared, "POST", "/api/keys", &body).await;
     assert_eq!((status, &refused["error"]["code"]), (413, &"body_too_large".into()));
 }
+
+/// A request of a key and a team that is over.
+fn spent(shared: &Shared, number: u128, key: &str, team: Option<&str>, cost: NanoDollars) {
+    shared.store.keep(Row {
+        id: RequestId(number),
+        at: shared.clock.now(),
+        organisation: None,
+        team: team.map(str::to_owned),
+        user: None,
+        key: key.to_owned(),
+        end_user: None,
+        tags: Vec::new(),
+        provider: None,
+        model: None,
+        asked: "chat".to_owned(),
+        surface: "openai.chat".to_owned(),
+        status: 200,
+        fault: None,
+        ending: "complete".to_owned(),
+        attempts: 1,
+        consumed: None,
+        basis: "reported".to_owned(),
+        cost: Some(cost),
+        cost_basis: "computed".to_owned(),
+        first_byte: None,
+        total: Millis(1),
+    });
+}
+
+async fn used(shared: &Arc<Shared>, of: &str) -> String {
+    let (status, limits) = call(shared, "GET", &format!("/api/limits/{of}"), "").await;
+    assert_eq!(status, 200, "{limits}");
+    limits["data"][0]["limits"][0]["used"].to_string()
+}
+
+const DOLLAR: NanoDollars = NanoDollars(1_000_000_000);
+
+#[tokio::test(flavor = "local")]
+async fn b5_a_budget_that_is_added_in_mid_period_counts_what_was_spent_before() {
+    let shared = shared();
+    call(&shared, "POST", "/api/teams", r#"{"name":"search"}"#).await;
+    call(&shared, "POST", "/api/keys", r#"{"name":"ci","team":"search"}"#).await;
+    spent(&shared, 1, "ci", Some("search"), DOLLAR + DOLLAR);
+    spent(&shared, 2, "other", Some("search"), DOLLAR);
+    let budget = r#"{"budget":[{"usd":5,"per":"year"}]}"#;
+    for of in ["keys/ci", "teams/search"] {
+        let (status, told) = call(&shared, "PATCH", &format!("/api/{of}"), budget).await;
+        assert_eq!(status, 200, "{told}");
+    }
+    assert_eq!(used(&shared, "key/ci").await, "2");
+    assert_eq!(used(&shared, "team/search").await, "3");
+    // Another amount is the same money, another period is not.
+    spent(&shared, 3, "ci", Some("search"), DOLLAR);
+    call(&shared, "PATCH", "/api/keys/ci", r#"{"budget":[{"usd":7,"per":"year"}]}"#).await;
+    assert_eq!(used(&shared, "key/ci").await, "2", "the ledger has counted it, had it gone through it");
+    call(&shared, "PATCH", "/api/keys/ci", r#"{"budget":[{"usd":7,"per":"never"}]}"#).await;
+    assert_eq!(used(&shared, "key/ci").await, "3");
+}
+
+#[tokio::test(flavor = "local")]
+async fn b5_a_new_key_of_an_old_name_begins_with_nothing() {
+    let shared = shared();
+    spent(&shared, 1, "ci", None, DOLLAR);
+    let new = r#"{"name":"ci","budget":[{"usd":5,"per":"year"}]}"#;
+    assert_eq!(call(&shared, "POST", "/api/keys", new).await.0, 201);
+    assert_eq!(used(&shared, "key/ci").await, "0");
+}
+
+#[tokio::test(flavor = "local")]
+async fn b5_at_the_start_empty_books_are_told_what_was_spent() {
+    let config = format!("{CONFIG}\n{PEOPLE}");
+    let shared = shared_with(&config);
+    spent(&shared, 1, "ci", Some("search"), DOLLAR);
+    spent(&shared, 2, "cd", None, DOLLAR + DOLLAR);
+    crate::arrears::collect(&shared).await;
+    crate::arrears::collect(&shared).await;
+    assert_eq!(used(&shared, "key/ci").await, "1");
+    assert_eq!(used(&shared, "key/idle").await, "0");
+    assert_eq!(used(&shared, "team/search").await, "1");
+}
+
+#[tokio::test(flavor = "local")]
+async fn books_of_what_is_deleted_are_given_up() {
+    let shared = shared();
+    call(&shared, "POST", "/api/keys", r#"{"name":"ci"}"#).await;
+    spent(&shared, 1, "ci", None, DOLLAR);
+    let budget = r#"{"budget":[{"usd":5,"per":"never"}]}"#;
+    call(&shared, "PATCH", "/api/keys/ci", budget).await;
+    assert_eq!(used(&shared, "key/ci").await, "1");
+    assert_eq!(call(&shared, "DELETE", "/api/keys/ci", "").await.0, 200);
+    let again = r#"{"name":"ci","budget":[{"usd":5,"per":"never"}]}"#;
+    assert_eq!(call(&shared, "POST", "/api/keys", again).await.0, 201);
+    assert_eq!(used(&shared, "key/ci").await, "0");
+}
+
+const PEOPLE: &str = r#"
+    [[teams]]
+    name = "search"
+    budget = [{ usd = 9, per = "month" }]
+    [[keys]]
+    name = "ci"
+    sha256 = "0101010101010101010101010101010101010101010101010101010101010101"
+    team = "search"
+    budget = [{ usd = 9, per = "never" }]
+    [[keys]]
+    name = "idle"
+    sha256 = "0202020202020202020202020202020202020202020202020202020202020202"
+    budget = [{ usd = 9, per = "day", reset = "rolling" }]
+"#;

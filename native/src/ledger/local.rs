@@ -29,7 +29,8 @@ use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{
     Account, Changed, Entry, Hold, Ledger, Note, Refusal, Report, Scope, Settlement, Stored, Warning,
 };
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::limit::Budget;
+use tollgate_core::units::{Millis, NanoDollars, Time};
 
 /// Between two times that the books are stored.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -192,15 +193,47 @@ impl LocalLedger {
     /// Ends every entry whose lease is over, in full. Not noted: killed before the books are stored,
     /// the next process finds these entries open and ends them just so.
     pub fn sweep(&self, now: Time) -> Vec<Warning> {
-        // No reason to store the books: sweeping is done every second, and mostly finds nothing.
-        self.shared.desk().ledger.sweep(now)
+        let mut desk = self.shared.desk();
+        let warnings = desk.ledger.sweep(now);
+        // Sweeping is done every second and mostly finds nothing: then the books need not be stored.
+        if desk.ledger.has_emptied() {
+            desk.books = Freshness::Changed;
+        }
+        warnings
     }
 
-    /// Gives up the books of a scope that is no more. Not noted: call [`LocalLedger::checkpoint`] before
-    /// another scope may get its name.
-    pub fn forget(&self, scope: &str) {
+    /// How long a token may be valid: its books go when nobody has touched them for so long.
+    pub fn expire_tokens(&self, longest: Millis) {
+        self.shared.desk().ledger.expire_tokens(longest);
+    }
+
+    /// Makes what is spent of a scope's budget at least this. What the disk does not take now is noted
+    /// before the next hold.
+    pub fn credit(&self, scope: &str, budget: &Budget, spent: NanoDollars, now: Time) {
+        if spent.is_zero() {
+            return;
+        }
         let mut desk = self.shared.desk();
-        desk.ledger.forget(scope);
+        desk.ledger.credit(scope, budget, spent, now);
+        desk.books = Freshness::Changed;
+        desk.note_or_defer(|| Note::Credited {
+            scope: scope.to_owned(),
+            budget: budget.clone(),
+            spent,
+            at: now,
+        });
+    }
+
+    /// [`LocalLedger::forget_all`] for one.
+    pub fn forget(&self, scope: &str) {
+        self.forget_all(&[scope]);
+    }
+
+    /// Gives up the books of scopes that are no more, and of those inside them. Not noted: killed before
+    /// the books are stored, within a second, the next process has them still.
+    pub fn forget_all(&self, scopes: &[&str]) {
+        let mut desk = self.shared.desk();
+        desk.ledger.forget_all(scopes);
         desk.books = Freshness::Changed;
     }
 

@@ -231,3 +231,60 @@ fn a_lost_entry_that_passes_a_threshold_warns_whoever_comes_next() {
     assert_eq!(ledger.sweep(at(200_001)).len(), 1);
     assert_eq!(ledger.sweep(at(200_002)).len(), 0);
 }
+
+#[test]
+fn b5_a_budget_that_comes_late_counts_what_was_spent_before() {
+    let day = budget(10, Period::Day);
+    let key = scope("key:ci", with_budget(day.clone()));
+    let mut ledger = Ledger::default();
+    let credit = |ledger: &mut Ledger, dollars, now| {
+        ledger.credit("key:ci", &day, NanoDollars(dollars * DOLLAR), now);
+        reading(ledger, &key, "budget", now).used / DOLLAR
+    };
+    assert_eq!(credit(&mut ledger, 0, at(0)), 0);
+    assert_eq!(credit(&mut ledger, 4, at(0)), 4);
+    assert_eq!(credit(&mut ledger, 4, at(1)), 4, "twice is once");
+    assert_eq!(credit(&mut ledger, 3, at(2)), 4, "never less");
+    let hold = ledger.reserve(entry(1, &[&key], cents(500)), at(3)).expect("six are left");
+    assert_eq!(credit(&mut ledger, 6, at(4)), 6, "what is held is not spent");
+    ledger.settle(hold, &paid(300), at(5));
+    assert_eq!(credit(&mut ledger, 8, at(6)), 9);
+    assert_eq!(limited(ledger.reserve(entry(2, &[&key], cents(101)), at(7))).code, Code::BudgetExceeded);
+    assert_eq!(reading(&ledger, &key, "budget", at(12 * 3_600_000)).used, 0, "the next day begins anew");
+}
+
+#[test]
+fn b5_of_a_rolling_budget_what_is_credited_counts_from_now_on() {
+    let week = Budget { reset: Reset::Rolling, ..budget(10, Period::Week) };
+    let key = scope("key:ci", with_budget(week.clone()));
+    let mut ledger = Ledger::default();
+    ledger.credit("key:ci", &week, NanoDollars(9 * DOLLAR), at(0));
+    ledger.credit("key:ci", &week, NanoDollars(9 * DOLLAR), at(86_400_000));
+    let used = |now| reading(&ledger, &key, "budget", now).used / DOLLAR;
+    assert_eq!((used(at(6 * 86_400_000)), used(at(8 * 86_400_000))), (9, 0));
+}
+
+#[test]
+fn b5_what_is_credited_is_known_after_a_crash() {
+    let day = budget(10, Period::Day);
+    let key = scope("key:ci", with_budget(day.clone()));
+    let note =
+        Note::Credited { scope: "key:ci".to_owned(), budget: day, spent: NanoDollars(DOLLAR), at: at(0) };
+    let mut bytes = Vec::new();
+    note.write(&mut bytes);
+    let read = Note::read(&bytes).expect("sound").expect("whole");
+    assert_eq!(read, Read { note: note.clone(), length: bytes.len() });
+    let mut ledger = Ledger::default();
+    ledger.replay(&read.note);
+    ledger.replay(&read.note);
+    assert_eq!(reading(&ledger, &key, "budget", at(1)).used, DOLLAR);
+    assert_eq!(ledger.take_changed().stored.len(), 1);
+}
+
+#[test]
+fn what_counts_towards_a_budget_begins_with_its_period() {
+    let rolling = Budget { reset: Reset::Rolling, ..budget(1, Period::Day) };
+    assert_eq!(rolling.counts_from(at(0)), Time(NOON.0 - 86_400_000));
+    assert_eq!(budget(1, Period::Day).counts_from(at(0)), Time(NOON.0 - 43_200_000));
+    assert_eq!(budget(1, Period::Never).counts_from(at(0)), Time(0));
+}

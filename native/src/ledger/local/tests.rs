@@ -308,3 +308,35 @@ fn the_books_of_a_scope_that_is_no_more_are_gone_after_the_next_start_too() {
     drop(ledger);
     assert_eq!(account(&take_up(&killed).ledger), Account::default());
 }
+
+#[test]
+fn b5_what_was_credited_is_there_after_a_crash() {
+    let folder = Folder::new("credited");
+    let scope = scope(None);
+    let budget = scope.limits.budgets[0].clone();
+    let Opened { ledger, .. } = take_up(&folder);
+    ledger.credit("key:ci", &budget, NanoDollars(7), NOW);
+    let killed = photograph(&folder, "credited-killed");
+    drop(ledger);
+    let Opened { ledger, replayed, .. } = take_up(&killed);
+    assert_eq!(replayed.notes, 1);
+    assert_eq!(ledger.report(&scope, NOW).gauges[0].used, 7);
+}
+
+#[test]
+fn books_of_expired_tokens_are_gone_from_the_store_too() {
+    let folder = Folder::new("tokens");
+    let Opened { ledger, .. } = take_up(&folder);
+    let limits = Limits { max_requests: Some(Requests(3)), ..Limits::default() };
+    let token = Arc::new(Scope { name: "token:7f".to_owned(), limits });
+    let hold = ledger.reserve(entry(1, &token), NOW).unwrap();
+    ledger.settle(hold, cost(5), NOW);
+    ledger.checkpoint().unwrap();
+    ledger.expire_tokens(Millis::from_secs(3600));
+    ledger.sweep(NOW + Millis::from_secs(7200));
+    ledger.checkpoint().unwrap();
+    let killed = photograph(&folder, "tokens-killed");
+    drop(ledger);
+    assert_eq!(open_store(&killed.store()).books.stored, []);
+}
+
