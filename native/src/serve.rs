@@ -2,6 +2,7 @@
 
 use crate::alert;
 use crate::begin::{Begun, begin};
+use crate::follow;
 use crate::host::Shared;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
@@ -62,6 +63,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);
         tokio::task::spawn_local(alert::run(Arc::clone(&shared), ears));
+        tokio::task::spawn_local(follow::run(Arc::clone(&shared)));
         let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
         Ok(conduct(&shared, workers, conductor, signals, reloader).await)
     })
