@@ -122,7 +122,8 @@ fn refused(answer: &Value) -> Problems {
     let error = &answer["error"];
     let text = |name: &str| error[name].as_str().map(plain).unwrap_or_default();
     let (message, param) = (text("message"), text("param"));
-    if param.is_empty() || message.starts_with(&param) { message } else { format!("{param}: {message}") }.into()
+    if param.is_empty() || message.starts_with(&param) { message } else { format!("{param}: {message}") }
+        .into()
 }
 
 /// A text without what a terminal would take for an order.

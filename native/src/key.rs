@@ -232,7 +232,9 @@ fn tell_secret(what: &str, made: &Value, whereto: &Whereto, clerk: &Clerk) {
     eprintln!("{what}");
     match made["key"].as_str() {
         Some(secret) => {
-            eprintln!("This is its secret. It is shown only this once and kept nowhere; the store has its SHA-256:");
+            eprintln!(
+                "This is its secret. It is shown only this once and kept nowhere; the store has its SHA-256:"
+            );
             println!("{secret}");
         }
         None => eprintln!("It is the secret whose SHA-256 was given, which nobody here knows."),

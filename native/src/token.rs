@@ -102,8 +102,7 @@ impl Mint {
         if !models.is_empty() {
             put("models", json!(models));
         }
-        for (name, text) in
-            [("max_requests", max_requests), ("max_tokens", max_tokens), ("max_usd", max_usd)]
+        for (name, text) in [("max_requests", max_requests), ("max_tokens", max_tokens), ("max_usd", max_usd)]
         {
             text.iter().for_each(|text| put(name, number(text)));
         }

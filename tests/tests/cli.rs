@@ -18,7 +18,7 @@ const SEEN: Duration = Duration::from_secs(2);
 /// A gateway with a store, and the provider behind it.
 struct Setting {
     gateway: Gateway,
-    _sim: Running,
+    sim: Running,
 }
 
 /// What a command printed, and how it ended.
@@ -70,7 +70,7 @@ impl Setting {
         let sim = tollgate_sim::spawn().expect("a simulator can be had");
         let folder = Folder::new();
         std::fs::write(folder.path().join("tollgate.toml"), config(&sim, "")).expect("a config");
-        Self { gateway: start(folder), _sim: sim }
+        Self { gateway: start(folder), sim }
     }
 
     /// Runs a command where the gateway runs, with what its config needs.
@@ -129,7 +129,7 @@ fn start(folder: Folder) -> Gateway {
 #[test]
 fn a_gateway_that_runs_follows_a_key_through_its_life_within_two_seconds() {
     let setting = Setting::new();
-    let made = setting.run(&["key", "new", "ci", "--models", "chat", "--rpm", "100"]);
+    let made = setting.run(&["key", "new", "ci", "--models", "chat"]);
     let first = made.line();
     assert!(first.starts_with("tg-") && first.len() >= 40, "{first}");
     assert!(made.said.contains("only this once") && made.said.contains("two seconds"), "{made:?}");
@@ -199,7 +199,7 @@ fn a_store_is_made_and_used_without_a_gateway_and_the_next_one_knows() {
     assert!(made.said.contains("No gateway"), "{made:?}");
     let (secret, listed) = (made.line(), run(&["key", "list"]));
     assert!(listed.out.contains("team:search tag:batch"), "{listed:?}");
-    let setting = Setting { gateway: start(folder), _sim: sim };
+    let setting = Setting { gateway: start(folder), sim };
     assert_eq!(setting.status(&secret), 200);
 }
 
@@ -249,7 +249,8 @@ fn lists_and_shows_hold_no_secret_and_no_hash() {
         let all = format!("{}{}", done.out, done.said);
         assert!(!all.contains("tg-") && !all.contains("sha256") && !all.contains(&hash), "{args:?} {all}");
         assert!(!all.contains(&secret[3..]), "{args:?} {all}");
-        assert!(done.out.contains("$10/day,warn=80") || args.contains(&"--json"), "{done:?}");
+        let is_for_people = !args.contains(&"--json");
+        assert!(done.out.contains("$10/day,zone=UTC,warn=80") == is_for_people, "{done:?}");
     }
     let database = std::fs::read(setting.gateway.config().with_file_name("tollgate.db")).expect("a store");
     let wal = std::fs::read(setting.gateway.config().with_file_name("tollgate.db-wal")).unwrap_or_default();
@@ -261,11 +262,46 @@ fn lists_and_shows_hold_no_secret_and_no_hash() {
 fn every_field_of_a_new_key_arrives() {
     let setting = Setting::new();
     let made = setting.run(&[
-        "key", "new", "a b#c", "--team", "search", "--tag", "batch", "--client-tag", "job-*", "--models",
-        "chat,one/*", "--routes", "/v1/*", "--ip", "127.0.0.1,10.0.0.0/8", "--role", "viewer", "--rpm", "5",
-        "--tpm", "200_000", "--tpm-input", "3", "--tpm-output", "4", "--concurrency", "2", "--max-requests",
-        "7", "--max-tokens", "8", "--budget", "10/day,warn=80", "--budget", "0.5/month,rolling", "--expires",
-        "2099-01-01T00:00:00Z", "--note", "x", "--json",
+        "key",
+        "new",
+        "a b#c",
+        "--team",
+        "search",
+        "--tag",
+        "batch",
+        "--client-tag",
+        "job-*",
+        "--models",
+        "chat,one/*",
+        "--routes",
+        "/v1/*",
+        "--ip",
+        "127.0.0.1,10.0.0.0/8",
+        "--role",
+        "viewer",
+        "--rpm",
+        "5",
+        "--tpm",
+        "200_000",
+        "--tpm-input",
+        "3",
+        "--tpm-output",
+        "4",
+        "--concurrency",
+        "2",
+        "--max-requests",
+        "7",
+        "--max-tokens",
+        "8",
+        "--budget",
+        "10/day,warn=80",
+        "--budget",
+        "0.5/month,rolling",
+        "--expires",
+        "2099-01-01T00:00:00Z",
+        "--note",
+        "x",
+        "--json",
     ]);
     let made = made.json();
     assert!(made["key"].as_str().is_some_and(|key| key.starts_with("tg-")), "{made}");
@@ -360,7 +396,10 @@ fn over_http_a_gateway_does_the_same() {
     assert_eq!(gone.code, Some(0), "{gone:?}");
     assert_eq!(setting.status(&second), 401);
     let actors = setting.api("/api/audit");
-    assert!(actors["data"].as_array().expect("lines").iter().all(|line| line["actor"] == "admin"), "{actors}");
+    assert!(
+        actors["data"].as_array().expect("lines").iter().all(|line| line["actor"] == "admin"),
+        "{actors}"
+    );
 }
 
 #[test]
@@ -384,7 +423,7 @@ fn over_http_what_is_wrong_is_told_without_the_key() {
     ] {
         setting.run_with(&["key", "list", "--url", url], &admin).refused(&[parts]);
     }
-    let no_gateway = format!("http://{}/v1/nothing", setting._sim.addr);
+    let no_gateway = format!("http://{}/v1/nothing", setting.sim.addr);
     setting.run_with(&["key", "list", "--url", &no_gateway], &admin).refused(&["--url"]);
 }
 
@@ -433,7 +472,8 @@ fn a_gateway_mints_for_its_admin_and_for_a_key() {
     assert_eq!(setting.status(&token), 200);
     assert_eq!(setting.call(&token, "other").code(), "model_not_allowed");
     let mine = [("MINE", "tg-fixed-secret-key")];
-    let own = setting.run_far(&["token", "mint", "--key", "env:MINE", "--max-usd", "0.5", "--user", "eve"], &mine);
+    let own = setting
+        .run_far(&["token", "mint", "--key", "env:MINE", "--max-tokens", "100_000", "--user", "eve"], &mine);
     assert_eq!(setting.status(&own.line()), 200);
     let json = setting.run_far(&["token", "mint", "--key", "env:MINE", "--json"], &mine).json();
     assert_eq!(json["key"], "fixed");

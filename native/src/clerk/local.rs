@@ -6,8 +6,8 @@ use crate::random::Random;
 use crate::settings::Problems;
 use crate::store::beside::{self, Beside, Company, Snapshot};
 use crate::store::entities::{Origin, SetAside};
-use http::{Method, Response};
 use bytes::Bytes;
+use http::{Method, Response};
 use serde_json::Value;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -108,7 +108,12 @@ impl Local {
                 Origin::Entity(kind) => kind,
                 Origin::Account | Origin::OpenEntry => continue,
             };
-            eprintln!("note: the store's {}:{} is malformed and left out: {}", plain(kind), plain(name), plain(why));
+            eprintln!(
+                "note: the store's {}:{} is malformed and left out: {}",
+                plain(kind),
+                plain(name),
+                plain(why)
+            );
         }
         let mut directory = Directory::of(&self.config);
         self.take_up(&mut directory, &snapshot.entities);
@@ -123,7 +128,10 @@ impl Local {
             if let Err(aside) = directory.apply(change, &self.config) {
                 let why: Vec<_> = aside.errors.iter().map(|error| plain(&error.message)).collect();
                 let (kind, name) = (aside.kind.name(), plain(&aside.name));
-                eprintln!("note: the store's {kind}:{name} cannot be used and is left out: {}", why.join("; "));
+                eprintln!(
+                    "note: the store's {kind}:{name} cannot be used and is left out: {}",
+                    why.join("; ")
+                );
             }
         }
     }

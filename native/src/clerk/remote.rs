@@ -30,7 +30,17 @@ pub struct Remote {
 /// A whole answer.
 struct Answer {
     status: StatusCode,
+    from: Whom,
     body: BytesMut,
+}
+
+/// Who has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    /// A gateway, by its header.
+    Gateway,
+    /// Something in front of it, or something else.
+    Another,
 }
 
 impl Remote {
@@ -80,11 +90,11 @@ impl Remote {
     }
 
     fn read(&self, answer: &Answer) -> Result<Value, Problems> {
-        let Answer { status, body } = answer;
-        match serde_json::from_slice::<Value>(body) {
-            Ok(value) if status.is_success() => Ok(value),
-            Ok(value) if value["error"]["message"].is_string() => Err(refused(&value)),
-            Ok(_) | Err(_) => Err(format!(
+        let Answer { status, from, body } = answer;
+        match (from, serde_json::from_slice::<Value>(body)) {
+            (Whom::Gateway, Ok(value)) if status.is_success() => Ok(value),
+            (Whom::Gateway, Ok(value)) if value["error"]["message"].is_string() => Err(refused(&value)),
+            (Whom::Gateway | Whom::Another, _) => Err(format!(
                 "{}: expected a gateway's answer, found status {} and something else\n  fix: check --url",
                 plain(&self.base),
                 status.as_u16()
@@ -98,6 +108,7 @@ async fn send(fetch: Fetch) -> Result<Answer, String> {
     let pool = Pool::new(Arc::new(Outside::from_env()));
     let mut call = Call::new(&pool, fetch);
     let head = poll_fn(|cx| call.poll_head(cx)).await.map_err(|error| error.what)?;
+    let from = if head.headers.contains_key("x-tollgate-request-id") { Whom::Gateway } else { Whom::Another };
     let mut body = BytesMut::new();
     while let Some(chunk) = poll_fn(|cx| call.poll_chunk(cx)).await {
         body.extend_from_slice(&chunk.map_err(|error| error.what)?);
@@ -105,5 +116,5 @@ async fn send(fetch: Fetch) -> Result<Answer, String> {
             return Err(format!("an answer of more than {MOST} bytes, which is none of a gateway's"));
         }
     }
-    Ok(Answer { status: head.status, body })
+    Ok(Answer { status: head.status, from, body })
 }

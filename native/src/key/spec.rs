@@ -142,7 +142,10 @@ fn from_now(ttl: &str) -> Result<String, Problems> {
 
 fn budget(text: &str) -> Result<Value, Problems> {
     let wrong = |what: &str| {
-        Problems::from(format!("--budget: expected {what} as in 10/day,warn=80, found {:?}", shape::shown(text)))
+        Problems::from(format!(
+            "--budget: expected {what} as in 10/day,warn=80, found {:?}",
+            shape::shown(text)
+        ))
     };
     let mut parts = text.split(',').map(str::trim);
     let whole = parts.next().and_then(|first| first.split_once('/'));
@@ -155,7 +158,9 @@ fn budget(text: &str) -> Result<Value, Problems> {
             Some(("warn", percent)) => ("warn", number(percent.trim_end_matches('%'))),
             Some(("zone", zone)) => ("zone", json!(zone)),
             None if part == "rolling" || part == "calendar" => ("reset", json!(part)),
-            Some(_) | None => return Err(wrong("rolling, calendar, warn=PERCENT or zone=NAME after the comma")),
+            Some(_) | None => {
+                return Err(wrong("rolling, calendar, warn=PERCENT or zone=NAME after the comma"));
+            }
         };
         if budget.insert(name.to_owned(), value).is_some() {
             return Err(wrong("each of these once"));
@@ -178,7 +183,9 @@ mod tests {
             r#"{"usd":1000.5,"per":"month","reset":"rolling","warn":80}"#
         );
         assert_eq!(read("5/week,zone=Europe/Berlin"), r#"{"usd":5,"per":"week","zone":"Europe/Berlin"}"#);
-        for wrong in ["10", "", "10/day,daily", "10/day,warn", "10/day,warn=1,warn=2", "10/day,rolling,calendar"] {
+        for wrong in
+            ["10", "", "10/day,daily", "10/day,warn", "10/day,warn=1,warn=2", "10/day,rolling,calendar"]
+        {
             let problem = budget(wrong).unwrap_err().to_string();
             assert!(problem.starts_with("--budget: expected ") && problem.contains("found"), "{problem}");
         }

@@ -75,11 +75,15 @@ impl Beside {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let opened = match Place::claim(path, Duration::ZERO) {
-                Ok(place) => Some(Self { connection: schema::writer(Some(&file))?, seal, place: Some(place) }),
+                Ok(place) => {
+                    Some(Self { connection: schema::writer(Some(&file))?, seal, place: Some(place) })
+                }
                 Err(taken) => match schema::guest(&file)? {
                     Some(connection) => Some(Self { connection, seal, place: None }),
                     // Without a lock there is nobody who could be about to make the file.
-                    None if Instant::now() >= give_up || !beside(&file, ".lock").exists() => return Err(taken),
+                    None if Instant::now() >= give_up || !beside(&file, ".lock").exists() => {
+                        return Err(taken);
+                    }
                     None => None,
                 },
             };
