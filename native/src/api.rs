@@ -13,12 +13,13 @@ mod tests;
 
 use crate::arrears;
 use crate::body;
+use crate::follow;
 use crate::host::{Shared, held};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
@@ -144,6 +145,11 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         Self { keeper, reread, changing: Mutex::new(()) }
     }
 
+    /// Nobody changes anything as long as this is held.
+    pub async fn still(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     /// Does what a request asks for.
     pub async fn serve(&self, knock: &Knock, body: &[u8], shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let mut entropy = [0; 32];
@@ -151,7 +157,9 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             .map_err(|error| Fault::new(Code::Bug, format!("the system gives no random bytes: {error}")))?;
         let now = shared.clock.now();
         // Held to the end of a commit, so that what was planned is true when it is done.
-        let changing = self.changing.lock().await;
+        let changing = self.still().await;
+        // What cannot be read can most likely not be written either, and then that is told.
+        let _ = follow::take_up(shared).await;
         let planned = {
             let config = shared.config.load_full();
             let directory = shared.directory();

@@ -6,6 +6,9 @@
 pub mod cli; // the command line
 pub mod demo;
 pub mod price; // what a call would cost
+pub mod key; // virtual keys, from the command line
+pub mod token; // short-lived ones
+pub mod clerk; // what carries these commands to the admin API
 pub mod serve; // binds, starts workers, stops
 pub mod settings; // where the config comes from
 pub mod reload; // a changed config, without a restart
@@ -23,6 +26,7 @@ pub mod upstream; // calls to upstreams, pooled connections
 
 pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
+pub mod follow; // what others change in it meanwhile
 pub mod keeper; // the store in the admin API's words
 pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out

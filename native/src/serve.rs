@@ -3,6 +3,7 @@
 use crate::alert;
 use crate::arrears;
 use crate::begin::{Begun, begin};
+use crate::follow;
 use crate::host::Shared;
 use crate::jwks;
 use crate::reload::{INTERVAL, Reloader};
@@ -66,6 +67,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         warm_up(&shared);
         tokio::task::spawn_local(alert::run(Arc::clone(&shared), ears));
         tokio::task::spawn_local(jwks::run(Arc::clone(&shared)));
+        tokio::task::spawn_local(follow::run(Arc::clone(&shared)));
         let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
         Ok(conduct(&shared, workers, conductor, signals, reloader).await)
     })

@@ -63,7 +63,8 @@ pub struct Books {
 struct Admitted {
     id: RequestId,
     at: Time,
-    /// Held, and once settled what it really was.
+    /// Held, and once settled what it really was, as far as that was held: what calls that came to
+    /// nothing have consumed is known only afterwards.
     tokens: Tokens,
     cost: NanoDollars,
     ended: Option<Time>,
@@ -112,7 +113,7 @@ impl Books {
             Settlement::Settle(spent) => (spent.input.0 + spent.output.0, spent.cost),
         };
         admitted.over = cost.less(admitted.cost);
-        (admitted.tokens, admitted.cost, admitted.ended) = (tokens, cost, Some(now));
+        (admitted.tokens, admitted.cost, admitted.ended) = (tokens.min(admitted.tokens), cost, Some(now));
     }
 
     /// Writes to the store what has changed; the journal begins anew.
