@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
@@ -163,9 +163,15 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         self.perform(planned, shared, now).await
     }
 
+    /// As long as this is held nothing changes.
+    pub(crate) async fn stillness(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     async fn commit(&self, commit: Commit, shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let Commit { changes, deed, answer } = commit;
         self.keeper.commit(changes.clone(), deed).await.map_err(gone)?;
+        shared.share.tell(&changes);
         let config = shared.config.load_full();
         let mut directory = shared.directory_mut();
         for change in &changes {

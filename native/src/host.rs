@@ -3,6 +3,7 @@
 use crate::alert;
 use crate::api::{Bell, Office};
 use crate::ledger::Ledgers;
+use crate::share::Share;
 use crate::store::Store;
 use crate::clock::Clock;
 use crate::flight::Aloft;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub outside: Arc<Outside>,
     /// The admin API.
     pub office: Office<Arc<Store>, Bell>,
+    /// What other gateways are to know.
+    pub share: Share,
     /// Who there is, what was done and what was spent.
     pub store: Arc<Store>,
     /// Hears of budgets that run out.

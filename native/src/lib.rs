@@ -23,6 +23,7 @@ pub mod upstream; // calls to upstreams, pooled connections
 
 pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
+pub mod share; // who there is, told to other gateways and by them
 pub mod keeper; // the store in the admin API's words
 pub mod alert; // budgets that run out
 pub mod ledger; // where limits' counters are kept

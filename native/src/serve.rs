@@ -5,6 +5,7 @@ use crate::begin::{Begun, begin};
 use crate::host::Shared;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
+use crate::share;
 use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
 use crate::upstream::pool::Outside;
 use crate::worker;
@@ -58,6 +59,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         // Before anything is announced: who reads the announcement may send a signal.
         let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
         let Ends { conductor, baton } = phases();
+        share::start(&shared).await;
         let workers = start(&shared, listeners, &baton)?;
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);

@@ -20,6 +20,7 @@ mod rollup; // what was spent by day
 mod spend; // what was spent in any span
 pub mod audit; // who did what
 pub mod entities; // who there is
+pub mod stamps; // since when, and by whom
 pub mod books; // the ledger's
 mod desk; // what waits
 mod writer; // the thread that writes

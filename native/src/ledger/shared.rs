@@ -44,6 +44,7 @@ mod script;
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
+pub(crate) use script::{Call, Script, What};
 
 use crate::clock::Clock;
 use crate::host::held;
@@ -54,7 +55,6 @@ use beliefs::Beliefs;
 use kept::Kept;
 use link::{Age, Link, Lost, Sent};
 use redis::Value;
-use script::Call;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -246,6 +246,17 @@ impl SharedLedger {
     /// Whether the server answers, as far as is known.
     pub fn is_alive(&self) -> bool {
         held(&self.inner.breaker).is_closed()
+    }
+
+    /// What it was made of.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Asks the server for something else, within a second's patience. The error is for the log.
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Value, String> {
+        let outcome = self.inner.ask(call, after(Millis::from_secs(1)), Lateness::Fails).await;
+        outcome.map_err(|lost| lost.to_string())
     }
 
     /// Settlements that wait for the server.
