@@ -25,6 +25,7 @@ mod entry; // as it is written there
 mod follow; // the task
 
 use crate::host::{Shared, held};
+use crate::ledger::Ledgers;
 use crate::store::stamps::Named;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -89,6 +90,9 @@ impl Share {
 /// Starts to tell and to follow, on this thread, and waits until what others have told is known here, or
 /// cannot be had now.
 pub async fn start(shared: &Arc<Shared>) {
+    let Ledgers::Together { .. } = &shared.ledger else { return };
+    // Otherwise one that has no key of its own would serve strangers meanwhile.
+    shared.directory_mut().await_others();
     let (heard, is_heard) = oneshot::channel();
     tokio::task::spawn_local(follow::run(Arc::clone(shared), heard));
     // Not longer: a gateway that hears nobody serves whom it knows.

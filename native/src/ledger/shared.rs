@@ -253,9 +253,19 @@ impl SharedLedger {
         &self.inner.settings
     }
 
-    /// Asks the server for something else, within a second's patience. The error is for the log.
+    /// Asks the server for something that is not about limits, within a second's patience. The error is
+    /// for the log.
     pub(crate) async fn ask(&self, call: &Call) -> Result<Value, String> {
-        let outcome = self.inner.ask(call, after(Millis::from_secs(1)), Lateness::Fails).await;
+        if !self.is_alive() {
+            return Err("redis cannot be asked".to_owned());
+        }
+        let inner = &*self.inner;
+        let (age, patience) = (Age(inner.age.load(Ordering::Relaxed)), Millis::from_secs(1));
+        let outcome = inner.link().call(call, age, after(patience)).await;
+        if outcome.is_err() {
+            // It may be about this call alone. Whether the server is unwell is for a probe to say.
+            let _ = inner.ask(&inner.asker.probe(), after(patience), Lateness::Fails).await;
+        }
         outcome.map_err(|lost| lost.to_string())
     }
 

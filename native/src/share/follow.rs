@@ -107,6 +107,7 @@ impl Follower<'_> {
                 self.put(names.to_vec()).await?;
             }
             self.step = Step::Following;
+            self.shared.directory_mut().heard_others();
         }
         self.tell().await
     }
