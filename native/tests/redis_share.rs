@@ -64,7 +64,7 @@ fn what_is_made_changed_rotated_and_deleted_on_one_gateway_is_so_on_all_and_on_t
     soon("a deleted key is refused elsewhere", || a.use_key(&deleted) == 401);
     does(&b, "PATCH", "/api/teams/t", r#"{"rpm":7}"#);
     soon("a change is seen elsewhere", || a.admin("GET", "/api/teams/t", "").body.contains("\"rpm\":7"));
-    let rotated = b.admin("POST", "/api/keys/kept/rotate", r#"{"grace":"0s"}"#);
+    let rotated = b.admin("POST", "/api/keys/kept/rotate", "{}");
     assert_eq!(rotated.status, 200, "{}", rotated.body);
     let rotated: serde_json::Value = serde_json::from_str(&rotated.body).unwrap();
     let rotated = rotated["key"].as_str().unwrap();
@@ -168,4 +168,61 @@ fn a_gateway_that_has_not_heard_the_others_yet_serves_no_stranger() {
     assert_eq!(gateway.use_key("nobody-s"), 401, "there may be keys elsewhere");
     redis.restart();
     server::until("nobody has any key", || gateway.use_key("nobody-s") == 200);
+}
+
+#[test]
+fn a_redis_that_is_back_at_an_older_state_is_told_what_it_has_forgotten() {
+    const KEYS: [&str; 4] = ["entries", "feed", "gone", "meta"];
+    let redis = Server::start();
+    let (a, b) = (Gateway::start("older-a", &redis), Gateway::start("older-b", &redis));
+    let key = makes(&a, "blocked-later");
+    soon("both know it", || b.use_key(&key) == 200);
+    let copy = |from: &str, to: &str| {
+        for key in KEYS {
+            let [from, to] = [from, to].map(|place| format!("tollgate:{{who}}:{key}{place}"));
+            redis.ask(&["COPY", &from, &to, "REPLACE"]);
+        }
+    };
+    copy("", "-old");
+    does(&a, "POST", "/api/keys/blocked-later/block", "");
+    soon("a block holds on both", || b.use_key(&key) != 200);
+    copy("-old", "");
+    soon("the block is told again", || {
+        format!("{:?}", redis.ask(&["HGET", "tollgate:{who}:entries", "key/blocked-later"])).contains("blocked\\\":true")
+    });
+    let late = Gateway::start("older-c", &redis);
+    assert!([&a, &b, &late].iter().all(|gateway| gateway.use_key(&key) != 200));
+}
+
+#[test]
+fn d2_a_block_holds_also_where_nothing_can_be_stored_and_is_stored_when_it_can() {
+    let mut redis = Server::start();
+    let (a, mut b) = (Gateway::start("disk-a", &redis), Gateway::start("disk-b", &redis));
+    let key = makes(&a, "ci");
+    soon("both know it", || b.use_key(&key) == 200);
+    b.take_store_away();
+    server::until("its store is noticed to be gone", || b.metrics().contains("\ntollgate_store_writable 0\n"));
+    does(&a, "POST", "/api/keys/ci/block", "");
+    soon("a block holds without a store", || b.use_key(&key) != 200);
+    b.bring_store_back();
+    server::until("its store is back", || b.metrics().contains("\ntollgate_store_writable 1\n"));
+    server::until("it has stored the block", || b.has_stored("\"blocked\":true"));
+    redis.kill();
+    b.restart(&redis);
+    assert_ne!(b.use_key(&key), 200);
+}
+
+#[test]
+fn what_is_wrong_with_the_shared_entries_alone_does_not_touch_limits() {
+    let redis = Server::start();
+    redis.ask(&["SET", "tollgate:{who}:meta", "of somebody else"]);
+    let gateway = Gateway::start("wrong", &redis);
+    let before = redis.script_calls();
+    let keys: Vec<String> = (0..8).map(|number| makes(&gateway, &format!("k{number}"))).collect();
+    server::until("it was tried again and again", || redis.script_calls() > before + 5);
+    assert!(gateway.metrics().contains("\ntollgate_redis_up 1\n"), "{}", gateway.metrics());
+    redis.ask(&["DEL", "tollgate:{who}:meta"]);
+    soon("what waited is told", || told(&redis) == 8);
+    let late = Gateway::start("wrong-late", &redis);
+    assert!(keys.iter().all(|key| late.use_key(key) == 200));
 }

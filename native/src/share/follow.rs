@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tollgate_core::api::Change;
 
 /// Between two looks at the board, if nobody has anything to tell.
 const ROUND: Duration = Duration::from_secs(1);
+/// After something could not be stored, before it is tried again.
+const REST: Duration = Duration::from_secs(5);
 /// Pages that are read in a round.
 const PAGES: usize = 10_000;
 /// Entries that are told in one call.
@@ -28,6 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, heard: oneshot::Sender<()>) {
         place: Place::default(),
         step: Step::Comparing(Theirs::new()),
         trouble: Trouble::No,
+        unkept: None,
     };
     follower.turn().await;
     let _ = heard.send(());
@@ -44,6 +48,8 @@ struct Follower<'a> {
     place: Place,
     step: Step,
     trouble: Trouble,
+    /// Since when something that was taken up is not in the store.
+    unkept: Option<Instant>,
 }
 
 /// What is on the board, by what was read of it.
@@ -88,7 +94,7 @@ impl Follower<'_> {
     }
 
     async fn round(&mut self) -> Result<(), String> {
-        if self.shared.share.has_overflowed() {
+        if self.shared.share.has_overflowed() || self.can_keep_again() {
             self.begin_again(String::new());
         }
         for _ in 0..PAGES {
@@ -135,12 +141,32 @@ impl Follower<'_> {
         Ok(())
     }
 
-    async fn adopt(&self, changes: Vec<Stamped>) -> Result<(), String> {
-        let Shared { office, store, .. } = self.shared;
+    async fn adopt(&mut self, changes: Vec<Stamped>) -> Result<(), String> {
+        let Shared { office, store, clock, .. } = self.shared;
         let _still = office.stillness().await;
-        let taken = store.adopt(changes, &self.board.gateway).await.map_err(|error| error.to_string())?;
+        let taken = match store.adopt(changes.clone(), &self.board.gateway, clock.now()).await {
+            Ok(taken) => taken,
+            Err(cause) => {
+                if self.unkept.is_none() {
+                    tracing::error!(%cause, "what other gateways have changed holds here and is not stored");
+                }
+                self.unkept = Some(Instant::now());
+                // Whoever is blocked is blocked, whatever the disk says.
+                store.later(changes, &self.board.gateway).await.map_err(|error| error.to_string())?
+            }
+        };
         taken.iter().for_each(|change| self.show(change));
         Ok(())
+    }
+
+    /// Whether it is worth trying to store what could not be stored.
+    fn can_keep_again(&mut self) -> bool {
+        let is_time = self.unkept.is_some_and(|since| since.elapsed() >= REST);
+        let can = is_time && self.shared.store.is_writable();
+        if can {
+            self.unkept = None;
+        }
+        can
     }
 
     fn show(&self, change: &Change) {

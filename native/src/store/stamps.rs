@@ -56,7 +56,15 @@ impl Named {
 impl Store {
     /// Takes up changes that were made by other gateways, as far as they are later than what is here.
     /// Answers with those. No line of the audit log: it is in the log of whoever did it.
-    pub async fn adopt(&self, changes: Vec<Stamped>, gateway: &str) -> Result<Vec<Change>, StoreError> {
+    pub async fn adopt(
+        &self,
+        changes: Vec<Stamped>,
+        gateway: &str,
+        now: Time,
+    ) -> Result<Vec<Change>, StoreError> {
+        if let Some(trouble) = self.trouble() {
+            return Err(trouble);
+        }
         let gateway = gateway.to_owned();
         self.on_writer(move |connection| {
             let transaction = connection.unchecked_transaction()?;
@@ -66,8 +74,24 @@ impl Store {
                     taken.push(change.change);
                 }
             }
+            forget(&transaction, now)?;
             transaction.commit()?;
             Ok(taken)
+        })
+        .await
+    }
+
+    /// Those of the changes that are later than what is here. Works also while nothing can be written.
+    pub async fn later(&self, changes: Vec<Stamped>, gateway: &str) -> Result<Vec<Change>, StoreError> {
+        let gateway = gateway.to_owned();
+        self.on_writer(move |connection| {
+            let mut later = Vec::new();
+            for change in changes {
+                if is_later(connection, &change, &gateway)? {
+                    later.push(change.change);
+                }
+            }
+            Ok(later)
         })
         .await
     }
@@ -92,9 +116,6 @@ impl Store {
         &self,
         act: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if let Some(trouble) = self.trouble() {
-            return Err(trouble);
-        }
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // Whoever does not wait any more does not want to know.
@@ -124,10 +145,10 @@ fn forget(connection: &Connection, now: Time) -> Result<(), rusqlite::Error> {
 
 /// Whether it was later than what was here.
 fn adopt(connection: &Connection, stamped: &Stamped, gateway: &str) -> Result<bool, rusqlite::Error> {
-    let Stamped { change, stamp } = stamped;
-    if stamp_of(connection, &Named::of(change), gateway)?.is_some_and(|known| known >= *stamp) {
+    if !is_later(connection, stamped, gateway)? {
         return Ok(false);
     }
+    let Stamped { change, stamp } = stamped;
     entities::write(connection, change)?;
     let Change { kind, name, spec } = change;
     let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?)")?;
@@ -135,13 +156,10 @@ fn adopt(connection: &Connection, stamped: &Stamped, gateway: &str) -> Result<bo
     Ok(true)
 }
 
-/// None also where the entry was lost without having been deleted: then whatever others have is later.
-fn stamp_of(
-    connection: &Connection,
-    named: &Named,
-    gateway: &str,
-) -> Result<Option<Stamp>, rusqlite::Error> {
-    Ok(one(connection, named, gateway)?.map(|stamped| stamped.stamp))
+/// Than what is here. What was lost without having been deleted is not here.
+fn is_later(connection: &Connection, stamped: &Stamped, gateway: &str) -> Result<bool, rusqlite::Error> {
+    let known = one(connection, &Named::of(&stamped.change), gateway)?;
+    Ok(known.is_none_or(|known| known.stamp < stamped.stamp))
 }
 
 fn one(connection: &Connection, named: &Named, gateway: &str) -> Result<Option<Stamped>, rusqlite::Error> {

@@ -2,6 +2,7 @@
 
 mod folder; // a place that is cleaned up
 mod queries; // what is asked is what was written
+mod stamps; // the later change wins
 mod trouble; // a disk that is full, read-only or gone
 
 pub(crate) use folder::Folder;

@@ -65,6 +65,23 @@ impl Gateway {
         self.ask("GET", "/metrics", ADMIN, "").body
     }
 
+    /// Moves its file to where it does not look for it.
+    pub(crate) fn take_store_away(&self) {
+        std::fs::rename(self.dir.join("store.db"), self.dir.join("away.db")).unwrap();
+    }
+
+    pub(crate) fn bring_store_back(&self) {
+        std::fs::rename(self.dir.join("away.db"), self.dir.join("store.db")).unwrap();
+    }
+
+    /// Whether these bytes stand in its file, or in what is to be brought into it.
+    pub(crate) fn has_stored(&self, text: &str) -> bool {
+        ["store.db", "store.db-wal"].iter().any(|name| {
+            let content = std::fs::read(self.dir.join(name)).unwrap_or_default();
+            content.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    }
+
     fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.running.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
