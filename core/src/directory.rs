@@ -225,9 +225,17 @@ impl Directory {
         self.others = Others::Known;
     }
 
+    /// Whether other gateways have been heard, if there are any.
+    pub fn knows_others(&self) -> bool {
+        match self.others {
+            Others::Known => true,
+            Others::Awaited => false,
+        }
+    }
+
     /// Whether there is no key at all, here or elsewhere.
     pub fn has_no_keys(&self) -> bool {
-        self.others == Others::Known && self.fixed.keys.is_empty() && self.stored.keys.is_empty()
+        self.knows_others() && self.fixed.keys.is_empty() && self.stored.keys.is_empty()
     }
 
     /// The key of this digest, retiring ones too.

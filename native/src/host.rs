@@ -54,9 +54,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether calls can be taken as they are meant to be: limits kept, keys and spend stored.
+    /// Whether calls can be taken as they are meant to be: limits kept, keys and spend stored, and all
+    /// keys known.
     pub fn is_ready(&self) -> bool {
-        self.store.is_writable() && self.ledger.is_ready()
+        self.store.is_writable() && self.ledger.is_ready() && self.directory().knows_others()
     }
 
     /// Who there is, to look up.

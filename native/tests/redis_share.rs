@@ -92,7 +92,11 @@ fn d2_a_key_that_is_blocked_elsewhere_is_refused_within_5_s_although_it_is_in_co
     soon("a new key can be used elsewhere", || b.use_key(&key) == 200);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let hammer = || while !stop.load(Ordering::Relaxed) { b.use_key(&key); };
+        let hammer = || {
+            while !stop.load(Ordering::Relaxed) {
+                b.use_key(&key);
+            }
+        };
         scope.spawn(hammer);
         scope.spawn(hammer);
         does(&a, "POST", "/api/keys/busy/block", "");
@@ -125,10 +129,8 @@ fn a_redis_that_has_lost_everything_is_told_again_deletions_too() {
 }
 
 fn told(redis: &Server) -> i64 {
-    match redis.ask(&["HLEN", "tollgate:{who}:entries"]) {
-        redis::Value::Int(count) => count,
-        other => panic!("{other:?}"),
-    }
+    let count = redis.ask(&["HLEN", "tollgate:{who}:entries"]);
+    redis::from_redis_value(count).unwrap()
 }
 
 #[test]
@@ -188,7 +190,8 @@ fn a_redis_that_is_back_at_an_older_state_is_told_what_it_has_forgotten() {
     soon("a block holds on both", || b.use_key(&key) != 200);
     copy("-old", "");
     soon("the block is told again", || {
-        format!("{:?}", redis.ask(&["HGET", "tollgate:{who}:entries", "key/blocked-later"])).contains("blocked\\\":true")
+        format!("{:?}", redis.ask(&["HGET", "tollgate:{who}:entries", "key/blocked-later"]))
+            .contains("blocked\\\":true")
     });
     let late = Gateway::start("older-c", &redis);
     assert!([&a, &b, &late].iter().all(|gateway| gateway.use_key(&key) != 200));
@@ -201,7 +204,9 @@ fn d2_a_block_holds_also_where_nothing_can_be_stored_and_is_stored_when_it_can()
     let key = makes(&a, "ci");
     soon("both know it", || b.use_key(&key) == 200);
     b.take_store_away();
-    server::until("its store is noticed to be gone", || b.metrics().contains("\ntollgate_store_writable 0\n"));
+    server::until("its store is noticed to be gone", || {
+        b.metrics().contains("\ntollgate_store_writable 0\n")
+    });
     does(&a, "POST", "/api/keys/ci/block", "");
     soon("a block holds without a store", || b.use_key(&key) != 200);
     b.bring_store_back();
@@ -221,8 +226,10 @@ fn what_is_wrong_with_the_shared_entries_alone_does_not_touch_limits() {
     let keys: Vec<String> = (0..8).map(|number| makes(&gateway, &format!("k{number}"))).collect();
     server::until("it was tried again and again", || redis.script_calls() > before + 5);
     assert!(gateway.metrics().contains("\ntollgate_redis_up 1\n"), "{}", gateway.metrics());
+    assert_eq!(gateway.ready(), 503, "it does not know who there is elsewhere");
     redis.ask(&["DEL", "tollgate:{who}:meta"]);
     soon("what waited is told", || told(&redis) == 8);
+    soon("it has heard the others", || gateway.ready() == 200);
     let late = Gateway::start("wrong-late", &redis);
     assert!(keys.iter().all(|key| late.use_key(key) == 200));
 }

@@ -81,7 +81,9 @@ impl<'a> Board<'a> {
         for stamped in changes {
             let Stamped { change, stamp } = stamped;
             let state = if change.spec.is_some() { "kept" } else { "gone" };
-            args.extend([entry::field(change), stamp.at.0.to_string(), stamp.by.clone()].map(String::into_bytes));
+            args.extend(
+                [entry::field(change), stamp.at.0.to_string(), stamp.by.clone()].map(String::into_bytes),
+            );
             args.extend([state.as_bytes().to_vec(), entry::written(stamped)]);
         }
         self.ask(&PUT, args).await.map(drop)

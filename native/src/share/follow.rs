@@ -130,7 +130,9 @@ impl Follower<'_> {
         for line in lines {
             match line.change {
                 Ok(change) => changes.push(change),
-                Err(why) => tracing::error!(why, "an entry of another gateway cannot be read and is left out"),
+                Err(why) => {
+                    tracing::error!(why, "an entry of another gateway cannot be read and is left out")
+                }
             }
         }
         if let Step::Comparing(theirs) = &mut self.step {
@@ -176,7 +178,12 @@ impl Follower<'_> {
         if let Err(aside) = applied {
             let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
             let (kind, why) = (aside.kind.name(), errors.join("; "));
-            tracing::error!(kind, name = aside.name, why, "another gateway's entry cannot be used and is left out");
+            tracing::error!(
+                kind,
+                name = aside.name,
+                why,
+                "another gateway's entry cannot be used and is left out"
+            );
         }
     }
 

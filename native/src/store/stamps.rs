@@ -4,11 +4,11 @@
 //! 2. Each change of an entry has a later stamp than the one before, whatever the clock says.
 //! 3. What was deleted keeps its stamp for thirty days.
 
+use super::Store;
 use super::desk::{Job, Order};
 use super::entities;
 use super::row::{int, uint};
 use super::trouble::StoreError;
-use super::Store;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;

@@ -65,6 +65,10 @@ impl Gateway {
         self.ask("GET", "/metrics", ADMIN, "").body
     }
 
+    pub(crate) fn ready(&self) -> u16 {
+        self.ask("GET", "/readyz", ADMIN, "").status
+    }
+
     /// Moves its file to where it does not look for it.
     pub(crate) fn take_store_away(&self) {
         std::fs::rename(self.dir.join("store.db"), self.dir.join("away.db")).unwrap();
