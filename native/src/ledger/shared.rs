@@ -25,8 +25,11 @@
 //!
 //! **The clock** is the server's own. The gateways' clocks only say which days there are.
 //!
-//! **A cluster** works: everything of one book is in one hash slot. Nothing is kept per connection, so
-//! each worker has its own, and no call passes from thread to thread. One thread of its own retries.
+//! **A cluster** works: everything of one book is in one hash slot, and redirections are followed.
+//!
+//! **Connections**: each worker has its own. With all calls on one thread of their own, a request took a
+//! sixth longer and a third more CPU, for waking the other thread four times. Only what is tried again
+//! has a thread of its own.
 
 mod address;
 mod answered;
