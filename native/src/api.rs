@@ -173,11 +173,17 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         self.perform(planned, shared, now).await
     }
 
+    /// As long as this is held nothing changes.
+    pub(crate) async fn stillness(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     async fn commit(&self, commit: Commit, shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let Commit { changes, deed, answer } = commit;
         self.keeper.commit(changes.clone(), deed).await.map_err(gone)?;
         // Before anybody draws on them: what is spent from then on comes on top.
         arrears::of_changes(&self.keeper, &changes, shared, shared.clock.now()).await;
+        shared.share.tell(&changes);
         let config = shared.config.load_full();
         let mut directory = shared.directory_mut();
         for change in &changes {

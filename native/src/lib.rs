@@ -20,6 +20,7 @@ pub mod malformed; // what is no request
 pub mod contain; // a panic stays where it happened
 pub mod answer; // from a request to its answer
 pub mod api; // the admin API's execution
+pub mod gauges; // how stores are, for `/metrics`
 pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
@@ -27,6 +28,7 @@ pub mod upstream; // calls to upstreams, pooled connections
 pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
 pub mod follow; // what others change in it meanwhile
+pub mod share; // who there is, told to other gateways and by them
 pub mod keeper; // the store in the admin API's words
 pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out

@@ -8,6 +8,7 @@ use crate::host::Shared;
 use crate::jwks;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
+use crate::share;
 use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
 use crate::upstream::pool::Outside;
 use crate::worker;
@@ -62,6 +63,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
         arrears::collect(&shared).await;
         let Ends { conductor, baton } = phases();
+        share::start(&shared).await;
         let workers = start(&shared, listeners, &baton)?;
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);

@@ -23,6 +23,7 @@ pub mod audit; // who did what
 mod news; // what others have changed
 pub mod beside; // for the command line, while a gateway has it
 pub mod entities; // who there is
+pub mod stamps; // since when, and by whom
 pub mod books; // the ledger's
 mod desk; // what waits
 mod writer; // the thread that writes

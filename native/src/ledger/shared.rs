@@ -47,6 +47,7 @@ mod script;
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
+pub(crate) use script::{Call, Script, What};
 
 use crate::clock::Clock;
 use crate::host::held;
@@ -57,7 +58,6 @@ use beliefs::Beliefs;
 use kept::Kept;
 use link::{Age, Link, Lost, Sent};
 use redis::Value;
-use script::Call;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -249,6 +249,27 @@ impl SharedLedger {
     /// Whether the server answers, as far as is known.
     pub fn is_alive(&self) -> bool {
         held(&self.inner.breaker).is_closed()
+    }
+
+    /// What it was made of.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Asks the server for something that is not about limits, within a second's patience. The error is
+    /// for the log.
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Value, String> {
+        if !self.is_alive() {
+            return Err("redis cannot be asked".to_owned());
+        }
+        let inner = &*self.inner;
+        let (age, patience) = (Age(inner.age.load(Ordering::Relaxed)), Millis::from_secs(1));
+        let outcome = inner.link().call(call, age, after(patience)).await;
+        if outcome.is_err() {
+            // It may be about this call alone. Whether the server is unwell is for a probe to say.
+            let _ = inner.ask(&inner.asker.probe(), after(patience), Lateness::Fails).await;
+        }
+        outcome.map_err(|lost| lost.to_string())
     }
 
     /// Settlements that wait for the server.

@@ -116,8 +116,8 @@ fn understood(kind: ValueRef<'_>, name: ValueRef<'_>, spec: ValueRef<'_>) -> Res
     }
 }
 
-/// The kind of a word.
-pub(super) fn named(word: &str) -> Option<Kind> {
+/// The kind of this word.
+pub(crate) fn named(word: &str) -> Option<Kind> {
     let kinds = HolderKind::ALL.into_iter().map(Kind::Holder).chain([Kind::Key]);
     kinds.into_iter().find(|kind| kind.name() == word)
 }
