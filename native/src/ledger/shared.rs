@@ -44,6 +44,7 @@ mod edges;
 mod fallback;
 mod kept;
 mod link;
+mod minute;
 mod pack;
 mod script;
 

@@ -1,6 +1,7 @@
 //! What the scripts are asked: keys and arguments.
 
 use super::edges::{Turns, began};
+use super::minute::Minute;
 use super::pack::{Fields, Pack};
 use super::script::{Call, REPORT, RESERVE, SEED, SETTLE, Script, What};
 use std::sync::Arc;
@@ -280,6 +281,7 @@ fn write_scope(fields: &mut Fields<'_>, scope: &Scope, now: Time) {
         &scope.limits;
     fields.text("name", &scope.name);
     fields.flag("lasting", is_lasting(&scope.limits));
+    fields.flag("summed", is_summed(&scope.limits));
     fields.flag("rated", is_rated(&scope.limits));
     fields.optional("rpm", rpm.map(Requests::get));
     fields.optional("tpm", tpm.map(Tokens::get));
@@ -335,38 +337,6 @@ fn write_own(pack: &mut Pack, own: &Own, scope: &Scope) {
         let mut fields = Fields::open(list);
         fields.number("used", used("budget", Some(budget)));
         fields.number("from", began(budget, *at).0);
-    }
-}
-
-/// What was asked in the last minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Minute {
-    requests: Requests,
-    input: Tokens,
-    output: Tokens,
-}
-
-impl Minute {
-    /// By a report, what is held included. Own books count only what a limit asks for: where all tokens
-    /// are known but not all of their parts, the rest goes to a part that nobody limits.
-    pub(super) fn of(report: &Report) -> Self {
-        let find = |limit| report.gauges.iter().find(|gauge| gauge.limit == limit);
-        let all_of = |limit| find(limit).map(|gauge| gauge.used.saturating_add(gauge.held));
-        let (input, output) = (all_of("tpm_input"), all_of("tpm_output"));
-        let apart = Tokens(input.unwrap_or(0)) + Tokens(output.unwrap_or(0));
-        let rest = Tokens(all_of("tpm").unwrap_or(0)).less(apart);
-        let (to_input, to_output) = if input.is_some() { (Tokens::ZERO, rest) } else { (rest, Tokens::ZERO) };
-        Self {
-            requests: Requests(all_of("rpm").unwrap_or(0)),
-            input: Tokens(input.unwrap_or(0)) + to_input,
-            output: Tokens(output.unwrap_or(0)) + to_output,
-        }
-    }
-
-    /// Whether nothing was.
-    pub(super) fn is_empty(&self) -> bool {
-        let Self { requests, input, output } = self;
-        requests.is_zero() && input.is_zero() && output.is_zero()
     }
 }
 

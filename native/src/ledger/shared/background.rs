@@ -2,8 +2,9 @@
 //! whether the server has lost its data.
 
 use super::answered::text;
-use super::asked::{Minute, is_lasting, is_summed};
+use super::asked::{is_lasting, is_summed};
 use super::link::Lost;
+use super::minute::Minute;
 use super::script::Call;
 use super::{Inner, Lateness, after};
 use crate::host::held;
