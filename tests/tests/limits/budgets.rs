@@ -64,28 +64,35 @@ fn a_call_without_a_cap_gets_one_that_the_budget_can_pay() {
 
 #[test]
 fn b3_what_was_held_is_given_back_on_error_timeout_disconnect_and_4xx() {
-    let setting = Setting::new(&format!(
-        "{}[models.slow]\ndeadline = \"300ms\"\nattempts = 1\ntargets = [\"sim/m+head_silence\"]\n",
-        key("k", "budget = [{ usd = 100, per = \"day\" }]\nconcurrency = 50\nrpm = 100000\ntpm = 100000000")
-    ));
-    let mixed = ["", ",error=bad_request", ",status=500", ",hangup", ",status=429", ",cut_after_bytes=20"];
-    for at in 0..120 {
-        let how = mixed[at % mixed.len()];
-        setting
-            .ask("k", &if at % 4 < 2 { tenth(how) } else { stream(&format!("sim/m+chars=400{how}"), 100) });
+    let failures = ["error=bad_request", "status=500", "hangup", "status=429", "cut_after_bytes=20"];
+    let mut config =
+        key("k", "budget = [{ usd = 100, per = \"day\" }]\nconcurrency = 50\nrpm = 100000\ntpm = 100000000");
+    // One attempt each, and no patience: what fails cools its lane down, and others would wait for it.
+    for (at, how) in failures.iter().chain(&["head_silence"]).enumerate() {
+        config += &format!(
+            "[models.fails{at}]\nattempts = 1\ndeadline = \"300ms\"\ntargets = [\"sim/m{at}+chars=400,{how}\"]\n"
+        );
     }
-    // The provider may have billed what it never finished: the prompt is paid.
-    let before = setting.ended("key:k", 120);
+    let setting = Setting::new(&config);
+    let mut asked = 0;
+    for at in 0..40 {
+        let model = format!("fails{}", at % failures.len());
+        for model in ["two/m+chars=400", &model] {
+            asked += 1;
+            setting.ask("k", &if at % 4 < 2 { capped(model, 100) } else { stream(model, 100) });
+        }
+    }
+    // The provider may have billed what it never finished, at most all of it.
+    let before = setting.ended("key:k", asked);
     let bill = setting.bill();
+    assert_eq!((before.requests, before.requests - before.failed), (80, 40));
     assert!(before.usd >= bill.usd() - 1e-9, "less on record than was billed: {before:?} {bill:?}");
-    // Of what was cut in mid-answer at most all of it was billed.
-    let most = bill.usd() + 40.0 * TENTH;
-    assert!(before.usd <= most, "{before:?} {bill:?}");
-    assert_eq!(before.requests, 120);
-    let timed_out = setting.ask("k", &capped("slow", 100));
+    assert!(before.usd <= bill.usd() + 8.0 * TENTH + 0.01, "{before:?} {bill:?}");
+    let timed_out = setting.ask("k", &capped("fails5", 100));
     assert_eq!(timed_out.status, 504, "{}", timed_out.text());
-    let after = setting.ended("key:k", 121);
+    let after = setting.ended("key:k", asked + 1);
     assert!(after.usd - before.usd <= TENTH + 0.001, "a silent upstream: {before:?} {after:?}");
+    assert_usd(setting.limit("key:k", "budget").used, after.usd);
 }
 
 #[test]

@@ -162,6 +162,18 @@ fn k2_a9_four_gateways_share_one_number_of_calls_in_flight() {
 }
 
 #[test]
+fn a9_the_next_call_of_a_client_finds_the_slot_of_its_last_one_free() {
+    let group = Group::closed(1, &key("k", "concurrency = 1"));
+    for how in ["", "+status=400", "+chars=4000,events=50"] {
+        for at in 0..20 {
+            let model = format!("sim/m{how}");
+            let request = if at % 2 == 0 { chat(&model) } else { stream(&model, 1000) };
+            assert_ne!(group.ask(0, &request).status, 429, "{how} {at}");
+        }
+    }
+}
+
+#[test]
 fn a13_all_scopes_of_a_team_hold_across_gateways() {
     let group = Group::closed(
         3,
