@@ -140,7 +140,7 @@ pub struct Server {
 impl Server {
     /// Whether calls need a key, with these keys besides the config's.
     pub fn requires_key(&self, directory: &Directory) -> bool {
-        self.require_key || (!self.serves_strangers && !directory.has_no_keys())
+        self.require_key || (!self.serves_strangers && directory.is_closed())
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Directory {
     /// Organisations' names, shared by all requests in their books.
     books: HashSet<Arc<str>>,
     nobody: Arc<str>,
+    /// Whether there has ever been a key.
+    closed: bool,
     /// Keys of tokens' issuers, by issuer, as the host fetched them.
     jwks: BTreeMap<String, Fetched>,
     others: Others,
@@ -183,6 +185,7 @@ impl Directory {
             }
         }
         let key = Arc::new(key);
+        self.closed = true;
         self.stored.put_key(Arc::clone(&key));
         Ok(key)
     }
@@ -231,6 +234,16 @@ impl Directory {
             Others::Known => true,
             Others::Awaited => false,
         }
+    }
+
+    /// Whether there is or has been a key: whoever deletes the last one does not mean to let everybody in.
+    pub fn is_closed(&self) -> bool {
+        self.closed || !self.has_no_keys()
+    }
+
+    /// There has been a key, in an earlier life.
+    pub fn close(&mut self) {
+        self.closed = true;
     }
 
     /// Whether there is no key at all, here or elsewhere.

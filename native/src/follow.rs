@@ -38,6 +38,8 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
     if changes.is_empty() {
         return Ok(());
     }
+    // What came from another gateway is told back to it, which changes nothing.
+    shared.share.tell(&changes);
     let config = shared.config.load_full();
     let mut directory = shared.directory_mut();
     // All of them first: what one has become may be what another was.

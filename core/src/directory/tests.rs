@@ -239,6 +239,15 @@ fn removing_a_key_takes_both_its_digests_out() {
 }
 
 #[test]
+fn deleting_the_last_key_lets_nobody_in() {
+    let config = config::load(b"", &|_| Err(String::new())).unwrap();
+    let mut directory = Directory::of(&config);
+    directory.put_key(Key::new("k", [1; 32])).unwrap();
+    assert!(directory.remove(Kind::Key, "k") && directory.has_no_keys());
+    assert!(config.server.requires_key(&directory));
+}
+
+#[test]
 fn who_has_not_heard_the_others_does_not_take_it_that_there_are_no_keys() {
     let config = config::load(b"", &|_| Err(String::new())).unwrap();
     let mut directory = Directory::of(&config);
