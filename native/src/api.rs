@@ -23,8 +23,8 @@ use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
 use tollgate_core::api::{
-    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Plan, RequestQuery, RequestRow, SpendQuery,
-    SpendRow, plan, render,
+    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Plan, RequestQuery, RequestRow,
+    SpendQuery, SpendRow, plan, render,
 };
 use tollgate_core::directory::Directory;
 use tollgate_core::fault::{Code, Fault};

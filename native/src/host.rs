@@ -2,12 +2,12 @@
 
 use crate::alert;
 use crate::api::{Bell, Office};
-use crate::ledger::Ledgers;
-use crate::store::Store;
 use crate::clock::Clock;
 use crate::flight::Aloft;
 use crate::jwks::Issuers;
+use crate::ledger::Ledgers;
 use crate::random::Random;
+use crate::store::Store;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
 use crate::upstream::pool::{Outside, Pool};

@@ -72,7 +72,10 @@ impl Issuer {
 }
 
 fn whole(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn signing(seed: u8) -> SigningKey {
@@ -139,7 +142,9 @@ impl Setting {
 
 fn chat(gateway: &Gateway, token: &str) -> Answer {
     let question = json!({"model": "one/m", "messages": [{"role": "user", "content": "hello"}]});
-    gateway.ask(&Request::post("/v1/chat/completions", &question).header("authorization", &format!("Bearer {token}")))
+    gateway.ask(
+        &Request::post("/v1/chat/completions", &question).header("authorization", &format!("Bearer {token}")),
+    )
 }
 
 #[test]
