@@ -32,6 +32,7 @@ mod rights; // no more than one has
 mod tests;
 
 pub use answer::refusal;
+pub use entry::escaped;
 pub use principal::Principal;
 
 use crate::admit::{Desk, NeedsKeys};
@@ -40,9 +41,10 @@ use crate::exchange::{RequestId, RequestIdText};
 use crate::fault::{Code, Fault};
 use crate::keyring;
 use crate::ledger::Scope;
+use crate::mount::{self, Mounted};
 use crate::units::{Millis, NanoDollars, Requests, Time, Tokens};
 use bytes::Bytes;
-use http::Response;
+use http::{Method, Response};
 use http::header::{CONTENT_ENCODING, HeaderValue};
 use http::request::Parts;
 use principal::Stranger;
@@ -120,6 +122,26 @@ pub fn knock(
             Err(Box::new(Turned::Back(NeedsKeys { issuer, otherwise: away(&fault) })))
         }
     }
+}
+
+/// A request by somebody who has the store itself, so that no key could tell more about him: the
+/// command line. `target` is a path with its query. No request from a network may come here. Fails
+/// where the admin API serves nothing.
+pub fn at_hand(method: &Method, target: &str, id: RequestId) -> Result<Knock, Fault> {
+    let arrival = match mount::find(method, target)? {
+        Mounted::Admin(arrival) => arrival,
+        Mounted::Health
+        | Mounted::Ready
+        | Mounted::Metrics
+        | Mounted::Models { .. }
+        | Mounted::Surface { .. } => {
+            return Err(Fault::new(Code::NoRoute, "this path is none of the admin API"));
+        }
+    };
+    let principal = Principal::Local;
+    let reach = principal.reach(&arrival)?;
+    let query = target.split_once('?').map(|(_, query)| query.to_owned());
+    Ok(Knock { arrival, principal, reach, query, id })
 }
 
 /// A whole request to the admin API.

@@ -45,6 +45,17 @@ pub struct Directory {
     nobody: Arc<str>,
     /// Keys of tokens' issuers, by issuer, as the host fetched them.
     jwks: BTreeMap<String, Fetched>,
+    others: Others,
+}
+
+/// Whether there may be keys that are not known here yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Others {
+    /// All that could be known is.
+    #[default]
+    Known,
+    /// Other gateways have not been heard.
+    Awaited,
 }
 
 /// Keys of a tokens' issuer, and where they came from.
@@ -203,9 +214,28 @@ impl Directory {
         }
     }
 
-    /// Whether there is no key at all.
+    /// From now on other gateways may have keys that are not known here: until they are heard, nobody
+    /// may take it that there are none.
+    pub fn await_others(&mut self) {
+        self.others = Others::Awaited;
+    }
+
+    /// Other gateways have been heard.
+    pub fn heard_others(&mut self) {
+        self.others = Others::Known;
+    }
+
+    /// Whether other gateways have been heard, if there are any.
+    pub fn knows_others(&self) -> bool {
+        match self.others {
+            Others::Known => true,
+            Others::Awaited => false,
+        }
+    }
+
+    /// Whether there is no key at all, here or elsewhere.
     pub fn has_no_keys(&self) -> bool {
-        self.fixed.keys.is_empty() && self.stored.keys.is_empty()
+        self.knows_others() && self.fixed.keys.is_empty() && self.stored.keys.is_empty()
     }
 
     /// The key of this digest, retiring ones too.

@@ -159,6 +159,9 @@ pub struct Exchange {
     record: Box<Record>,
     /// What was generated and nobody has reported, where it has to be counted.
     unreported: Option<Heard>,
+    /// What the client gets last: after the hold has ended, so that whoever has it can call again and
+    /// finds its slot free.
+    farewell: Option<Out>,
     /// Output that was paid for and will never be seen.
     abandoned: Option<Tokens>,
     /// Of the target that was called last.
@@ -209,6 +212,7 @@ impl Exchange {
             steps: VecDeque::with_capacity(8),
             record,
             unreported: None,
+            farewell: None,
             abandoned: None,
             price: None,
             called: None,
@@ -546,7 +550,7 @@ impl Exchange {
     fn exhausted(&mut self, mut relay: Relay, now: Time) {
         self.record.usage = relay.usage().cloned().map(Box::new);
         self.unreported = Some(relay.take_heard());
-        self.steps.push_back(Step::Emit(Out::End));
+        self.farewell = Some(Out::End);
         self.steps.push_back(Step::Observe(relay.lane(), Outcome::Unknown));
         self.settle(now);
     }
@@ -677,10 +681,7 @@ impl Exchange {
         self.failures.push(self.failure(lane, &fault));
         self.attempts.push(Attempt { lane, class, at: now });
         if self.may_be_billed(class) {
-            let input = self.request.estimate().0;
-            let cost = self.request.target(lane).and_then(|target| quota::prompt_cost(target, input));
-            self.record.wasted.input += input;
-            self.record.wasted.cost += cost.unwrap_or_default();
+            self.waste(lane);
         }
         // I2: once a byte of the answer is out, nobody else can go on with it.
         if matches!(self.phase, Phase::Relay(_)) {
@@ -695,6 +696,18 @@ impl Exchange {
             }
             Verdict::NextKey | Verdict::Next => self.choose(),
         }
+    }
+
+    /// Charges a call of which nothing came as its provider may bill it: the prompt, and of a whole
+    /// answer, which is generated before its first byte is sent, all the output that was paid for.
+    fn waste(&mut self, lane: Lane) {
+        let input = self.request.estimate().0;
+        let output = self.quota.paid().filter(|_| !self.request.wants_stream()).unwrap_or_default();
+        let cost = self.request.target(lane).and_then(|target| quota::cost(target, input, output));
+        let wasted = &mut self.record.wasted;
+        wasted.input += input;
+        wasted.output += output;
+        wasted.cost += cost.unwrap_or_default();
     }
 
     /// Whether an attempt that failed like this may stand on the bill although nothing came of it: an
@@ -735,7 +748,7 @@ impl Exchange {
         let upstream_id = self.upstream_id.take();
         let tried = answer::Tried { calls: self.calls, failures: &self.failures, upstream_id };
         let head = answer::refusal(&self.request, fault, tried);
-        self.steps.push_back(Step::Emit(Out::Head(head)));
+        self.farewell = Some(Out::Head(head));
         self.settle(now);
     }
 
@@ -747,7 +760,7 @@ impl Exchange {
             self.record.ending = Ending::Cut;
             let event = self.request.surface.fault_event(fault, RequestIdText::new(self.request.id).as_str());
             self.steps.push_back(Step::Emit(Out::Chunk(event)));
-            self.steps.push_back(Step::Emit(Out::End));
+            self.farewell = Some(Out::End);
             self.settle(now);
         } else {
             self.refuse(fault, now);
@@ -763,7 +776,7 @@ impl Exchange {
         self.record.answered(reading.sent.first_byte(now));
         self.record.charge(self.price.as_deref(), self.terms, now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
-        self.steps.push_back(Step::Emit(Out::Head(head)));
+        self.farewell = Some(Out::Head(head));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         self.steps.push_back(Step::Observe(lane, reading.sent.answered(output, now)));
         self.settle(now);
@@ -783,7 +796,7 @@ impl Exchange {
             self.unreported = Some(relay.take_heard());
         }
         let output = self.record.usage.as_ref().map(|usage| usage.output);
-        self.steps.push_back(Step::Emit(Out::End));
+        self.farewell = Some(Out::End);
         self.steps.push_back(Step::Observe(relay.lane(), relay.answered(output, now)));
         self.settle(now);
     }
@@ -824,6 +837,9 @@ impl Exchange {
         }
         if let Some(Ended { hold, settlement }) = self.quota.end(&self.record) {
             self.steps.push_back(Step::Settle(hold, settlement));
+        }
+        if let Some(farewell) = self.farewell.take() {
+            self.steps.push_back(Step::Emit(farewell));
         }
         self.steps.push_back(Step::Log(self.record.take()));
     }

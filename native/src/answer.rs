@@ -5,6 +5,7 @@ use crate::body;
 use crate::contain::{Panicked, contained};
 use crate::cors::Page;
 use crate::flight::{Answer, Flight};
+use crate::gauges;
 use crate::host::{Native, held};
 use crate::jwks::{self, Asked};
 use bytes::Bytes;
@@ -117,7 +118,7 @@ fn ready(host: &Native, head: Response<()>) -> Response<Answer> {
 
 /// What the process has counted.
 fn metrics(host: &Native, head: Response<()>) -> Response<Answer> {
-    let text = held(&host.shared.metrics).render();
+    let text = held(&host.shared.metrics).render() + &gauges::render(&host.shared);
     let mut answer = head.map(|()| Answer::from(Bytes::from(text)));
     let form = HeaderValue::from_static("text/plain; version=0.0.4");
     answer.headers_mut().insert(header::CONTENT_TYPE, form);

@@ -13,12 +13,13 @@ mod tests;
 
 use crate::arrears;
 use crate::body;
+use crate::follow;
 use crate::host::{Shared, held};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
@@ -144,6 +145,11 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         Self { keeper, reread, changing: Mutex::new(()) }
     }
 
+    /// Nobody changes anything as long as this is held.
+    pub async fn still(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     /// Does what a request asks for.
     pub async fn serve(&self, knock: &Knock, body: &[u8], shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let mut entropy = [0; 32];
@@ -151,7 +157,9 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             .map_err(|error| Fault::new(Code::Bug, format!("the system gives no random bytes: {error}")))?;
         let now = shared.clock.now();
         // Held to the end of a commit, so that what was planned is true when it is done.
-        let changing = self.changing.lock().await;
+        let changing = self.still().await;
+        // What cannot be read can most likely not be written either, and then that is told.
+        let _ = follow::take_up(shared).await;
         let planned = {
             let config = shared.config.load_full();
             let directory = shared.directory();
@@ -165,11 +173,17 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         self.perform(planned, shared, now).await
     }
 
+    /// As long as this is held nothing changes.
+    pub(crate) async fn stillness(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     async fn commit(&self, commit: Commit, shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let Commit { changes, deed, answer } = commit;
         self.keeper.commit(changes.clone(), deed).await.map_err(gone)?;
         // Before anybody draws on them: what is spent from then on comes on top.
         arrears::of_changes(&self.keeper, &changes, shared, shared.clock.now()).await;
+        shared.share.tell(&changes);
         let config = shared.config.load_full();
         let mut directory = shared.directory_mut();
         for change in &changes {
@@ -178,11 +192,8 @@ impl<K: Keeper, R: Reread> Office<K, R> {
                 Fault::new(Code::Bug, what)
             })?;
         }
-        let gone: Vec<String> = changes.iter().filter_map(|change| scope_gone(change, &directory)).collect();
         drop(directory);
-        if !gone.is_empty() {
-            shared.ledger.forget(&gone.iter().map(String::as_str).collect::<Vec<_>>());
-        }
+        forget(&changes, shared);
         Ok(answer)
     }
 
@@ -216,6 +227,16 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             }
             Plan::Verify => render::verified(self.keeper.verify().await.map_err(gone)?),
         })
+    }
+}
+
+/// Gives up the books of what was deleted, once the directory has taken that up.
+pub(crate) fn forget(changes: &[Change], shared: &Shared) {
+    let directory = shared.directory();
+    let gone: Vec<String> = changes.iter().filter_map(|change| scope_gone(change, &directory)).collect();
+    drop(directory);
+    if !gone.is_empty() {
+        shared.ledger.forget(&gone.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ledger::local::LocalLedger;
 use crate::ledger::shared::{Address, Settings as Sharing, SharedLedger};
 use crate::random::Random;
 use crate::settings::{Problems, Settings};
+use crate::share::Share;
 use crate::store::trouble::Problem;
 use crate::store::{self, Setup, Store};
 use crate::upstream::pool::Outside;
@@ -74,6 +75,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
         metrics: Mutex::default(),
         outside: Arc::new(outside),
         office: Office::new(Arc::clone(&store), Bell::default()),
+        share: Share::default(),
         store,
         alarm,
         clock,

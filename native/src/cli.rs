@@ -4,7 +4,7 @@ use crate::contain::log_panics;
 use crate::price::{self, Price};
 use crate::serve::{self, Plan};
 use crate::settings::{Exposure, Overrides, Problems, Source, USUAL_FILE};
-use crate::{demo, settings};
+use crate::{demo, key, settings, token};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ Examples:
   tollgate demo                         a simulated provider: no account, no network
   tollgate check                        is ./tollgate.toml right, and what does it resolve to
   tollgate serve --config prod.toml --listen 0.0.0.0:8080
+  tollgate key new ci --budget 10/day   a virtual key for clients, printed once
 
   curl http://127.0.0.1:8080/v1/chat/completions -H 'content-type: application/json' \\
     -d '{\"model\": \"openai/gpt-4o-mini\", \"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]}'";
@@ -46,6 +47,10 @@ enum Command {
     },
     /// What a call would cost, line by line, and where the prices come from.
     Price(Box<Price>),
+    /// Make, list, block, rotate and delete virtual keys.
+    Key(key::Key),
+    /// Sign short-lived keys.
+    Token(token::Token),
     /// Run the gateway with a simulated provider: no account, no network.
     Demo {
         /// Address and port to listen on.
@@ -88,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve::run(serve.into()),
         Command::Check { file } => check(file),
         Command::Price(asked) => price::run(&asked),
+        Command::Key(key) => key::run(&key),
+        Command::Token(token) => token::run(&token),
         Command::Demo { listen } => demo::run(listen),
     };
     done.unwrap_or_else(|problems| {

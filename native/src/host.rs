@@ -7,6 +7,7 @@ use crate::flight::Aloft;
 use crate::jwks::Issuers;
 use crate::ledger::Ledgers;
 use crate::random::Random;
+use crate::share::Share;
 use crate::store::Store;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub outside: Arc<Outside>,
     /// The admin API.
     pub office: Office<Arc<Store>, Bell>,
+    /// What other gateways are to know.
+    pub share: Share,
     /// Who there is, what was done and what was spent.
     pub store: Arc<Store>,
     /// Hears of budgets that run out.
@@ -54,9 +57,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Whether calls can be taken as they are meant to be: limits kept, keys and spend stored.
+    /// Whether calls can be taken as they are meant to be: limits kept, keys and spend stored, and all
+    /// keys known.
     pub fn is_ready(&self) -> bool {
-        self.store.is_writable() && self.ledger.is_ready()
+        self.store.is_writable() && self.ledger.is_ready() && self.directory().knows_others()
     }
 
     /// Who there is, to look up.

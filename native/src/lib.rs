@@ -6,6 +6,9 @@
 pub mod cli; // the command line
 pub mod demo;
 pub mod price; // what a call would cost
+pub mod key; // virtual keys, from the command line
+pub mod token; // short-lived ones
+pub mod clerk; // what carries these commands to the admin API
 pub mod serve; // binds, starts workers, stops
 pub mod settings; // where the config comes from
 pub mod reload; // a changed config, without a restart
@@ -17,12 +20,15 @@ pub mod malformed; // what is no request
 pub mod contain; // a panic stays where it happened
 pub mod answer; // from a request to its answer
 pub mod api; // the admin API's execution
+pub mod gauges; // how stores are, for `/metrics`
 pub mod body; // a request's body, within limits
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 
 pub mod begin; // opens what must outlive the process, and makes what workers share
 pub mod store; // what must outlive the process
+pub mod follow; // what others change in it meanwhile
+pub mod share; // who there is, told to other gateways and by them
 pub mod keeper; // the store in the admin API's words
 pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out

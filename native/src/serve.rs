@@ -3,10 +3,12 @@
 use crate::alert;
 use crate::arrears;
 use crate::begin::{Begun, begin};
+use crate::follow;
 use crate::host::Shared;
 use crate::jwks;
 use crate::reload::{INTERVAL, Reloader};
 use crate::settings::{self, Overrides, Problems, Source};
+use crate::share;
 use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
 use crate::upstream::pool::Outside;
 use crate::worker;
@@ -61,11 +63,13 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         let signals = Signals::listen().map_err(|error| format!("could not listen to signals: {error}"))?;
         arrears::collect(&shared).await;
         let Ends { conductor, baton } = phases();
+        share::start(&shared).await;
         let workers = start(&shared, listeners, &baton)?;
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);
         tokio::task::spawn_local(alert::run(Arc::clone(&shared), ears));
         tokio::task::spawn_local(jwks::run(Arc::clone(&shared)));
+        tokio::task::spawn_local(follow::run(Arc::clone(&shared)));
         let reloader = Reloader::new(plan.source, plan.overrides, Arc::clone(&shared));
         Ok(conduct(&shared, workers, conductor, signals, reloader).await)
     })

@@ -3,6 +3,7 @@
 use crate::jwks::{self, IssuerKeys};
 use crate::tls;
 use rustls::ServerConfig;
+use std::cell::Cell;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,6 +120,18 @@ impl Source {
         self.read_with(&|_| Ok(Secret::new("left out")))
     }
 
+    /// Reads it with those secrets that can be had here. For each that cannot something else stands,
+    /// unlike any other, so no call can be made with it.
+    pub fn read_with_what_there_is(&self) -> Result<Config, Problems> {
+        let missing = Cell::new(0_u32);
+        self.read_with(&|reference| {
+            secret(reference).or_else(|_| {
+                missing.set(missing.get().saturating_add(1));
+                Ok(Secret::new(format!("left out {}", missing.get())))
+            })
+        })
+    }
+
     fn read_with(&self, secrets: Secrets<'_>) -> Result<Config, Problems> {
         match self {
             Self::Environment => Ok(config::compile::zero(&|name| std::env::var(name).ok())),
@@ -168,7 +181,8 @@ fn located(name: &str, error: &config::ConfigError) -> String {
     format!("{name}:{line}:{column}: {path}{message}\n  fix: {fix}")
 }
 
-fn secret(reference: SecretRef<'_>) -> Result<Secret, String> {
+/// What a reference stands for, or why that cannot be had.
+pub(crate) fn secret(reference: SecretRef<'_>) -> Result<Secret, String> {
     match reference {
         SecretRef::Env(name) => match std::env::var(name) {
             Ok(value) => Ok(Secret::new(value.trim())),

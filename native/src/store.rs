@@ -7,7 +7,8 @@
 //!        └── questions ──▶ reading threads, each with a connection of its own
 //! ```
 //! 1. No runtime thread ever waits for the disk.
-//! 2. One process has the file.
+//! 2. One process has the file. Another may change who there is, see [`beside`]; the books are out of
+//!    its reach.
 //! 3. Amounts are never dropped; requests one by one may be, when the store has not kept up.
 //! 4. There is no secret in it: keys are digests, and of prompts and answers there is nothing.
 
@@ -19,7 +20,10 @@ pub mod requests; // requests one by one
 mod rollup; // what was spent by day
 mod spend; // what was spent in any span
 pub mod audit; // who did what
+mod news; // what others have changed
+pub mod beside; // for the command line, while a gateway has it
 pub mod entities; // who there is
+pub mod stamps; // since when, and by whom
 pub mod books; // the ledger's
 mod desk; // what waits
 mod writer; // the thread that writes
@@ -31,6 +35,7 @@ use audit::{AuditQuery, Chain, Line, Seal};
 use books::{Books, Segment};
 use desk::{Desk, Job, Order, Task};
 use entities::{Malformed, SetAside};
+use news::{News, Watch};
 use place::Place;
 use requests::{Found, RequestQuery};
 use row::Row;
@@ -103,6 +108,8 @@ pub struct Store {
     path: Option<PathBuf>,
     seal: Seal,
     newest: AtomicU64,
+    /// None where nothing is kept: nobody else can change it.
+    watch: Option<Arc<Mutex<Watch>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -125,7 +132,7 @@ impl Store {
                 "{path}: {error}\n  fix: restore it from a copy, or set store.path to another file"
             ))
         };
-        let Start { entities, books, newest, set_aside } =
+        let Start { entities, books, newest, set_aside, line } =
             Start::read(&connection, clock.now()).map_err(unreadable)?;
         let mut threads = Vec::new();
         let questions = match &file {
@@ -134,6 +141,8 @@ impl Store {
             }
             None => None,
         };
+        let watch = file.as_deref().map(|file| Watch::from(file, line)).transpose().map_err(unreadable)?;
+        let watch = watch.map(|watch| Arc::new(Mutex::new(watch)));
         let (desk, health) = (Arc::new(Desk::default()), Arc::new(Health::default()));
         let writer = Writer {
             connection,
@@ -146,7 +155,7 @@ impl Store {
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.run());
         threads.push(thread.map_err(|error| Problem(format!("no thread for the store: {error}")))?);
         let newest = AtomicU64::new(newest.0);
-        let store = Self { desk, health, questions, threads, path: file, seal: *seal, newest };
+        let store = Self { desk, health, questions, threads, path: file, seal: *seal, newest, watch };
         Ok(Opened { store, entities, books, set_aside })
     }
 
@@ -221,6 +230,14 @@ impl Store {
         drop(self.send(Task::SetAside { what }));
     }
 
+    /// What has changed among who there is since this was asked before, by this process or another.
+    /// Whoever asks takes all of it up before anybody changes anything: it is not told again.
+    pub async fn news(&self) -> Result<Vec<Change>, StoreError> {
+        let Some(watch) = self.watch.clone() else { return Ok(Vec::new()) };
+        let look = move || watch.lock().unwrap_or_else(PoisonError::into_inner).look();
+        Ok(tokio::task::spawn_blocking(look).await.map_err(|_| StoreError::stopped())??)
+    }
+
     /// Whether the last write went well; false as soon as one did not, and true again by itself.
     pub fn is_writable(&self) -> bool {
         self.health.is_writable()
@@ -292,6 +309,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.desk.close();
         self.questions = None;
+        self.watch = None;
         // The writer is the last of them, so that it closes the file when nobody reads it any more.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -305,10 +323,13 @@ struct Start {
     books: Books,
     newest: Time,
     set_aside: Vec<SetAside>,
+    line: u64,
 }
 
 impl Start {
     fn read(connection: &Connection, now: Time) -> Result<Self, rusqlite::Error> {
+        // Before them: what changes in between is heard of twice rather than never.
+        let line = News::last(connection)?;
         let entities::Read { entities, malformed } = entities::read(connection)?;
         let books::Read { books, malformed: more } = books::read(connection)?;
         let malformed: Vec<Malformed> = malformed.into_iter().chain(more).collect();
@@ -322,7 +343,7 @@ impl Start {
             Ok(row.get::<_, Option<i64>>(0).unwrap_or_default())
         })?;
         let newest = Time(newest.map(row::uint).unwrap_or_default());
-        Ok(Self { entities, books, newest, set_aside })
+        Ok(Self { entities, books, newest, set_aside, line })
     }
 }
 

@@ -140,7 +140,9 @@ fn usage(ask: &Ask, content: &Content, parts: &Parts<'_>) -> Usage {
     let calls: u64 = parts.calls.iter().map(|call| tokens(call.name.len() + call.arguments.len())).sum();
     let choices = ask.choices.max(1);
     Usage {
-        input: tokens(ask.prompt.bytes) + TOKENS_PER_IMAGE * ask.prompt.images as u64,
+        input: content
+            .prompt_tokens
+            .unwrap_or_else(|| tokens(ask.prompt.bytes) + TOKENS_PER_IMAGE * ask.prompt.images as u64),
         cached: content.cached.unwrap_or(0),
         cache_write: content.cache_write.unwrap_or(0),
         output: (thinking + text + calls) * choices,

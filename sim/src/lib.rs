@@ -21,12 +21,15 @@
 //! characters, length and SHA-256), the body in base64, the status and how the answer ended
 //! (`open`, `completed`, `client_closed`, `broken`) with the bytes and events written.
 //! `GET /sim/count?id=NAME` counts the requests that carried the directive `id=NAME`, without
-//! `id` all requests. `POST /sim/reset` forgets everything.
+//! `id` all requests. `GET /sim/bill` sums the tokens of all answers, `completed` and `unfinished`
+//! (under way, cut or left: with what they would have come to), in all and key by key; the log has
+//! them call by call. `POST /sim/reset` forgets everything.
 //!
 #![doc = include_str!("directives.md")]
 
 mod answer;
 mod ask;
+mod bill;
 mod dialect;
 mod fault;
 mod json;

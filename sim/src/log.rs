@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::answer::Usage;
 use crate::ask::CacheMark;
+use crate::bill::{Bill, How};
 use base64::Engine as _;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,6 +25,7 @@ pub(crate) const KEY_HEADERS: [&str; 4] = ["authorization", "x-api-key", "x-goog
 pub(crate) struct Log {
     kept: Mutex<Kept>,
     seen: AtomicU64,
+    bill: Arc<Bill>,
 }
 
 #[derive(Default)]
@@ -44,6 +47,8 @@ struct Entry {
     written: AtomicU64,
     events: AtomicU64,
     end: AtomicU8,
+    /// Of an answer that was composed.
+    usage: OnceLock<Usage>,
 }
 
 /// What of a prompt came from the cache and what went into it, in bytes.
@@ -58,24 +63,27 @@ const CLIENT_CLOSED: u8 = 2;
 const BROKEN: u8 = 3;
 
 /// Reports on one request; dropped before its answer ended, it records that the client left.
-pub(crate) struct Watch(Arc<Entry>);
+pub(crate) struct Watch {
+    entry: Arc<Entry>,
+    bill: Arc<Bill>,
+}
 
 impl Watch {
     /// The request's place in the order of arrival, from 1.
     pub(crate) fn number(&self) -> u64 {
-        self.0.number
+        self.entry.number
     }
 
     pub(crate) fn wrote(&self, bytes: usize) {
-        self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.entry.written.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn event(&self) {
-        self.0.events.fetch_add(1, Ordering::Relaxed);
+        self.entry.events.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn status(&self, status: u16) {
-        self.0.status.store(status.into(), Ordering::Relaxed);
+        self.entry.status.store(status.into(), Ordering::Relaxed);
     }
 
     pub(crate) fn completed(&self) {
@@ -87,10 +95,19 @@ impl Watch {
         self.end(BROKEN);
     }
 
+    /// An answer was composed that comes to this, if it is written to its end.
+    pub(crate) fn comes_to(&self, usage: Usage) {
+        // An answer is composed once.
+        let _ = self.entry.usage.set(usage);
+        self.bill.opened(&self.entry.headers, &self.entry.path, usage);
+    }
+
     /// The first ending counts.
     fn end(&self, how: u8) {
-        // The result tells that it had ended before, which changes nothing.
-        let _ = self.0.end.compare_exchange(OPEN, how, Ordering::Relaxed, Ordering::Relaxed);
+        let first = self.entry.end.compare_exchange(OPEN, how, Ordering::Relaxed, Ordering::Relaxed);
+        if let (Ok(_), COMPLETED, Some(usage)) = (first, how, self.entry.usage.get()) {
+            self.bill.finished(&self.entry.headers, &self.entry.path, *usage);
+        }
     }
 }
 
@@ -124,6 +141,7 @@ impl Log {
             written: AtomicU64::new(0),
             events: AtomicU64::new(0),
             end: AtomicU8::new(OPEN),
+            usage: OnceLock::new(),
         });
         let mut kept = self.kept();
         kept.bytes += entry.body.len();
@@ -132,7 +150,7 @@ impl Log {
             let dropped = kept.entries.pop_front().map_or(0, |old| old.body.len());
             kept.bytes -= dropped;
         }
-        Watch(entry)
+        Watch { entry, bill: self.bill.clone() }
     }
 
     /// Counts a request of this id, and says how many there were, this one included.
@@ -165,6 +183,12 @@ impl Log {
     pub(crate) fn reset(&self) {
         *self.kept() = Kept::default();
         self.seen.store(0, Ordering::Relaxed);
+        self.bill.reset();
+    }
+
+    /// What every key owes.
+    pub(crate) fn billed(&self) -> Value {
+        json!({"completed": self.bill.total(How::Completed).shown(), "unfinished": self.bill.total(How::Unfinished).shown(), "keys": self.bill.listed()})
     }
 
     /// The requests, oldest first.
@@ -195,6 +219,7 @@ impl Entry {
             "ended": ended,
             "bytes_written": self.written.load(Ordering::Relaxed),
             "events_written": self.events.load(Ordering::Relaxed),
+            "tokens": self.usage.get().map(|usage| json!({"input": usage.input, "output": usage.output})),
         })
     }
 }
@@ -231,7 +256,7 @@ pub(crate) fn key_of(headers: &HeaderMap, path: &str) -> Option<String> {
     Some(bare.to_owned())
 }
 
-fn key_shown(headers: &HeaderMap, path: &str) -> Value {
+pub(crate) fn key_shown(headers: &HeaderMap, path: &str) -> Value {
     let Some(key) = key_of(headers, path) else { return Value::Null };
     let place = KEY_HEADERS.iter().find(|name| headers.contains_key(**name)).copied().unwrap_or("query");
     let hash: String = Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -16,7 +16,7 @@ pub struct Gateway {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
-    folder: Folder,
+    folder: Arc<Folder>,
     said: Arc<Mutex<String>>,
 }
 
@@ -64,7 +64,12 @@ pub fn command(program: &str, folder: &Folder) -> Command {
 impl Gateway {
     /// Serves this config on a free port with two workers.
     pub fn start(program: &str, config: &str) -> Self {
-        let folder = Folder::new();
+        Self::start_in(program, Folder::new(), config)
+    }
+
+    /// The same in a folder that is there already, with what an earlier gateway left in it.
+    pub fn start_in(program: &str, folder: impl Into<Arc<Folder>>, config: &str) -> Self {
+        let folder = folder.into();
         let file = folder.path().join("gateway.toml");
         std::fs::write(&file, config).expect("a config can be written");
         let mut command = command(program, &folder);
@@ -73,7 +78,8 @@ impl Gateway {
     }
 
     /// Runs a command that serves and says where.
-    pub fn run(mut command: Command, folder: Folder) -> Self {
+    pub fn run(mut command: Command, folder: impl Into<Arc<Folder>>) -> Self {
+        let folder = folder.into();
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.expect("the program starts");
         let said = Arc::new(Mutex::new(String::new()));
@@ -119,10 +125,25 @@ impl Gateway {
         self.folder.path().join("gateway.toml")
     }
 
+    /// Its folder, which outlives it as long as somebody has this.
+    pub fn folder(&self) -> Arc<Folder> {
+        Arc::clone(&self.folder)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: `TERM`, `HUP`.
     pub fn signal(&self, name: &str) {
-        let told = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
-        assert!(told.expect("kill runs").success());
+        signal(self.child.id(), name);
+    }
+
+    /// Ends it as a crash would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// How it ended.
@@ -147,9 +168,14 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+/// Sends a signal to a process that the test started.
+pub fn signal(id: u32, name: &str) {
+    let told = Command::new("kill").args([format!("-{name}"), id.to_string()]).status();
+    assert!(told.expect("kill runs").success());
 }
 
 fn listen(mut from: impl Read + Send + 'static, said: &Arc<Mutex<String>>) {

@@ -34,6 +34,24 @@ impl Request {
         Self::raw(target, body.to_string())
     }
 
+    /// Any method with a JSON body.
+    pub fn json(method: &str, target: &str, body: &Value) -> Self {
+        Self { method: method.into(), ..Self::post(target, body) }
+    }
+
+    /// The same with another body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The same from a client with this key.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
     /// `POST` with a body that need not be JSON.
     pub fn raw(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..Self::new("POST", target) }.header("content-type", "application/json")

@@ -13,7 +13,7 @@ pub use books::Limited;
 pub use check::Verdict;
 pub use script::{Behaviour, Script};
 
-use books::Books;
+use books::{Books, Tight};
 use client::SimClient;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -29,6 +29,7 @@ use tollgate_core::exchange::{Exchange, Record, RequestId};
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host, Timer};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
+use tollgate_core::price;
 use tollgate_core::units::{Millis, Time};
 use upstream::SimUpstream;
 
@@ -189,18 +190,18 @@ budget = [{ usd = 100_000, per = "month" }]
 const TIGHT: &str = r#"
 [[teams]]
 name = "crew"
-rpm = 12
-tpm = 4_000
-budget = [{ usd = 0.004, per = "hour" }]
+rpm = 30
+tpm = 8_000
+budget = [{ usd = 0.009, per = "hour" }]
 
 [[keys]]
 name = "client"
 value = "tg-client-secret"
 team = "crew"
-rpm = 7
-tpm = 290
+rpm = RPM
+tpm = TPM
 concurrency = 1
-budget = [{ usd = 0.0006, per = "hour" }, { usd = 0.01, per = "day", reset = "rolling" }]
+budget = [{ usd = USD, per = "hour" }, { usd = 0.04, per = "day", reset = "rolling" }]
 "#;
 
 impl World {
@@ -211,9 +212,13 @@ impl World {
 
     /// The world of a seed, with limits of this kind.
     pub fn with(seed: u64, script: Script, limited: Limited) -> Rc<Self> {
+        let tight = Tight::of(seed);
         let keys = match limited {
-            Limited::Hardly => GENEROUS,
-            Limited::Tightly => TIGHT,
+            Limited::Hardly => GENEROUS.to_owned(),
+            Limited::Tightly => TIGHT
+                .replace("RPM", &tight.rpm.to_string())
+                .replace("TPM", &tight.tpm.to_string())
+                .replace("USD", &price::plain(tight.hourly)),
         };
         let text = format!("{CONFIG}{keys}");
         let config = config::load(text.as_bytes(), &|_| Err("the world has no secrets".to_owned()))
@@ -224,7 +229,7 @@ impl World {
             next: Cell::new(Time::NEVER),
             config: Arc::new(config),
             fleet: RefCell::default(),
-            books: RefCell::new(Books::new(limited)),
+            books: RefCell::new(Books::new(limited, tight)),
             ledger_mood: Cell::new(LedgerMood::Prompt),
             script,
             log: RefCell::default(),

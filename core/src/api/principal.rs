@@ -16,6 +16,8 @@ use subtle::ConstantTimeEq;
 pub enum Principal {
     /// Whoever has `server.admin_key`.
     Admin,
+    /// Whoever can write the store's file, at the command line; see [`super::at_hand`].
+    Local,
     /// A virtual key.
     Key(Arc<Caller>),
 }
@@ -44,7 +46,7 @@ impl Principal {
     /// What it may do. A token may do no more than ask about itself, whatever its parent may.
     pub fn role(&self) -> Role {
         match self {
-            Self::Admin => Role::Admin,
+            Self::Admin | Self::Local => Role::Admin,
             Self::Key(caller) if caller.token.is_some() => Role::Caller,
             Self::Key(caller) => caller.key.role,
         }
@@ -54,6 +56,7 @@ impl Principal {
     pub fn actor(&self) -> String {
         match self {
             Self::Admin => "admin".to_owned(),
+            Self::Local => "cli".to_owned(),
             Self::Key(caller) => format!("key:{}", caller.key.name),
         }
     }
@@ -61,7 +64,7 @@ impl Principal {
     /// Its key.
     pub fn key(&self) -> Option<&Arc<Key>> {
         match self {
-            Self::Admin => None,
+            Self::Admin | Self::Local => None,
             Self::Key(caller) => Some(&caller.key),
         }
     }

@@ -380,7 +380,7 @@ impl Turn<'_> {
     pub(super) fn models(&self) -> Result<Plan, Fault> {
         self.nothing_asked()?;
         let caller = match &self.knock.principal {
-            super::Principal::Admin => None,
+            super::Principal::Admin | super::Principal::Local => None,
             super::Principal::Key(caller) => Some(caller.as_ref()),
         };
         let list = crate::models::list(self.desk.config, caller, Dialect::OpenAi);

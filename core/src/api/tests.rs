@@ -1,6 +1,7 @@
 //! The admin API against a directory in memory.
 
 mod alias;
+mod at_hand;
 mod bad;
 mod keys;
 mod roles;

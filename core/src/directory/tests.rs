@@ -239,6 +239,19 @@ fn removing_a_key_takes_both_its_digests_out() {
 }
 
 #[test]
+fn who_has_not_heard_the_others_does_not_take_it_that_there_are_no_keys() {
+    let config = config::load(b"", &|_| Err(String::new())).unwrap();
+    let mut directory = Directory::of(&config);
+    assert!(directory.has_no_keys() && !config.server.requires_key(&directory));
+    directory.await_others();
+    assert!(!directory.has_no_keys() && config.server.requires_key(&directory));
+    directory.reseat(&config);
+    assert!(!directory.knows_others(), "another config tells nothing of them");
+    directory.heard_others();
+    assert!(directory.has_no_keys() && !config.server.requires_key(&directory));
+}
+
+#[test]
 fn pages_go_through_all_keys_once_in_the_order_of_their_names() {
     let config = config();
     let mut directory = Directory::of(&config);

@@ -124,8 +124,8 @@ impl Quota {
         } else {
             let usage = record.usage.as_deref();
             Settlement::Settle(Spent {
-                input: Metered(usage.map(Usage::prompt).unwrap_or_default()),
-                output: Metered(usage.map(|usage| usage.output).unwrap_or_default()),
+                input: Metered(usage.map(Usage::prompt).unwrap_or_default() + record.wasted.input),
+                output: Metered(usage.map(|usage| usage.output).unwrap_or_default() + record.wasted.output),
                 cost: record.cost.amount().unwrap_or_default(),
                 targets: self.called,
             })
@@ -258,9 +258,9 @@ fn priced(request: &Request, input: Tokens) -> Priced {
     priced
 }
 
-/// What a prompt alone costs at a target, at most; absent where that is not known.
-pub(super) fn prompt_cost(target: &RouteTarget, input: Tokens) -> Option<NanoDollars> {
-    cost_at(target, input, Service::Standard).map(|cost| cost.fixed)
+/// What so much costs at a target, at most; absent where that is not known.
+pub(super) fn cost(target: &RouteTarget, input: Tokens, output: Tokens) -> Option<NanoDollars> {
+    cost_at(target, input, Service::Standard).map(|cost| cost.with_output(output))
 }
 
 /// The price of a million tokens of output is what a million more cost.

@@ -16,7 +16,7 @@ use crate::units::Time;
 use crate::usage::Usage;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use std::fmt;
 
 /// The largest whole answer read into memory.
@@ -288,7 +288,8 @@ impl Reading {
         if !self.is_success() {
             return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
         }
-        if !is_whole_json(&body) {
+        let announced = if self.headers.contains_key(CONTENT_LENGTH) { Length::Announced } else { Length::Open };
+        if !is_whole_json(&body, announced) {
             return failed(UpstreamClass::Garbled, self.status, "the answer is empty, cut or not JSON");
         }
         let may_pass = self.sent.path == Path::Pass && !request.wants_stream();
@@ -453,10 +454,23 @@ fn finish(framer: &mut Framer, decoder: &mut dyn Decode, events: &mut Vec<Event>
     decoder.on_end(events);
 }
 
-/// A cheap look at both ends: the transport has vouched for what is between them.
-fn is_whole_json(body: &[u8]) -> bool {
+/// How the end of a body was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    /// All that was announced has come.
+    Announced,
+    /// It ended when the upstream, or something on the way, said so.
+    Open,
+}
+
+/// A look at both ends is enough where the transport has vouched for what is between them.
+fn is_whole_json(body: &[u8], length: Length) -> bool {
     let body = body.trim_ascii();
-    matches!((body.first(), body.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+    let ends = matches!((body.first(), body.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));
+    match length {
+        Length::Announced => ends,
+        Length::Open => ends && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(),
+    }
 }
 
 fn failed(class: UpstreamClass, status: u16, what: &str) -> Verdict {

@@ -56,11 +56,13 @@ pub struct Record {
     pub cost: Charge,
 }
 
-/// What may have been billed for nothing: prompts of calls that were cut or timed out.
+/// What may have been billed for nothing: by calls that were cut or timed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wasted {
     /// Prompt tokens, estimated.
     pub input: Tokens,
+    /// Output tokens, all that was paid for.
+    pub output: Tokens,
     /// What they cost.
     pub cost: NanoDollars,
 }

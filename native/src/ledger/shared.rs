@@ -13,20 +13,26 @@
 //!    server has lost, a redirection, and books that were lost cost one call more, once.
 //! 2. Nobody waits longer than the patience, however many wait; while the breaker is open nobody waits.
 //! 3. An entry changes the books once, in whatever order its calls arrive and however often.
-//! 4. What this gateway's own books have settled reaches the server's once: with its settlement, or
+//! 4. What this gateway's own books have taken and settled reaches the server's once: by itself, or
 //!    with the figures that are sent when the server has none of this gateway.
 //! 5. A settlement is lost only with the process, or when a hundred thousand others wait. What was lost
 //!    so is in the gateway's own books.
 //!
-//! **What a flush costs.** Budgets and totals are there again with each gateway's next request for a
-//! scope, and at the latest a second later for up to 32 books (then a second for each 32 more). Until
-//! then what other gateways have spent is not seen. Windows of a minute begin anew. A restart from an
-//! old snapshot is no flush: what was spent since is missing. The server must not evict keys.
+//! **What a flush costs.** Budgets, totals and what was asked in the last minute are there again with
+//! each gateway's next request for a scope, and at the latest a second later for up to 32 books (then a
+//! second for each 32 more). Until then what other gateways have asked and spent is not seen. What was
+//! asked in the last minute counts from then on for a whole one, so a full window opens up to a minute
+//! late. What was open is held by nobody until it ends: it is charged then, but does not count among the
+//! requests in flight. A restart from an old snapshot is no flush: what was spent since is missing. The
+//! server must not evict keys.
 //!
 //! **The clock** is the server's own. The gateways' clocks only say which days there are.
 //!
-//! **A cluster** works: everything of one book is in one hash slot. Nothing is kept per connection, so
-//! each worker has its own, and no call passes from thread to thread. One thread of its own retries.
+//! **A cluster** works: everything of one book is in one hash slot, and redirections are followed.
+//!
+//! **Connections**: each worker has its own. With all calls on one thread of their own, a request took a
+//! sixth longer and a third more CPU, for waking the other thread four times. Only what is tried again
+//! has a thread of its own.
 
 mod address;
 mod answered;
@@ -38,12 +44,14 @@ mod edges;
 mod fallback;
 mod kept;
 mod link;
+mod minute;
 mod pack;
 mod script;
 
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
+pub(crate) use script::{Call, Script, What};
 
 use crate::clock::Clock;
 use crate::host::held;
@@ -54,7 +62,6 @@ use beliefs::Beliefs;
 use kept::Kept;
 use link::{Age, Link, Lost, Sent};
 use redis::Value;
-use script::Call;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -133,8 +140,8 @@ struct Inner {
     /// Counts outages.
     age: AtomicU64,
     under_way: AtomicUsize,
-    grants: Mutex<HashMap<u128, Grant>>,
-    /// Held while own books are settled or read, so that it is clear which settlements are in a figure.
+    grants: Mutex<HashMap<u128, Granted>>,
+    /// Held while own books are changed or read, so that it is clear what is in a figure.
     sequence: Mutex<Sequence>,
     beliefs: Mutex<Beliefs>,
     kept: Mutex<Kept>,
@@ -142,6 +149,13 @@ struct Inner {
     in_delivery: AtomicUsize,
     wake: Notify,
     stopped: AtomicBool,
+}
+
+/// An open entry.
+struct Granted {
+    by: Grant,
+    /// When own books took it.
+    taken: Sequence,
 }
 
 /// Who granted an open entry.
@@ -214,9 +228,9 @@ impl SharedLedger {
     /// with the budgets that have passed their threshold.
     pub async fn settle(&self, hold: Hold, settlement: Settlement, now: Time) -> Vec<Warning> {
         let inner = &*self.inner;
-        let grant = held(&inner.grants).remove(&hold.id().0);
+        let granted = held(&inner.grants).remove(&hold.id().0);
         let entry = hold.entry.clone();
-        let (call, own_warnings) = inner.settle_own(hold, grant, &settlement, now);
+        let (call, own_warnings) = inner.settle_own(hold, granted, &settlement, now);
         let Some(call) = call else { return own_warnings };
         let deadline = after(inner.settings.patience.settle);
         // However this future ends, the settlement does not end with it.
@@ -246,6 +260,27 @@ impl SharedLedger {
     /// Whether the server answers, as far as is known.
     pub fn is_alive(&self) -> bool {
         held(&self.inner.breaker).is_closed()
+    }
+
+    /// What it was made of.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Asks the server for something that is not about limits, within a second's patience. The error is
+    /// for the log.
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Value, String> {
+        if !self.is_alive() {
+            return Err("redis cannot be asked".to_owned());
+        }
+        let inner = &*self.inner;
+        let (age, patience) = (Age(inner.age.load(Ordering::Relaxed)), Millis::from_secs(1));
+        let outcome = inner.link().call(call, age, after(patience)).await;
+        if outcome.is_err() {
+            // It may be about this call alone. Whether the server is unwell is for a probe to say.
+            let _ = inner.ask(&inner.asker.probe(), after(patience), Lateness::Fails).await;
+        }
+        outcome.map_err(|lost| lost.to_string())
     }
 
     /// Settlements that wait for the server.
@@ -345,16 +380,11 @@ impl Inner {
     fn decide_without(&self, entry: &Entry, lost: &Lost, now: Time) -> Result<Hold, Refusal> {
         let decision = match fallback::mode(self.settings.fail, entry) {
             WhenLost::Closed => Err(Refusal::Unavailable { retry_after: self.retry_after() }),
-            WhenLost::Local => self.own.reserve(entry.clone(), now),
-            WhenLost::Open => {
-                let hold = ungauged(entry);
-                self.own.record(&hold, now);
-                Ok(hold)
-            }
+            WhenLost::Local => self.grant_alone(entry, now),
+            WhenLost::Open => Ok(self.grant(ungauged(entry), Grant::Unasked, now)),
         };
         match &decision {
-            Ok(hold) => {
-                held(&self.grants).insert(hold.id().0, Grant::Unasked);
+            Ok(_) => {
                 let mut beliefs = held(&self.beliefs);
                 lasting(entry).iter().for_each(|scope| beliefs.doubt(&entry.book, scope));
             }
@@ -370,34 +400,50 @@ impl Inner {
         wait.max(Millis::from_secs(1))
     }
 
+    /// Grants by own books alone.
+    fn grant_alone(&self, entry: &Entry, now: Time) -> Result<Hold, Refusal> {
+        let mut sequence = held(&self.sequence);
+        let hold = self.own.reserve(entry.clone(), now)?;
+        self.note(&mut sequence, &hold, Grant::Unasked);
+        Ok(hold)
+    }
+
     /// Notes a hold that was granted elsewhere than in own books.
-    fn grant(&self, hold: Hold, grant: Grant, now: Time) -> Hold {
+    fn grant(&self, hold: Hold, by: Grant, now: Time) -> Hold {
+        let mut sequence = held(&self.sequence);
         self.own.record(&hold, now);
-        held(&self.grants).insert(hold.id().0, grant);
+        self.note(&mut sequence, &hold, by);
         hold
+    }
+
+    fn note(&self, sequence: &mut Sequence, hold: &Hold, by: Grant) {
+        sequence.0 += 1;
+        held(&self.grants).insert(hold.id().0, Granted { by, taken: *sequence });
     }
 
     /// Settles in own books, and says what the server is to be told.
     fn settle_own(
         &self,
         hold: Hold,
-        grant: Option<Grant>,
+        granted: Option<Granted>,
         settlement: &Settlement,
         now: Time,
     ) -> (Option<Call>, Vec<Warning>) {
         let mut sequence = held(&self.sequence);
         sequence.0 += 1;
-        let ending = match &grant {
-            Some(Grant::Unlimited) => None,
-            Some(Grant::Epoch(epoch)) => Some(Ending::Granted { epoch, settlement }),
-            Some(Grant::Unasked) => Some(Ending::Unasked { settlement }),
+        let ending = match &granted {
             None => Some(Ending::Found { settlement }),
+            Some(Granted { by, taken }) => match by {
+                Grant::Unlimited => None,
+                Grant::Epoch(epoch) => Some(Ending::Granted { epoch, taken: *taken, settlement }),
+                Grant::Unasked => Some(Ending::Unasked { taken: *taken, settlement }),
+            },
         };
         let call = ending.map(|ending| self.asker.settle(&hold, ending, *sequence, now));
         (call, self.own.settle(hold, settlement, now))
     }
 
-    /// What this gateway has spent in an entry's scopes, if their books may not know.
+    /// What this gateway has asked and spent in an entry's scopes, if their books may not know.
     fn own_for(&self, entry: &Entry, now: Time) -> Option<Vec<Own>> {
         let unknown = {
             let beliefs = held(&self.beliefs);

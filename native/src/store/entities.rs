@@ -88,6 +88,19 @@ pub(super) fn read(connection: &Connection) -> Result<Read, rusqlite::Error> {
     Ok(found)
 }
 
+/// How one of them stands now; without a spec if it is not there.
+pub(super) fn one(connection: &Connection, kind: Kind, name: &str) -> Result<Change, rusqlite::Error> {
+    let gone = || Change { kind, name: name.to_owned(), spec: None };
+    let mut statement =
+        connection.prepare_cached("SELECT kind, name, spec FROM entities WHERE kind = ? AND name = ?")?;
+    let mut rows = statement.query(params![kind.name(), name])?;
+    let Some(row) = rows.next()? else { return Ok(gone()) };
+    Ok(understood(row.get_ref(0)?, row.get_ref(1)?, row.get_ref(2)?).unwrap_or_else(|why| {
+        tracing::error!(kind = kind.name(), name, why, "a stored entry is malformed and left out");
+        gone()
+    }))
+}
+
 fn understood(kind: ValueRef<'_>, name: ValueRef<'_>, spec: ValueRef<'_>) -> Result<Change, String> {
     let kind = text(kind).ok_or("kind: expected a text")?;
     let kind = named(kind)
@@ -103,7 +116,8 @@ fn understood(kind: ValueRef<'_>, name: ValueRef<'_>, spec: ValueRef<'_>) -> Res
     }
 }
 
-fn named(word: &str) -> Option<Kind> {
+/// The kind of this word.
+pub(crate) fn named(word: &str) -> Option<Kind> {
     let kinds = HolderKind::ALL.into_iter().map(Kind::Holder).chain([Kind::Key]);
     kinds.into_iter().find(|kind| kind.name() == word)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What each version adds to the one before. A version that has been released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Marks a database as a gateway's: `tgat`.
 const APPLICATION: i64 = 0x7467_6174;
@@ -38,6 +38,35 @@ pub(super) fn writer(path: Option<&Path>) -> Result<Connection, Problem> {
     Ok(connection)
 }
 
+/// A connection to a file that another process has made and keeps in order. None where it has not come
+/// to that yet.
+pub(super) fn guest(path: &Path) -> Result<Option<Connection>, Problem> {
+    let shown = path.to_string_lossy();
+    let connect = || -> Result<(Connection, Found), rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        prepare(&connection)?;
+        let found = Found::read(&connection)?;
+        Ok((connection, found))
+    };
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (connection, found) = connect().map_err(|error| cannot(&shown, &error.into()))?;
+    if found.tables == 0 {
+        return Ok(None);
+    }
+    found.check(&shown)?;
+    if usize::try_from(found.version).is_ok_and(|version| version == MIGRATIONS.len()) {
+        return Ok(Some(connection));
+    }
+    Err(Problem(format!(
+        "{shown}: an older gateway has it open, with schema {} where this program has {}\n  fix: use that gateway's own program, or --url with its admin API",
+        found.version,
+        MIGRATIONS.len()
+    )))
+}
+
 /// A connection that only reads.
 pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -54,19 +83,7 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
 
 fn migrate(connection: &Connection, shown: &str) -> Result<(), Problem> {
     let found = Found::read(connection).map_err(|error| cannot(shown, &error.into()))?;
-    let known = MIGRATIONS.len();
-    let Some(missing) = usize::try_from(found.version).ok().and_then(|version| MIGRATIONS.get(version..))
-    else {
-        return Err(Problem(format!(
-            "{shown}: has schema {}, and this program knows none after {known}: a newer one has written it\n  fix: run that one, or set store.path to another file",
-            found.version
-        )));
-    };
-    if found.is_foreign() {
-        return Err(Problem(format!(
-            "{shown}: is a database of another program\n  fix: set store.path to a file of the gateway's own"
-        )));
-    }
+    let missing = found.check(shown)?;
     let run = || -> Result<(), rusqlite::Error> {
         for (step, sql) in missing.iter().enumerate() {
             let version = found.version + i64::try_from(step).unwrap_or_default() + 1;
@@ -96,6 +113,24 @@ impl Found {
             application: number("PRAGMA application_id")?,
             tables: number("SELECT count(*) FROM sqlite_schema")?,
         })
+    }
+
+    /// The steps from there to today. A newer program's database, or another's, is a problem.
+    fn check(&self, shown: &str) -> Result<&'static [&'static str], Problem> {
+        let known = MIGRATIONS.len();
+        let Some(missing) = usize::try_from(self.version).ok().and_then(|version| MIGRATIONS.get(version..))
+        else {
+            return Err(Problem(format!(
+                "{shown}: has schema {}, and this program knows none after {known}: a newer one has written it\n  fix: run that one, or set store.path to another file",
+                self.version
+            )));
+        };
+        if self.is_foreign() {
+            return Err(Problem(format!(
+                "{shown}: is a database of another program\n  fix: set store.path to a file of the gateway's own"
+            )));
+        }
+        Ok(missing)
     }
 
     fn is_foreign(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod folder; // a place that is cleaned up
 mod queries; // what is asked is what was written
+mod stamps; // the later change wins
 mod trouble; // a disk that is full, read-only or gone
 
 pub(crate) use folder::Folder;
@@ -183,7 +184,7 @@ fn a_store_of_a_newer_program_is_left_alone() {
     drop(open(&folder.store()));
     behind_its_back(&folder.store(), "PRAGMA user_version = 9");
     let problem = Store::open(&setup(&folder.store())).unwrap_err().0;
-    assert!(problem.contains("has schema 9, and this program knows none after 1"), "{problem}");
+    assert!(problem.contains("has schema 9, and this program knows none after 2"), "{problem}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::place::Place;
 use super::requests::Purge;
 use super::rollup::Rollup;
 use super::trouble::StoreError;
-use super::{audit, books, entities, requests};
+use super::{audit, books, entities, requests, stamps};
 use crate::clock::Clock;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,6 +170,7 @@ impl Writer {
             Task::Commit { changes, deed, seal } => {
                 for change in changes {
                     entities::write(connection, change)?;
+                    stamps::mark(connection, change, deed.at)?;
                 }
                 Ok(audit::write(connection, *seal, deed)?)
             }

@@ -21,8 +21,8 @@ pub(crate) fn now() -> Time {
     Time(u64::try_from(since.as_millis()).unwrap())
 }
 
-/// A gateway's own books, as simple as can be: requests by scope against `rpm`, and money that was
-/// settled.
+/// A gateway's own books, as simple as can be: requests by scope against `rpm`, and tokens and money
+/// that were settled. Nothing grows old in them.
 #[derive(Default)]
 pub(crate) struct OwnBooks {
     pub(crate) scopes: Mutex<HashMap<String, Figures>>,
@@ -82,8 +82,12 @@ impl Fallback for OwnBooks {
         let figures = self.of(&scope.name);
         let reading =
             |limit, budget, used| Reading { limit, budget, most: 0, used, held: 0, resets_at: None };
-        let mut gauges =
-            vec![reading("max_requests", None, figures.settled), reading("max_tokens", None, figures.tokens)];
+        let mut gauges = vec![
+            reading("rpm", None, figures.requests),
+            reading("tpm", None, figures.tokens),
+            reading("max_requests", None, figures.settled),
+            reading("max_tokens", None, figures.tokens),
+        ];
         for budget in &scope.limits.budgets {
             gauges.push(reading("budget", Some(budget.clone()), figures.spent));
         }

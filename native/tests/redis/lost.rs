@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tollgate_core::config::{Fail, Fallback};
 use tollgate_core::ledger::Scope;
 use tollgate_core::limit::Limits;
-use tollgate_core::units::{Millis, Requests};
+use tollgate_core::units::{Millis, Requests, Tokens};
 use tollgate_native::ledger::shared::{Address, Patience, Settings};
 
 /// Far more than is promised, far less than without a promise: the machine may be loaded.
@@ -59,7 +59,7 @@ async fn until_well(gateway: &Gateway) {
     }
 }
 
-/// Waits until so much of a scope's budget is spent and nothing is held.
+/// Waits until so much of a scope's only limit is used and nothing is held.
 async fn until_spent(gateway: &Gateway, scope: &Arc<Scope>, spent: u64) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -237,6 +237,79 @@ async fn b4_after_a_flush_a_gateway_without_requests_tells_what_it_has_spent_too
 }
 
 #[tokio::test]
+async fn b4_after_a_flush_the_last_minute_of_all_gateways_counts_and_only_once() {
+    let server = Server::start();
+    let gateways = ["a", "b", "c"].map(|name| Arc::new(gateway(&server, name)));
+    let scope = scope("key:ci", Limits { tpm: Some(Tokens(100_000)), ..rpm(40) });
+    for gateway in &gateways {
+        for _ in 0..3 {
+            assert_eq!(one(gateway, &scope, 0).await, "granted");
+        }
+    }
+    server.ask(&["FLUSHALL"]);
+    // Many attempts of each at once: the nine from before count once.
+    let mut tasks = JoinSet::new();
+    for place in 0..30 {
+        let (gateway, scope) = (Arc::clone(&gateways[place % 3]), Arc::clone(&scope));
+        tasks.spawn(async move { one(&gateway, &scope, 0).await });
+    }
+    assert!(tasks.join_all().await.iter().all(|outcome| outcome == "granted"));
+    let report = gateways[1].report(&Arc::from("acme"), std::slice::from_ref(&scope), now()).await;
+    let used: Vec<_> = report[0].gauges.iter().map(|gauge| gauge.used).collect();
+    assert_eq!(used, [39, 39 * 30]);
+    assert_eq!(one(&gateways[0], &scope, 0).await, "granted");
+    assert!(one(&gateways[0], &scope, 0).await.starts_with("RpmExceeded"));
+}
+
+#[tokio::test]
+async fn b4_after_a_flush_a_gateway_without_requests_tells_its_last_minute_too() {
+    let server = Server::start();
+    let (idle, busy) = (gateway(&server, "idle"), gateway(&server, "busy"));
+    let scope = scope("key:ci", rpm(2));
+    assert_eq!(one(&idle, &scope, 0).await, "granted");
+    assert_eq!(one(&idle, &scope, 0).await, "granted");
+    assert!(one(&busy, &scope, 0).await.starts_with("RpmExceeded"));
+    server.ask(&["FLUSHALL"]);
+    until_spent(&busy, &scope, 2).await;
+    assert!(one(&busy, &scope, 0).await.starts_with("RpmExceeded"));
+}
+
+#[tokio::test]
+async fn b4_what_was_open_at_a_flush_counts_in_the_minute_once() {
+    let server = Server::start();
+    let gateway = gateway(&server, "a");
+    let scope = scope("key:ci", rpm(3));
+    let before = gateway.reserve(&entry(&[&scope]), now()).await.unwrap();
+    server.ask(&["FLUSHALL"]);
+    // It is told with this one, and is not counted again when it ends.
+    assert_eq!(one(&gateway, &scope, 0).await, "granted");
+    assert_eq!(standing(&gateway, &scope).await, (2, 0));
+    gateway.settle(before, spent(10, 20, 0), now()).await;
+    assert_eq!(standing(&gateway, &scope).await, (2, 0));
+    // What ends before anything is told is told later, with all the rest.
+    let before = gateway.reserve(&entry(&[&scope]), now()).await.unwrap();
+    server.ask(&["FLUSHALL"]);
+    gateway.settle(before, spent(10, 20, 0), now()).await;
+    until_spent(&gateway, &scope, 3).await;
+    assert!(one(&gateway, &scope, 0).await.starts_with("RpmExceeded"));
+}
+
+#[tokio::test]
+async fn b4_more_tokens_than_were_told_after_a_flush_are_counted_when_they_are_known() {
+    let server = Server::start();
+    let gateway = gateway(&server, "a");
+    let scope = scope("key:ci", tpm(1000));
+    let before = gateway.reserve(&entry(&[&scope]), now()).await.unwrap();
+    // Its own books have what it holds.
+    gateway.own.scopes.lock().unwrap().get_mut("key:ci").unwrap().tokens = 100;
+    server.ask(&["FLUSHALL"]);
+    assert_eq!(one(&gateway, &scope, 0).await, "granted");
+    assert_eq!(standing(&gateway, &scope).await, (130, 0));
+    gateway.settle(before, spent(10, 290, 0), now()).await;
+    assert_eq!(standing(&gateway, &scope).await, (330, 0));
+}
+
+#[tokio::test]
 async fn e1_a_redis_that_is_gone_at_the_start_is_found_when_it_comes() {
     log::listen();
     let mut server = Server::not_started(&[]);
@@ -247,7 +320,7 @@ async fn e1_a_redis_that_is_gone_at_the_start_is_found_when_it_comes() {
     server.restart();
     until_well(&gateway).await;
     let other = gateway_with(&server, "b", PATIENT, Fail::default());
-    assert_eq!(standing(&other, &scope).await, (1, 0));
+    until_spent(&other, &scope, 1).await;
     let lines = log::lines_of(server.port);
     assert!(lines[0].starts_with("ERROR") && lines[0].contains("connecting to 127.0.0.1"), "{lines:?}");
     assert!(lines[1].starts_with("INFO"), "{lines:?}");

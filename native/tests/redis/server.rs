@@ -106,6 +106,22 @@ impl Server {
         self.ask(&["EVAL", script, "1", scope_key, &millis.to_string()]);
     }
 
+    /// Makes a gateway have been seen so much earlier in a scope.
+    pub(crate) fn miss(&self, scope_key: &str, gateway: &str, millis: u64) {
+        let script = "local s = cmsgpack.unpack(redis.call('GET', KEYS[1])) \
+            s.g[ARGV[1]][3] = s.g[ARGV[1]][3] - ARGV[2] \
+            redis.call('SET', KEYS[1], cmsgpack.pack(s)) return 1";
+        self.ask(&["EVAL", script, "1", scope_key, gateway, &millis.to_string()]);
+    }
+
+    /// The gateways that a scope knows, in order.
+    pub(crate) fn gateways(&self, scope_key: &str) -> Vec<String> {
+        let script = "local s, names = cmsgpack.unpack(redis.call('GET', KEYS[1])), {} \
+            for name in pairs(s.g) do names[#names + 1] = name end \
+            table.sort(names) return names";
+        redis::from_redis_value(self.ask(&["EVAL", script, "1", scope_key])).unwrap()
+    }
+
     /// Makes an open entry's lease be over.
     pub(crate) fn end_leases(&self, leases_key: &str) {
         let script = "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do \

@@ -385,6 +385,26 @@ async fn idle_scopes_vanish_and_prepaid_ones_stay() {
     assert!(matches!(server.ask(&["ZCARD", "{tg:acme}:leases"]), redis::Value::Int(0)));
 }
 
+#[tokio::test]
+async fn gateways_that_are_gone_for_a_day_are_forgotten_where_only_minutes_are_counted() {
+    let server = Server::start();
+    let (minutes, money) = (scope("key:rate", rpm(9)), scope("key:paid", prepaid(1000)));
+    let ask = async |name: &str| {
+        let gateway = gateway(&server, name);
+        let hold = gateway.reserve(&entry(&[&minutes, &money]), now()).await.unwrap();
+        gateway.settle(hold, spent(1, 1, 1), now()).await;
+    };
+    ask("gone").await;
+    ask("here").await;
+    for name in ["key:rate", "key:paid"] {
+        server.miss(&format!("{{tg:acme}}:scope:{name}"), "gone", 25 * 3_600_000);
+    }
+    ask("new").await;
+    assert_eq!(server.gateways("{tg:acme}:scope:key:rate"), ["here", "new"]);
+    assert_eq!(server.gateways("{tg:acme}:scope:key:paid"), ["gone", "here", "new"]);
+    assert_eq!(standing(&gateway(&server, "reader"), &minutes).await, (3, 0), "what it asked still counts");
+}
+
 #[test]
 fn a10_books_lie_in_one_slot_each_and_a_cluster_of_three_serves_them_all() {
     let nodes: Vec<_> = (0..3)

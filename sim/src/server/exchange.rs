@@ -87,11 +87,14 @@ fn control(desk: &Desk, link: &Arc<Link>, parts: &Parts) -> Response<Play> {
             let id = query.split('&').find_map(|pair| pair.strip_prefix("id="));
             json!({"id": id, "count": desk.log.counted(id)})
         }
+        (&Method::GET, "/sim/bill") => desk.log.billed(),
         (&Method::POST, "/sim/reset") => {
             desk.log.reset();
             json!({"ok": true})
         }
-        _ => json!({"error": "there are GET /sim/log, GET /sim/count?id=NAME and POST /sim/reset"}),
+        _ => {
+            json!({"error": "there are GET /sim/log, GET /sim/count?id=NAME, GET /sim/bill and POST /sim/reset"})
+        }
     };
     let body = Bytes::from(said.to_string());
     let mut made = Response::new(Play::once(body.clone(), link.clone()));
@@ -261,6 +264,7 @@ impl Talk<'_> {
             content.cache_write = content.cache_write.or(Some(tokens(cached.written)));
         }
         let answer = compose(&ask, &content, *id);
+        self.watch.comes_to(answer.usage);
         let status = quirks.failure.status.filter(|code| *code < 400).unwrap_or(200);
         let status = StatusCode::from_u16(status).unwrap_or_default();
         let head = self.head(status, dialect, quirks, content_type(*delivery, target.framing));

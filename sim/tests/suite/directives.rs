@@ -427,3 +427,12 @@ fn fast_answers_from_memory_and_is_not_logged() {
     assert_eq!(get(&sim, "/sim/log").json()["requests"].as_array().unwrap().len(), 0);
     assert_eq!(get(&sim, "/sim/count").json()["count"], 3);
 }
+
+#[test]
+fn prompt_tokens_is_what_usage_says_of_the_prompt() {
+    let told = chat(&sim(), "prompt_tokens=7000", &hello()).json();
+    assert_eq!(
+        (&told["usage"]["prompt_tokens"], &told["usage"]["completion_tokens"]),
+        (&json!(7000), &json!(4))
+    );
+}

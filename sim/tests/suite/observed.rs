@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::raw::{Client, chat, get, hello, hello_stream, post, sim};
 use tollgate_sim::Running;
@@ -116,6 +116,26 @@ fn the_log_keeps_the_last_thousand_and_reset_forgets() {
     post(&sim, "/sim/reset", &[], &Value::Null);
     assert_eq!(get(&sim, "/sim/count").json()["count"], 0);
     assert_eq!(get(&sim, "/sim/log").json()["requests"], Value::Array(vec![]));
+}
+
+#[test]
+fn what_is_billed_is_told_call_by_call_and_key_by_key() {
+    let sim = sim();
+    let path = "/v1/chat/completions";
+    for key in ["sk-first", "sk-first", "sk-other"] {
+        post(&sim, path, &[&format!("authorization: Bearer {key}")], &hello());
+    }
+    assert_eq!(ended(&sim, "completed")["tokens"], json!({"input": 2, "output": 4}));
+    chat(&sim, "cut_after_events=2", &hello_stream());
+    chat(&sim, "status=500", &hello());
+    let bill = get(&sim, "/sim/bill").json();
+    assert_eq!(bill["completed"], json!({"calls": 3, "input": 6, "output": 12}), "{bill}");
+    assert_eq!(bill["unfinished"], json!({"calls": 1, "input": 2, "output": 4}), "{bill}");
+    let keys: Vec<_> =
+        bill["keys"].as_array().unwrap().iter().map(|one| &one["completed"]["calls"]).collect();
+    assert_eq!(keys, [0, 2, 1], "{bill}");
+    post(&sim, "/sim/reset", &[], &Value::Null);
+    assert_eq!(get(&sim, "/sim/bill").json()["completed"]["calls"], 0);
 }
 
 #[test]

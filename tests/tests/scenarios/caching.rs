@@ -35,8 +35,11 @@ fn k14_the_answers_bytes_come_back_as_they_are() {
         provider.ask(&Request::post(CHAT, body))
     };
     for streamed in [false, true] {
-        let mut question =
-            json!({"model": "m", "stream": streamed, "messages": [{"role": "user", "content": "hello"}]});
+        // Where the client does not ask for usage the gateway does, and hides the answer.
+        let mut question = json!({
+            "model": "m", "stream": streamed, "stream_options": {"include_usage": true},
+            "messages": [{"role": "user", "content": "hello"}],
+        });
         let wanted = direct(&question);
         question["model"] = "one/m".into();
         let got = setting.gateway.ask(&Request::post(CHAT, &question));

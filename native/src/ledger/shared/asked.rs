@@ -1,6 +1,7 @@
 //! What the scripts are asked: keys and arguments.
 
 use super::edges::{Turns, began};
+use super::minute::Minute;
 use super::pack::{Fields, Pack};
 use super::script::{Call, REPORT, RESERVE, SEED, SETTLE, Script, What};
 use std::sync::Arc;
@@ -19,14 +20,14 @@ pub(super) struct Asker {
     process: String,
 }
 
-/// Counts this process's settlements; later ones are larger.
+/// Counts this process's reservations and settlements; later ones are larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sequence(pub(super) u64);
 
-/// What this gateway has settled in a scope so far, by its own books.
+/// What this gateway has settled in a scope so far, and asked in the last minute, by its own books.
 #[derive(Clone, Debug)]
 pub(super) struct Own {
-    /// All settlements up to this one are in it.
+    /// All reservations and settlements up to this one are in it.
     pub(super) sequence: Sequence,
     pub(super) report: Report,
     pub(super) at: Time,
@@ -35,10 +36,10 @@ pub(super) struct Own {
 /// How an entry ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ending<'a> {
-    /// It was granted by the books of this epoch.
-    Granted { epoch: &'a str, settlement: &'a Settlement },
+    /// It was granted by the books of this epoch, and has this number in own books.
+    Granted { epoch: &'a str, taken: Sequence, settlement: &'a Settlement },
     /// It was granted without asking, or without an answer in time.
-    Unasked { settlement: &'a Settlement },
+    Unasked { taken: Sequence, settlement: &'a Settlement },
     /// Nothing is known of how it was granted: it ends if it is open.
     Found { settlement: &'a Settlement },
     /// Nothing came of it, and whether it was granted is not known.
@@ -110,24 +111,25 @@ impl Asker {
     pub(super) fn settle(&self, hold: &Hold, ending: Ending<'_>, sequence: Sequence, now: Time) -> Call {
         let spent = match ending {
             Ending::Granted { settlement, .. }
-            | Ending::Unasked { settlement }
+            | Ending::Unasked { settlement, .. }
             | Ending::Found { settlement } => match settlement {
                 Settlement::Settle(spent) => Some(spent),
                 Settlement::Release => None,
             },
             Ending::Cancelled => None,
         };
-        self.end(&hold.entry, ending, spent, sequence, now)
+        self.end(&hold.entry, hold.output, ending, spent, sequence, now)
     }
 
     /// Takes back a reservation of which it is not known whether it arrived.
     pub(super) fn cancel(&self, entry: &Entry, sequence: Sequence, now: Time) -> Call {
-        self.end(entry, Ending::Cancelled, None, sequence, now)
+        self.end(entry, Tokens::ZERO, Ending::Cancelled, None, sequence, now)
     }
 
     fn end(
         &self,
         entry: &Entry,
+        held: Tokens,
         ending: Ending<'_>,
         spent: Option<&Spent>,
         sequence: Sequence,
@@ -139,11 +141,18 @@ impl Asker {
         fields.number("lease", entry.lease.get());
         fields.number("at", now.0);
         match ending {
-            Ending::Granted { epoch, .. } => fields.text("epoch", epoch),
-            Ending::Unasked { .. } => {}
+            Ending::Granted { epoch, taken, .. } => {
+                fields.text("epoch", epoch);
+                fields.number("taken", taken.0);
+            }
+            Ending::Unasked { taken, .. } => fields.number("taken", taken.0),
             Ending::Found { .. } => fields.flag("only_open", true),
             Ending::Cancelled => fields.flag("cancel", true),
         }
+        let list = fields.with("held");
+        list.list(2);
+        list.number(entry.ask.input.0.get());
+        list.number(held.get());
         let figures = spent.copied().unwrap_or_default();
         fields.number("input", figures.input.0.get());
         fields.number("output", figures.output.0.get());
@@ -161,7 +170,7 @@ impl Asker {
         self.call(&SETTLE, &entry.book, self.entry_keys(entry), args)
     }
 
-    /// Brings what this gateway has spent into books that may have lost it.
+    /// Brings what this gateway has asked and spent into books that may have lost it.
     pub(super) fn seed(&self, book: &Arc<str>, scopes: &[(Arc<Scope>, Own)], now: Time) -> Call {
         let mut pack = Pack::default();
         let mut fields = self.fields(&mut pack, book);
@@ -251,9 +260,20 @@ fn verdict(entry: &Entry, claim: &Claim, spent: Option<&Spent>) -> &'static str 
     }
 }
 
-/// Whether it counts for longer than a minute, so that it must survive the loss of the server's data.
+/// Whether it counts what is past, so that it must survive the loss of the server's data.
 pub(super) fn is_lasting(limits: &Limits) -> bool {
+    is_rated(limits) || is_summed(limits)
+}
+
+/// Whether it counts for longer than a minute.
+pub(super) fn is_summed(limits: &Limits) -> bool {
     limits.has_budget() || limits.max_requests.is_some() || limits.max_tokens.is_some()
+}
+
+/// Whether it counts the last minute.
+fn is_rated(limits: &Limits) -> bool {
+    let Limits { rpm, tpm, tpm_input, tpm_output, .. } = limits;
+    rpm.is_some() || tpm.is_some() || tpm_input.is_some() || tpm_output.is_some()
 }
 
 fn write_scope(fields: &mut Fields<'_>, scope: &Scope, now: Time) {
@@ -261,7 +281,8 @@ fn write_scope(fields: &mut Fields<'_>, scope: &Scope, now: Time) {
         &scope.limits;
     fields.text("name", &scope.name);
     fields.flag("lasting", is_lasting(&scope.limits));
-    fields.flag("rated", rpm.is_some() || tpm.is_some() || tpm_input.is_some() || tpm_output.is_some());
+    fields.flag("summed", is_summed(&scope.limits));
+    fields.flag("rated", is_rated(&scope.limits));
     fields.optional("rpm", rpm.map(Requests::get));
     fields.optional("tpm", tpm.map(Tokens::get));
     fields.optional("tpm_input", tpm_input.map(Tokens::get));
@@ -302,6 +323,12 @@ fn write_own(pack: &mut Pack, own: &Own, scope: &Scope) {
     };
     let mut fields = Fields::open(pack);
     fields.number("sequence", sequence.0);
+    let Minute { requests, input, output } = Minute::of(report);
+    let list = fields.with("minute");
+    list.list(3);
+    list.number(requests.get());
+    list.number(input.get());
+    list.number(output.get());
     fields.number("requests", used("max_requests", None));
     fields.number("tokens", used("max_tokens", None));
     let list = fields.with("budgets");

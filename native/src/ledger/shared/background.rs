@@ -2,8 +2,9 @@
 //! whether the server has lost its data.
 
 use super::answered::text;
-use super::asked::is_lasting;
+use super::asked::{is_lasting, is_summed};
 use super::link::Lost;
+use super::minute::Minute;
 use super::script::Call;
 use super::{Inner, Lateness, after};
 use crate::host::held;
@@ -41,12 +42,15 @@ pub(super) fn start(inner: Arc<Inner>) -> io::Result<()> {
 async fn run(inner: Arc<Inner>) {
     greet(&inner).await;
     let mut round = Instant::now() + ROUND;
+    let mut was_open = false;
     while !inner.stopped.load(Ordering::Relaxed) {
         if !held(&inner.breaker).is_closed() {
+            was_open = true;
             probe(&inner).await;
         } else {
             deliver(&inner).await;
-            if Instant::now() >= round {
+            // A server that was gone may be back without its data.
+            if std::mem::take(&mut was_open) || Instant::now() >= round {
                 round = Instant::now() + ROUND;
                 look_for_losses(&inner).await;
             }
@@ -107,7 +111,7 @@ async fn deliver_together(inner: &Arc<Inner>, calls: Vec<Call>) -> Vec<Call> {
 }
 
 /// Looks at some books' epochs. Those that have another one than before have lost what this gateway
-/// has spent, and are told again.
+/// has asked and spent, and are told again.
 async fn look_for_losses(inner: &Inner) {
     let books = held(&inner.beliefs).next_books(BOOKS);
     for book in books {
@@ -121,15 +125,22 @@ async fn look_for_losses(inner: &Inner) {
     }
 }
 
-/// Sends what this gateway has spent in scopes of a book.
+/// Sends what this gateway has asked and spent in scopes of a book.
 async fn tell(inner: &Inner, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<(), Lost> {
-    tracing::info!(%book, scopes = scopes.len(), "a book in redis is new or was lost: it is told what was spent here");
+    tracing::info!(%book, scopes = scopes.len(), "a book in redis is new or was lost: it is told what was asked and spent here");
     let now = inner.clock.now();
     let mut epoch = Value::Nil;
     for scopes in scopes.chunks(SCOPES) {
         let scopes: Vec<_> = scopes.iter().filter(|scope| is_lasting(&scope.limits)).cloned().collect();
         let own = inner.own_of(&scopes, now);
-        let told: Vec<_> = scopes.into_iter().zip(own).collect();
+        let (told, idle): (Vec<_>, Vec<_>) = scopes
+            .into_iter()
+            .zip(own)
+            .partition(|(scope, own)| is_summed(&scope.limits) || !Minute::of(&own.report).is_empty());
+        // Their next request says so.
+        let mut beliefs = held(&inner.beliefs);
+        idle.iter().for_each(|(scope, _)| beliefs.forget(book, scope));
+        drop(beliefs);
         epoch = inner.ask(&inner.asker.seed(book, &told, now), after(PATIENCE), Lateness::Fails).await?;
     }
     if let Some(epoch) = text(&epoch) {

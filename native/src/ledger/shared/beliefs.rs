@@ -1,6 +1,6 @@
-//! Which books know what this gateway has spent, as far as it knows.
+//! Which books know what this gateway has asked and spent, as far as it knows.
 //!
-//! A scope's books in Redis list the gateways whose earlier spending they have. A gateway sends its own
+//! A scope's books in Redis list the gateways whose earlier figures they have. A gateway sends its own
 //! with its first request for a scope, so that this costs no call. When Redis has lost its data, the list
 //! is gone with it; that shows in the answer to the next request for the scope, and in the epoch of the
 //! book, which is asked for once a second. The gateway then sends its own again.
@@ -29,7 +29,7 @@ struct Belief {
 }
 
 impl Beliefs {
-    /// Whether this scope's books know what this gateway has spent.
+    /// Whether this scope's books know what this gateway has asked and spent.
     pub(super) fn knows(&self, book: &str, scope: &Scope) -> bool {
         self.books.get(book).is_some_and(|belief| belief.scopes.contains_key(&scope.name))
     }

@@ -4,7 +4,8 @@
 --   w  window: flat list of slots {time, requests, input, output}, oldest first; wr, wi, wo their sums
 --   c  requests in flight
 --   n, k  requests and tokens ever   i, o  input and output in open holds
---   b  budgets by period       g  gateways whose earlier spending is in: {process, sequence}
+--   b  budgets by period
+--   g  gateways whose earlier figures are in: {process, sequence, last seen}
 --   x  when the key may vanish, 0 for never
 -- The time is the server's own, so gateways with wrong clocks look at the same minute.
 -- Numbers are doubles: exact to 2^53, which is 9 million dollars in nano-dollars.
@@ -153,13 +154,28 @@ local function resets_at(b, asked)
   return #b.u > 0 and (b.u[#b.u - 1] + 1) * asked.bucket + asked.length or now
 end
 
--- Whether what this gateway spent before it first asked here is in; takes it in where it is sent
--- along. Set if absent: whoever sends it, and how often, it counts once.
+-- Forgets gateways that have been gone for a day, where only minutes are counted: what they asked has long
+-- left. Each start of a gateway without a disk brings a new one.
+local function retire(s)
+  for gateway, seed in pairs(s.g) do
+    if (seed[3] or now) + DAY < now then s.g[gateway] = nil end
+  end
+end
+
+-- Whether what this gateway asked and spent before it first asked here is in; takes it in where it is
+-- sent along. Set if absent: whoever sends it, and how often, it counts once. What was asked in the last
+-- minute counts from now: how old it is these books cannot know, and it must not leave too early.
 local function seeded(s, claim)
-  if not claim.lasting or s.g[ask.gateway] then return true end
+  local seed = s.g[ask.gateway]
+  if seed then seed[3] = now end
+  if not claim.lasting or seed then return true end
   local own = claim.own
   if not own then return false end
-  s.g[ask.gateway] = { ask.process, own.sequence }
+  if not claim.summed then retire(s) end
+  s.g[ask.gateway] = { ask.process, own.sequence, now }
+  keep(s, now + 2 * WINDOW)
+  local requests, input, output = unpack(own.minute)
+  if requests + input + output > 0 then add_slot(s, requests, input, output) end
   s.n, s.k = s.n + own.requests, s.k + own.tokens
   if claim.max_requests or claim.max_tokens then keep(s, NEVER) end
   for j, asked in ipairs(claim.budgets) do
@@ -170,7 +186,8 @@ local function seeded(s, claim)
   return true, true
 end
 
--- Whether a settlement is in the figures that its gateway sent when it was asked for them, or will be.
+-- Whether what a gateway noted under this number is in the figures that it sent when it was asked for
+-- them, or will be.
 local function included(s, gateway, process, sequence)
   local seed = s.g[gateway]
   return not seed or (seed[1] == process and sequence <= seed[2])

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 /// A script, with the digest the server knows it by.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(crate) struct Script {
     text: &'static str,
     digest: String,
 }
@@ -22,24 +22,24 @@ pub(super) static SEED: LazyLock<Script> = script!("seed.lua");
 pub(super) static REPORT: LazyLock<Script> = script!("report.lua");
 
 impl Script {
-    fn new(text: &'static str) -> Self {
+    pub(crate) fn new(text: &'static str) -> Self {
         Self { text, digest: redis::Script::new(text).get_hash().to_owned() }
     }
 }
 
 /// A command with all its keys in one hash slot.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// Names the hash slot.
-    pub(super) book: Arc<str>,
-    pub(super) what: What,
-    pub(super) keys: Vec<String>,
-    pub(super) args: Vec<Vec<u8>>,
+    pub(crate) book: Arc<str>,
+    pub(crate) what: What,
+    pub(crate) keys: Vec<String>,
+    pub(crate) args: Vec<Vec<u8>>,
 }
 
 /// What is called.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     /// A script.
     Script(&'static Script),
     /// A plain command, keys before arguments.

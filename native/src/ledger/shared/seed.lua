@@ -1,4 +1,4 @@
--- Brings what this gateway has spent into books that do not have it, after a flush.
+-- Brings what this gateway has asked and spent into books that do not have it, after a flush.
 --
 -- KEYS: epoch, then one for each claim. Answers the epoch.
 

@@ -2,8 +2,9 @@
 --
 -- KEYS: leases, entry, epoch, then one for each claim. ARGV[2]: the settlement's number in its process.
 -- `ask.epoch` is that of the reservation; absent where this server was not asked, so that what was spent
--- is charged although no entry is found. `ask.only_open`: nothing is known of the reservation. `ask.cancel`: whether the reservation arrived is not known; it
--- must not count, also if it arrives later.
+-- is charged although no entry is found. `ask.only_open`: nothing is known of the reservation.
+-- `ask.cancel`: whether the reservation arrived is not known; it must not count, also if it arrives later.
+-- `ask.taken`: the reservation's number in its process. `ask.held`: the input and output that it held.
 -- ARGV[3], where there is one, says that nobody waits for warnings: they are left for the next settlement.
 -- Answers {'ended', claim, budget, spent, resets at, …}: budgets that have passed their threshold.
 
@@ -26,11 +27,21 @@ local function end_entry(e)
   redis.call('ZREM', leases, ask.id)
 end
 
--- Charges what was granted elsewhere: here nothing was held. It counts from now, so that the minute is
--- never admitted twice.
+-- Counts in the minute what was granted elsewhere, from now, so that the minute is never admitted twice.
+-- What was open when its gateway sent its figures is in them as it was estimated.
+local function count(s)
+  if not included(s, ask.gateway, ask.process, ask.taken) then
+    add_slot(s, 1, ask.input, ask.output)
+  elseif not included(s, ask.gateway, ask.process, sequence) then
+    local input, output = max(ask.input - ask.held[1], 0), max(ask.output - ask.held[2], 0)
+    if input + output > 0 then add_slot(s, 0, input, output) end
+  end
+end
+
+-- Charges what was granted elsewhere: here nothing was held.
 local function charge(key, claim)
   local s = load(key)
-  if claim.rated and ask.at + WINDOW > now then add_slot(s, 1, ask.input, ask.output) end
+  if claim.rated and ask.at + WINDOW > now then count(s) end
   if not included(s, ask.gateway, ask.process, sequence) then
     if claim.max_requests then s.n = s.n + 1 end
     if claim.max_tokens then s.k = s.k + ask.input + ask.output end

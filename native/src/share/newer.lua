@@ -1,0 +1,13 @@
+-- ARGV: an epoch to begin with, a number, how many. Answers with the epoch, the last number, and what was
+-- changed after the number given, as flat triples: field, number, value.
+local out = {epoch, redis.call('HGET', meta, 'last') or '0'}
+local found = redis.call('ZRANGEBYSCORE', feed, '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+local size, most = 0, 262144
+for k = 1, #found, 2 do
+  local value = redis.call('HGET', entries, found[k]) or ''
+  local n = #out
+  out[n + 1], out[n + 2], out[n + 3] = found[k], found[k + 1], value
+  size = size + #value
+  if size > most then break end
+end
+return out

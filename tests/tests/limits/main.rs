@@ -1,0 +1,28 @@
+//! Keys, limits and budgets, from outside: the gateway program, a real SQLite file, a real Redis, and the
+//! simulated provider, which knows what it would have put on the bill. Names begin with a scenario's id
+//! where it has one.
+
+mod redis; // a redis-server of a test's own
+mod setting; // a gateway, a simulated provider, and who asks what
+
+mod rates; // A: requests, tokens, calls in flight
+mod bursts; // K1, B2: many at once
+mod minute; // A2, A12, B13 to B15: what happens when a window ends
+mod headers; // K3
+
+mod budgets; // B
+mod scopes; // B6, B9, B18, B19: whose limits
+mod bills; // C, K11: what is on record when a client leaves, or nobody counts
+mod cutoff; // promise 5
+mod warnings; // the webhook; prepaid budgets
+
+mod keys; // D
+mod tokens; // short-lived keys, this gateway's and other issuers'
+mod admin; // K19, roles, aliases
+mod bad_input;
+mod secrets;
+
+mod shared; // A3 to A5, A13, K2, D2: several gateways on one Redis
+mod redis_lost; // E
+mod disk; // F, K17: the database
+mod crash; // kill -9
