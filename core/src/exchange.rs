@@ -699,10 +699,12 @@ impl Exchange {
     }
 
     /// Charges a call of which nothing came as its provider may bill it: the prompt, and of a whole
-    /// answer, which is generated before its first byte is sent, all the output that was paid for.
+    /// answer, which is generated before its first byte is sent, the client's cap. Without a cap there is
+    /// nothing to go by: what was reserved is what a model can write, and hardly ever does.
     fn waste(&mut self, lane: Lane) {
         let input = self.request.estimate().0;
-        let output = self.quota.paid().filter(|_| !self.request.wants_stream()).unwrap_or_default();
+        let capped = self.request.envelope.max_tokens.is_some() && !self.request.wants_stream();
+        let output = self.quota.paid().filter(|_| capped).unwrap_or_default();
         let cost = self.request.target(lane).and_then(|target| quota::cost(target, input, output));
         let wasted = &mut self.record.wasted;
         wasted.input += input;

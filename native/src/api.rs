@@ -24,8 +24,8 @@ use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
 use tollgate_core::api::{
-    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Plan, RequestQuery, RequestRow, SpendQuery,
-    SpendRow, plan, render,
+    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Plan, RequestQuery, RequestRow,
+    SpendQuery, SpendRow, plan, render,
 };
 use tollgate_core::directory::Directory;
 use tollgate_core::fault::{Code, Fault};
@@ -192,11 +192,8 @@ impl<K: Keeper, R: Reread> Office<K, R> {
                 Fault::new(Code::Bug, what)
             })?;
         }
-        let gone: Vec<String> = changes.iter().filter_map(|change| scope_gone(change, &directory)).collect();
         drop(directory);
-        if !gone.is_empty() {
-            shared.ledger.forget(&gone.iter().map(String::as_str).collect::<Vec<_>>());
-        }
+        forget(&changes, shared);
         Ok(answer)
     }
 
@@ -230,6 +227,16 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             }
             Plan::Verify => render::verified(self.keeper.verify().await.map_err(gone)?),
         })
+    }
+}
+
+/// Gives up the books of what was deleted, once the directory has taken that up.
+pub(crate) fn forget(changes: &[Change], shared: &Shared) {
+    let directory = shared.directory();
+    let gone: Vec<String> = changes.iter().filter_map(|change| scope_gone(change, &directory)).collect();
+    drop(directory);
+    if !gone.is_empty() {
+        shared.ledger.forget(&gone.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
 

@@ -118,3 +118,44 @@ fn gateway(path: &str) -> Result<String, Problems> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{self, Overrides, Source};
+    use crate::store::tests::Folder;
+    use bytes::Bytes;
+    use tollgate_core::api::{Change, Deed, Kind};
+    use tollgate_core::units::Time;
+
+    fn started(folder: &Folder, listen: &str) -> Result<Begun, Problems> {
+        let path = folder.store();
+        let text = format!("[server]\nlisten = \"{listen}\"\n[store]\npath = \"{}\"\n", path.display());
+        let settings = settings::read(&Source::Text { name: "test.toml", text }, &Overrides::default())?;
+        begin(settings, Outside::from_env())
+    }
+
+    #[test]
+    fn an_open_gateway_is_not_shown_to_the_world_and_one_with_stored_keys_is() {
+        let folder = Folder::new("exposed");
+        std::fs::File::create(folder.store()).unwrap();
+        let Err(problems) = started(&folder, "0.0.0.0:0") else { panic!("it serves everybody") };
+        assert!(problems.to_string().contains("no key is required"), "{problems}");
+
+        let begun = started(&folder, "127.0.0.1:0").unwrap();
+        let spec = Bytes::from(format!(r#"{{"name":"ci","sha256":"{}"}}"#, "01".repeat(32)));
+        let change = Change { kind: Kind::Key, name: "ci".to_owned(), spec: Some(spec) };
+        let deed = Deed {
+            at: Time(1),
+            actor: "admin".to_owned(),
+            action: "key.create".to_owned(),
+            subject: "key:ci".to_owned(),
+            before: None,
+            after: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(begun.shared.store.commit(vec![change], deed)).unwrap();
+        drop(begun);
+        assert!(started(&folder, "0.0.0.0:0").is_ok());
+    }
+}

@@ -5,6 +5,8 @@
 //! admin API, so that nobody changes what has just become something else. Directory and store are of
 //! one mind as long as the office stands still.
 
+use crate::api;
+use crate::arrears;
 use crate::host::Shared;
 use crate::store::trouble::StoreError;
 use std::sync::Arc;
@@ -38,8 +40,13 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
     if changes.is_empty() {
         return Ok(());
     }
+<<<<<<< HEAD
     // What came from another gateway is told back to it, which changes nothing.
     shared.share.tell(&changes);
+=======
+    // Before anybody draws on them, as for the admin API's own changes.
+    arrears::of_changes(&shared.store, &changes, shared, shared.clock.now()).await;
+>>>>>>> jwks
     let config = shared.config.load_full();
     let mut directory = shared.directory_mut();
     // All of them first: what one has become may be what another was.
@@ -53,5 +60,7 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
             tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
         }
     }
+    drop(directory);
+    api::forget(&changes, shared);
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use crate::alert;
 use crate::api::{Bell, Office};
-use crate::ledger::Ledgers;
-use crate::share::Share;
-use crate::store::Store;
 use crate::clock::Clock;
 use crate::flight::Aloft;
 use crate::jwks::Issuers;
+use crate::ledger::Ledgers;
 use crate::random::Random;
+use crate::share::Share;
+use crate::store::Store;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
 use crate::upstream::pool::{Outside, Pool};

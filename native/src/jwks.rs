@@ -274,7 +274,10 @@ pub async fn run(shared: Arc<Shared>) {
                 }
                 Upkeep::GiveUp => {
                     let name = issuer.issuer.as_str();
-                    tracing::warn!(issuer = name, "the keys of an issuer were last fetched a day ago: given up");
+                    tracing::warn!(
+                        issuer = name,
+                        "the keys of an issuer were last fetched a day ago: given up"
+                    );
                     shared.directory_mut().drop_jwks(name);
                 }
             }
@@ -419,7 +422,8 @@ mod tests {
         assert!(problem(&config).contains("no list of `keys`\n  fix: "));
         std::fs::write(&path, vec![b' '; MAX_BYTES + 1]).unwrap();
         assert!(problem(&config).contains("more than 262144 bytes"));
-        let key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let key =
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
         std::fs::write(&path, key).unwrap();
         assert_eq!(from_files(&config).unwrap().len(), 1);
     }

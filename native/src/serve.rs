@@ -142,7 +142,11 @@ fn announce(shared: &Shared, url: &str, greeting: Option<&str>) {
     let config = shared.config.load();
     let providers: Vec<_> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
     let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
-    let keys = if config.server.requires_key(&shared.directory()) { "a key is required" } else { "no key is required" };
+    let keys = if config.server.requires_key(&shared.directory()) {
+        "a key is required"
+    } else {
+        "no key is required"
+    };
     println!("tollgate {} on {url}, providers: {providers}, {keys}", env!("CARGO_PKG_VERSION"));
     for note in &config.notes {
         println!("note: {note}");

@@ -105,11 +105,10 @@ impl Stage {
         let desk = Desk { config: &self.config, directory: &self.directory, gauge: &self.gauge, peer: None };
         self.dice += 1;
         let entropy = crate::keyring::digest(&self.dice.to_be_bytes());
-        let knock =
-            knock(&head, arrival, &desk, RequestId(1), self.now).map_err(|turned| match *turned {
-                Turned::Away(answer) => Told::of(&answer),
-                Turned::Back(NeedsKeys { otherwise, issuer: _ }) => Told::of(&otherwise),
-            })?;
+        let knock = knock(&head, arrival, &desk, RequestId(1), self.now).map_err(|turned| match *turned {
+            Turned::Away(answer) => Told::of(&answer),
+            Turned::Back(NeedsKeys { otherwise, issuer: _ }) => Told::of(&otherwise),
+        })?;
         let plan = plan(&Ask { knock: &knock, body: body.as_bytes() }, &desk, self.now, entropy);
         if let Plan::Commit(commit) = &plan {
             for change in &commit.changes {

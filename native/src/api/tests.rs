@@ -25,13 +25,8 @@ fn shared() -> Arc<Shared> {
 fn shared_with(config: &str) -> Arc<Shared> {
     let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
     let config = config::load(config.as_bytes(), &none).unwrap();
-    let settings = Settings {
-        config,
-        addresses: Vec::new(),
-        tls: None,
-        keys: Vec::new(),
-        exposure: Exposure::Guarded,
-    };
+    let settings =
+        Settings { config, addresses: Vec::new(), tls: None, keys: Vec::new(), exposure: Exposure::Guarded };
     begin(settings, Outside::from_env()).unwrap().shared
 }
 

@@ -1,6 +1,7 @@
 //! The task that tells and follows.
 
 use super::board::{Board, Line, Page, Place};
+use crate::api;
 use crate::host::Shared;
 use crate::ledger::Ledgers;
 use crate::store::stamps::{Named, Stamp, Stamped};
@@ -185,6 +186,7 @@ impl Follower<'_> {
                 "another gateway's entry cannot be used and is left out"
             );
         }
+        api::forget(std::slice::from_ref(change), &self.shared);
     }
 
     /// What is later here than there, the oldest first.

@@ -339,4 +339,3 @@ fn books_of_expired_tokens_are_gone_from_the_store_too() {
     drop(ledger);
     assert_eq!(open_store(&killed.store()).books.stored, []);
 }
-
