@@ -40,13 +40,10 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
     if changes.is_empty() {
         return Ok(());
     }
-<<<<<<< HEAD
     // What came from another gateway is told back to it, which changes nothing.
     shared.share.tell(&changes);
-=======
     // Before anybody draws on them, as for the admin API's own changes.
     arrears::of_changes(&shared.store, &changes, shared, shared.clock.now()).await;
->>>>>>> jwks
     let config = shared.config.load_full();
     let mut directory = shared.directory_mut();
     // All of them first: what one has become may be what another was.
