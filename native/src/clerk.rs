@@ -118,12 +118,21 @@ impl Clerk {
 }
 
 /// A refusal of the API as a problem.
-fn refused(answer: &Value) -> Problems {
-    let error = &answer["error"];
-    let text = |name: &str| error[name].as_str().map(plain).unwrap_or_default();
-    let (message, param) = (text("message"), text("param"));
+fn refused(error: &Value) -> Problems {
+    let part = |name| text(error, name).map(plain).unwrap_or_default();
+    let (message, param) = (part("message"), part("param"));
     if param.is_empty() || message.starts_with(&param) { message } else { format!("{param}: {message}") }
         .into()
+}
+
+/// The API's refusal in an answer, if it is one.
+fn refusal(answer: &Value) -> Option<Problems> {
+    answer.get("error").filter(|error| text(error, "message").is_some()).map(refused)
+}
+
+/// A text of an answer.
+pub fn text<'v>(answer: &'v Value, name: &str) -> Option<&'v str> {
+    answer.get(name)?.as_str()
 }
 
 /// A text without what a terminal would take for an order.

@@ -61,3 +61,86 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
     api::forget(&changes, shared);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::begin::begin;
+    use crate::settings::Settings;
+    use crate::store::beside::Beside;
+    use crate::store::tests::Folder;
+    use crate::upstream::pool::Outside;
+    use bytes::Bytes;
+    use http::Response;
+    use tollgate_core::api::{Change, Commit, Deed, Kind, Plan, audit};
+    use tollgate_core::config;
+    use tollgate_core::units::Time;
+
+    fn shared(folder: &Folder) -> Arc<Shared> {
+        let text = format!(
+            "[server]\nadmin_key = \"root-of-it-all\"\n[store]\npath = {:?}\n",
+            folder.store().to_string_lossy()
+        );
+        let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
+        let config = config::load(text.as_bytes(), &none).unwrap();
+        begin(Settings { config, addresses: Vec::new(), tls: None }, Outside::from_env()).unwrap().shared
+    }
+
+    fn write(folder: &Folder, changes: &[(&str, Option<u8>)]) {
+        let mut store = Beside::open(&folder.store().to_string_lossy(), audit::seal).unwrap();
+        for (name, digest) in changes {
+            let spec = digest.map(|byte| {
+                Bytes::from(format!(
+                    "{{\"name\":\"{name}\",\"sha256\":\"{}\"}}",
+                    format!("{byte:02x}").repeat(32)
+                ))
+            });
+            let change = Change { kind: Kind::Key, name: (*name).to_owned(), spec };
+            let (actor, action) = ("cli".to_owned(), "key.update".to_owned());
+            let subject = format!("key:{name}");
+            let deed = Deed { at: Time(1), actor, action, subject, before: None, after: None };
+            let commit = Commit { changes: vec![change], deed, answer: Response::new(Bytes::new()) };
+            store.perform(u64::MAX >> 1, |_| Plan::Commit(Box::new(commit))).unwrap();
+        }
+    }
+
+    fn name_of(shared: &Shared, digest: u8) -> Option<String> {
+        shared.directory().key_of(&[digest; 32]).map(|key| key.name.clone())
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn keys_that_are_made_and_deleted_elsewhere_are_known_and_forgotten() {
+        let folder = Folder::new("follow");
+        let shared = shared(&folder);
+        write(&folder, &[("a", Some(1)), ("b", Some(2))]);
+        assert_eq!(name_of(&shared, 1), None);
+        take_up(&shared).await.unwrap();
+        assert_eq!((name_of(&shared, 1), name_of(&shared, 2)), (Some("a".into()), Some("b".into())));
+        write(&folder, &[("a", None)]);
+        take_up(&shared).await.unwrap();
+        assert_eq!((name_of(&shared, 1), name_of(&shared, 2)), (None, Some("b".into())));
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn keys_that_have_swapped_their_secrets_meanwhile_are_both_known() {
+        let folder = Folder::new("follow-swap");
+        let shared = shared(&folder);
+        write(&folder, &[("a", Some(1)), ("b", Some(2))]);
+        take_up(&shared).await.unwrap();
+        write(&folder, &[("a", Some(3)), ("b", Some(1)), ("a", Some(2))]);
+        take_up(&shared).await.unwrap();
+        assert_eq!((name_of(&shared, 1), name_of(&shared, 2)), (Some("b".into()), Some("a".into())));
+    }
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn the_store_is_looked_at_until_the_gateway_stops() {
+        let folder = Folder::new("follow-run");
+        let shared = shared(&folder);
+        let task = tokio::task::spawn_local(run(Arc::clone(&shared)));
+        write(&folder, &[("a", Some(1))]);
+        while name_of(&shared, 1).is_none() {
+            sleep(INTERVAL).await;
+        }
+        task.abort();
+    }
+}

@@ -6,7 +6,7 @@
 mod spec; // a new key's fields, on the command line
 mod table; // how keys are shown
 
-use crate::clerk::{Clerk, Errand, Secrets, Whereto};
+use crate::clerk::{Clerk, Errand, Secrets, Whereto, text};
 use crate::settings::Problems;
 use clap::{Args, Subcommand};
 use http::Method;
@@ -142,8 +142,8 @@ impl All {
         let mut after = String::new();
         loop {
             let page = clerk.run(&get(format!("/api/keys?limit=1000{after}")))?;
-            keys.extend(page["data"].as_array().into_iter().flatten().cloned());
-            let Some(next) = page["next"].as_str() else { break };
+            keys.extend(page.get("data").and_then(Value::as_array).into_iter().flatten().cloned());
+            let Some(next) = text(&page, "next") else { break };
             after = format!("&after={}", escaped(next));
         }
         if self.whereto.json {
@@ -197,7 +197,7 @@ impl Rotate {
         let target = format!("{}/rotate", path_of(name)?);
         let clerk = whereto.clerk(Secrets::AtHand)?;
         let made = clerk.run(&post(target, body))?;
-        let old = match made["previous_until"].as_str() {
+        let old = match text(&made, "previous_until") {
             Some(until) => format!("its old one works until {until}"),
             None => "its old one is refused from now on".to_owned(),
         };
@@ -230,7 +230,7 @@ fn tell_secret(what: &str, made: &Value, whereto: &Whereto, clerk: &Clerk) {
         return;
     }
     eprintln!("{what}");
-    match made["key"].as_str() {
+    match text(made, "key") {
         Some(secret) => {
             eprintln!(
                 "This is its secret. It is shown only this once and kept nowhere; the store has its SHA-256:"

@@ -121,13 +121,13 @@ impl Source {
     }
 
     /// Reads it with those secrets that can be had here. For each that cannot something else stands,
-    /// unlike any other, so no call can be made with it.
+    /// unlike any other and in a form that does for each kind, so no call can be made with it.
     pub fn read_with_what_there_is(&self) -> Result<Config, Problems> {
         let missing = Cell::new(0_u32);
         self.read_with(&|reference| {
             secret(reference).or_else(|_| {
                 missing.set(missing.get().saturating_add(1));
-                Ok(Secret::new(format!("left out {}", missing.get())))
+                Ok(Secret::new(format!("left-out-{:0>33}A", missing.get())))
             })
         })
     }
@@ -251,6 +251,17 @@ mod tests {
         assert!(settings.refuse_exposed(&directory).is_ok());
         let strangers = read(&text(&format!("{OPEN}require_key = false\n")), &Overrides::default()).unwrap();
         assert!(strangers.refuse_exposed(&directory).is_err(), "keys that nobody needs guard nothing");
+    }
+
+    #[test]
+    fn what_can_not_be_had_here_is_stood_in_for() {
+        let config = "[server]\nadmin_key = \"env:NOT_SET_1\"\n[tokens]\nsecret = \"env:NOT_SET_2\"\n\
+            ed25519 = \"file:/not/there\"\n[[keys]]\nname = \"a\"\nvalue = \"env:NOT_SET_3\"\n\
+            [[keys]]\nname = \"b\"\nvalue = \"env:NOT_SET_4\"\n";
+        assert!(text(config).read().is_err());
+        let read = text(config).read_with_what_there_is().unwrap();
+        assert_ne!(read.keys[0].sha256, read.keys[1].sha256);
+        assert!(text("[server]\nlisten = 5\n").read_with_what_there_is().is_err());
     }
 
     #[test]

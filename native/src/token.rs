@@ -1,6 +1,6 @@
 //! `tollgate token mint`: a short-lived signed key that allows less than the key it comes from.
 
-use crate::clerk::{Errand, Secrets, Whereto, plain};
+use crate::clerk::{Errand, Secrets, Whereto, plain, text};
 use crate::key::number;
 use crate::settings::Problems;
 use clap::{Args, Subcommand};
@@ -86,9 +86,9 @@ impl Mint {
             println!("{made}");
             return Ok(());
         }
-        let text = |name: &str| made[name].as_str().map(plain).unwrap_or_default();
-        eprintln!("A token of the key `{}`, valid until {}:", text("key"), text("expires"));
-        println!("{}", text("token"));
+        let part = |name| text(&made, name).map(plain).unwrap_or_default();
+        eprintln!("A token of the key `{}`, valid until {}:", part("key"), part("expires"));
+        println!("{}", part("token"));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Errands in the local store, for whoever may write its file.
 
-use super::{Errand, plain, refused};
+use super::{Errand, plain, refusal};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::settings::Problems;
@@ -144,5 +144,8 @@ fn asks_more(knock: &Knock) -> Problems {
 
 fn read(answer: &Response<Bytes>) -> Result<Value, Problems> {
     let value = serde_json::from_slice(answer.body()).map_err(|error| format!("no JSON: {error}"))?;
-    if answer.status().is_success() { Ok(value) } else { Err(refused(&value)) }
+    match refusal(&value) {
+        None => Ok(value),
+        Some(problems) => Err(problems),
+    }
 }

@@ -1,6 +1,6 @@
 //! Errands in a gateway that runs, over HTTP.
 
-use super::{Errand, plain, refused};
+use super::{Errand, plain, refusal};
 use crate::settings::Problems;
 use crate::upstream::Call;
 use crate::upstream::pool::{Outside, Pool};
@@ -91,16 +91,19 @@ impl Remote {
 
     fn read(&self, answer: &Answer) -> Result<Value, Problems> {
         let Answer { status, from, body } = answer;
-        match (from, serde_json::from_slice::<Value>(body)) {
-            (Whom::Gateway, Ok(value)) if status.is_success() => Ok(value),
-            (Whom::Gateway, Ok(value)) if value["error"]["message"].is_string() => Err(refused(&value)),
-            (Whom::Gateway | Whom::Another, _) => Err(format!(
-                "{}: expected a gateway's answer, found status {} and something else\n  fix: check --url",
-                plain(&self.base),
-                status.as_u16()
-            )
-            .into()),
+        let value = serde_json::from_slice::<Value>(body).ok().filter(|_| *from == Whom::Gateway);
+        match value {
+            Some(value) if status.is_success() => Ok(value),
+            value => Err(value.as_ref().and_then(refusal).unwrap_or_else(|| self.strange(*status))),
         }
+    }
+
+    fn strange(&self, status: StatusCode) -> Problems {
+        let (base, status) = (plain(&self.base), status.as_u16());
+        format!(
+            "{base}: expected a gateway's answer, found status {status} and something else\n  fix: check --url"
+        )
+        .into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How keys are shown to people.
 
-use crate::clerk::plain;
+use crate::clerk::{self, plain};
 use crate::clock::Clock;
 use serde_json::Value;
 use std::fmt::Write;
@@ -46,7 +46,7 @@ pub(super) fn sheet(key: &Value) -> String {
 }
 
 fn row(key: &Value, now: Time) -> [String; TITLES.len()] {
-    let text = |name: &str| key[name].as_str().map(plain);
+    let text = |name: &str| clerk::text(key, name).map(plain);
     [
         text("name").unwrap_or_default(),
         state(key, now).to_owned(),
@@ -58,19 +58,19 @@ fn row(key: &Value, now: Time) -> [String; TITLES.len()] {
 }
 
 fn state(key: &Value, now: Time) -> &'static str {
-    let over = key["expires"].as_str().and_then(moment).is_some_and(|expires| expires <= now);
-    match (key["blocked"].as_bool(), over) {
+    let over = clerk::text(key, "expires").and_then(moment).is_some_and(|expires| expires <= now);
+    match (key.get("blocked").and_then(Value::as_bool), over) {
         (Some(true), _) => "blocked",
         (_, true) => "expired",
-        (_, false) if key["source"] == "config" => "in config",
+        (_, false) if clerk::text(key, "source") == Some("config") => "in config",
         (_, false) => "valid",
     }
 }
 
 fn owners(key: &Value) -> Vec<String> {
-    let one = |kind: &&str| Some(format!("{kind}:{}", plain(key[*kind].as_str()?)));
+    let one = |kind: &&str| Some(format!("{kind}:{}", plain(clerk::text(key, kind)?)));
     let mut owners: Vec<_> = ["organisation", "team", "user"].iter().filter_map(one).collect();
-    let tags = key["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let tags = key.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     owners.extend(tags.map(|tag| format!("tag:{}", plain(tag))));
     owners
 }
@@ -78,13 +78,16 @@ fn owners(key: &Value) -> Vec<String> {
 fn limits(key: &Value) -> Vec<String> {
     let counts =
         ["rpm", "tpm", "tpm_input", "tpm_output", "concurrency", "max_requests", "max_tokens"].into_iter();
-    let counts = counts.filter_map(|name| Some(format!("{name}={}", key[name].as_u64()?)));
-    counts.chain(budgets(&key["budget"])).collect()
+    let counts = counts.filter_map(|name| Some(format!("{name}={}", key.get(name)?.as_u64()?)));
+    counts.chain(key.get("budget").map(budgets).unwrap_or_default()).collect()
 }
 
 fn budgets(value: &Value) -> Vec<String> {
     let one = |budget: &Value| {
-        let mut out = format!("${}/{}", shown(&budget["usd"]), shown(&budget["per"]));
+        let mut out = {
+            let part = |name| budget.get(name).map(shown).unwrap_or_default();
+            format!("${}/{}", part("usd"), part("per"))
+        };
         let fields = budget.as_object().into_iter().flatten();
         for (name, value) in fields.filter(|(name, _)| !matches!(name.as_str(), "usd" | "per")) {
             let _ = write!(out, ",{name}={}", shown(value));

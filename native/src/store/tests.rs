@@ -1,5 +1,6 @@
 //! Against a real SQLite and real files.
 
+mod beside; // while another process has it
 mod folder; // a place that is cleaned up
 mod queries; // what is asked is what was written
 mod stamps; // the later change wins
