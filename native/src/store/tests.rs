@@ -1,7 +1,7 @@
 //! Against a real SQLite and real files.
 
 mod folder; // a place that is cleaned up
-mod queries; // what is asked is what was written
+pub(crate) mod queries; // what is asked is what was written
 mod trouble; // a disk that is full, read-only or gone
 
 pub(crate) use folder::Folder;
