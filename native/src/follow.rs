@@ -66,7 +66,7 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::begin::begin;
-    use crate::settings::Settings;
+    use crate::settings::{Exposure, Settings};
     use crate::store::beside::Beside;
     use crate::store::tests::Folder;
     use crate::upstream::pool::Outside;
@@ -83,7 +83,9 @@ mod tests {
         );
         let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
         let config = config::load(text.as_bytes(), &none).unwrap();
-        begin(Settings { config, addresses: Vec::new(), tls: None }, Outside::from_env()).unwrap().shared
+        let settings =
+            Settings { config, addresses: Vec::new(), tls: None, keys: Vec::new(), exposure: Exposure::Guarded };
+        begin(settings, Outside::from_env()).unwrap().shared
     }
 
     fn write(folder: &Folder, changes: &[(&str, Option<u8>)]) {

@@ -9,7 +9,8 @@
 //! 1. No runtime thread ever waits for the disk.
 //! 2. One process has the file. Another may change who there is, see [`beside`]; the books are out of
 //!    its reach.
-//! 3. Amounts are never dropped; requests one by one may be, when the store has not kept up.
+//! 3. Amounts are never dropped, nor lost by a process that is killed; requests one by one may be, when
+//!    the store has not kept up.
 //! 4. There is no secret in it: keys are digests, and of prompts and answers there is nothing.
 
 pub mod trouble; // what can be wrong, by what helps
@@ -18,6 +19,7 @@ mod schema; // the tables
 pub mod row; // a request that is over
 pub mod requests; // requests one by one
 mod rollup; // what was spent by day
+mod kept; // requests that wait, in a file
 mod spend; // what was spent in any span
 pub mod audit; // who did what
 mod news; // what others have changed
@@ -132,6 +134,12 @@ impl Store {
                 "{path}: {error}\n  fix: restore it from a copy, or set store.path to another file"
             ))
         };
+        let journal = match &file {
+            Some(file) => {
+                Some(kept::recover(&connection, file).map_err(|error| Problem(format!("{path}: {error}")))?)
+            }
+            None => None,
+        };
         let Start { entities, books, newest, set_aside, line } =
             Start::read(&connection, clock.now()).map_err(unreadable)?;
         let mut threads = Vec::new();
@@ -144,6 +152,9 @@ impl Store {
         let watch = file.as_deref().map(|file| Watch::from(file, line)).transpose().map_err(unreadable)?;
         let watch = watch.map(|watch| Arc::new(Mutex::new(watch)));
         let (desk, health) = (Arc::new(Desk::default()), Arc::new(Health::default()));
+        if let Some(journal) = journal {
+            desk.begin(journal);
+        }
         let writer = Writer {
             connection,
             desk: Arc::clone(&desk),
@@ -170,7 +181,8 @@ impl Store {
         self.write(Task::Commit { changes, deed: Box::new(deed), seal: self.seal }).await
     }
 
-    /// Keeps a request that is over, if it had a caller. Never waits; written within 100 ms.
+    /// Keeps a request that is over, if it had a caller. It is in a file when this returns and in the
+    /// database within 100 ms; where the disk takes nothing it waits in memory.
     pub fn record(&self, record: &Record) {
         if let Some(row) = Row::of(record) {
             self.keep(row);

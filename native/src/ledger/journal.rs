@@ -1,5 +1,5 @@
 //! What a ledger did since its books were last stored: a file that notes are appended to, so that a
-//! process that is killed loses none.
+//! process that is killed loses none. The store keeps its requests in another just like it.
 //!
 //! ```text
 //!   reserve or settle                       once a second
@@ -50,11 +50,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens a segment of the store at `base`. No later one may exist.
+    /// Opens a segment of the journal at `base`. No later one may exist.
     pub fn begin(base: &Path, segment: Segment) -> io::Result<Self> {
         let mut journal = Self { base: base.to_owned(), segment, file: None, length: 0, backlog: Vec::new() };
         journal.open(segment)?;
         Ok(journal)
+    }
+
+    /// A journal whose next segment is opened with the first note. No later one than `last` may exist.
+    pub fn idle(base: &Path, last: Segment) -> Self {
+        Self { base: base.to_owned(), segment: last, file: None, length: 0, backlog: Vec::new() }
     }
 
     /// Where notes go now.
@@ -86,14 +91,27 @@ impl Journal {
         !self.backlog.is_empty()
     }
 
-    /// Notes go into the next segment from now on.
+    /// Notes go into the next segment from now on; those that waited are in this one.
     pub fn switch(&mut self) -> io::Result<()> {
+        self.append(&[])?;
         self.open(next(self.segment))
+    }
+
+    /// The same, but the next segment is opened only with the next note; that is in this one, or a
+    /// later one.
+    pub fn leave(&mut self) -> Segment {
+        self.file = None;
+        next(self.segment)
+    }
+
+    /// Bytes in the segment that is open.
+    pub fn length(&self) -> u64 {
+        if self.file.is_some() { self.length } else { 0 }
     }
 
     /// Tries whether the disk takes anything, after it took no note.
     pub fn probe(&mut self) -> io::Result<()> {
-        let name = beside(&self.base, ".journal.probe");
+        let name = beside(&self.base, ".probe");
         let tried = std::fs::write(&name, [0; 4096]);
         let _ = std::fs::remove_file(&name);
         tried?;
@@ -147,18 +165,23 @@ pub fn next(Segment(number): Segment) -> Segment {
     Segment(number.saturating_add(1))
 }
 
-/// The file of a segment.
-pub fn name(base: &Path, Segment(number): Segment) -> PathBuf {
-    beside(base, &format!(".journal.{number}"))
+/// The journal of the ledger whose books are in the store at `path`.
+pub fn of_ledger(path: &Path) -> PathBuf {
+    beside(path, ".journal")
 }
 
-/// The segments of a store, in order.
+/// The file of a segment.
+pub fn name(base: &Path, Segment(number): Segment) -> PathBuf {
+    beside(base, &format!(".{number}"))
+}
+
+/// The segments of a journal, in order.
 pub fn segments(base: &Path) -> io::Result<Vec<Segment>> {
     let directory = match base.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let start = beside(Path::new(base.file_name().unwrap_or_default()), ".journal.");
+    let start = beside(Path::new(base.file_name().unwrap_or_default()), ".");
     let start = start.to_string_lossy();
     let mut found = Vec::new();
     for file in std::fs::read_dir(directory)? {
@@ -170,7 +193,7 @@ pub fn segments(base: &Path) -> io::Result<Vec<Segment>> {
     Ok(found)
 }
 
-/// Deletes segments that stored books know. One that cannot be deleted now is at the next start.
+/// Deletes segments whose notes are stored. One that cannot be deleted now is at the next start.
 pub fn forget(base: &Path, before: Segment) -> io::Result<()> {
     for segment in segments(base)? {
         if segment < before {
@@ -243,6 +266,10 @@ mod tests {
     use super::*;
     use crate::store::tests::Folder;
 
+    fn base(folder: &Folder) -> PathBuf {
+        of_ledger(&folder.store())
+    }
+
     /// A toy of a note: its length, a mark that all is well, and so many bytes.
     fn note(number: u8) -> Vec<u8> {
         vec![3, b'n', number]
@@ -266,13 +293,13 @@ mod tests {
     }
 
     fn begun(folder: &Folder, segment: u64) -> Journal {
-        Journal::begin(&folder.store(), Segment(segment)).unwrap()
+        Journal::begin(&base(&folder), Segment(segment)).unwrap()
     }
 
     /// A disk on which a segment cannot be written.
     #[cfg(target_os = "linux")]
     fn fill(folder: &Folder, segment: u64) {
-        std::os::unix::fs::symlink("/dev/full", name(&folder.store(), Segment(segment))).unwrap();
+        std::os::unix::fs::symlink("/dev/full", name(&base(&folder), Segment(segment))).unwrap();
     }
 
     #[test]
@@ -287,11 +314,11 @@ mod tests {
         journal.append(&note(4)).unwrap();
         assert_eq!(journal.segment(), Segment(11));
         let whole = Replayed { notes: 4, free: Segment(12), ..Replayed::default() };
-        assert_eq!(replayed(&folder.store(), 9), (vec![1, 2, 3, 4], whole));
-        assert_eq!(replayed(&folder.store(), 10).0, [2, 3, 4]);
-        forget(&folder.store(), Segment(11)).unwrap();
-        assert_eq!(segments(&folder.store()).unwrap(), [Segment(11)]);
-        assert_eq!(replayed(&folder.store(), 0).0, [4]);
+        assert_eq!(replayed(&base(&folder), 9), (vec![1, 2, 3, 4], whole));
+        assert_eq!(replayed(&base(&folder), 10).0, [2, 3, 4]);
+        forget(&base(&folder), Segment(11)).unwrap();
+        assert_eq!(segments(&base(&folder)).unwrap(), [Segment(11)]);
+        assert_eq!(replayed(&base(&folder), 0).0, [4]);
     }
 
     #[test]
@@ -299,7 +326,7 @@ mod tests {
         let folder = Folder::new("torn");
         begun(&folder, 1).append(&[note(1), note(2), vec![3, b'n']].concat()).unwrap();
         begun(&folder, 2).append(&note(3)).unwrap();
-        let (numbers, replayed) = replayed(&folder.store(), 1);
+        let (numbers, replayed) = replayed(&base(&folder), 1);
         assert_eq!(numbers, [1, 2, 3]);
         assert_eq!((replayed.torn, replayed.garbled.len()), (1, 0));
     }
@@ -309,22 +336,19 @@ mod tests {
         let folder = Folder::new("garbled");
         begun(&folder, 1).append(&[note(1), b"??".to_vec(), note(2)].concat()).unwrap();
         begun(&folder, 2).append(&note(3)).unwrap();
-        let (numbers, replayed) = replayed(&folder.store(), 1);
+        let (numbers, replayed) = replayed(&base(&folder), 1);
         assert_eq!(numbers, [1, 3]);
         let told = &replayed.garbled[0];
         assert!(told.contains("journal.1: byte 3: no note: the 5 bytes from there on"), "{told}");
-        assert_eq!(
-            std::fs::read(beside(&folder.store(), ".journal.1.bad")).unwrap(),
-            [b"??", &note(2)[..]].concat()
-        );
+        assert_eq!(std::fs::read(beside(&base(&folder), ".1.bad")).unwrap(), [b"??", &note(2)[..]].concat());
         // What was set aside is not taken for a segment.
-        assert_eq!(segments(&folder.store()).unwrap(), [Segment(1), Segment(2)]);
+        assert_eq!(segments(&base(&folder)).unwrap(), [Segment(1), Segment(2)]);
     }
 
     #[test]
     fn there_is_nothing_to_do_again_at_the_first_start() {
         let folder = Folder::new("first");
-        assert_eq!(replayed(&folder.store(), 0), (Vec::new(), Replayed::default()));
+        assert_eq!(replayed(&base(&folder), 0), (Vec::new(), Replayed::default()));
     }
 
     #[cfg(target_os = "linux")]
@@ -343,7 +367,7 @@ mod tests {
         journal.append(&note(5)).unwrap();
         assert!(!journal.has_backlog());
         assert_eq!(journal.segment(), Segment(3));
-        assert_eq!(replayed(&folder.store(), 3).0, [2, 4, 5]);
+        assert_eq!(replayed(&base(&folder), 3).0, [2, 4, 5]);
     }
 
     #[test]
@@ -352,13 +376,13 @@ mod tests {
         let mut journal = begun(&folder, 1);
         journal.append(&note(1)).unwrap();
         // Half a note, and a file that then refuses.
-        let path = name(&folder.store(), Segment(1));
+        let path = name(&base(&folder), Segment(1));
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&[3, b'n']).unwrap();
         journal.file = Some(File::open(&path).unwrap());
         assert!(journal.append(&note(2)).is_err());
         assert!(journal.file.is_none(), "it could not be cut, so it is left");
         journal.append(&note(3)).unwrap();
-        assert_eq!(replayed(&folder.store(), 1).0, [1, 3]);
+        assert_eq!(replayed(&base(&folder), 1).0, [1, 3]);
     }
 
     #[test]
@@ -372,6 +396,6 @@ mod tests {
         assert_eq!(journal.backlog.len() % 3, 0);
         journal.probe().unwrap();
         assert!(!journal.has_backlog());
-        assert!(!beside(&folder.store(), ".journal.probe").exists());
+        assert!(!beside(&base(&folder), ".probe").exists());
     }
 }

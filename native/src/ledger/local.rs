@@ -139,10 +139,11 @@ impl LocalLedger {
         let mut ledger = Ledger::default();
         stored.iter().for_each(|one| restore(&mut ledger, one, &store));
         let unusable = |error: std::io::Error| Problem(format!("{}.journal: {error}", path.display()));
-        let replayed = journal::replay(&path, segment, |bytes| redo(&mut ledger, bytes)).map_err(unusable)?;
+        let base = journal::of_ledger(&path);
+        let replayed = journal::replay(&base, segment, |bytes| redo(&mut ledger, bytes)).map_err(unusable)?;
         replayed.garbled.iter().for_each(|what| tracing::error!("the ledger's journal: {what}"));
         let warnings = ledger.abandon(now);
-        let journal = Journal::begin(&path, replayed.free).map_err(unusable)?;
+        let journal = Journal::begin(&base, replayed.free).map_err(unusable)?;
         // These books know all segments there were.
         let due = Due { changed: Arc::new(ledger.take_changed()), segment: journal.segment() };
         let shared = Shared {
@@ -300,7 +301,7 @@ impl Shared {
         stored.unwrap_or_else(|_| Err(StoreError::stopped()))?;
         *due = None;
         if let Some(path) = store.path()
-            && let Err(error) = journal::forget(path, segment)
+            && let Err(error) = journal::forget(&journal::of_ledger(path), segment)
         {
             tracing::warn!(%error, "old segments of the ledger's journal are left to the next start");
         }

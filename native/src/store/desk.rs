@@ -1,11 +1,17 @@
 //! What waits to be written: orders, which are answered, and requests, which are not.
+//!
+//! A request that waits is in a file too (see [`super::kept`]), so that a process that is killed loses
+//! none. Whatever waits is taken at once, and from there on requests go into another file: what is in
+//! older ones is stored as a whole or not at all, whether one by one or only added up.
 
 use super::audit::Seal;
 use super::books::Segment;
 use super::entities::SetAside;
+use super::kept;
 use super::rollup::Rollup;
 use super::row::Row;
 use super::trouble::StoreError;
+use crate::ledger::journal::Journal;
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,7 +26,7 @@ pub(super) const MOST_ROWS: usize = 16_384;
 /// Most orders that wait. Beyond, the store is busy.
 const MOST_ORDERS: usize = 1024;
 
-/// Requests that are written at once; as many more that wait are not made to wait longer.
+/// Requests that are not made to wait for more.
 const BATCH: usize = 1024;
 
 /// How long the first request of a batch waits for others.
@@ -68,13 +74,6 @@ impl Task {
             Self::SetAside { .. } | Self::Flush => false,
         }
     }
-
-    const fn is_flush(&self) -> bool {
-        match self {
-            Self::Flush => true,
-            Self::Commit { .. } | Self::Books { .. } | Self::SetAside { .. } => false,
-        }
-    }
 }
 
 /// What waits to be written.
@@ -91,6 +90,10 @@ struct Waiting {
     spilled: Rollup,
     dropped: u64,
     door: Door,
+    /// Of the requests that wait; none where nothing is kept.
+    journal: Option<Journal>,
+    /// Reused for each request.
+    buffer: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,14 +118,22 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
     /// Amounts of requests that are not among the rows.
     pub(super) spilled: Rollup,
+    /// The first segment of which nothing is in this batch; none where there are none.
+    pub(super) segment: Option<Segment>,
     pub(super) door: Door,
 }
 
 impl Desk {
-    /// Never waits, and never loses an amount: when there is no more room, the oldest request is
+    /// Requests are noted from now on.
+    pub(super) fn begin(&self, journal: Journal) {
+        self.waiting().journal = Some(journal);
+    }
+
+    /// Never waits for the store, and never loses an amount: when there is no more room, the oldest request is
     /// added up and forgotten.
     pub(super) fn put(&self, row: Row) {
         let mut waiting = self.waiting();
+        waiting.note(&row);
         waiting.rows.push_back(row);
         waiting.shorten();
         // Otherwise the writer knows already.
@@ -191,6 +202,17 @@ impl Desk {
 }
 
 impl Waiting {
+    /// What the disk does not take waits in memory alone.
+    fn note(&mut self, row: &Row) {
+        let Some(journal) = &mut self.journal else { return };
+        if journal.length() < kept::LARGEST {
+            self.buffer.clear();
+            kept::write(row, &mut self.buffer);
+            // Whoever writes the store finds the same disk as it is, and says so.
+            let _ = journal.append(&self.buffer);
+        }
+    }
+
     fn shorten(&mut self) {
         while self.rows.len() > MOST_ROWS {
             let Some(oldest) = self.rows.pop_front() else { return };
@@ -200,15 +222,13 @@ impl Waiting {
     }
 
     fn batch(&mut self) -> Batch {
-        let all = self.orders.iter().any(|order| match order {
-            Order::Write { task, .. } => task.is_flush(),
-            Order::Read { .. } => false,
-        });
-        let rows = if all { self.rows.len() } else { self.rows.len().min(BATCH) };
+        let (rows, spilled) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.spilled));
+        let any = !rows.is_empty() || !spilled.is_empty();
         Batch {
             orders: self.orders.drain(..).collect(),
-            rows: self.rows.drain(..rows).collect(),
-            spilled: std::mem::take(&mut self.spilled),
+            rows: rows.into(),
+            spilled,
+            segment: self.journal.as_mut().filter(|_| any).map(Journal::leave),
             door: self.door,
         }
     }

@@ -2,7 +2,7 @@
 
 mod beside; // while another process has it
 mod folder; // a place that is cleaned up
-mod queries; // what is asked is what was written
+pub(crate) mod queries; // what is asked is what was written
 mod stamps; // the later change wins
 mod trouble; // a disk that is full, read-only or gone
 

@@ -11,13 +11,15 @@
 //! 2. What could not be written waits in its order, or is told to whoever ordered it; never both.
 //! 3. Each change of state is logged once.
 
+use super::books::Segment;
 use super::desk::{Batch, Desk, Door, Order, Rows, Task};
 use super::place::Place;
 use super::requests::Purge;
 use super::rollup::Rollup;
 use super::trouble::StoreError;
-use super::{audit, books, entities, requests, stamps};
+use super::{audit, books, entities, kept, requests, stamps};
 use crate::clock::Clock;
+use crate::ledger::journal;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,7 +118,7 @@ impl Writer {
     }
 
     fn write(&self, batch: Batch) -> Wrote {
-        let Batch { orders, rows, spilled, door: _ } = batch;
+        let Batch { orders, rows, spilled, segment, door: _ } = batch;
         let (mut tasks, mut replies, mut reads) = (Vec::new(), Vec::new(), Vec::new());
         for order in orders {
             match order {
@@ -130,10 +132,12 @@ impl Writer {
         let mut wrote = Wrote::Nothing;
         if !(tasks.is_empty() && rows.is_empty() && spilled.is_empty()) {
             wrote = Wrote::Something;
-            let outcome = self.transact(&tasks, &rows, &spilled);
+            let outcome = self.transact(&tasks, &rows, &spilled, segment);
             self.health.learn(&outcome);
-            if outcome.is_err() {
-                self.desk.put_back(rows, spilled);
+            match (&outcome, segment) {
+                (Ok(()), Some(segment)) => self.forget(segment),
+                (Ok(()), None) => {}
+                (Err(_), _) => self.desk.put_back(rows, spilled),
             }
             for reply in replies {
                 // Whoever does not wait any more does not want to know.
@@ -146,7 +150,22 @@ impl Writer {
         wrote
     }
 
-    fn transact(&self, tasks: &[Task], rows: &[super::Row], spilled: &Rollup) -> Result<(), StoreError> {
+    /// Deletes segments whose requests are stored.
+    fn forget(&self, segment: Segment) {
+        if let Some(path) = self.place.path()
+            && let Err(error) = journal::forget(&kept::base(path), segment)
+        {
+            tracing::warn!(%error, "files of stored requests are left to the next start");
+        }
+    }
+
+    fn transact(
+        &self,
+        tasks: &[Task],
+        rows: &[super::Row],
+        spilled: &Rollup,
+        segment: Option<Segment>,
+    ) -> Result<(), StoreError> {
         self.place.check()?;
         // What was promised to somebody is on the disk when he hears of it. Requests may be lost with
         // the power, up to the second.
@@ -158,6 +177,9 @@ impl Writer {
         requests::write(&transaction, rows)?;
         sums.write(&transaction)?;
         spilled.write(&transaction)?;
+        if let Some(segment) = segment {
+            kept::store(&transaction, segment)?;
+        }
         for task in tasks {
             self.perform(&transaction, task)?;
         }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::clock::Clock;
-use crate::ledger::journal::{name, next, segments};
+use crate::ledger::journal::{name, next, of_ledger, segments};
 use crate::store::tests::{Folder, on_writer, open as open_store};
 use crate::store::{Opened as OpenedStore, Setup};
 use rusqlite::Connection;
@@ -118,7 +118,7 @@ fn killed_at_any_step_of_storing_the_books_nothing_is_lost_and_nothing_done_twic
         store(&ledger).books(Arc::clone(&due.changed), due.segment).blocking_recv().unwrap().unwrap();
         shoot("stored", settled_of(&ledger));
         shoot("noted-after-stored", work(&ledger));
-        journal::forget(&folder.store(), due.segment).unwrap();
+        journal::forget(&of_ledger(&folder.store()), due.segment).unwrap();
         shoot("forgotten", settled_of(&ledger));
     }
     assert_eq!(photographs.len(), 18);
@@ -130,7 +130,7 @@ fn killed_at_any_step_of_storing_the_books_nothing_is_lost_and_nothing_done_twic
         let spent = NanoDollars(settled * 5 + ASKED.get());
         assert_eq!((found.settled, found.open, found.spent), (Requests(settled + 1), Requests(0), spent));
         // And what was taken up is stored at once.
-        assert_eq!(segments(&photograph.store()).unwrap().len(), 1);
+        assert_eq!(segments(&of_ledger(&photograph.store())).unwrap().len(), 1);
         drop(ledger);
         let Opened { ledger, replayed, .. } = take_up(photograph);
         assert_eq!((account(&ledger), replayed.notes), (found, 0));
@@ -179,7 +179,7 @@ fn a_full_disk_gives_no_hold_and_loses_no_settlement() {
     let mut segment = ledger.shared.desk().journal.as_ref().unwrap().segment();
     for _ in 0..2 {
         segment = next(segment);
-        std::os::unix::fs::symlink("/dev/full", name(&folder.store(), segment)).unwrap();
+        std::os::unix::fs::symlink("/dev/full", name(&of_ledger(&folder.store()), segment)).unwrap();
     }
     ledger.checkpoint().unwrap();
     let refusal = ledger.reserve(entry(2, &scope), NOW).unwrap_err();
@@ -205,7 +205,7 @@ fn a_disk_that_has_room_again_is_noticed_without_a_request() {
     let Opened { ledger, .. } = take_up(&folder);
     let hold = ledger.reserve(entry(1, &scope(None)), NOW).unwrap();
     let segment = next(ledger.shared.desk().journal.as_ref().unwrap().segment());
-    std::os::unix::fs::symlink("/dev/full", name(&folder.store(), segment)).unwrap();
+    std::os::unix::fs::symlink("/dev/full", name(&of_ledger(&folder.store()), segment)).unwrap();
     ledger.checkpoint().unwrap();
     ledger.settle(hold, cost(5), NOW);
     assert!(!ledger.is_writable());
@@ -273,7 +273,7 @@ fn k17_a_garbled_note_stops_nothing() {
         ledger.settle(hold, cost(5), NOW);
     }
     let killed = photograph(&folder, "garbled-note-killed");
-    let path = name(&killed.store(), segment);
+    let path = name(&of_ledger(&killed.store()), segment);
     let mut bytes = std::fs::read(&path).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;

@@ -26,7 +26,7 @@ const DIMENSIONS: [Dimension; 9] = [
 ];
 
 /// One of many that differ in everything, the same for the same number.
-pub(super) fn row(number: u128) -> Row {
+pub(crate) fn row(number: u128) -> Row {
     let pick = |salt: u128, most: u128| {
         (number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(salt * 97) >> 7) % most
     };
@@ -70,7 +70,7 @@ pub(super) fn row(number: u128) -> Row {
     }
 }
 
-pub(super) fn everything() -> SpendQuery {
+pub(crate) fn everything() -> SpendQuery {
     SpendQuery { from: Time(0), to: Time::NEVER, by: Vec::new(), only: Vec::new(), limit: 10_000 }
 }
 

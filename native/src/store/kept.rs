@@ -1,0 +1,339 @@
+//! Requests that are over and not in the database yet: noted in a file, so that a process that is
+//! killed loses none.
+//!
+//! ```text
+//!   a request is over                      the writer takes all that waits
+//!        │ note                                     │ (1) under the desk's lock
+//!        ▼                                          ▼
+//!   tollgate.db.requests.7  ─────────▶  tollgate.db.requests.8  ◀── notes from now on
+//!                                                   │ requests, sums and "8" in one transaction (2)
+//!                                                   ▼
+//!                                       tollgate.db.requests.7 is deleted (3)
+//! ```
+//! 1. What is noted in segments before the stored number is in the database, and in later ones nothing
+//!    is: the switch and what is taken are one step, and so are the requests and the number.
+//! 2. That holds for requests that were only added up, too: they are taken together with all others.
+//! 3. So each is counted once, wherever the process is killed. That an id is not stored twice is looked
+//!    up all the same.
+//!
+//! Nothing here waits for the disk: a loss of power may cost requests of the last second.
+//!
+//! A note: `length of the body, 4 bytes │ its CRC-32, 4 bytes │ body: form, then the fields in order`.
+
+use super::books::Segment;
+use super::place::beside;
+use super::requests;
+use super::rollup::Rollup;
+use super::row::{Consumed, Row, int, uint};
+use crate::ledger::journal::{self, Journal, Replayed};
+use rusqlite::{Connection, OptionalExtension};
+use std::path::{Path, PathBuf};
+use tollgate_core::exchange::RequestId;
+use tollgate_core::ledger::Garbled;
+use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
+
+/// Most bytes of a segment, which grows only while the database takes nothing and its disk does.
+/// Requests beyond wait in memory alone.
+pub(super) const LARGEST: u64 = 256 << 20;
+
+/// The first byte of every body. Another means another form.
+const FORM: u8 = 1;
+
+/// No body is larger.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// Of length and check sum.
+const HEAD: usize = 8;
+
+/// The journal of the requests of the store at `path`.
+pub(super) fn base(path: &Path) -> PathBuf {
+    beside(path, ".requests")
+}
+
+/// Stores from which segment on requests are not in the database.
+pub(super) fn store(connection: &Connection, segment: Segment) -> Result<(), rusqlite::Error> {
+    let mut statement =
+        connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('requests_segment', ?)")?;
+    statement.execute([int(segment.0)]).map(drop)
+}
+
+/// Why requests could not be taken up.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The database did not take them.
+    Database(rusqlite::Error),
+    /// Their files cannot be read.
+    Files(std::io::Error),
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Database(error) => error.fmt(f),
+            Self::Files(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Lost {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Stores what an earlier process noted and could not store, and gives the journal to go on with.
+pub(super) fn recover(connection: &Connection, path: &Path) -> Result<Journal, Lost> {
+    let base = base(path);
+    let mut stored = connection.prepare("SELECT value FROM meta WHERE name = 'requests_segment'")?;
+    // What is no number is none: then requests are told by their ids.
+    let stored = stored.query_row([], |row| Ok(row.get::<_, i64>(0).unwrap_or_default())).optional()?;
+    let from = Segment(stored.map(uint).unwrap_or_default());
+    let mut rows = Vec::new();
+    let replayed = journal::replay(&base, from, |bytes| {
+        let Some(Noted { row, length }) = read(bytes)? else { return Ok(None) };
+        rows.push(row);
+        Ok(Some(length))
+    });
+    let Replayed { garbled, free, .. } = replayed.map_err(Lost::Files)?;
+    garbled.iter().for_each(|what| tracing::error!("requests that were not stored yet: {what}"));
+    if free > from || !rows.is_empty() {
+        insert(connection, &rows, free)?;
+        journal::forget(&base, free).map_err(Lost::Files)?;
+    }
+    Ok(Journal::idle(&base, Segment(free.0.saturating_sub(1))))
+}
+
+fn insert(connection: &Connection, rows: &[Row], free: Segment) -> Result<(), rusqlite::Error> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut sums = Rollup::default();
+    for row in rows {
+        let mut stored = transaction.prepare_cached("SELECT 1 FROM requests WHERE id = ?")?;
+        if !stored.exists([row.id.0.to_be_bytes()])? {
+            sums.add(row);
+            requests::write(&transaction, std::slice::from_ref(row))?;
+        }
+    }
+    sums.write(&transaction)?;
+    store(&transaction, free)?;
+    transaction.commit()
+}
+
+/// Appends a request's note.
+pub(super) fn write(row: &Row, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEAD]);
+    out.push(FORM);
+    fields(row, &mut Pen { out });
+    let (head, body) = out.split_at_mut(start + HEAD);
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let sum = crc32fast::hash(body).to_le_bytes();
+    if let Some(head) = head.get_mut(start..) {
+        for (byte, value) in head.iter_mut().zip(length.into_iter().chain(sum)) {
+            *byte = value;
+        }
+    }
+}
+
+fn fields(row: &Row, pen: &mut Pen<'_>) {
+    let Row {
+        id,
+        at,
+        organisation,
+        team,
+        user,
+        key,
+        end_user,
+        tags,
+        provider,
+        model,
+        asked,
+        surface,
+        status,
+        fault,
+        ending,
+        attempts,
+        consumed,
+        basis,
+        cost,
+        cost_basis,
+        first_byte,
+        total,
+    } = row;
+    pen.out.extend_from_slice(&id.0.to_le_bytes());
+    pen.number(at.0);
+    for text in [organisation, team, user, end_user, provider, model, fault] {
+        pen.maybe_text(text.as_deref());
+    }
+    for text in [key, asked, surface, ending, basis, cost_basis] {
+        pen.text(text);
+    }
+    pen.number(tags.len() as u64);
+    tags.iter().for_each(|tag| pen.text(tag));
+    pen.number(u64::from(*status));
+    pen.number(u64::from(*attempts));
+    pen.maybe(consumed.map(|consumed| consumed.input.get()));
+    if let Some(Consumed { input: _, cached, cache_write, output, reasoning }) = consumed {
+        for tokens in [cached, cache_write, output] {
+            pen.number(tokens.get());
+        }
+        pen.maybe(reasoning.map(|tokens| tokens.get()));
+    }
+    pen.maybe(cost.map(|cost| cost.get()));
+    pen.maybe(first_byte.map(|wait| wait.0));
+    pen.number(total.0);
+}
+
+struct Pen<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl Pen<'_> {
+    fn number(&mut self, number: u64) {
+        self.out.extend_from_slice(&number.to_le_bytes());
+    }
+
+    /// Zero for none.
+    fn maybe(&mut self, number: Option<u64>) {
+        self.out.push(u8::from(number.is_some()));
+        if let Some(number) = number {
+            self.number(number);
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn maybe_text(&mut self, text: Option<&str>) {
+        self.out.push(u8::from(text.is_some()));
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+}
+
+/// A note that was read.
+struct Noted {
+    row: Row,
+    /// In bytes.
+    length: usize,
+}
+
+/// Reads the first note; none where the bytes end within it.
+fn read(bytes: &[u8]) -> Result<Option<Noted>, Garbled> {
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
+    let [a, b, c, d, sum @ ..] = *head;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if length == 0 || length > LARGEST_BODY {
+        return Err(garbled(&format!("a length of {length} bytes, expected 1 to {LARGEST_BODY}")));
+    }
+    let Some((body, _)) = rest.split_at_checked(length) else { return Ok(None) };
+    if crc32fast::hash(body) != u32::from_le_bytes(sum) {
+        return Err(garbled("the check sum is not that of the content"));
+    }
+    let mut eye = Eye { rest: body };
+    match eye.byte()? {
+        FORM => Ok(Some(Noted { row: eye.row()?, length: HEAD + length })),
+        other => Err(garbled(&format!("form {other}, expected {FORM}"))),
+    }
+}
+
+fn garbled(what: &str) -> Garbled {
+    Garbled { what: what.to_owned() }
+}
+
+struct Eye<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Eye<'a> {
+    fn row(&mut self) -> Result<Row, Garbled> {
+        let id = RequestId(u128::from_le_bytes(self.chunk()?));
+        let at = Time(self.number()?);
+        let (organisation, team, user) = (self.maybe_text()?, self.maybe_text()?, self.maybe_text()?);
+        let (end_user, provider, model) = (self.maybe_text()?, self.maybe_text()?, self.maybe_text()?);
+        let fault = self.maybe_text()?;
+        let (key, asked, surface) = (self.text()?, self.text()?, self.text()?);
+        let (ending, basis, cost_basis) = (self.text()?, self.text()?, self.text()?);
+        let tags = (0..self.number()?).map(|_| self.text()).collect::<Result<_, _>>()?;
+        let status = u16::try_from(self.number()?).map_err(|_| garbled("a status that is none"))?;
+        let attempts = u32::try_from(self.number()?).map_err(|_| garbled("too many attempts"))?;
+        let consumed = match self.maybe()? {
+            None => None,
+            Some(input) => Some(Consumed {
+                input: Tokens(input),
+                cached: Tokens(self.number()?),
+                cache_write: Tokens(self.number()?),
+                output: Tokens(self.number()?),
+                reasoning: self.maybe()?.map(Tokens),
+            }),
+        };
+        let (cost, first_byte) = (self.maybe()?.map(NanoDollars), self.maybe()?.map(Millis));
+        let total = Millis(self.number()?);
+        Ok(Row {
+            id,
+            at,
+            organisation,
+            team,
+            user,
+            key,
+            end_user,
+            tags,
+            provider,
+            model,
+            asked,
+            surface,
+            status,
+            fault,
+            ending,
+            attempts,
+            consumed,
+            basis,
+            cost,
+            cost_basis,
+            first_byte,
+            total,
+        })
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Garbled> {
+        let (chunk, rest) = self.rest.split_first_chunk().ok_or_else(|| garbled("the end is missing"))?;
+        self.rest = rest;
+        Ok(*chunk)
+    }
+
+    fn byte(&mut self) -> Result<u8, Garbled> {
+        self.chunk().map(|[byte]| byte)
+    }
+
+    fn number(&mut self) -> Result<u64, Garbled> {
+        self.chunk().map(u64::from_le_bytes)
+    }
+
+    fn maybe(&mut self) -> Result<Option<u64>, Garbled> {
+        if self.is_there()? { self.number().map(Some) } else { Ok(None) }
+    }
+
+    fn text(&mut self) -> Result<String, Garbled> {
+        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let (text, rest) = self.rest.split_at_checked(length).ok_or_else(|| garbled("the end is missing"))?;
+        self.rest = rest;
+        String::from_utf8(text.to_vec()).map_err(|_| garbled("a text that is no UTF-8"))
+    }
+
+    fn maybe_text(&mut self) -> Result<Option<String>, Garbled> {
+        if self.is_there()? { self.text().map(Some) } else { Ok(None) }
+    }
+
+    fn is_there(&mut self) -> Result<bool, Garbled> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(garbled(&format!("a mark {other}, expected 0 or 1"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
