@@ -126,9 +126,8 @@ impl Stage {
     }
 
     fn gateway_with(&self, text: &str, file: &Path, address: SocketAddr) -> Result<Command, String> {
-        let text = text
-            .replace("LISTEN", &address.to_string())
-            .replace("UPSTREAM", &self.sim.address.to_string());
+        let text =
+            text.replace("LISTEN", &address.to_string()).replace("UPSTREAM", &self.sim.address.to_string());
         fs::write(file, text).map_err(|error| error.to_string())?;
         let mut command = Command::new(program("TOLLGATE_BIN", "tollgate")?);
         command.arg("serve").arg("--config").arg(file);

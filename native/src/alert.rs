@@ -106,8 +106,13 @@ async fn deliver(pool: &Pool, url: &Uri, body: &Bytes) -> Result<(), String> {
 async fn post(pool: &Pool, url: &Uri, body: &Bytes) -> Result<(), String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let fetch =
-        Fetch { method: Method::POST, uri: url.clone(), headers, body: body.clone(), reuse: Reuse::Forbidden };
+    let fetch = Fetch {
+        method: Method::POST,
+        uri: url.clone(),
+        headers,
+        body: body.clone(),
+        reuse: Reuse::Forbidden,
+    };
     let mut call = Call::new(pool, fetch);
     match timeout(PATIENCE, poll_fn(|cx| call.poll_head(cx))).await {
         Ok(Ok(head)) if head.status.is_success() => Ok(()),

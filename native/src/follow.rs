@@ -83,8 +83,13 @@ mod tests {
         );
         let none = |_: config::SecretRef<'_>| Err("it is not set".to_owned());
         let config = config::load(text.as_bytes(), &none).unwrap();
-        let settings =
-            Settings { config, addresses: Vec::new(), tls: None, keys: Vec::new(), exposure: Exposure::Guarded };
+        let settings = Settings {
+            config,
+            addresses: Vec::new(),
+            tls: None,
+            keys: Vec::new(),
+            exposure: Exposure::Guarded,
+        };
         begin(settings, Outside::from_env()).unwrap().shared
     }
 
@@ -106,43 +111,56 @@ mod tests {
         }
     }
 
+    /// With a clock that runs when there is nothing else to do. The store is opened and closed outside.
+    fn runtime() -> tokio::runtime::LocalRuntime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build_local(Default::default()).unwrap()
+    }
+
+    fn follow(shared: &Shared) {
+        runtime().block_on(take_up(shared)).unwrap();
+    }
+
     fn name_of(shared: &Shared, digest: u8) -> Option<String> {
         shared.directory().key_of(&[digest; 32]).map(|key| key.name.clone())
     }
 
-    #[tokio::test(flavor = "local")]
-    async fn keys_that_are_made_and_deleted_elsewhere_are_known_and_forgotten() {
+    #[test]
+    fn keys_that_are_made_and_deleted_elsewhere_are_known_and_forgotten() {
         let folder = Folder::new("follow");
         let shared = shared(&folder);
         write(&folder, &[("a", Some(1)), ("b", Some(2))]);
         assert_eq!(name_of(&shared, 1), None);
-        take_up(&shared).await.unwrap();
+        follow(&shared);
         assert_eq!((name_of(&shared, 1), name_of(&shared, 2)), (Some("a".into()), Some("b".into())));
         write(&folder, &[("a", None)]);
-        take_up(&shared).await.unwrap();
+        follow(&shared);
         assert_eq!((name_of(&shared, 1), name_of(&shared, 2)), (None, Some("b".into())));
     }
 
-    #[tokio::test(flavor = "local")]
-    async fn keys_that_have_swapped_their_secrets_meanwhile_are_both_known() {
+    #[test]
+    fn keys_that_have_swapped_their_secrets_meanwhile_are_both_known() {
         let folder = Folder::new("follow-swap");
         let shared = shared(&folder);
         write(&folder, &[("a", Some(1)), ("b", Some(2))]);
-        take_up(&shared).await.unwrap();
+        follow(&shared);
         write(&folder, &[("a", Some(3)), ("b", Some(1)), ("a", Some(2))]);
-        take_up(&shared).await.unwrap();
+        follow(&shared);
         assert_eq!((name_of(&shared, 1), name_of(&shared, 2)), (Some("b".into()), Some("a".into())));
     }
 
-    #[tokio::test(flavor = "local", start_paused = true)]
-    async fn the_store_is_looked_at_until_the_gateway_stops() {
+    #[test]
+    fn the_store_is_looked_at_until_the_gateway_stops() {
         let folder = Folder::new("follow-run");
         let shared = shared(&folder);
-        let task = tokio::task::spawn_local(run(Arc::clone(&shared)));
-        write(&folder, &[("a", Some(1))]);
-        while name_of(&shared, 1).is_none() {
-            sleep(INTERVAL).await;
-        }
-        task.abort();
+        runtime().block_on(async {
+            let task = tokio::task::spawn_local(run(Arc::clone(&shared)));
+            write(&folder, &[("a", Some(1))]);
+            while name_of(&shared, 1).is_none() {
+                sleep(INTERVAL).await;
+            }
+            task.abort();
+            assert!(task.await.is_err_and(|end| end.is_cancelled()), "it goes on by itself");
+        });
     }
 }

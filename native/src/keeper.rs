@@ -1,11 +1,11 @@
 //! The store as the admin API's keeper: its questions in the store's words, and the answers back.
 
 use crate::api::{Keeper, Unkept};
+use crate::store::Store;
 use crate::store::audit::{self, Chain, Line};
 use crate::store::requests::{self, Found};
 use crate::store::row::Row;
 use crate::store::trouble::StoreError;
-use crate::store::Store;
 use std::sync::Arc;
 use tollgate_core::api::audit::{Broken, Gap};
 use tollgate_core::api::{

@@ -24,8 +24,8 @@ use tollgate_core::config::{self, Config};
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::directory::Directory;
 use tollgate_core::drive::drive;
-use tollgate_core::fault::Code;
 use tollgate_core::exchange::{Exchange, Record, RequestId};
+use tollgate_core::fault::Code;
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host, Timer};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
@@ -253,7 +253,9 @@ impl World {
         let directory = Directory::of(&self.config);
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, id, started) {
-            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) => panic!("a call is not a probe"),
+            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) => {
+                panic!("a call is not a probe")
+            }
             Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
             Admission::Wanted(admitted) => {

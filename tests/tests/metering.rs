@@ -1,7 +1,7 @@
 //! What was consumed is known, whether or not the client asked for it, and the client sees only what
 //! it asked for.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use serde_json::Value;
 use tollgate_core::units::Tokens;

@@ -9,9 +9,9 @@ use super::{
     AuditQuery, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Outcome, Plan, RequestPlace,
     RequestQuery, SpendAsk, SpendForm, SpendQuery, Turn, conflict, openapi,
 };
-use crate::directory::HolderKind;
 use crate::catalog;
 use crate::dialect::Dialect;
+use crate::directory::HolderKind;
 use crate::fault::{Code, Fault};
 use crate::ledger::Scope;
 use crate::price::{self, CLASSES, Served};

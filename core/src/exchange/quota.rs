@@ -64,7 +64,8 @@ impl Quota {
             self.input = request.estimate();
         }
         let output = request.output();
-        entry.ask = Ask { input: self.input, least_output: output.least, most_output: output.most, cost: None };
+        entry.ask =
+            Ask { input: self.input, least_output: output.least, most_output: output.most, cost: None };
         if entry.claims.iter().any(|claim| claim.scope.limits.has_budget()) {
             let Priced { cost, unknown } = priced(request, self.input.0);
             let all_unknown = entry.targets.without(unknown).is_none();

@@ -48,7 +48,13 @@ enum Form {
     /// Events for a client that wants events of another dialect.
     Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event>, size: usize },
     /// Events for a client that wants a whole answer.
-    Assemble { framer: Framer, decoder: Box<dyn Decode>, assembler: Box<Assembler>, size: usize, told: Box<Told> },
+    Assemble {
+        framer: Framer,
+        decoder: Box<dyn Decode>,
+        assembler: Box<Assembler>,
+        size: usize,
+        told: Box<Told>,
+    },
 }
 
 /// What an answer that is being assembled has told so far.
@@ -288,7 +294,8 @@ impl Reading {
         if !self.is_success() {
             return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
         }
-        let announced = if self.headers.contains_key(CONTENT_LENGTH) { Length::Announced } else { Length::Open };
+        let announced =
+            if self.headers.contains_key(CONTENT_LENGTH) { Length::Announced } else { Length::Open };
         if !is_whole_json(&body, announced) {
             return failed(UpstreamClass::Garbled, self.status, "the answer is empty, cut or not JSON");
         }

@@ -60,18 +60,8 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted {
-            config,
-            surface,
-            id,
-            at,
-            caller,
-            gauge,
-            strictness,
-            forward,
-            end_user,
-            client_tags,
-        } = admitted;
+        let Admitted { config, surface, id, at, caller, gauge, strictness, forward, end_user, client_tags } =
+            admitted;
         let found = inspect(surface, &body).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })

@@ -146,7 +146,17 @@ impl World {
 /// A first attempt with the whole deadline before it.
 pub(super) fn query<'a>(config: &'a Config, route: &'a Route, now: Time, random: u64) -> Query<'a> {
     let deadline = now + route.deadline;
-    Query { config, route, conversation: None, closed: Targets::NONE, attempts: &[], waited: None, deadline, now, random }
+    Query {
+        config,
+        route,
+        conversation: None,
+        closed: Targets::NONE,
+        attempts: &[],
+        waited: None,
+        deadline,
+        now,
+        random,
+    }
 }
 
 pub(super) fn answered(first_byte: u64) -> Outcome {

@@ -186,7 +186,7 @@ impl Follower<'_> {
                 "another gateway's entry cannot be used and is left out"
             );
         }
-        api::forget(std::slice::from_ref(change), &self.shared);
+        api::forget(std::slice::from_ref(change), self.shared);
     }
 
     /// What is later here than there, the oldest first.

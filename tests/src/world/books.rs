@@ -107,7 +107,9 @@ impl Books {
     }
 
     fn end(&mut self, id: RequestId, settlement: &Settlement, now: Time) {
-        let Some(admitted) = self.admitted.iter_mut().rev().find(|admitted| admitted.id == id) else { return };
+        let Some(admitted) = self.admitted.iter_mut().rev().find(|admitted| admitted.id == id) else {
+            return;
+        };
         let (tokens, cost) = match settlement {
             Settlement::Release => (Tokens::ZERO, NanoDollars::ZERO),
             Settlement::Settle(spent) => (spent.input.0 + spent.output.0, spent.cost),

@@ -115,7 +115,10 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
     }
     if let (Some(code), false) = (log.refused, got.left) {
         check(got.status == Some(code.status()), "a refusal by a limit has another status");
-        check(got.status != Some(429) || got.headers.contains_key("retry-after"), "a 429 without retry-after");
+        check(
+            got.status != Some(429) || got.headers.contains_key("retry-after"),
+            "a 429 without retry-after",
+        );
     }
     if world.ledger_mood.get() == LedgerMood::Refusing && !got.left {
         check(got.status == Some(503), "a refusal by the ledger is not a 503");
