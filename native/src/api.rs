@@ -173,11 +173,6 @@ impl<K: Keeper, R: Reread> Office<K, R> {
         self.perform(planned, shared, now).await
     }
 
-    /// As long as this is held nothing changes.
-    pub(crate) async fn stillness(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().await
-    }
-
     async fn commit(&self, commit: Commit, shared: &Shared) -> Result<Response<Bytes>, Fault> {
         let Commit { changes, deed, answer } = commit;
         self.keeper.commit(changes.clone(), deed).await.map_err(gone)?;
@@ -193,7 +188,7 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             })?;
         }
         drop(directory);
-        forget(&changes, shared);
+        forget_gone(&changes, shared);
         Ok(answer)
     }
 
@@ -230,11 +225,12 @@ impl<K: Keeper, R: Reread> Office<K, R> {
     }
 }
 
-/// Gives up the books of what was deleted, once the directory has taken that up.
-pub(crate) fn forget(changes: &[Change], shared: &Shared) {
-    let directory = shared.directory();
-    let gone: Vec<String> = changes.iter().filter_map(|change| scope_gone(change, &directory)).collect();
-    drop(directory);
+/// Gives up the books of those that changes have deleted.
+pub(crate) fn forget_gone(changes: &[Change], shared: &Shared) {
+    let gone: Vec<String> = {
+        let directory = shared.directory();
+        changes.iter().filter_map(|change| scope_gone(change, &directory)).collect()
+    };
     if !gone.is_empty() {
         shared.ledger.forget(&gone.iter().map(String::as_str).collect::<Vec<_>>());
     }

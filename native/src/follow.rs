@@ -58,7 +58,7 @@ pub async fn take_up(shared: &Shared) -> Result<(), StoreError> {
         }
     }
     drop(directory);
-    api::forget(&changes, shared);
+    api::forget_gone(&changes, shared);
     Ok(())
 }
 

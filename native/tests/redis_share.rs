@@ -233,3 +233,34 @@ fn what_is_wrong_with_the_shared_entries_alone_does_not_touch_limits() {
     let late = Gateway::start("wrong-late", &redis);
     assert!(keys.iter().all(|key| late.use_key(key) == 200));
 }
+
+#[test]
+fn what_the_commands_change_beside_a_gateway_or_while_it_is_stopped_is_told_too() {
+    let redis = Server::start();
+    let (mut a, b) = (Gateway::start("command-a", &redis), Gateway::start("command-b", &redis));
+    let (blocked, deleted, later) = (makes(&a, "blocked"), makes(&a, "deleted"), makes(&a, "later"));
+    soon("both know all", || [&blocked, &deleted, &later].iter().all(|key| b.use_key(key) == 200));
+    a.command(&["key", "block", "blocked"]);
+    a.command(&["key", "delete", "deleted"]);
+    soon("what a command changed holds elsewhere", || {
+        b.use_key(&blocked) != 200 && b.use_key(&deleted) == 401
+    });
+    a.end();
+    a.command(&["key", "delete", "later"]);
+    a.restart(&redis);
+    soon("what changed while it was stopped is told", || b.use_key(&later) == 401);
+    assert_eq!((a.use_key(&deleted), a.use_key(&later)), (401, 401), "nothing comes back");
+    assert_ne!(a.use_key(&blocked), 200);
+}
+
+#[test]
+fn who_deletes_the_last_key_of_all_lets_nobody_in_anywhere() {
+    let redis = Server::start();
+    let (a, b) = (Gateway::start_open("last-a", &redis), Gateway::start_open("last-b", &redis));
+    let key = makes(&a, "only");
+    soon("both know it", || b.use_key("nobody-s") == 401 && b.use_key(&key) == 200);
+    does(&a, "DELETE", "/api/keys/only", "");
+    soon("it is gone elsewhere", || b.use_key(&key) != 200);
+    let late = Gateway::start_open("last-c", &redis);
+    assert!([&a, &b, &late].iter().all(|gateway| gateway.use_key("nobody-s") == 401));
+}

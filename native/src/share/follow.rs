@@ -1,7 +1,7 @@
 //! The task that tells and follows.
 
 use super::board::{Board, Line, Page, Place};
-use crate::api;
+use crate::api::forget_gone;
 use crate::host::Shared;
 use crate::ledger::Ledgers;
 use crate::store::stamps::{Named, Stamp, Stamped};
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tollgate_core::api::Change;
+use tollgate_core::api::{Change, Kind};
 
 /// Between two looks at the board, if nobody has anything to tell.
 const ROUND: Duration = Duration::from_secs(1);
@@ -146,7 +146,11 @@ impl Follower<'_> {
 
     async fn adopt(&mut self, changes: Vec<Stamped>) -> Result<(), String> {
         let Shared { office, store, clock, .. } = self.shared;
-        let _still = office.stillness().await;
+        if changes.iter().any(|it| it.change.kind == Kind::Key) {
+            // Also where it was deleted: somebody has had a key, so strangers are not let in.
+            self.shared.directory_mut().close();
+        }
+        let _still = office.still().await;
         let taken = match store.adopt(changes.clone(), &self.board.gateway, clock.now()).await {
             Ok(taken) => taken,
             Err(cause) => {
@@ -159,6 +163,7 @@ impl Follower<'_> {
             }
         };
         taken.iter().for_each(|change| self.show(change));
+        forget_gone(&taken, self.shared);
         Ok(())
     }
 
@@ -186,7 +191,6 @@ impl Follower<'_> {
                 "another gateway's entry cannot be used and is left out"
             );
         }
-        api::forget(std::slice::from_ref(change), self.shared);
     }
 
     /// What is later here than there, the oldest first.

@@ -14,6 +14,7 @@ use super::entities::{self, Read, SetAside};
 use super::news::News;
 use super::place::{MEMORY, Place, beside};
 use super::schema;
+use super::stamps;
 use super::trouble::{Problem, StoreError};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -120,6 +121,7 @@ impl Beside {
         let Commit { changes, deed, answer } = *commit;
         for change in &changes {
             entities::write(&transaction, change)?;
+            stamps::mark(&transaction, change, deed.at)?;
         }
         audit::write(&transaction, self.seal, &deed)?;
         transaction.commit()?;

@@ -69,6 +69,14 @@ impl Gateway {
         self.ask("GET", "/readyz", ADMIN, "").status
     }
 
+    /// Runs the program once more, with the same config.
+    pub(crate) fn command(&self, words: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let config = self.dir.join("tollgate.toml");
+        let done = command.args(words).arg("--config").arg(config).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// Moves its file to where it does not look for it.
     pub(crate) fn take_store_away(&self) {
         std::fs::rename(self.dir.join("store.db"), self.dir.join("away.db")).unwrap();
@@ -102,7 +110,7 @@ impl Gateway {
         Answer { status, body }
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let _ = self.running.child.kill();
         let _ = self.running.child.wait();
     }
