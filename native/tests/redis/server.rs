@@ -101,9 +101,19 @@ impl Server {
     /// Makes everything in the windows of a scope look older.
     pub(crate) fn age(&self, scope_key: &str, millis: u64) {
         let script = "local s = cmsgpack.unpack(redis.call('GET', KEYS[1])) \
-            for k = 1, #s.w, 4 do s.w[k] = s.w[k] - ARGV[1] end \
-            redis.call('SET', KEYS[1], cmsgpack.pack(s)) return #s.w / 4";
+            local q = s.q and cmsgpack.unpack(s.q) or {} \
+            for _, w in ipairs({ s.w, q }) do \
+                for k = 1, #w, 4 do w[k] = w[k] - ARGV[1] end \
+            end \
+            if s.q then s.q, s.qt = cmsgpack.pack(q), q[1] end \
+            redis.call('SET', KEYS[1], cmsgpack.pack(s)) return 1";
         self.ask(&["EVAL", script, "1", scope_key, &millis.to_string()]);
+    }
+
+    /// Whether a scope's window has so many slots that the older ones are packed.
+    pub(crate) fn packs_older_slots(&self, scope_key: &str) -> bool {
+        let script = "return cmsgpack.unpack(redis.call('GET', KEYS[1])).q ~= nil and 1 or 0";
+        matches!(self.ask(&["EVAL", script, "1", scope_key]), redis::Value::Int(1))
     }
 
     /// Makes a gateway have been seen so much earlier in a scope.

@@ -154,6 +154,39 @@ async fn a_window_of_many_requests_stays_exact_in_its_sum() {
 }
 
 #[tokio::test]
+async fn a_window_of_many_slots_corrects_and_gives_back_the_oldest_too() {
+    let server = Server::start();
+    let gateway = gateway(&server, "a");
+    let (scope, key) = (scope("key:ci", tpm(50_000)), "{tg:acme}:scope:key:ci");
+    let first = gateway.reserve(&entry(&[&scope]), now()).await.unwrap();
+    let mut last = None;
+    for _ in 1..500 {
+        last = Some(gateway.reserve(&entry(&[&scope]), now()).await.unwrap());
+    }
+    assert!(server.packs_older_slots(key));
+    let used = async || {
+        let (used, held) = standing(&gateway, &scope).await;
+        used + held
+    };
+    assert_eq!(used().await, 50_000);
+    gateway.settle(first, spent(10, 20, 0), now()).await;
+    gateway.settle(last.unwrap(), spent(10, 50, 0), now()).await;
+    assert_eq!(used().await, 49_890);
+    assert!(server.packs_older_slots(key));
+    server.age(key, 30_000);
+    let _hold = gateway.reserve(&entry(&[&scope]), now()).await.unwrap();
+    let Err(Refusal::Limited(limited)) = gateway.reserve(&entry(&[&scope]), now()).await else {
+        panic!("ten tokens are left")
+    };
+    let opens = limited.opens_in.unwrap();
+    assert!(opens <= Millis(30_000), "when the oldest leave: {opens}");
+    assert_eq!(limited.standing.tokens.unwrap().left, Tokens(10));
+    assert!(limited.standing.tokens.unwrap().reset > Millis(30_000), "when the latest leave");
+    server.age(key, 30_000);
+    assert_eq!(used().await, 100, "only what was asked last is not a minute old");
+}
+
+#[tokio::test]
 async fn a14_a_gateways_wrong_clock_reopens_no_window_and_no_budget() {
     let server = Server::start();
     let minute = scope("key:ci", rpm(1));

@@ -137,10 +137,8 @@ async fn tell(inner: &Inner, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<(
             .into_iter()
             .zip(own)
             .partition(|(scope, own)| is_summed(&scope.limits) || !Minute::of(&own.report).is_empty());
-        // Their next request says so.
-        let mut beliefs = held(&inner.beliefs);
-        idle.iter().for_each(|(scope, _)| beliefs.forget(book, scope));
-        drop(beliefs);
+        // Of these there is nothing to tell; their next request says so.
+        idle.iter().for_each(|(scope, _)| held(&inner.beliefs).forget(book, scope));
         epoch = inner.ask(&inner.asker.seed(book, &told, now), after(PATIENCE), Lateness::Fails).await?;
     }
     if let Some(epoch) = text(&epoch) {

@@ -1,7 +1,8 @@
 -- What the scripts of the shared ledger have in common: the clock, and the books of a scope.
 --
 -- A scope is one string key with a MessagePack map:
---   w  window: flat list of slots {time, requests, input, output}, oldest first; wr, wi, wo their sums
+--   w  window: flat list of slots {time, requests, input, output}, oldest first; wr, wi, wo the sums of all
+--   q  where there are many, the older slots, packed; qt when the first of them is from
 --   c  requests in flight
 --   n, k  requests and tokens ever   i, o  input and output in open holds
 --   b  budgets by period
@@ -13,6 +14,7 @@
 local WINDOW = 60000
 local TICK = 500       -- slots are merged into these once there are many
 local FEW = 32         -- up to so many slots are kept apart
+local LATEST = 16      -- of many slots so many are at hand; unpacking the rest costs more than all else
 local DAY = 86400000
 local NEVER = 9e15     -- the end of a period that does not end
 local MARK = 'x'       -- stands where an entry was that has ended
@@ -24,10 +26,31 @@ local ask = cmsgpack.unpack(ARGV[1])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + floor(tonumber(clock[2]) / 1000)
 
+-- All slots, at hand.
+local function whole(s)
+  if s.q then
+    local w, latest = cmsgpack.unpack(s.q), s.w
+    local n = #w
+    for k = 1, #latest do w[n + k] = latest[k] end
+    s.w, s.q, s.qt = w, nil, nil
+  end
+  return s.w
+end
+
+-- Packs the older of many slots.
+local function pack_older(s)
+  if #s.w < 4 * FEW then return end
+  local w, older, latest = whole(s), {}, {}
+  local n = #w - 4 * LATEST
+  for k = 1, n do older[k] = w[k] end
+  for k = n + 1, #w do latest[k - n] = w[k] end
+  s.w, s.q, s.qt = latest, cmsgpack.pack(older), older[1]
+end
+
 -- Drops what has left the window, and counts the rest. A slot from the future (the server's clock was set
 -- back) counts from now.
 local function refresh(s)
-  local w, kept, n, requests, input, output = s.w, {}, 0, 0, 0, 0
+  local w, kept, n, requests, input, output = whole(s), {}, 0, 0, 0, 0
   for k = 1, #w, 4 do
     local t, r, i, o = w[k], w[k + 1], w[k + 2], w[k + 3]
     if t > now then t = now end
@@ -46,12 +69,13 @@ local function load(key)
   s.wr, s.wi, s.wo = s.wr or 0, s.wi or 0, s.wo or 0
   local w = s.w
   -- Going through all of it is left for when something has left it.
-  if #w > 0 and (w[1] + WINDOW <= now or w[#w - 3] > now) then refresh(s) end
+  if #w > 0 and ((s.qt or w[1]) + WINDOW <= now or w[#w - 3] > now) then refresh(s) end
   s.c, s.i, s.o, s.n, s.k, s.x = s.c or 0, s.i or 0, s.o or 0, s.n or 0, s.k or 0, s.x or now
   return s
 end
 
 local function save(key, s)
+  pack_older(s)
   local blob = cmsgpack.pack(s)
   if s.x == 0 then
     redis.call('SET', key, blob)
@@ -70,7 +94,7 @@ end
 local function add_slot(s, requests, input, output)
   local w, n = s.w, #s.w
   local last = n > 0 and w[n - 3]
-  if last and (last == now or (n >= 4 * FEW and floor(last / TICK) == floor(now / TICK))) then
+  if last and (last == now or ((s.q or n >= 4 * FEW) and floor(last / TICK) == floor(now / TICK))) then
     w[n - 3], w[n - 2], w[n - 1], w[n] = now, w[n - 2] + requests, w[n - 1] + input, w[n] + output
   else
     w[n + 1], w[n + 2], w[n + 3], w[n + 4] = now, requests, input, output
@@ -82,8 +106,9 @@ end
 -- Changes what was noted at a moment: the first slot that is not older holds it.
 local function change_slot(s, at, requests, input, output)
   at = min(at, now)
-  local w, found = s.w, nil
   if at + WINDOW <= now then return end
+  local w, found = s.w, nil
+  if s.q and w[1] >= at then w = whole(s) end
   for k = #w - 3, 1, -4 do
     if w[k] < at then break end
     found = k

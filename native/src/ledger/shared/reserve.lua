@@ -78,11 +78,11 @@ local function room(s, claim, index)
     end
   end
   local function window(limit, wanted, fixed)
-    local whole = claim[limit]
-    if not whole then return end
+    local limited = claim[limit]
+    if not limited then return end
     local taken = IN_WINDOW[limit](s)
-    check(limit, 0, whole, taken, wanted, function(over) return window_opens(s.w, LEAVES[limit], over) end)
-    if fixed then most = min(most, whole - taken - fixed) end
+    check(limit, 0, limited, taken, wanted, function(over) return window_opens(whole(s), LEAVES[limit], over) end)
+    if fixed then most = min(most, limited - taken - fixed) end
   end
   local function never() return -1 end
   window('rpm', 1)
@@ -122,16 +122,16 @@ end
 
 -- How close one rate limit is: {limit, left, reset}.
 local function level(claim, s, limit)
-  local whole, w = claim[limit], s.w
-  if not whole then return nil end
-  local leaves, reset = LEAVES[limit], 0
-  for k = #w - 3, 1, -4 do
-    if leaves(w, k) > 0 then
-      reset = w[k] + WINDOW - now
-      break
+  local most = claim[limit]
+  if not most then return nil end
+  local leaves, reset, used = LEAVES[limit], 0, IN_WINDOW[limit](s)
+  local function last(w)
+    for k = #w - 3, 1, -4 do
+      if leaves(w, k) > 0 then return w[k] + WINDOW - now end
     end
   end
-  return { whole, max(whole - IN_WINDOW[limit](s), 0), reset }
+  if used > 0 then reset = last(s.w) or last(whole(s)) or 0 end
+  return { most, max(most - used, 0), reset }
 end
 
 local function closer(one, other)
