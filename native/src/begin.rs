@@ -52,7 +52,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
             tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
         }
     }
-    let local = LocalLedger::open(Arc::clone(&store), books, clock.now())?;
+    let local = LocalLedger::open(Arc::clone(&store), books, clock.now(), config.store.fail)?;
     let own = Arc::new(local.ledger);
     let ledger = ledger(&config, path, own)?;
     let alert::Ends { bell: alarm, ears } = alert::ends();

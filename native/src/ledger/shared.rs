@@ -47,6 +47,7 @@ mod script;
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
+pub(super) use fallback::mode;
 
 use crate::clock::Clock;
 use crate::host::held;
