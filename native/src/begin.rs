@@ -59,7 +59,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     // Only now: keys of the store count too.
     settings.refuse_exposed(&directory)?;
     let Settings { config, tls, addresses: _, keys: _, exposure: _ } = settings;
-    let local = LocalLedger::open(Arc::clone(&store), books, clock.now())?;
+    let local = LocalLedger::open(Arc::clone(&store), books, clock.now(), config.store.fail)?;
     let own = Arc::new(local.ledger);
     let ledger = ledger(&config, path, own)?;
     let alert::Ends { bell: alarm, ears } = alert::ends();

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate_core::api::Deed;
+use tollgate_core::config::Fail;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{Account, Ask, AskCost, Claim, Entry, Scope, Settlement, Spent, Targets};
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
@@ -34,7 +35,7 @@ fn seal(_: &[u8; 32], _: &Deed) -> [u8; 32] {
 fn open(path: &Path, clock: Clock) -> LocalLedger {
     let opened = Store::open(&Setup::new(&path.to_string_lossy(), seal, clock)).unwrap();
     assert!(opened.set_aside.is_empty());
-    let ledger = LocalLedger::open(Arc::new(opened.store), opened.books, clock.now()).unwrap();
+    let ledger = LocalLedger::open(Arc::new(opened.store), opened.books, clock.now(), Fail::default()).unwrap();
     assert!(ledger.replayed.garbled.is_empty(), "{:?}", ledger.replayed);
     ledger.ledger
 }

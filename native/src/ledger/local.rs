@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!                 ┌───────────────── lock ─────────────────┐
-//!   reserve ─────▶│ core's ledger ──▶ note in the journal  │──▶ hold    (no note, no hold)
+//!   reserve ─────▶│ core's ledger ──▶ note in the journal  │──▶ hold    (no note: store.fail)
 //!   settle  ─────▶│ core's ledger ──▶ note, or backlog     │
 //!                 │ once a second: next segment, changes ──┼──▶ store ──▶ old segments deleted
 //!                 └────────────────────────────────────────┘
 //!   start:  books ──▶ notes after them ──▶ what is still open is charged ──▶ books
 //! ```
-//! 1. A hold that is given out is in the journal: killed at any moment, the next process finds it.
+//! 1. A hold that is given out is in the journal: killed at any moment, the next process finds it. While
+//!    the disk takes nothing, `store.fail` decides whether there are holds all the same.
 //! 2. A settlement is never refused. What the disk does not take waits, and comes before any new hold.
 //! 3. Changes that the store did not take are offered again before newer ones are taken.
 //! 4. What is open at the start belongs to a process that is gone. Its upstream may have billed it,
@@ -17,6 +18,7 @@
 //! What each crash leads to is told in [`super::journal`].
 
 use super::journal::{self, Journal, Replayed};
+use super::shared::mode;
 use crate::store::Store;
 use crate::store::books::{Books, Segment};
 use crate::store::entities::{Origin, SetAside};
@@ -25,6 +27,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tollgate_core::config::{Fail, Fallback};
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{
     Account, Changed, Entry, Hold, Ledger, Note, Refusal, Report, Scope, Settlement, Stored, Warning,
@@ -42,6 +45,7 @@ const RETRY: Millis = Millis(1000);
 #[derive(Debug)]
 pub struct LocalLedger {
     shared: Arc<Shared>,
+    fail: Fail,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -115,14 +119,16 @@ impl LocalLedger {
     pub fn in_memory() -> Self {
         let desk = Mutex::new(Desk::new(Ledger::default(), None));
         let shared = Shared { desk, kept: None, stop: Mutex::default(), stopped: Condvar::new() };
-        Self { shared: Arc::new(shared), keeper: None }
+        Self { shared: Arc::new(shared), fail: Fail::default(), keeper: None }
     }
 
     /// Takes up what a store's books and the journal beside it say, and goes on from there; from then
     /// on the books are stored every second. Blocks, so not on a thread of a runtime; for the start of
-    /// the process. What is malformed is set aside and logged.
-    pub fn open(store: Arc<Store>, books: Books, now: Time) -> Result<Opened, Problem> {
+    /// the process. What is malformed is set aside and logged. `fail` says what is done while the disk
+    /// takes no notes.
+    pub fn open(store: Arc<Store>, books: Books, now: Time, fail: Fail) -> Result<Opened, Problem> {
         let mut opened = Self::take_up(store, books, now)?;
+        opened.ledger.fail = fail;
         let shared = Arc::clone(&opened.ledger.shared);
         let keeper = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || shared.keep());
         let keeper = keeper.map_err(|error| Problem(format!("no thread for the ledger: {error}")))?;
@@ -154,23 +160,31 @@ impl LocalLedger {
         };
         // A store that takes nothing now is asked again every second; the segments stay until it does.
         let _ = shared.checkpoint();
-        Ok(Opened { ledger: Self { shared: Arc::new(shared), keeper: None }, warnings, replayed })
+        Ok(Opened {
+            ledger: Self { shared: Arc::new(shared), fail: Fail::default(), keeper: None },
+            warnings,
+            replayed,
+        })
     }
 
-    /// Takes from every scope of an entry or from none. A hold that is given out has been noted; if
-    /// the disk does not take the note, nothing is taken.
+    /// Takes from every scope of an entry or from none. A hold that is given out has been noted. If the
+    /// disk does not take the note, nothing is taken where `store.fail` says `closed`; otherwise the
+    /// hold is given out by the counters that are here, and its note waits.
     pub fn reserve(&self, entry: Entry, now: Time) -> Result<Hold, Refusal> {
         let mut desk = self.shared.desk();
         let hold = desk.ledger.reserve(entry, now)?;
         desk.books = Freshness::Changed;
-        match desk.note(|| reserved(&hold, now)) {
-            Ok(()) => Ok(hold),
-            Err(Unnoted) => {
-                // Nothing was sent, so nothing can warn.
-                desk.ledger.settle(hold, &Settlement::Release, now);
-                Err(Refusal::Unavailable { retry_after: RETRY })
+        if let Err(Unnoted) = desk.note(|| reserved(&hold, now)) {
+            match mode(self.fail, &hold.entry) {
+                Fallback::Closed => {
+                    // Nothing was sent, so nothing can warn.
+                    desk.ledger.settle(hold, &Settlement::Release, now);
+                    return Err(Refusal::Unavailable { retry_after: RETRY });
+                }
+                Fallback::Local | Fallback::Open => desk.defer(),
             }
         }
+        Ok(hold)
     }
 
     /// Ends a hold. What the disk does not take now is noted before the next hold.
@@ -327,9 +341,14 @@ impl Desk {
     }
 
     fn note_or_defer(&mut self, note: impl FnOnce() -> Note) {
-        if let Err(Unnoted) = self.note(note)
-            && let Some(journal) = &mut self.journal
-        {
+        if let Err(Unnoted) = self.note(note) {
+            self.defer();
+        }
+    }
+
+    /// The last note waits for the disk, or for the next books.
+    fn defer(&mut self) {
+        if let Some(journal) = &mut self.journal {
             journal.defer(&self.buffer);
         }
     }
@@ -353,7 +372,7 @@ impl Desk {
                 Ok(())
             }
             (Disk::Takes, Err(error)) => {
-                tracing::error!(%error, "the ledger's journal takes no notes: what has limits is refused");
+                tracing::error!(%error, "the ledger's journal takes no notes: store.fail decides on what has limits");
                 self.disk = Disk::Refuses;
                 Err(Unnoted)
             }

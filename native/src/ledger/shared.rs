@@ -51,6 +51,7 @@ mod script;
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
+pub(super) use fallback::mode;
 pub(crate) use script::{Call, Script, What};
 
 use crate::clock::Clock;

@@ -98,8 +98,9 @@ pub(super) fn recover(connection: &Connection, path: &Path) -> Result<Journal, L
     garbled.iter().for_each(|what| tracing::error!("requests that were not stored yet: {what}"));
     if free > from || !rows.is_empty() {
         insert(connection, &rows, free)?;
-        journal::forget(&base, free).map_err(Lost::Files)?;
     }
+    // Also those that an earlier process was killed before it could delete.
+    journal::forget(&base, free).map_err(Lost::Files)?;
     Ok(Journal::idle(&base, Segment(free.0.saturating_sub(1))))
 }
 

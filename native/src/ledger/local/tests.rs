@@ -7,6 +7,7 @@ use crate::ledger::journal::{name, next, of_ledger, segments};
 use crate::store::tests::{Folder, on_writer, open as open_store};
 use crate::store::{Opened as OpenedStore, Setup};
 use rusqlite::Connection;
+use tollgate_core::config::Fail;
 use tollgate_core::ledger::{Ask, AskCost, Claim, Spent, Targets};
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
 use tollgate_core::units::{Estimated, Metered, NanoDollars, Requests, Tokens};
@@ -75,7 +76,7 @@ fn a_restart_goes_on_with_the_books_and_the_windows() {
     let folder = Folder::new("restart");
     let scope = scope(Some(2));
     let OpenedStore { store, books, .. } = open_store(&folder.store());
-    let Opened { ledger, .. } = LocalLedger::open(Arc::new(store), books, NOW).unwrap();
+    let Opened { ledger, .. } = LocalLedger::open(Arc::new(store), books, NOW, Fail::default()).unwrap();
     for id in 1..=2 {
         let hold = ledger.reserve(entry(id, &scope), NOW).unwrap();
         ledger.settle(hold, cost(5), NOW);
@@ -200,6 +201,37 @@ fn a_full_disk_gives_no_hold_and_loses_no_settlement() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn f1_on_a_full_disk_limits_are_kept_here_and_what_was_granted_is_noted_when_there_is_room() {
+    let folder = Folder::new("no-room-local");
+    let limits = Limits { rpm: Some(Requests(1)), ..Limits::default() };
+    let limited = Arc::new(Scope { name: "key:limited".to_owned(), limits });
+    let Opened { ledger, .. } = take_up(&folder);
+    ledger.reserve(entry(1, &scope(None)), NOW).map(|hold| ledger.settle(hold, cost(5), NOW)).unwrap();
+    let mut segment = ledger.shared.desk().journal.as_ref().unwrap().segment();
+    for _ in 0..3 {
+        segment = next(segment);
+        std::os::unix::fs::symlink("/dev/full", name(&of_ledger(&folder.store()), segment)).unwrap();
+    }
+    ledger.checkpoint().unwrap();
+    let unavailable = Refusal::Unavailable { retry_after: Millis(1000) };
+    assert_eq!(ledger.reserve(entry(2, &scope(None)), NOW).unwrap_err(), unavailable, "budgets are closed");
+    let hold = ledger.reserve(entry(3, &limited), NOW).unwrap();
+    let Err(Refusal::Limited(_)) = ledger.reserve(entry(4, &limited), NOW) else { panic!("a second") };
+    ledger.settle(hold, cost(7), NOW);
+    assert!(!ledger.is_writable());
+    ledger.shared.desk().mend();
+    let noted = photograph(&folder, "no-room-local-noted");
+    ledger.checkpoint().unwrap();
+    let stored = photograph(&folder, "no-room-local-stored");
+    for killed in [noted, stored] {
+        let Opened { ledger: after, .. } = take_up(&killed);
+        assert_eq!(after.account("key:limited").settled, Requests(1));
+        assert_eq!(account(&after).spent, NanoDollars(5));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_disk_that_has_room_again_is_noticed_without_a_request() {
     let folder = Folder::new("mended");
     let Opened { ledger, .. } = take_up(&folder);
@@ -287,7 +319,7 @@ fn k17_a_garbled_note_stops_nothing() {
 fn what_is_kept_in_memory_writes_no_note() {
     let OpenedStore { store, books, .. } =
         Store::open(&Setup::new(":memory:", crate::store::tests::seal, Clock::start())).unwrap();
-    let Opened { ledger, .. } = LocalLedger::open(Arc::new(store), books, NOW).unwrap();
+    let Opened { ledger, .. } = LocalLedger::open(Arc::new(store), books, NOW, Fail::default()).unwrap();
     let hold = ledger.reserve(entry(1, &scope(None)), NOW).unwrap();
     ledger.settle(hold, cost(5), NOW);
     assert_eq!(account(&ledger).spent, NanoDollars(5));

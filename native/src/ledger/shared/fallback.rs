@@ -6,7 +6,7 @@ use tollgate_core::ledger::{Entry, Hold, Refusal, Report, Scope, Settlement, War
 use tollgate_core::units::Time;
 
 /// Who decides for an entry, by what its scopes limit.
-pub(super) fn mode(fail: Fail, entry: &Entry) -> WhenLost {
+pub(in crate::ledger) fn mode(fail: Fail, entry: &Entry) -> WhenLost {
     let money = entry.claims.iter().any(|claim| claim.scope.limits.has_budget());
     if money { fail.budgets } else { fail.limits }
 }
