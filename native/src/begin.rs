@@ -16,8 +16,9 @@ use crate::store::{self, Setup, Store};
 use crate::upstream::pool::Outside;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
-use tollgate_core::api::audit;
+use tollgate_core::api::{Change, audit};
 use tollgate_core::config::Config;
 use tollgate_core::directory::Directory;
 
@@ -45,17 +46,11 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     let path = place(&settings.config).to_owned();
     let path = path.as_str();
     let opened = Store::open(&Setup::new(path, audit::seal, clock))?;
-    let store::Opened { store, entities, books, set_aside: _ } = opened;
+    let store::Opened { store, entities, books, set_aside: _, late } = opened;
     let store = Arc::new(store);
     let mut directory = Directory::of(&settings.config);
     settings.put_keys(&mut directory);
-    for change in &entities {
-        if let Err(aside) = directory.apply(change, &settings.config) {
-            let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
-            let (kind, why) = (aside.kind.name(), errors.join("; "));
-            tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
-        }
-    }
+    take_up(&mut directory, &entities, &settings.config);
     // Only now: keys of the store count too.
     settings.refuse_exposed(&directory)?;
     let Settings { config, tls, addresses: _, keys: _, exposure: _ } = settings;
@@ -80,7 +75,32 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
         alarm,
         clock,
     });
+    if let Some(late) = late {
+        await_entities(late, &shared)?;
+    }
     Ok(Begun { shared, ears })
+}
+
+fn take_up(directory: &mut Directory, entities: &[Change], config: &Config) {
+    for change in entities {
+        if let Err(aside) = directory.apply(change, config) {
+            let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
+            let (kind, why) = (aside.kind.name(), errors.join("; "));
+            tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
+        }
+    }
+}
+
+/// Takes up who there is in a store that is opened late.
+fn await_entities(late: Receiver<Vec<Change>>, shared: &Arc<Shared>) -> Result<(), Problems> {
+    let shared = Arc::downgrade(shared);
+    let wait = move || {
+        if let (Ok(entities), Some(shared)) = (late.recv(), shared.upgrade()) {
+            take_up(&mut shared.directory_mut(), &entities, &shared.config.load());
+        }
+    };
+    let thread = std::thread::Builder::new().name("store-late".to_owned()).spawn(wait);
+    thread.map(drop).map_err(|error| format!("no thread for the store: {error}").into())
 }
 
 /// The file, where there is anything to keep: keys, limits, an admin API, or what an earlier run kept.
@@ -94,7 +114,7 @@ fn ledger(config: &Config, path: &str, own: Arc<LocalLedger>) -> Result<Ledgers,
     let Some(url) = &config.store.redis else { return Ok(Ledgers::Alone(own)) };
     let address = Address::parse(url.expose()).map_err(|error| format!("store.redis: {error}"))?;
     let fail = config.store.fail;
-    let sharing = Sharing { fail, ..Sharing::new(address, &config.store.namespace, &gateway(path)?) };
+    let sharing = Sharing { fail, ..Sharing::new(address, &config.store.namespace, &gateway(path)) };
     let fallback: Arc<LocalLedger> = Arc::clone(&own);
     let shared = SharedLedger::new(sharing, fallback)
         .map_err(|error| format!("no thread for the shared ledger: {error}"))?;
@@ -102,19 +122,22 @@ fn ledger(config: &Config, path: &str, own: Arc<LocalLedger>) -> Result<Ledgers,
 }
 
 /// The gateway's name among those that share limits: drawn once, and kept beside the store, whose books
-/// it goes with.
-fn gateway(path: &str) -> Result<String, Problems> {
+/// it goes with. Where it cannot be kept, it is another after the next start, and what is held under
+/// this one is let go with its lease.
+fn gateway(path: &str) -> String {
     let drawn = || format!("{:016x}{:016x}", Random::seeded().next(), Random::seeded().next());
     if path == MEMORY {
-        return Ok(drawn());
+        return drawn();
     }
     let file = format!("{path}.gateway");
     match std::fs::read_to_string(&file) {
-        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Ok(name) if !name.trim().is_empty() => name.trim().to_owned(),
         Ok(_) | Err(_) => {
             let name = drawn();
-            std::fs::write(&file, &name).map_err(|error| format!("{file}: {error}"))?;
-            Ok(name)
+            if let Err(error) = std::fs::write(&file, &name) {
+                tracing::warn!(file, %error, "the gateway's name cannot be kept");
+            }
+            name
         }
     }
 }

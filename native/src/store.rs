@@ -28,6 +28,7 @@ pub mod entities; // who there is
 pub mod stamps; // since when, and by whom
 pub mod books; // the ledger's
 mod desk; // what waits
+mod opening; // how it is opened, at once or late
 mod writer; // the thread that writes
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,9 +37,9 @@ use crate::clock::Clock;
 use audit::{AuditQuery, Chain, Line, Seal};
 use books::{Books, Segment};
 use desk::{Desk, Job, Order, Task};
-use entities::{Malformed, SetAside};
-use news::{News, Watch};
-use place::Place;
+use entities::SetAside;
+use news::Watch;
+use opening::{Begun, Start, Waits};
 use requests::{Found, RequestQuery};
 use row::Row;
 use rusqlite::Connection;
@@ -53,7 +54,7 @@ use tollgate_core::api::{Change, Deed, SpendQuery, SpendRow};
 use tollgate_core::exchange::{Record, RequestId};
 use tollgate_core::ledger::Changed;
 use tollgate_core::units::Time;
-use trouble::{Problem, StoreError};
+use trouble::{Problem, StoreError, Unopened};
 use writer::{Health, Writer};
 
 pub use writer::Days;
@@ -97,6 +98,9 @@ pub struct Opened {
     pub books: Books,
     /// What could not be understood, and is out of the way now. It has been logged.
     pub set_aside: Vec<SetAside>,
+    /// For a store that is opened late: who there is then. Its books are to be had with
+    /// [`Store::take_books`].
+    pub late: Option<Receiver<Vec<Change>>>,
 }
 
 /// Keeps what must outlive the process. Dropping it writes what waits and closes the file, and waits
@@ -109,9 +113,11 @@ pub struct Store {
     threads: Vec<JoinHandle<()>>,
     path: Option<PathBuf>,
     seal: Seal,
-    newest: AtomicU64,
-    /// None where nothing is kept: nobody else can change it.
-    watch: Option<Arc<Mutex<Watch>>>,
+    clock: Clock,
+    newest: Arc<AtomicU64>,
+    late: Option<Arc<Mutex<Option<Books>>>>,
+    /// None where nothing is kept: nobody else can change it; nor while the store cannot be opened.
+    watch: Arc<Mutex<Option<Watch>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -122,52 +128,110 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Opens a store and reads who there is. Blocks; for the start of the process. What is malformed
-    /// is set aside and stops nothing; what makes the file unusable is a problem.
+    /// is set aside and stops nothing; what makes the file unusable is a problem. A place that takes no
+    /// writes or is not there is tried every second: until then the store takes none either, and
+    /// answers what can be read.
     pub fn open(setup: &Setup) -> Result<Opened, Problem> {
-        let Setup { path, keep, seal, clock, patience } = setup;
-        let place = Place::claim(path, *patience)?;
+        match opening::begin(setup) {
+            Ok(begun) => Self::begun(setup, begun),
+            Err(Unopened::Never(problem)) => Err(problem),
+            Err(Unopened::NotYet { problem, trouble }) => {
+                tracing::error!(%problem, "the store cannot be opened; tried every second");
+                Self::waiting(setup, trouble)
+            }
+        }
+    }
+
+    fn begun(setup: &Setup, begun: Begun) -> Result<Opened, Problem> {
+        let Begun { place, connection, journal, start } = begun;
         let file = place.path().map(Path::to_path_buf);
-        let connection = schema::writer(file.as_deref())?;
-        let unreadable = |error: rusqlite::Error| {
-            let error = StoreError::from(error);
-            Problem(format!(
-                "{path}: {error}\n  fix: restore it from a copy, or set store.path to another file"
-            ))
-        };
-        let journal = match &file {
-            Some(file) => {
-                Some(kept::recover(&connection, file).map_err(|error| Problem(format!("{path}: {error}")))?)
-            }
-            None => None,
-        };
-        let Start { entities, books, newest, set_aside, line } =
-            Start::read(&connection, clock.now()).map_err(unreadable)?;
-        let mut threads = Vec::new();
-        let questions = match &file {
-            Some(file) => {
-                Some(readers(file, &mut threads).map_err(|error| Problem(format!("{path}: {error}")))?)
-            }
-            None => None,
-        };
-        let watch = file.as_deref().map(|file| Watch::from(file, line)).transpose().map_err(unreadable)?;
-        let watch = watch.map(|watch| Arc::new(Mutex::new(watch)));
-        let (desk, health) = (Arc::new(Desk::default()), Arc::new(Health::default()));
+        let mut store = Self::of(setup, file)?;
         if let Some(journal) = journal {
-            desk.begin(journal);
+            store.desk.begin(journal);
+        }
+        let Start { entities, books, newest, set_aside, line } = start;
+        store.newest.fetch_max(newest.0, Ordering::AcqRel);
+        if let Some(file) = place.path() {
+            let watch =
+                Watch::from(file, line).map_err(|error| Problem(format!("{}: {error}", setup.path)))?;
+            store.watch = Arc::new(Mutex::new(Some(watch)));
         }
         let writer = Writer {
             connection,
-            desk: Arc::clone(&desk),
+            desk: Arc::clone(&store.desk),
             place,
-            health: Arc::clone(&health),
-            keep: *keep,
-            clock: *clock,
+            health: Arc::clone(&store.health),
+            keep: setup.keep,
+            clock: setup.clock,
         };
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || writer.run());
-        threads.push(thread.map_err(|error| Problem(format!("no thread for the store: {error}")))?);
-        let newest = AtomicU64::new(newest.0);
-        let store = Self { desk, health, questions, threads, path: file, seal: *seal, newest, watch };
-        Ok(Opened { store, entities, books, set_aside })
+        store.writes(move || writer.run())?;
+        Ok(Opened { store, entities, books, set_aside, late: None })
+    }
+
+    fn waiting(setup: &Setup, trouble: StoreError) -> Result<Opened, Problem> {
+        let file = PathBuf::from(&setup.path);
+        let start = opening::look(&file)?;
+        let mut store = Self::of(setup, Some(file))?;
+        store.health.begin_in(trouble);
+        let (told, late) = std::sync::mpsc::channel();
+        let came = Arc::new(Mutex::new(None));
+        store.late = Some(Arc::clone(&came));
+        let waits = Waits {
+            setup: Setup { patience: Duration::ZERO, ..setup.clone() },
+            desk: Arc::clone(&store.desk),
+            health: Arc::clone(&store.health),
+            newest: Arc::clone(&store.newest),
+            watch: Arc::clone(&store.watch),
+            books: came,
+            entities: told,
+        };
+        store.writes(move || waits.run())?;
+        let Start { entities, books, newest, set_aside, line: _ } = start;
+        store.newest.fetch_max(newest.0, Ordering::AcqRel);
+        Ok(Opened { store, entities, books, set_aside, late: Some(late) })
+    }
+
+    /// Without the thread that writes.
+    fn of(setup: &Setup, path: Option<PathBuf>) -> Result<Self, Problem> {
+        let health = Arc::new(Health::default());
+        let mut threads = Vec::new();
+        let questions = match &path {
+            Some(file) => Some(
+                readers(file, &health, &mut threads)
+                    .map_err(|error| Problem(format!("{}: {error}", setup.path)))?,
+            ),
+            None => None,
+        };
+        let (desk, newest, watch) = (Arc::default(), Arc::default(), Arc::default());
+        let Setup { seal, clock, .. } = *setup;
+        Ok(Self { desk, health, questions, threads, path, seal, clock, newest, late: None, watch })
+    }
+
+    fn writes(&mut self, run: impl FnOnce() + Send + 'static) -> Result<(), Problem> {
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run);
+        self.threads.push(thread.map_err(|error| Problem(format!("no thread for the store: {error}")))?);
+        Ok(())
+    }
+
+    /// Whether it could not be opened at the start.
+    pub fn is_late(&self) -> bool {
+        self.late.is_some()
+    }
+
+    /// The books of a store that was opened late, once.
+    pub fn take_books(&self) -> Option<Books> {
+        self.late.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Gives them back, to be taken again.
+    pub(crate) fn return_books(&self, books: Books) {
+        if let Some(late) = &self.late {
+            *late.lock().unwrap_or_else(PoisonError::into_inner) = Some(books);
+        }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// The file; absent where nothing is kept.
@@ -245,8 +309,14 @@ impl Store {
     /// What has changed among who there is since this was asked before, by this process or another.
     /// Whoever asks takes all of it up before anybody changes anything: it is not told again.
     pub async fn news(&self) -> Result<Vec<Change>, StoreError> {
-        let Some(watch) = self.watch.clone() else { return Ok(Vec::new()) };
-        let look = move || watch.lock().unwrap_or_else(PoisonError::into_inner).look();
+        let watch = Arc::clone(&self.watch);
+        if watch.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Ok(Vec::new());
+        }
+        let look = move || match &mut *watch.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(watch) => watch.look(),
+            None => Ok(Vec::new()),
+        };
         Ok(tokio::task::spawn_blocking(look).await.map_err(|_| StoreError::stopped())??)
     }
 
@@ -302,9 +372,9 @@ impl Store {
         question: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection: Result<&Connection, StoreError>| {
             // Whoever does not wait any more does not want to know.
-            let _ = reply.send(question(connection));
+            let _ = reply.send(connection.and_then(|connection| Ok(question(connection)?)));
         });
         match &self.questions {
             None => self.desk.order(Order::Read { job })?,
@@ -313,7 +383,7 @@ impl Store {
                 TrySendError::Disconnected(_) => StoreError::stopped(),
             })?,
         }
-        Ok(answer.await.map_err(|_| StoreError::stopped())??)
+        answer.await.unwrap_or_else(|_| Err(StoreError::stopped()))
     }
 }
 
@@ -321,41 +391,11 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.desk.close();
         self.questions = None;
-        self.watch = None;
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The writer is the last of them, so that it closes the file when nobody reads it any more.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-    }
-}
-
-/// What is read at the start.
-struct Start {
-    entities: Vec<Change>,
-    books: Books,
-    newest: Time,
-    set_aside: Vec<SetAside>,
-    line: u64,
-}
-
-impl Start {
-    fn read(connection: &Connection, now: Time) -> Result<Self, rusqlite::Error> {
-        // Before them: what changes in between is heard of twice rather than never.
-        let line = News::last(connection)?;
-        let entities::Read { entities, malformed } = entities::read(connection)?;
-        let books::Read { books, malformed: more } = books::read(connection)?;
-        let malformed: Vec<Malformed> = malformed.into_iter().chain(more).collect();
-        for Malformed { what, names } in &malformed {
-            entities::move_aside(connection, what, names, now)?;
-        }
-        let set_aside: Vec<SetAside> = malformed.into_iter().map(|malformed| malformed.what).collect();
-        set_aside.iter().for_each(report);
-        // What is no number there is no reason not to start.
-        let newest = connection.query_row("SELECT max(at) FROM requests", [], |row| {
-            Ok(row.get::<_, Option<i64>>(0).unwrap_or_default())
-        })?;
-        let newest = Time(newest.map(row::uint).unwrap_or_default());
-        Ok(Self { entities, books, newest, set_aside, line })
     }
 }
 
@@ -365,23 +405,48 @@ fn report(what: &SetAside) {
 }
 
 /// Starts the threads that answer questions.
-fn readers(file: &Path, threads: &mut Vec<JoinHandle<()>>) -> Result<SyncSender<Job>, StoreError> {
+fn readers(
+    file: &Path,
+    health: &Arc<Health>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Result<SyncSender<Job>, StoreError> {
     let (questions, asked) = sync_channel::<Job>(MOST_QUESTIONS);
     let asked = Arc::new(Mutex::new(asked));
     for _ in 0..READERS {
-        let connection = schema::reader(file)?;
+        // One that cannot be had now is tried with the first question.
+        let connection = schema::reader(file).ok();
+        let reader = Reader { file: file.to_owned(), health: Arc::clone(health), connection };
         let asked = Arc::clone(&asked);
         let thread = std::thread::Builder::new().name("store-read".to_owned());
-        let thread = thread.spawn(move || answer(&connection, &asked));
+        let thread = thread.spawn(move || reader.answer(&asked));
         threads.push(thread.map_err(|error| StoreError::Gone(error.to_string()))?);
     }
     Ok(questions)
 }
 
-fn answer(connection: &Connection, asked: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        job(connection);
+/// Answers questions.
+struct Reader {
+    file: PathBuf,
+    health: Arc<Health>,
+    connection: Option<Connection>,
+}
+
+impl Reader {
+    fn answer(mut self, asked: &Mutex<Receiver<Job>>) {
+        loop {
+            let job = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = job else { return };
+            if self.connection.is_none() && self.health.is_writable() {
+                self.connection = schema::reader(&self.file).ok();
+            }
+            match &self.connection {
+                Some(connection) => job(Ok(connection)),
+                // Not kept: it may not see what is changed once there are changes.
+                None => match schema::look(&self.file) {
+                    Ok(connection) => job(Ok(&connection)),
+                    Err(error) => job(Err(error.into())),
+                },
+            }
+        }
     }
 }

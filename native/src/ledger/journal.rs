@@ -86,6 +86,11 @@ impl Journal {
         }
     }
 
+    /// What waits, all of it.
+    pub fn take_backlog(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.backlog)
+    }
+
     /// Whether notes wait.
     pub fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()

@@ -98,6 +98,16 @@ struct Desk {
     buffer: Vec<u8>,
     books: Freshness,
     disk: Disk,
+    /// Whether the store of this ledger was opened.
+    store: Awaited,
+}
+
+/// Whether there is a store to note things beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Here,
+    /// Notes wait in memory. When it comes, its books and they make the ledger anew.
+    NotYet,
 }
 
 /// Whether stored books are those of now.
@@ -141,14 +151,23 @@ impl LocalLedger {
             let replayed = Replayed::default();
             return Ok(Opened { ledger: Self::in_memory(), warnings: Vec::new(), replayed });
         };
-        let Books { stored, segment } = books;
-        let mut ledger = Ledger::default();
-        stored.iter().for_each(|one| restore(&mut ledger, one, &store));
         let unusable = |error: std::io::Error| Problem(format!("{}.journal: {error}", path.display()));
         let base = journal::of_ledger(&path);
-        let replayed = journal::replay(&base, segment, |bytes| redo(&mut ledger, bytes)).map_err(unusable)?;
-        replayed.garbled.iter().for_each(|what| tracing::error!("the ledger's journal: {what}"));
+        let mut ledger = Ledger::default();
+        let replayed = again(&mut ledger, &books, &base, &store);
         let warnings = ledger.abandon(now);
+        if store.is_late() {
+            // What could not be read now is read when it is here.
+            let replayed = replayed.unwrap_or_default();
+            let mut desk = Desk::new(ledger, Some(Journal::idle(&base, Segment::default())));
+            (desk.store, desk.disk) = (Awaited::NotYet, Disk::Refuses);
+            let kept = Some(Kept { store, due: Mutex::default() });
+            let shared =
+                Shared { desk: Mutex::new(desk), kept, stop: Mutex::default(), stopped: Condvar::new() };
+            let ledger = Self { shared: Arc::new(shared), fail: Fail::default(), keeper: None };
+            return Ok(Opened { ledger, warnings, replayed });
+        }
+        let replayed = replayed.map_err(unusable)?;
         let journal = Journal::begin(&base, replayed.free).map_err(unusable)?;
         // These books know all segments there were.
         let due = Due { changed: Arc::new(ledger.take_changed()), segment: journal.segment() };
@@ -295,6 +314,7 @@ impl Shared {
         while *stop == Stop::NotYet {
             let waited = self.stopped.wait_timeout(stop, INTERVAL).unwrap_or_else(PoisonError::into_inner);
             drop(waited);
+            self.arrive();
             self.desk().mend();
             // What went wrong is logged by the store, and offered again a second later.
             let _ = self.checkpoint();
@@ -302,6 +322,27 @@ impl Shared {
         }
         drop(stop);
         let _ = self.checkpoint();
+    }
+
+    /// Begins the journal of a store that was opened late. The ledger is made anew of its books, its
+    /// journal, and what has been noted meanwhile.
+    fn arrive(&self) {
+        let Some(Kept { store, due: _ }) = &self.kept else { return };
+        let (Some(path), Some(books)) = (store.path(), store.take_books()) else { return };
+        let base = journal::of_ledger(path);
+        let mut ledger = Ledger::default();
+        let begun = again(&mut ledger, &books, &base, store)
+            .and_then(|Replayed { free, .. }| Journal::begin(&base, free));
+        match begun {
+            Ok(journal) => {
+                ledger.abandon(store.now());
+                self.desk().arrive(ledger, journal);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the ledger's journal cannot be begun; tried every second");
+                store.return_books(books);
+            }
+        }
     }
 
     fn checkpoint(&self) -> Result<(), StoreError> {
@@ -328,7 +369,14 @@ struct Unnoted;
 
 impl Desk {
     fn new(ledger: Ledger, journal: Option<Journal>) -> Self {
-        Self { ledger, journal, buffer: Vec::new(), books: Freshness::Stored, disk: Disk::Takes }
+        Self {
+            ledger,
+            journal,
+            buffer: Vec::new(),
+            books: Freshness::Stored,
+            disk: Disk::Takes,
+            store: Awaited::Here,
+        }
     }
 
     /// The note is only made where there is a journal.
@@ -336,6 +384,9 @@ impl Desk {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         self.buffer.clear();
         note().write(&mut self.buffer);
+        if self.store == Awaited::NotYet {
+            return Err(Unnoted);
+        }
         let outcome = journal.append(&self.buffer);
         self.learn(outcome)
     }
@@ -353,8 +404,27 @@ impl Desk {
         }
     }
 
+    /// Goes on with a journal that was begun and a ledger that knows what was before it.
+    fn arrive(&mut self, ledger: Ledger, journal: Journal) {
+        let waited = self.journal.replace(journal).map(|mut late| late.take_backlog()).unwrap_or_default();
+        self.ledger = ledger;
+        let mut rest = waited.as_slice();
+        while let Ok(Some(length)) = redo(&mut self.ledger, rest) {
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        (self.store, self.books) = (Awaited::Here, Freshness::Changed);
+        let Some(journal) = &mut self.journal else { return };
+        journal.defer(&waited);
+        let outcome = journal.append(&[]);
+        // Refused, they wait on.
+        let _ = self.learn(outcome);
+    }
+
     /// After the disk took no note: tries whether it does again.
     fn mend(&mut self) {
+        if self.store == Awaited::NotYet {
+            return;
+        }
         if let (Disk::Refuses, Some(journal)) = (self.disk, &mut self.journal) {
             let outcome = journal.probe();
             let _ = self.learn(outcome);
@@ -382,7 +452,7 @@ impl Desk {
     /// From here on notes are for the books after these.
     fn turn(&mut self) -> Result<Option<Due>, StoreError> {
         let Some(journal) = &mut self.journal else { return Ok(None) };
-        if self.books == Freshness::Stored {
+        if self.books == Freshness::Stored || self.store == Awaited::NotYet {
             return Ok(None);
         }
         let switched = journal.switch();
@@ -407,6 +477,14 @@ fn restore(ledger: &mut Ledger, stored: &Stored, store: &Store) {
         Stored::Open { id: RequestId(id), .. } => (Origin::OpenEntry, format!("{id:032X}")),
     };
     store.put_aside(SetAside { origin, name, why: garbled.what });
+}
+
+/// Does again what books and journal say.
+fn again(ledger: &mut Ledger, books: &Books, base: &Path, store: &Store) -> std::io::Result<Replayed> {
+    books.stored.iter().for_each(|one| restore(ledger, one, store));
+    let replayed = journal::replay(base, books.segment, |bytes| redo(ledger, bytes))?;
+    replayed.garbled.iter().for_each(|what| tracing::error!("the ledger's journal: {what}"));
+    Ok(replayed)
 }
 
 fn redo(ledger: &mut Ledger, bytes: &[u8]) -> Result<Option<usize>, tollgate_core::ledger::Garbled> {

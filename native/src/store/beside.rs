@@ -15,7 +15,7 @@ use super::news::News;
 use super::place::{MEMORY, Place, beside};
 use super::schema;
 use super::stamps;
-use super::trouble::{Problem, StoreError};
+use super::trouble::{Problem, StoreError, Unopened};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -76,14 +76,16 @@ impl Beside {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let opened = match Place::claim(path, Duration::ZERO) {
-                Ok(place) => {
-                    Some(Self { connection: schema::writer(Some(&file))?, seal, place: Some(place) })
-                }
+                Ok(place) => Some(Self {
+                    connection: schema::writer(Some(&file)).map_err(Unopened::into_problem)?,
+                    seal,
+                    place: Some(place),
+                }),
                 Err(taken) => match schema::guest(&file)? {
                     Some(connection) => Some(Self { connection, seal, place: None }),
                     // Without a lock there is nobody who could be about to make the file.
                     None if Instant::now() >= give_up || !beside(&file, ".lock").exists() => {
-                        return Err(taken);
+                        return Err(taken.into_problem());
                     }
                     None => None,
                 },

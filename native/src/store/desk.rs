@@ -35,8 +35,8 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Tells how an order went.
 pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
 
-/// Something to do with the writing connection.
-pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// Something to do with a connection, or to be told that there is none.
+pub(super) type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 
 /// What is to be done.
 pub(super) enum Order {

@@ -66,15 +66,6 @@ pub(super) enum Lost {
     Files(std::io::Error),
 }
 
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Database(error) => error.fmt(f),
-            Self::Files(error) => error.fmt(f),
-        }
-    }
-}
-
 impl From<rusqlite::Error> for Lost {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)

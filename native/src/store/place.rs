@@ -1,6 +1,6 @@
 //! Where a store is kept, and that it is kept by one process alone.
 
-use super::trouble::{Problem, StoreError};
+use super::trouble::{Problem, StoreError, Unopened};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub struct Claimed {
 impl Place {
     /// Takes possession of a place, and makes the file if there is none. Waits up to `patience` for
     /// another process to let go.
-    pub fn claim(path: &str, patience: Duration) -> Result<Self, Problem> {
+    pub fn claim(path: &str, patience: Duration) -> Result<Self, Unopened> {
         if path == MEMORY {
             return Ok(Self::Memory);
         }
@@ -83,7 +83,7 @@ pub(crate) fn beside(path: &Path, more: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn lock(path: &Path, patience: Duration) -> Result<File, Problem> {
+fn lock(path: &Path, patience: Duration) -> Result<File, Unopened> {
     let name = beside(path, ".lock");
     let open = private().read(true).write(true).create(true).truncate(false).open(&name);
     let mut file = open.map_err(|error| cannot(&name, &error))?;
@@ -93,7 +93,7 @@ fn lock(path: &Path, patience: Duration) -> Result<File, Problem> {
             Ok(()) => break,
             Err(TryLockError::Error(error)) => return Err(cannot(&name, &error)),
             Err(TryLockError::WouldBlock) if Instant::now() < give_up => std::thread::sleep(BETWEEN_TRIES),
-            Err(TryLockError::WouldBlock) => return Err(taken(path, &mut file)),
+            Err(TryLockError::WouldBlock) => return Err(Unopened::Never(taken(path, &mut file))),
         }
     }
     // Only words for whoever is refused. What counts is the lock, which goes with the process.
@@ -115,11 +115,11 @@ fn taken(path: &Path, lock: &mut File) -> Problem {
     ))
 }
 
-fn cannot(path: &Path, error: &std::io::Error) -> Problem {
-    Problem(format!(
-        "{}: {error}\n  fix: set store.path to a file in a directory that the gateway may write to, or to \"{MEMORY}\" to keep nothing",
-        path.display()
-    ))
+fn cannot(path: &Path, error: &std::io::Error) -> Unopened {
+    let fix = format!(
+        "set store.path to a file in a directory that the gateway may write to, or to \"{MEMORY}\" to keep nothing"
+    );
+    Unopened::file(&path.to_string_lossy(), error, &fix)
 }
 
 /// What tells a file from another at the same path.

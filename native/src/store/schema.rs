@@ -1,6 +1,7 @@
 //! The tables, and how an older database becomes one of today.
 
-use super::trouble::{Problem, StoreError};
+use super::place::beside;
+use super::trouble::{Problem, Unopened};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +19,7 @@ const BUSY: Duration = Duration::from_secs(1);
 const CACHED_STATEMENTS: usize = 64;
 
 /// The connection that writes. The tables are there when it returns.
-pub(super) fn writer(path: Option<&Path>) -> Result<Connection, Problem> {
+pub(super) fn writer(path: Option<&Path>) -> Result<Connection, Unopened> {
     let shown = path.map_or(super::place::MEMORY.into(), Path::to_string_lossy);
     let connect = || -> Result<Connection, rusqlite::Error> {
         let connection = match path {
@@ -33,7 +34,7 @@ pub(super) fn writer(path: Option<&Path>) -> Result<Connection, Problem> {
         }
         Ok(connection)
     };
-    let connection = connect().map_err(|error| cannot(&shown, &error.into()))?;
+    let connection = connect().map_err(|error| cannot(&shown, error))?;
     migrate(&connection, &shown)?;
     Ok(connection)
 }
@@ -52,7 +53,7 @@ pub(super) fn guest(path: &Path) -> Result<Option<Connection>, Problem> {
     if !path.exists() {
         return Ok(None);
     }
-    let (connection, found) = connect().map_err(|error| cannot(&shown, &error.into()))?;
+    let (connection, found) = connect().map_err(|error| cannot(&shown, error).into_problem())?;
     if found.tables == 0 {
         return Ok(None);
     }
@@ -81,9 +82,31 @@ fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "foreign_keys", "on")
 }
 
-fn migrate(connection: &Connection, shown: &str) -> Result<(), Problem> {
-    let found = Found::read(connection).map_err(|error| cannot(shown, &error.into()))?;
-    let missing = found.check(shown)?;
+/// A connection to a store that this process does not write to, and whose place may be read-only.
+pub(super) fn look(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let look = |connection: Connection| Found::read(&connection).map(|_| connection);
+    let plain = reader(path).and_then(look);
+    // Beside a database that was closed there is no log, and none can be made: then it is read as it
+    // stands. With a log, that would show what has been changed since.
+    let log = std::fs::metadata(beside(path, "-wal"));
+    if plain.is_ok() || log.is_ok_and(|log| log.len() > 0) {
+        return plain;
+    }
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags).and_then(look)
+}
+
+/// Whether a database that is only read is one of ours, with tables that this program knows.
+pub(super) fn is_known(connection: &Connection, shown: &str) -> Result<bool, Unopened> {
+    let found = check(connection, shown)?;
+    Ok(usize::try_from(found.version).is_ok_and(|version| version == MIGRATIONS.len()))
+}
+
+fn migrate(connection: &Connection, shown: &str) -> Result<(), Unopened> {
+    let found = check(connection, shown)?;
+    let missing = usize::try_from(found.version).ok().and_then(|version| MIGRATIONS.get(version..));
+    let missing = missing.unwrap_or_default();
     let run = || -> Result<(), rusqlite::Error> {
         for (step, sql) in missing.iter().enumerate() {
             let version = found.version + i64::try_from(step).unwrap_or_default() + 1;
@@ -95,7 +118,14 @@ fn migrate(connection: &Connection, shown: &str) -> Result<(), Problem> {
         }
         Ok(())
     };
-    run().map_err(|error| cannot(shown, &error.into()))
+    run().map_err(|error| cannot(shown, error))
+}
+
+/// Whether it may be used at all.
+fn check(connection: &Connection, shown: &str) -> Result<Found, Unopened> {
+    let found = Found::read(connection).map_err(|error| cannot(shown, error))?;
+    found.check(shown).map_err(Unopened::Never)?;
+    Ok(found)
 }
 
 /// What a database says of itself.
@@ -138,6 +168,6 @@ impl Found {
     }
 }
 
-fn cannot(shown: &str, error: &StoreError) -> Problem {
-    Problem(format!("{shown}: {error}\n  fix: make it writable, or set store.path to another file"))
+fn cannot(shown: &str, error: rusqlite::Error) -> Unopened {
+    Unopened::database(shown, error, "make it writable, or set store.path to another file")
 }

@@ -117,12 +117,12 @@ impl Store {
         act: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection: Result<&Connection, StoreError>| {
             // Whoever does not wait any more does not want to know.
-            let _ = reply.send(act(connection));
+            let _ = reply.send(connection.and_then(|connection| Ok(act(connection)?)));
         });
         self.desk.order(Order::Read { job })?;
-        Ok(answer.await.map_err(|_| StoreError::stopped())??)
+        answer.await.unwrap_or_else(|_| Err(StoreError::stopped()))
     }
 }
 

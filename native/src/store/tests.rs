@@ -56,7 +56,7 @@ fn behind_its_back(path: &Path, sql: &str) {
 /// Does something with the connection that writes.
 pub(crate) async fn on_writer(store: &Store, sql: &'static str) {
     let (reply, answer) = oneshot::channel();
-    let job: Job = Box::new(move |connection| reply.send(connection.execute_batch(sql)).unwrap());
+    let job: Job = Box::new(move |connection| reply.send(connection.unwrap().execute_batch(sql)).unwrap());
     store.desk.order(Order::Read { job }).unwrap();
     answer.await.unwrap().unwrap();
 }
@@ -140,7 +140,7 @@ fn k17_malformed_rows_are_set_aside_and_stop_nothing() {
          INSERT INTO accounts VALUES ('key:good', X'01'), ('key:text', 'text');
          INSERT INTO open_entries VALUES (X'00000000000000000000000000000005', X'02'), (X'05', X'02');",
     );
-    let Opened { store, entities, books, set_aside } = open(&folder.store());
+    let Opened { store, entities, books, set_aside, late: _ } = open(&folder.store());
     assert_eq!(entities, [key("good", Some("{}"))]);
     let stored = [
         Stored::Account { scope: "key:good".to_owned(), state: vec![1] },
@@ -198,8 +198,6 @@ fn a_file_that_is_no_store_is_left_alone() {
         .unwrap();
     let problem = Store::open(&setup(&folder.store())).unwrap_err().0;
     assert!(problem.contains("damaged or no database"), "{problem}");
-    let problem = Store::open(&setup(Path::new("/proc/none/tollgate.db"))).unwrap_err().0;
-    assert!(problem.contains("set store.path"), "{problem}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use rusqlite::ErrorCode;
 use std::fmt;
+use std::io::{self, ErrorKind};
 
 /// Why the store did not do what it was asked. Whoever asked may ask again; nothing was done by half.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,3 +69,57 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// Why a store was not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unopened {
+    /// It will not be by itself.
+    Never(Problem),
+    /// It may be as soon as there is room, or a place, or leave to write there.
+    NotYet {
+        /// For whoever can help.
+        problem: Problem,
+        /// For whoever wanted to write.
+        trouble: StoreError,
+    },
+}
+
+impl Unopened {
+    /// For whoever does not wait.
+    pub(super) fn into_problem(self) -> Problem {
+        match self {
+            Self::Never(problem) | Self::NotYet { problem, trouble: _ } => problem,
+        }
+    }
+
+    /// What SQLite said.
+    pub(super) fn database(path: &str, error: rusqlite::Error, fix: &str) -> Self {
+        let passes = [
+            ErrorCode::DiskFull,
+            ErrorCode::ReadOnly,
+            ErrorCode::PermissionDenied,
+            ErrorCode::DatabaseBusy,
+            ErrorCode::DatabaseLocked,
+            ErrorCode::CannotOpen,
+            ErrorCode::SystemIoFailure,
+        ];
+        let passes = error.sqlite_error_code().is_some_and(|code| passes.contains(&code));
+        let trouble = StoreError::from(error);
+        let problem = Problem(format!("{path}: {trouble}\n  fix: {fix}"));
+        if passes { Self::NotYet { problem, trouble } } else { Self::Never(problem) }
+    }
+
+    /// What the system said.
+    pub(super) fn file(path: &str, error: &io::Error, fix: &str) -> Self {
+        let problem = Problem(format!("{path}: {error}\n  fix: {fix}"));
+        let trouble = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
+            ErrorKind::IsADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
+                return Self::Never(problem);
+            }
+            _ => StoreError::Gone(format!("{path}: {error}")),
+        };
+        Self::NotYet { problem, trouble }
+    }
+}

@@ -57,6 +57,12 @@ impl Health {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// That it takes none from the start. Whoever knows why has logged it.
+    pub(super) fn begin_in(&self, trouble: StoreError) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        self.writable.store(false, Ordering::Release);
+    }
+
     /// Takes up how a write went. Only a change is logged.
     pub(super) fn learn(&self, outcome: &Result<(), StoreError>) {
         let now = outcome.as_ref().err();
@@ -145,7 +151,7 @@ impl Writer {
             }
         }
         for read in reads {
-            read(&self.connection);
+            read(Ok(&self.connection));
         }
         wrote
     }

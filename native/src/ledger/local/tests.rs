@@ -371,3 +371,52 @@ fn books_of_expired_tokens_are_gone_from_the_store_too() {
     drop(ledger);
     assert_eq!(open_store(&killed.store()).books.stored, []);
 }
+
+#[test]
+fn f1_a_ledger_whose_store_is_opened_late_adds_what_it_did_meanwhile_to_the_books() {
+    let folder = Folder::new("late-ledger");
+    let (place, away) = (folder.path().join("place"), folder.path().join("away"));
+    std::fs::create_dir(&place).unwrap();
+    let path = place.join("tollgate.db");
+    let take_up = || {
+        let OpenedStore { store, books, .. } = open_store(&path);
+        LocalLedger::take_up(Arc::new(store), books, NOW).unwrap().ledger
+    };
+    let ledger = take_up();
+    ledger.reserve(entry(1, &scope(None)), NOW).map(|hold| ledger.settle(hold, cost(5), NOW)).unwrap();
+    ledger.checkpoint().unwrap();
+    drop(ledger);
+    std::fs::rename(&place, &away).unwrap();
+
+    let limits = Limits { rpm: Some(Requests(9)), ..Limits::default() };
+    let limited = Arc::new(Scope { name: "key:limited".to_owned(), limits });
+    let ledger = take_up();
+    let unavailable = Refusal::Unavailable { retry_after: Millis(1000) };
+    assert_eq!(ledger.reserve(entry(2, &scope(None)), NOW).unwrap_err(), unavailable);
+    let ended = ledger.reserve(entry(3, &limited), NOW).unwrap();
+    let open = ledger.reserve(entry(4, &limited), NOW).unwrap();
+    ledger.settle(ended, cost(7), NOW);
+    ledger.checkpoint().unwrap();
+    assert!(!ledger.is_writable() && !place.exists());
+
+    std::fs::rename(&away, &place).unwrap();
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !store(&ledger).is_writable() {
+        assert!(std::time::Instant::now() < give_up);
+        std::thread::yield_now();
+    }
+    ledger.shared.arrive();
+    assert!(ledger.is_writable());
+    assert_eq!(account(&ledger).spent, NanoDollars(5));
+    assert_eq!(
+        (ledger.account("key:limited").settled, ledger.account("key:limited").open),
+        (Requests(1), Requests(1))
+    );
+    ledger.settle(open, cost(7), NOW);
+    ledger.reserve(entry(5, &scope(None)), NOW).map(|hold| ledger.settle(hold, cost(5), NOW)).unwrap();
+    let (limited, spent) = (ledger.account("key:limited"), account(&ledger));
+    assert_eq!(limited.settled, Requests(2));
+    drop(ledger);
+    let again = take_up();
+    assert_eq!((again.account("key:limited"), account(&again)), (limited, spent));
+}

@@ -100,6 +100,33 @@ async fn a_store_that_another_program_writes_to_is_busy_and_then_not() {
     recovers(&store).await;
 }
 
+#[tokio::test]
+async fn f1_a_place_that_is_not_there_at_the_start_is_waited_for() {
+    let folder = Folder::new("late");
+    let (place, away) = (folder.path().join("place"), folder.path().join("away"));
+    std::fs::create_dir(&place).unwrap();
+    let path = place.join("tollgate.db");
+    let Opened { store, .. } = open(&path);
+    store.commit(vec![key("a", Some("{}"))], deed("key:a")).await.unwrap();
+    store.keep(row(1));
+    drop(store);
+    std::fs::rename(&place, &away).unwrap();
+    let Opened { store, entities, late, .. } = open(&path);
+    assert!(!store.is_writable() && store.trouble().is_some() && entities.is_empty());
+    let refused = store.commit(Vec::new(), deed("key:b")).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Gone(what) if what.contains("tollgate.db")), "{refused}");
+    assert!(store.spend(everything()).await.is_err());
+    store.keep(row(2));
+    std::fs::rename(&away, &place).unwrap();
+    let late = tokio::task::spawn_blocking(move || late.unwrap().recv().unwrap()).await.unwrap();
+    assert_eq!(late, [key("a", Some("{}"))]);
+    becomes_writable(&store).await;
+    assert!(store.take_books().is_some());
+    assert_eq!(store.spend(everything()).await.unwrap()[0].requests.get(), 2);
+    store.commit(Vec::new(), deed("key:b")).await.unwrap();
+    assert_eq!(store.check_audit().await.unwrap(), Chain::Whole(2));
+}
+
 #[test]
 fn what_there_is_no_room_for_is_added_up_the_oldest_first() {
     let desk = Desk::default();
