@@ -298,13 +298,13 @@ mod tests {
     }
 
     fn begun(folder: &Folder, segment: u64) -> Journal {
-        Journal::begin(&base(&folder), Segment(segment)).unwrap()
+        Journal::begin(&base(folder), Segment(segment)).unwrap()
     }
 
     /// A disk on which a segment cannot be written.
     #[cfg(target_os = "linux")]
     fn fill(folder: &Folder, segment: u64) {
-        std::os::unix::fs::symlink("/dev/full", name(&base(&folder), Segment(segment))).unwrap();
+        std::os::unix::fs::symlink("/dev/full", name(&base(folder), Segment(segment))).unwrap();
     }
 
     #[test]
