@@ -109,11 +109,6 @@ impl Journal {
         next(self.segment)
     }
 
-    /// Bytes in the segment that is open.
-    pub fn length(&self) -> u64 {
-        if self.file.is_some() { self.length } else { 0 }
-    }
-
     /// Tries whether the disk takes anything, after it took no note.
     pub fn probe(&mut self) -> io::Result<()> {
         let name = beside(&self.base, ".probe");
