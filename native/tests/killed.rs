@@ -35,7 +35,8 @@ fn seal(_: &[u8; 32], _: &Deed) -> [u8; 32] {
 fn open(path: &Path, clock: Clock) -> LocalLedger {
     let opened = Store::open(&Setup::new(&path.to_string_lossy(), seal, clock)).unwrap();
     assert!(opened.set_aside.is_empty());
-    let ledger = LocalLedger::open(Arc::new(opened.store), opened.books, clock.now(), Fail::default()).unwrap();
+    let ledger =
+        LocalLedger::open(Arc::new(opened.store), opened.books, clock.now(), Fail::default()).unwrap();
     assert!(ledger.replayed.garbled.is_empty(), "{:?}", ledger.replayed);
     ledger.ledger
 }

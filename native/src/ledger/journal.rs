@@ -109,11 +109,6 @@ impl Journal {
         next(self.segment)
     }
 
-    /// Bytes in the segment that is open.
-    pub fn length(&self) -> u64 {
-        if self.file.is_some() { self.length } else { 0 }
-    }
-
     /// Tries whether the disk takes anything, after it took no note.
     pub fn probe(&mut self) -> io::Result<()> {
         let name = beside(&self.base, ".probe");
@@ -298,13 +293,13 @@ mod tests {
     }
 
     fn begun(folder: &Folder, segment: u64) -> Journal {
-        Journal::begin(&base(&folder), Segment(segment)).unwrap()
+        Journal::begin(&base(folder), Segment(segment)).unwrap()
     }
 
     /// A disk on which a segment cannot be written.
     #[cfg(target_os = "linux")]
     fn fill(folder: &Folder, segment: u64) {
-        std::os::unix::fs::symlink("/dev/full", name(&base(&folder), Segment(segment))).unwrap();
+        std::os::unix::fs::symlink("/dev/full", name(&base(folder), Segment(segment))).unwrap();
     }
 
     #[test]

@@ -92,6 +92,8 @@ struct Waiting {
     door: Door,
     /// Of the requests that wait; none where nothing is kept.
     journal: Option<Journal>,
+    /// Bytes of requests in it that are not stored.
+    noted: u64,
     /// Reused for each request.
     buffer: Vec<u8>,
 }
@@ -120,6 +122,8 @@ pub(super) struct Batch {
     pub(super) spilled: Rollup,
     /// The first segment of which nothing is in this batch; none where there are none.
     pub(super) segment: Option<Segment>,
+    /// Bytes in segments before that one.
+    pub(super) noted: u64,
     pub(super) door: Door,
 }
 
@@ -187,8 +191,9 @@ impl Desk {
     }
 
     /// Takes back what could not be written.
-    pub(super) fn put_back(&self, rows: Vec<Row>, spilled: Rollup) {
+    pub(super) fn put_back(&self, rows: Vec<Row>, spilled: Rollup, noted: u64) {
         let mut waiting = self.waiting();
+        waiting.noted += noted;
         waiting.spilled.merge(spilled);
         for row in rows.into_iter().rev() {
             waiting.rows.push_front(row);
@@ -205,11 +210,12 @@ impl Waiting {
     /// What the disk does not take waits in memory alone.
     fn note(&mut self, row: &Row) {
         let Some(journal) = &mut self.journal else { return };
-        if journal.length() < kept::LARGEST {
+        if self.noted < kept::MOST {
             self.buffer.clear();
             kept::write(row, &mut self.buffer);
             // Whoever writes the store finds the same disk as it is, and says so.
             let _ = journal.append(&self.buffer);
+            self.noted += self.buffer.len() as u64;
         }
     }
 
@@ -229,6 +235,7 @@ impl Waiting {
             rows: rows.into(),
             spilled,
             segment: self.journal.as_mut().filter(|_| any).map(Journal::leave),
+            noted: std::mem::take(&mut self.noted),
             door: self.door,
         }
     }

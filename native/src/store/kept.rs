@@ -32,9 +32,9 @@ use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::Garbled;
 use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
 
-/// Most bytes of a segment, which grows only while the database takes nothing and its disk does.
-/// Requests beyond wait in memory alone.
-pub(super) const LARGEST: u64 = 256 << 20;
+/// Most bytes that are noted and not stored: they are many only while the database takes nothing and
+/// its disk does. Requests beyond wait in memory alone.
+pub(super) const MOST: u64 = 256 << 20;
 
 /// The first byte of every body. Another means another form.
 const FORM: u8 = 1;

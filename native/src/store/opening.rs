@@ -150,8 +150,8 @@ impl Waits {
     }
 
     fn refuse(&self, batch: Batch) -> Door {
-        let Batch { orders, rows, spilled, segment: _, door } = batch;
-        self.desk.put_back(rows, spilled);
+        let Batch { orders, rows, spilled, segment: _, noted, door } = batch;
+        self.desk.put_back(rows, spilled, noted);
         let trouble = || self.health.trouble().unwrap_or_else(StoreError::stopped);
         for order in orders {
             match order {

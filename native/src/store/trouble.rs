@@ -112,13 +112,16 @@ impl Unopened {
     /// What the system said.
     pub(super) fn file(path: &str, error: &io::Error, fix: &str) -> Self {
         let problem = Problem(format!("{path}: {error}\n  fix: {fix}"));
-        let trouble = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
-            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
-            ErrorKind::IsADirectory | ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
-                return Self::Never(problem);
-            }
-            _ => StoreError::Gone(format!("{path}: {error}")),
+        let is = |kinds: &[ErrorKind]| kinds.contains(&error.kind());
+        if is(&[ErrorKind::IsADirectory, ErrorKind::InvalidInput, ErrorKind::InvalidFilename]) {
+            return Self::Never(problem);
+        }
+        let trouble = if is(&[ErrorKind::StorageFull, ErrorKind::QuotaExceeded]) {
+            StoreError::Full
+        } else if is(&[ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied]) {
+            StoreError::ReadOnly
+        } else {
+            StoreError::Gone(format!("{path}: {error}"))
         };
         Self::NotYet { problem, trouble }
     }

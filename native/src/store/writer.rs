@@ -124,7 +124,7 @@ impl Writer {
     }
 
     fn write(&self, batch: Batch) -> Wrote {
-        let Batch { orders, rows, spilled, segment, door: _ } = batch;
+        let Batch { orders, rows, spilled, segment, noted, door: _ } = batch;
         let (mut tasks, mut replies, mut reads) = (Vec::new(), Vec::new(), Vec::new());
         for order in orders {
             match order {
@@ -143,7 +143,7 @@ impl Writer {
             match (&outcome, segment) {
                 (Ok(()), Some(segment)) => self.forget(segment),
                 (Ok(()), None) => {}
-                (Err(_), _) => self.desk.put_back(rows, spilled),
+                (Err(_), _) => self.desk.put_back(rows, spilled, noted),
             }
             for reply in replies {
                 // Whoever does not wait any more does not want to know.

@@ -137,7 +137,7 @@ fn what_there_is_no_room_for_is_added_up_the_oldest_first() {
     let batch = desk.take(Instant::now(), Rows::HeldBack);
     assert_eq!(batch.rows[0].id, RequestId(100));
     let kept = batch.rows.len() as u64;
-    desk.put_back(batch.rows, batch.spilled);
+    desk.put_back(batch.rows, batch.spilled, batch.noted);
     let again = desk.take(Instant::now(), Rows::HeldBack);
     assert_eq!(again.rows[0].id, RequestId(100));
     assert_eq!(again.rows.len() as u64, kept);
