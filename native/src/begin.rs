@@ -46,11 +46,14 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     let path = place(&settings.config).to_owned();
     let path = path.as_str();
     let opened = Store::open(&Setup::new(path, audit::seal, clock))?;
-    let store::Opened { store, entities, books, set_aside: _, late } = opened;
+    let store::Opened { store, entities, books, set_aside: _, had_keys, late } = opened;
     let store = Arc::new(store);
     let mut directory = Directory::of(&settings.config);
     settings.put_keys(&mut directory);
     take_up(&mut directory, &entities, &settings.config);
+    if had_keys {
+        directory.close();
+    }
     // Only now: keys of the store count too.
     settings.refuse_exposed(&directory)?;
     let Settings { config, tls, addresses: _, keys: _, exposure: _ } = settings;

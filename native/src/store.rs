@@ -98,6 +98,8 @@ pub struct Opened {
     pub books: Books,
     /// What could not be understood, and is out of the way now. It has been logged.
     pub set_aside: Vec<SetAside>,
+    /// Whether a key was ever made here, though it may be gone.
+    pub had_keys: bool,
     /// For a store that is opened late: who there is then. Its books are to be had with
     /// [`Store::take_books`].
     pub late: Option<Receiver<Vec<Change>>>,
@@ -149,7 +151,7 @@ impl Store {
         if let Some(journal) = journal {
             store.desk.begin(journal);
         }
-        let Start { entities, books, newest, set_aside, line } = start;
+        let Start { entities, books, newest, set_aside, line, had_keys } = start;
         store.newest.fetch_max(newest.0, Ordering::AcqRel);
         if let Some(file) = place.path() {
             let watch =
@@ -165,7 +167,7 @@ impl Store {
             clock: setup.clock,
         };
         store.writes(move || writer.run())?;
-        Ok(Opened { store, entities, books, set_aside, late: None })
+        Ok(Opened { store, entities, books, set_aside, had_keys, late: None })
     }
 
     fn waiting(setup: &Setup, trouble: StoreError) -> Result<Opened, Problem> {
@@ -186,9 +188,9 @@ impl Store {
             entities: told,
         };
         store.writes(move || waits.run())?;
-        let Start { entities, books, newest, set_aside, line: _ } = start;
+        let Start { entities, books, newest, set_aside, line: _, had_keys } = start;
         store.newest.fetch_max(newest.0, Ordering::AcqRel);
-        Ok(Opened { store, entities, books, set_aside, late: Some(late) })
+        Ok(Opened { store, entities, books, set_aside, had_keys, late: Some(late) })
     }
 
     /// Without the thread that writes.

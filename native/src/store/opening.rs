@@ -49,6 +49,8 @@ pub(super) struct Start {
     pub(super) set_aside: Vec<SetAside>,
     /// The last line of the audit log.
     pub(super) line: u64,
+    /// Whether a key was ever made.
+    pub(super) had_keys: bool,
 }
 
 /// Takes possession of the place, takes up requests that were not stored, and reads the rest.
@@ -102,6 +104,8 @@ impl Read {
     fn of(connection: &Connection) -> Result<Self, rusqlite::Error> {
         // Before them: what changes in between is heard of twice rather than never.
         let line = News::last(connection)?;
+        let made = "SELECT EXISTS (SELECT 1 FROM audit WHERE action = 'key.create')";
+        let had_keys = connection.query_row(made, [], |row| row.get(0))?;
         let entities::Read { entities, malformed } = entities::read(connection)?;
         let books::Read { books, malformed: more } = books::read(connection)?;
         // What is no number there is no reason not to start.
@@ -109,7 +113,7 @@ impl Read {
             Ok(row.get::<_, Option<i64>>(0).unwrap_or_default())
         })?;
         let newest = Time(newest.map(row::uint).unwrap_or_default());
-        let start = Start { entities, books, newest, set_aside: Vec::new(), line };
+        let start = Start { entities, books, newest, set_aside: Vec::new(), line, had_keys };
         Ok(Self { start, malformed: malformed.into_iter().chain(more).collect() })
     }
 }

@@ -140,7 +140,7 @@ fn k17_malformed_rows_are_set_aside_and_stop_nothing() {
          INSERT INTO accounts VALUES ('key:good', X'01'), ('key:text', 'text');
          INSERT INTO open_entries VALUES (X'00000000000000000000000000000005', X'02'), (X'05', X'02');",
     );
-    let Opened { store, entities, books, set_aside, late: _ } = open(&folder.store());
+    let Opened { store, entities, books, set_aside, late: _, had_keys: _ } = open(&folder.store());
     assert_eq!(entities, [key("good", Some("{}"))]);
     let stored = [
         Stored::Account { scope: "key:good".to_owned(), state: vec![1] },
