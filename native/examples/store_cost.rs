@@ -32,7 +32,9 @@ fn main() {
     pairs("in memory", &LocalLedger::in_memory());
     let clock = Clock::start();
     let opened = Store::open(&Setup::new(&folder.join("a.db").to_string_lossy(), seal, clock)).unwrap();
-    let ledger = LocalLedger::open(Arc::new(opened.store), opened.books, clock.now(), Default::default()).unwrap().ledger;
+    let ledger = LocalLedger::open(Arc::new(opened.store), opened.books, clock.now(), Default::default())
+        .unwrap()
+        .ledger;
     pairs("with the journal", &ledger);
     drop(ledger);
     keep(&folder.join("b.db"), requests);
