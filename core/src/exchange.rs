@@ -1,12 +1,15 @@
 //! A request in flight as a value: facts go in, wishes come out.
 //!
 //! ```text
-//!  new ──▶ CHOOSE ──Send──▶ SENT ──head──▶ READ ──first content──▶ RELAY ──end──▶ SETTLE ──▶ done
-//!            │ ▲              │             │                        │              ▲
-//!         Wait│ │time         └──fault──────┤                        ├──fault───────┤ (fault event)
-//!            ▼ │                            │                        └──client left─┤
-//!          PAUSE ◀───── another attempt ────┘ whole answer, or nothing left to try ─┘
+//!  new ──▶ ADMIT ──▶ CHOOSE ──Send──▶ SENT ──head──▶ READ ──first content──▶ RELAY
+//!            │         │ ▲              │             │                        │ end, client left,
+//!         refused   Wait│ │time         └──fault──────┤                        │ paid output used up,
+//!            │         ▼ │                            │                        │ fault (with its event)
+//!            │       PAUSE ◀──── another attempt ─────┤ whole answer,          ▼
+//!            └────────────────────────────────────────┴ nothing left to try ▶ COUNT ──▶ done
 //! ```
+//! ADMIT asks for quota, and counts the prompt where that decides. COUNT is passed through at once where
+//! usage was reported. The hold ends before the client is given the end of its answer.
 //!
 //! Invariants, checked by the simulator after every step:
 //!
@@ -30,6 +33,8 @@ mod read;
 mod record;
 mod relay;
 mod request;
+mod reservation;
+mod settlement;
 mod splice;
 #[cfg(test)]
 mod stage;
@@ -39,7 +44,7 @@ pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
 use crate::config::{Config, Priced, Route};
-use crate::count::{Basis, Counted, Heard, Uncounted};
+use crate::count::{Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
@@ -47,11 +52,11 @@ use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::price::Terms;
 use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
-use crate::units::{Estimated, Metered, Millis, Time, Tokens};
+use crate::units::{Millis, Time, Tokens};
 use attempt::Sent;
 use bytes::Bytes;
 use http::HeaderValue;
-use quota::{Certainty, Ended, Quota};
+use quota::Quota;
 use read::Reading;
 use relay::Relay;
 use request::Request;
@@ -318,73 +323,6 @@ impl Exchange {
         self.steps.push_back(Step::Choose);
     }
 
-    /// Takes quota before anything is sent.
-    fn reserve(&mut self, now: Time) {
-        self.phase = Phase::Admit;
-        match self.quota.entry(&self.request) {
-            Ok(Some(entry)) => self.steps.push_back(Step::Reserve(entry)),
-            Ok(None) => self.choose(),
-            Err(fault) => self.refuse_counted(fault, now),
-        }
-    }
-
-    /// A request that is refused for what it is counts as one all the same, or a failing client could
-    /// hammer without limit.
-    fn refuse_counted(&mut self, fault: Fault, now: Time) {
-        match Quota::entry_of_refused(&self.request) {
-            Some(entry) => {
-                self.pending = Some(Box::new(fault));
-                self.steps.push_back(Step::Reserve(entry));
-            }
-            None => self.refuse(&fault, now),
-        }
-    }
-
-    fn on_reserved(&mut self, answer: Result<Hold, Refusal>, now: Time) {
-        match (answer, self.pending.take()) {
-            (Ok(hold), None) => {
-                self.quota.granted(hold);
-                self.request.output_cap = self.quota.cap(&self.request);
-                self.request.standing = self.quota.standing;
-                self.choose();
-            }
-            (Ok(hold), Some(fault)) => {
-                self.quota.granted(hold);
-                self.request.standing = self.quota.standing;
-                self.refuse(&fault, now);
-            }
-            (Err(refusal), fault) => self.on_refused(refusal, fault, now),
-        }
-    }
-
-    /// The estimate of the prompt is an upper bound: where it may be to blame, the prompt is counted
-    /// and asked for once more.
-    fn on_refused(&mut self, refusal: Refusal, pending: Option<Box<Fault>>, now: Time) {
-        let decided_by_size = matches!(&refusal, Refusal::Limited(limited)
-            if matches!(limited.code, Code::TpmExceeded | Code::BudgetExceeded));
-        if pending.is_none() && decided_by_size && self.quota.certainty == Certainty::Estimated {
-            self.refusal = Some(refusal);
-            self.steps.push_back(Step::Count(Box::new(self.request.uncounted_prompt())));
-            return;
-        }
-        if let Refusal::Limited(limited) = &refusal {
-            self.request.standing = limited.standing;
-        }
-        // A ledger that is gone must not hide what is wrong with the request itself.
-        let fault = match (pending, &refusal) {
-            (Some(fault), Refusal::Unavailable { .. }) => *fault,
-            (_, Refusal::Unavailable { .. } | Refusal::Limited(_)) => {
-                let wait = self.until_expiry(&refusal, now);
-                let fault = refusal.into_fault();
-                match wait {
-                    Some(wait) => fault.retry_after(wait),
-                    None => fault,
-                }
-            }
-        };
-        self.refuse(&fault, now);
-    }
-
     /// When a token expires whose own limit does not open again: then there may be another token.
     fn until_expiry(&self, refusal: &Refusal, now: Time) -> Option<Millis> {
         let Refusal::Limited(limited) = refusal else { return None };
@@ -392,28 +330,6 @@ impl Exchange {
         let rate = matches!(limited.code, Code::RpmExceeded | Code::TpmExceeded);
         let never = limited.opens_in.is_none() && limited.scope == token.scope.name;
         (rate && never).then(|| token.expires.since(now))
-    }
-
-    fn on_counted(&mut self, counted: Counted, now: Time) {
-        match self.refusal.take() {
-            Some(refusal) => {
-                let estimate = self.quota.input.0;
-                let smaller = counted.input.filter(|input| *input < estimate);
-                self.quota.certainty = Certainty::Counted;
-                match smaller {
-                    Some(input) => {
-                        self.quota.input = Estimated(input);
-                        self.reserve(now);
-                    }
-                    None => self.on_refused(refusal, None, now),
-                }
-            }
-            None => {
-                let output = counted.output.max(self.abandoned.take());
-                self.record.counted(Counted { output, ..counted });
-                self.finish(now);
-            }
-        }
     }
 
     fn on_chosen(&mut self, choice: Choice, now: Time) {
@@ -625,27 +541,6 @@ impl Exchange {
         }
     }
 
-    /// The call in progress will not be heard to its end: what it has generated so far is counted. Of
-    /// a whole answer nothing is seen before its end, so that all that was paid for counts.
-    fn give_up_on_call(&mut self) {
-        self.unreported = match &self.phase {
-            Phase::Sent(_) => {
-                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
-                Some(Heard::default())
-            }
-            Phase::Read(reading) => {
-                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
-                self.record.usage = reading.reported().map(Box::new);
-                Some(reading.heard())
-            }
-            Phase::Relay(relay) => {
-                self.record.usage = relay.usage().cloned().map(Box::new);
-                Some(relay.heard().clone())
-            }
-            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Count | Phase::Done => None,
-        };
-    }
-
     fn on_client_left(&mut self, now: Time) {
         self.give_up_on_call();
         if let Some(lane) = self.lane() {
@@ -695,39 +590,6 @@ impl Exchange {
                 self.refuse(&fault, now);
             }
             Verdict::NextKey | Verdict::Next => self.choose(),
-        }
-    }
-
-    /// Charges a call of which nothing came as its provider may bill it: the prompt, and of a whole
-    /// answer, which is generated before its first byte is sent, the client's cap. Without a cap there is
-    /// nothing to go by: what was reserved is what a model can write, and hardly ever does.
-    fn waste(&mut self, lane: Lane) {
-        let input = self.request.estimate().0;
-        let capped = self.request.envelope.max_tokens.is_some() && !self.request.wants_stream();
-        let output = self.quota.paid().filter(|_| capped).unwrap_or_default();
-        let cost = self.request.target(lane).and_then(|target| quota::cost(target, input, output));
-        let wasted = &mut self.record.wasted;
-        wasted.input += input;
-        wasted.output += output;
-        wasted.cost += cost.unwrap_or_default();
-    }
-
-    /// Whether an attempt that failed like this may stand on the bill although nothing came of it: an
-    /// upstream that was silent or was cut off after it had begun. One that said no has charged
-    /// nothing.
-    fn may_be_billed(&self, class: UpstreamClass) -> bool {
-        use UpstreamClass as Class;
-        match &self.phase {
-            Phase::Sent(_) => class == Class::Timeout,
-            Phase::Read(reading) => {
-                reading.is_success() && matches!(class, Class::Timeout | Class::Connection | Class::Garbled)
-            }
-            Phase::Admit
-            | Phase::Choose
-            | Phase::Pause { .. }
-            | Phase::Relay(_)
-            | Phase::Count
-            | Phase::Done => false,
         }
     }
 
@@ -801,48 +663,5 @@ impl Exchange {
         self.farewell = Some(Out::End);
         self.steps.push_back(Step::Observe(relay.lane(), relay.answered(output, now)));
         self.settle(now);
-    }
-
-    /// Every exit comes through here.
-    fn settle(&mut self, now: Time) {
-        self.record.total = now.since(self.request.at);
-        self.record.attempts = self.calls;
-        match self.uncounted() {
-            Some(uncounted) => {
-                self.phase = Phase::Count;
-                self.steps.push_back(Step::Count(Box::new(uncounted)));
-            }
-            None => self.finish(now),
-        }
-    }
-
-    /// What has to be counted before the request can be settled.
-    fn uncounted(&mut self) -> Option<Uncounted> {
-        let heard = self.unreported.take()?;
-        // Another model than was asked for first may have answered.
-        let (family, prompt) = (self.request.family_at(self.called), self.request.prompt());
-        Some(Uncounted::missing(family, prompt, heard, self.record.usage.as_deref()))
-    }
-
-    /// Settles and logs what is known by now.
-    fn finish(&mut self, now: Time) {
-        self.phase = Phase::Done;
-        if let (Basis::Reported, Some(usage)) = (self.record.basis, &self.record.usage) {
-            self.request.observe(self.called, usage.prompt());
-        }
-        self.record.charge(self.price.as_deref(), self.terms, now);
-        if let (Some(lane), Some(usage)) = (self.called, &self.record.usage)
-            && self.request.limits_tokens(lane)
-        {
-            let tokens = Metered(usage.prompt() + usage.output);
-            self.steps.push_back(Step::Notice(lane, Notice::Spent(tokens)));
-        }
-        if let Some(Ended { hold, settlement }) = self.quota.end(&self.record) {
-            self.steps.push_back(Step::Settle(hold, settlement));
-        }
-        if let Some(farewell) = self.farewell.take() {
-            self.steps.push_back(Step::Emit(farewell));
-        }
-        self.steps.push_back(Step::Log(self.record.take()));
     }
 }
