@@ -148,8 +148,9 @@ impl Store {
         let Begun { place, connection, journal, start } = begun;
         let file = place.path().map(Path::to_path_buf);
         let mut store = Self::of(setup, file)?;
-        if let Some(journal) = journal {
-            store.desk.begin(journal);
+        match journal {
+            Some(journal) => store.desk.begin(journal),
+            None => store.desk.bound(desk::MOST_ROWS),
         }
         let Start { entities, books, newest, set_aside, line, had_keys } = start;
         store.newest.fetch_max(newest.0, Ordering::AcqRel);
@@ -248,7 +249,7 @@ impl Store {
     }
 
     /// Keeps a request that is over, if it had a caller. It is in a file when this returns and in the
-    /// database within 100 ms; where the disk takes nothing it waits in memory.
+    /// database within a second; where the disk takes nothing it waits in memory.
     pub fn record(&self, record: &Record) {
         if let Some(row) = Row::of(record) {
             self.keep(row);

@@ -27,10 +27,11 @@ pub(super) const MOST_ROWS: usize = 16_384;
 const MOST_ORDERS: usize = 1024;
 
 /// Requests that are not made to wait for more.
-const BATCH: usize = 1024;
+const BATCH: usize = 4096;
 
-/// How long the first request of a batch waits for others.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long the first request of a batch waits for others: they are noted in a file and whoever asks has
+/// them written first, and the more are written together, the fewer pages are written for each.
+const GATHER: Duration = Duration::from_secs(1);
 
 /// Tells how an order went.
 pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
@@ -90,6 +91,8 @@ struct Waiting {
     spilled: Rollup,
     dropped: u64,
     door: Door,
+    /// How many more requests are kept one by one; none: all.
+    room: Option<usize>,
     /// Of the requests that wait; none where nothing is kept.
     journal: Option<Journal>,
     /// Bytes of requests in it that are not stored.
@@ -133,10 +136,21 @@ impl Desk {
         self.waiting().journal = Some(journal);
     }
 
+    /// Nothing outlives the process, and memory is not to grow with it: after so many requests the
+    /// others are added up only.
+    pub(super) fn bound(&self, room: usize) {
+        self.waiting().room = Some(room);
+    }
+
     /// Never waits for the store, and never loses an amount: when there is no more room, the oldest request is
     /// added up and forgotten.
     pub(super) fn put(&self, row: Row) {
         let mut waiting = self.waiting();
+        match &mut waiting.room {
+            Some(0) => return waiting.spilled.add(&row),
+            Some(room) => *room -= 1,
+            None => {}
+        }
         waiting.note(&row);
         waiting.rows.push_back(row);
         waiting.shorten();

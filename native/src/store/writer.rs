@@ -3,7 +3,7 @@
 //! ```text
 //!               a write fails, or the file is not where it was
 //!   ┌─ writable ───────────────────────────────────────────────▶ in trouble ─┐
-//!   │  requests are written within 100 ms                     tried each second,
+//!   │  requests are written within a second                   tried each second,
 //!   │                                                         requests wait, orders are tried at once
 //!   └─◀────────────────────────────────────────────────────────── a write ───┘
 //! ```
