@@ -30,7 +30,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   --shape NAME      plain, stream or paced; all unless told
 
   layout            a bare proxy, one runtime per core against one for all; plain and stream unless told
-  governed          the gateway without keys, and with a key under all kinds of limits: in memory, journalled
+  governed          the gateway without keys, with a key, and with a key under all kinds of limits: in memory, journalled
                     to SQLite, and in Redis where TOLLGATE_BENCH_REDIS holds its URL; plain and stream unless told
   memory            resident memory idle and under open streams (default 1000)
   crowd             calls in flight at once, 10 s each: resident memory, and whether all are answered
@@ -138,7 +138,7 @@ fn layout(options: &Options) -> Result<(), String> {
 /// What limits cost: the same gateway with and without them.
 fn governed(options: &Options) -> Result<(), String> {
     let stage = Stage::new()?;
-    let mut peers = vec![stage.tollgate()?, stage.governed("in memory", ":memory:", None)?];
+    let mut peers = vec![stage.tollgate()?, stage.keyed()?, stage.governed("in memory", ":memory:", None)?];
     peers.push(stage.governed("SQLite", "bench.db", None)?);
     if let Ok(url) = std::env::var("TOLLGATE_BENCH_REDIS") {
         peers.push(stage.governed("Redis", "bench-redis.db", Some(&url))?);

@@ -85,6 +85,14 @@ impl Stage {
         start("tollgate", address, self.gateway(address)?)
     }
 
+    /// The gateway with a key that has no limits.
+    pub(crate) fn keyed(&self) -> Result<Peer, String> {
+        let address = free_address()?;
+        let key = "\n[[keys]]\nname = \"bench\"\nvalue = \"sk-bench\"\n";
+        let text = format!("{}{key}", include_str!("tollgate.toml"));
+        start("a key", address, self.gateway_with(&text, &self.folder.join("keyed.toml"), address)?)
+    }
+
     /// The gateway with a key in a team, of a user and an organisation, each of which has limits.
     pub(crate) fn governed(
         &self,
