@@ -6,13 +6,24 @@ use tollgate_tests::world::{Limited, Script, World};
 const SEEDS: u64 = 1_000;
 const REQUESTS: u32 = 12;
 
-/// The ways in which a seed's world broke an invariant.
-fn run(seed: u64, loud: bool) -> Vec<String> {
-    let world = World::new(seed, Script::Faulty(1 + seed % 4));
+/// How loudly a world is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Quiet,
+    Loud,
+}
+
+/// The ways in which a world broke an invariant.
+fn run(seed: u64, limited: Limited, voice: Voice) -> Vec<String> {
+    let (faulty, requests) = match limited {
+        Limited::Hardly => (1 + seed % 4, REQUESTS),
+        Limited::Tightly => (2 + seed % 6, 3 * REQUESTS),
+    };
+    let world = World::with(seed, Script::Faulty(faulty), limited);
     let mut broken = Vec::new();
-    for request in 0..REQUESTS {
+    for request in 0..requests {
         let verdict = world.run(request);
-        if loud {
+        if voice == Voice::Loud {
             println!("request {request}: {verdict:?}\n  {:?}", world.log.borrow());
         }
         broken
@@ -21,15 +32,15 @@ fn run(seed: u64, loud: bool) -> Vec<String> {
     broken
 }
 
-#[test]
-fn a_thousand_seeds_hold_every_invariant() {
+/// Runs all seeds, or the one that `TOLLGATE_SEED` names.
+fn hold(limited: Limited) {
     if let Some(seed) = std::env::var("TOLLGATE_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        assert_eq!(run(seed, true), Vec::<String>::new());
+        assert_eq!(run(seed, limited, Voice::Loud), Vec::<String>::new());
         return;
     }
     let mut broken = Vec::new();
     for seed in 0..SEEDS {
-        match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
+        match catch_unwind(AssertUnwindSafe(|| run(seed, limited, Voice::Quiet))) {
             Ok(found) => broken.extend(found),
             Err(_) => broken.push(format!("seed {seed}: panicked")),
         }
@@ -41,6 +52,16 @@ fn a_thousand_seeds_hold_every_invariant() {
         "{count} broken invariants; replay one with TOLLGATE_SEED=n\n{}",
         broken.join("\n")
     );
+}
+
+#[test]
+fn a_thousand_seeds_hold_every_invariant() {
+    hold(Limited::Hardly);
+}
+
+#[test]
+fn a_thousand_limited_seeds_hold_every_invariant() {
+    hold(Limited::Tightly);
 }
 
 #[test]
@@ -80,43 +101,6 @@ fn the_worlds_are_nasty_enough_to_prove_something() {
     for status in [408, 409, 425, 500, 529] {
         assert!(!statuses.contains(&status), "{status} was passed on");
     }
-}
-
-/// The ways in which a seed's world broke an invariant while its limits are met again and again.
-fn run_limited(seed: u64, loud: bool) -> Vec<String> {
-    let world = World::with(seed, Script::Faulty(2 + seed % 6), Limited::Tightly);
-    let mut broken = Vec::new();
-    for request in 0..3 * REQUESTS {
-        let verdict = world.run(request);
-        if loud {
-            println!("request {request}: {verdict:?}\n  {:?}", world.log.borrow());
-        }
-        broken
-            .extend(verdict.broken.into_iter().map(|what| format!("seed {seed}, request {request}: {what}")));
-    }
-    broken
-}
-
-#[test]
-fn a_thousand_limited_seeds_hold_every_invariant() {
-    if let Some(seed) = std::env::var("TOLLGATE_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        assert_eq!(run_limited(seed, true), Vec::<String>::new());
-        return;
-    }
-    let mut broken = Vec::new();
-    for seed in 0..SEEDS {
-        match catch_unwind(AssertUnwindSafe(|| run_limited(seed, false))) {
-            Ok(found) => broken.extend(found),
-            Err(_) => broken.push(format!("seed {seed}: panicked")),
-        }
-    }
-    let count = broken.len();
-    broken.truncate(20);
-    assert!(
-        broken.is_empty(),
-        "{count} broken invariants; replay one with TOLLGATE_SEED=n\n{}",
-        broken.join("\n")
-    );
 }
 
 #[test]
