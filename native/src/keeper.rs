@@ -2,15 +2,14 @@
 
 use crate::api::{Keeper, Unkept};
 use crate::store::Store;
-use crate::store::audit::{self, Chain, Line};
-use crate::store::requests::{self, Found};
+use crate::store::audit::{Chain, Line};
+use crate::store::requests::Found;
 use crate::store::row::Row;
 use crate::store::trouble::StoreError;
 use std::sync::Arc;
 use tollgate_core::api::audit::{Broken, Gap};
 use tollgate_core::api::{
-    AuditLine, AuditQuery, Change, Deed, Outcome, RequestPlace, RequestQuery, RequestRow, SpendQuery,
-    SpendRow,
+    AuditLine, AuditQuery, Change, Deed, RequestQuery, RequestRow, SpendQuery, SpendRow,
 };
 
 impl From<StoreError> for Unkept {
@@ -29,19 +28,11 @@ impl Keeper for Arc<Store> {
     }
 
     async fn requests(&self, query: RequestQuery) -> Result<Vec<RequestRow>, Unkept> {
-        let RequestQuery { from, to, only, outcome, after, limit } = query;
-        let outcome = match outcome {
-            Outcome::Any => requests::Outcome::Any,
-            Outcome::Failed => requests::Outcome::Failed,
-        };
-        let after = after.map(|RequestPlace { at, seq }| requests::Place { at, seq });
-        let asked = requests::RequestQuery { from, to, only, outcome, after, limit };
-        Ok(Store::requests(self, asked).await?.into_iter().map(told).collect())
+        Ok(Store::requests(self, query).await?.into_iter().map(told).collect())
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditLine>, Unkept> {
-        let AuditQuery { actor, action, subject, after, limit } = query;
-        let lines = Store::audit(self, audit::AuditQuery { actor, action, subject, after, limit }).await?;
+        let lines = Store::audit(self, query).await?;
         let told = |Line { seq, deed, hash }| AuditLine { number: seq, deed, seal: hash };
         Ok(lines.into_iter().map(told).collect())
     }
@@ -55,12 +46,12 @@ impl Keeper for Arc<Store> {
 }
 
 fn told(Found { place, row }: Found) -> RequestRow {
-    let requests::Place { at, seq } = place;
+    let at = place.at;
     let Row { id, organisation, team, user, key, end_user, provider, model, asked, surface, .. } = row;
     let Row { status, fault, attempts, consumed, basis, cost, total, .. } = row;
     let consumed = consumed.unwrap_or_default();
     RequestRow {
-        place: RequestPlace { at, seq },
+        place,
         id: id.to_string(),
         at,
         surface,

@@ -4,6 +4,7 @@ use super::row::{int, uint};
 use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+pub use tollgate_core::api::AuditQuery;
 use tollgate_core::api::Deed;
 use tollgate_core::units::Time;
 
@@ -15,21 +16,6 @@ pub const LARGEST_PAGE: u32 = 1000;
 
 /// Lines that are checked in one go.
 const BATCH: u32 = 1000;
-
-/// A question for the audit log. The newest come first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditQuery {
-    /// Only by this actor.
-    pub actor: Option<String>,
-    /// Only this action.
-    pub action: Option<String>,
-    /// Only to this subject.
-    pub subject: Option<String>,
-    /// Only what comes after this line in the order of the answer: the last of the page before.
-    pub after: Option<u64>,
-    /// At most so many, and never more than [`LARGEST_PAGE`].
-    pub limit: u32,
-}
 
 /// A line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use super::spend::day_range;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use tollgate_core::api::{Dimension, Only};
+pub use tollgate_core::api::{Outcome, RequestPlace as Place, RequestQuery};
 use tollgate_core::exchange::RequestId;
 use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
 
@@ -13,42 +14,6 @@ pub const LARGEST_PAGE: u32 = 1000;
 
 /// Rows that are dropped in one go. What waits behind it waits for milliseconds.
 const BATCH: i64 = 500;
-
-/// A question for requests. The newest come first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestQuery {
-    /// From here on.
-    pub from: Time,
-    /// Up to here, this moment outside.
-    pub to: Time,
-    /// Only these; of one dimension any, of several all.
-    pub only: Vec<Only>,
-    /// Only with this outcome.
-    pub outcome: Outcome,
-    /// Only what comes after this one in the order of the answer: the last of the page before.
-    pub after: Option<Place>,
-    /// At most so many, and never more than [`LARGEST_PAGE`].
-    pub limit: u32,
-}
-
-/// How requests ended that are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Outcome {
-    /// However they ended.
-    #[default]
-    Any,
-    /// Those whose client did not get an answer.
-    Failed,
-}
-
-/// Where a request stands in the order of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// When it came.
-    pub at: Time,
-    /// Tells those apart that came at the same time.
-    pub seq: u64,
-}
 
 /// A request of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
