@@ -3,6 +3,7 @@
 //! The traits are poll-based where an exchange waits for several things at once, so that one future
 //! without allocation can wait for all of them. None asks for `Send`.
 
+use crate::cache::{Kept, Lead, Lookup, Parting, Recall};
 use crate::count::{Counted, Uncounted};
 use crate::exchange::Record;
 use crate::fleet::Fleet;
@@ -45,6 +46,36 @@ pub trait Host {
     /// Counts tokens with the model's own tokenizer where the host has it, else as an upper estimate.
     /// Long texts are counted where they delay no other request.
     fn count(&self, text: Uncounted) -> impl Future<Output = Counted>;
+
+    /// Looks for an answer that was kept under a key. Only asked where a cache is wanted.
+    ///
+    /// Where nothing is kept, the first to look becomes the leader, and equal requests after it may be
+    /// left waiting for it, as far as the host can see them (a process, an isolate, an object all isolates
+    /// ask): what it keeps is a hit for all of them, and when it resigns its [`Parting`] says who goes on.
+    /// The caller bounds the wait: it drops the future when its patience is over or its client leaves,
+    /// also one that has become the leader unseen, which then has resigned as `Unanswered`. Looking
+    /// itself takes at most 100 ms; a cache that cannot be asked is a miss.
+    ///
+    /// An entry that has expired, or was kept before `lookup.since`, need not be left out: its bytes tell
+    /// its age, and core looks. But only where it is left out can the next request become the leader.
+    fn recall(&self, lookup: Lookup) -> impl Future<Output = Recall> {
+        let _ = lookup;
+        std::future::ready(Recall::Miss)
+    }
+
+    /// Keeps an answer, and ends the lead of `kept.id` if it has it. The client waits for this before the
+    /// end of its answer, so that it finds what it asks for again: what takes longer than some
+    /// milliseconds is to go on behind. May fail in silence.
+    fn keep(&self, kept: Kept) -> impl Future<Output = ()> {
+        let _ = kept;
+        std::future::ready(())
+    }
+
+    /// Ends a lead without an answer to keep. Of a request that has no lead (any more) it is nothing.
+    fn resign(&self, lead: Lead, parting: Parting) -> impl Future<Output = ()> {
+        let _ = (lead, parting);
+        std::future::ready(())
+    }
 
     /// Keeps or writes a request's record. Must not block.
     fn log(&self, record: Record);

@@ -31,6 +31,7 @@ pub mod fleet; // what has been learned of the upstreams
 pub mod retry; // what an upstream's fault means for a request
 pub mod ledger; // where scopes' counters live
 pub mod count; // tokens, where no provider has counted them
+pub mod cache; // answers that are kept
 
 pub mod api; // the admin API, decided without doing it
 pub mod admit; // the door: what is decided from a request's head
