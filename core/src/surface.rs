@@ -5,11 +5,16 @@
 
 pub mod openai_chat;
 
+mod bulk; // how much a prompt holds
+mod conversation; // what identifies a conversation
+mod fields; // an object being taken apart
+mod shape; // what a field's value must be
+
 use crate::call::{Call, UsageChunk};
 use crate::count::{Besides, Media};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
-use crate::json::Tape;
+use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use bytes::{Bytes, BytesMut};
@@ -158,6 +163,12 @@ pub struct CapPlace {
     pub value: Option<Tokens>,
     /// Where the value stands.
     pub span: Range<usize>,
+}
+
+impl CapPlace {
+    fn of(field: &'static str, value: json::Value<'_>) -> Self {
+        Self { field, value: value.as_u64().map(Tokens), span: value.span() }
+    }
 }
 
 /// A conversation, for keeping it on one upstream while its provider's prompt cache lives.

@@ -9,68 +9,16 @@ mod bulk;
 use crate::call::{Delivery, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
-use crate::surface::{CapPlace, Conversation, Edit, Envelope, Follows, Places};
+use crate::surface::bulk::{Bulk, weigh};
+use crate::surface::conversation::Answered;
+use crate::surface::shape::{Shape, end_user, found, noun, text};
+use crate::surface::{CapPlace, Conversation, Edit, Envelope, Places};
 use crate::units::Tokens;
-use bulk::Bulk;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Fields of the body that are the gateway's and not the provider's.
 const OWN_FIELDS: &[&str] = &["fallbacks"];
-
-/// The most of an end user's name that is kept.
-const MAX_END_USER: usize = 128;
-
-/// What a field's value must be. `null` is as good as absent.
-#[derive(Clone, Copy)]
-enum Shape {
-    Bool,
-    Number,
-    Whole,
-    Positive,
-    Text,
-    Texts,
-    TextOrTexts,
-    TextOrObject,
-    Object,
-    Array,
-}
-
-impl Shape {
-    fn fits(self, value: Value<'_>) -> bool {
-        match self {
-            Self::Bool => value.kind() == Kind::Bool,
-            Self::Number => value.kind() == Kind::Number,
-            Self::Whole => value.as_u64().is_some(),
-            Self::Positive => {
-                value.as_u64().is_some_and(|number| number > 0 && u32::try_from(number).is_ok())
-            }
-            Self::Text => value.kind() == Kind::String,
-            Self::Texts => {
-                value.kind() == Kind::Array && value.elements().all(|text| text.kind() == Kind::String)
-            }
-            Self::TextOrTexts => Self::Text.fits(value) || Self::Texts.fits(value),
-            Self::TextOrObject => matches!(value.kind(), Kind::String | Kind::Object),
-            Self::Object => value.kind() == Kind::Object,
-            Self::Array => value.kind() == Kind::Array,
-        }
-    }
-
-    fn expected(self) -> &'static str {
-        match self {
-            Self::Bool => "true or false",
-            Self::Number => "a number",
-            Self::Whole => "a whole number of at least 0",
-            Self::Positive => "a whole number of at least 1",
-            Self::Text => "a string",
-            Self::Texts => "an array of strings",
-            Self::TextOrTexts => "a string or an array of strings",
-            Self::TextOrObject => "a string or an object",
-            Self::Object => "an object",
-            Self::Array => "an array",
-        }
-    }
-}
 
 /// The top-level fields that are checked by shape alone.
 const SHAPES: &[(&str, Shape)] = &[
@@ -147,18 +95,12 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
         cuts: if seen.fallbacks.is_some() { root.member_cuts(OWN_FIELDS) } else { Vec::new() },
         conversation: Some(turns.conversation(root, seen.tools)),
         max_tokens: seen.max_completion_tokens.or(seen.max_tokens).and_then(Value::as_u64).map(Tokens),
-        prompt_bytes: turns.bulk.weigh(messages) + others.into_iter().flatten().map(bulk::weigh).sum::<u64>(),
+        prompt_bytes: turns.bulk.weigh(messages) + others.into_iter().flatten().map(weigh).sum::<u64>(),
         media: turns.bulk.media,
         n: seen.n.and_then(Value::as_u64).unwrap_or(1),
         end_user: seen.user.and_then(end_user),
         places: Places { members: root.span().start + 1, usage, caps: seen.caps },
     })
-}
-
-fn end_user(user: Value<'_>) -> Option<String> {
-    let name = user.as_str()?;
-    let kept = name.get(..name.floor_char_boundary(MAX_END_USER))?;
-    (!kept.is_empty()).then(|| kept.to_owned())
 }
 
 /// The members that are looked at again.
@@ -191,11 +133,11 @@ impl<'t> Seen<'t> {
             "tools" => &mut self.tools,
             "functions" => &mut self.functions,
             "max_tokens" => {
-                self.caps.push(cap("max_tokens", value));
+                self.caps.push(CapPlace::of("max_tokens", value));
                 &mut self.max_tokens
             }
             "max_completion_tokens" => {
-                self.caps.push(cap("max_completion_tokens", value));
+                self.caps.push(CapPlace::of("max_completion_tokens", value));
                 &mut self.max_completion_tokens
             }
             "stream" => &mut self.stream,
@@ -234,34 +176,6 @@ impl<'t> Seen<'t> {
                 (None, Some(_)) => Edit { span: after_brace(options), text: r#""include_usage":true,"# },
             },
         }
-    }
-}
-
-fn cap(field: &'static str, value: Value<'_>) -> CapPlace {
-    CapPlace { field, value: value.as_u64().map(Tokens), span: value.span() }
-}
-
-fn text(value: Value<'_>) -> Option<String> {
-    value.as_str().map(Cow::into_owned)
-}
-
-/// A value's kind, for an error message.
-fn noun(value: Value<'_>) -> &'static str {
-    match value.kind() {
-        Kind::Null => "null",
-        Kind::Bool => "a boolean",
-        Kind::Number => "a number",
-        Kind::String => "a string",
-        Kind::Array => "an array",
-        Kind::Object => "an object",
-    }
-}
-
-/// The same; short numbers are quoted, since they are what is wrong about themselves.
-fn found(value: Value<'_>) -> Cow<'static, str> {
-    match std::str::from_utf8(value.raw()) {
-        Ok(number) if value.kind() == Kind::Number && number.len() <= 20 => Cow::Owned(number.to_owned()),
-        _ => Cow::Borrowed(noun(value)),
     }
 }
 
@@ -309,7 +223,7 @@ struct Turns<'t> {
     asked_for: BTreeSet<Cow<'t, str>>,
     instructions: Vec<Value<'t>>,
     first_user: Option<Value<'t>>,
-    answered_before: bool,
+    answered: Answered,
     bulk: Bulk,
 }
 
@@ -352,7 +266,7 @@ impl<'t> Turns<'t> {
     }
 
     fn assistant(&mut self, i: usize, message: Value<'t>) -> Result<(), Fault> {
-        self.answered_before = true;
+        self.answered = Answered::Before;
         let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) else { return Ok(()) };
         let path = |rest: &str| format!("messages[{i}].tool_calls{rest}");
         if calls.kind() != Kind::Array {
@@ -380,13 +294,9 @@ impl<'t> Turns<'t> {
         Err(Fault::bad_field(path, "the id of a call of an earlier assistant message", "an id no call has"))
     }
 
-    /// Hashes what stays the same from turn to turn: tools, instructions, the first user message.
-    fn conversation(&self, root: Value<'_>, tools: Option<Value<'_>>) -> Conversation {
+    fn conversation(&self, root: Value<'_>, tools: Option<Value<'t>>) -> Conversation {
         let parts = tools.into_iter().chain(self.instructions.iter().copied()).chain(self.first_user);
-        let prefix = parts.fold(SEED, |hash, part| hash_of(part.raw(), hash));
-        let marked = || memchr::memmem::find(root.raw(), b"\"cache_control\"").is_some();
-        let follows = if self.answered_before || marked() { Follows::Earlier } else { Follows::FirstTurn };
-        Conversation { prefix, follows }
+        Conversation::of(root, parts, self.answered)
     }
 }
 
@@ -434,19 +344,6 @@ fn check_part(part: Value<'_>, path: impl Fn(&str) -> String, bulk: &mut Bulk) -
         Some(value) => Err(Fault::bad_field(path(&format!(".{field}")), shape.expected(), noun(value))),
         None => Err(Fault::missing_field(path(&format!(".{field}")), shape.expected())),
     }
-}
-
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Eight bytes at a time: system texts are long, and this runs for every request. The length goes in
-/// too, so that parts do not run into each other.
-fn hash_of(bytes: &[u8], seed: u64) -> u64 {
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let hash = words.iter().fold(seed, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
-    let hash = mix(hash, bytes.len() as u64);
-    hash ^ (hash >> 32)
 }
 
 #[cfg(test)]

@@ -4,15 +4,14 @@
 //! what the canonical form has no word for, and goes into the extras.
 
 mod content;
-mod fields;
 mod messages;
 mod settings;
 
 use crate::call::{Attribution, Call, Delivery, Output, Sampling, UsageChunk};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
+use crate::surface::fields::Fields;
 use crate::units::Tokens;
-use fields::Fields;
 use serde_json::Value;
 
 /// See [`crate::surface::Surface::parse`].

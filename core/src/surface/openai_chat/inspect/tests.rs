@@ -1,6 +1,7 @@
 use super::*;
 use crate::count::Media;
 use crate::fault::Code;
+use crate::surface::Follows;
 
 fn look(body: &str) -> Result<Envelope, Fault> {
     inspect(&Tape::parse(body.as_bytes()).unwrap())

@@ -1,11 +1,11 @@
 //! The content of a message: a string, or a list of parts.
 
-use super::fields::{Fields, noun};
 use crate::call::{
     Audio, Document, DocumentBody, Extras, Image, MediaSource, Opaque, Part, Text, Thinking, Video,
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::surface::fields::{Fields, noun};
 use serde_json::Value;
 
 /// A content's parts, and fields of theirs that nobody knows, by their path below the message:

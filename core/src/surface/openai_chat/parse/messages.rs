@@ -1,10 +1,10 @@
 //! The conversation.
 
 use super::content::{self, Content};
-use super::fields::Fields;
 use crate::call::{CacheMark, Message, Opaque, Part, Role, Signature, Text, Thinking, ToolCall, ToolResult};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::surface::fields::Fields;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,12 +1,12 @@
 //! Everything about a request that is not the conversation.
 
-use super::fields::Fields;
 use crate::call::{
     Effort, Format, JsonSchema, LogProbs, Opaque, ParallelTools, Reasoning, ReasoningMode, ReasoningShown,
     Tool, ToolChoice, ToolFunction,
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::surface::fields::Fields;
 use crate::units::Tokens;
 use serde_json::Value;
 

@@ -1,0 +1,86 @@
+//! What a field's value must be, and how one that is not is told.
+
+use crate::directory;
+use crate::json::{Kind, Value};
+use std::borrow::Cow;
+
+/// What a field's value must be. `null` is as good as absent.
+#[derive(Clone, Copy)]
+pub(super) enum Shape {
+    Bool,
+    Number,
+    Whole,
+    Positive,
+    Text,
+    Texts,
+    TextOrTexts,
+    TextOrObject,
+    Object,
+    Array,
+}
+
+impl Shape {
+    pub(super) fn fits(self, value: Value<'_>) -> bool {
+        match self {
+            Self::Bool => value.kind() == Kind::Bool,
+            Self::Number => value.kind() == Kind::Number,
+            Self::Whole => value.as_u64().is_some(),
+            Self::Positive => {
+                value.as_u64().is_some_and(|number| number > 0 && u32::try_from(number).is_ok())
+            }
+            Self::Text => value.kind() == Kind::String,
+            Self::Texts => {
+                value.kind() == Kind::Array && value.elements().all(|text| text.kind() == Kind::String)
+            }
+            Self::TextOrTexts => Self::Text.fits(value) || Self::Texts.fits(value),
+            Self::TextOrObject => matches!(value.kind(), Kind::String | Kind::Object),
+            Self::Object => value.kind() == Kind::Object,
+            Self::Array => value.kind() == Kind::Array,
+        }
+    }
+
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Bool => "true or false",
+            Self::Number => "a number",
+            Self::Whole => "a whole number of at least 0",
+            Self::Positive => "a whole number of at least 1",
+            Self::Text => "a string",
+            Self::Texts => "an array of strings",
+            Self::TextOrTexts => "a string or an array of strings",
+            Self::TextOrObject => "a string or an object",
+            Self::Object => "an object",
+            Self::Array => "an array",
+        }
+    }
+}
+
+/// The text of a string.
+pub(super) fn text(value: Value<'_>) -> Option<String> {
+    value.as_str().map(Cow::into_owned)
+}
+
+/// The end user a body names, as it is kept; an empty name is none.
+pub(super) fn end_user(value: Value<'_>) -> Option<String> {
+    Some(directory::end_user(&value.as_str()?)).filter(|name| !name.is_empty())
+}
+
+/// A value's kind, for an error message.
+pub(super) fn noun(value: Value<'_>) -> &'static str {
+    match value.kind() {
+        Kind::Null => "null",
+        Kind::Bool => "a boolean",
+        Kind::Number => "a number",
+        Kind::String => "a string",
+        Kind::Array => "an array",
+        Kind::Object => "an object",
+    }
+}
+
+/// The same; short numbers are quoted, since they are what is wrong about themselves.
+pub(super) fn found(value: Value<'_>) -> Cow<'static, str> {
+    match std::str::from_utf8(value.raw()) {
+        Ok(number) if value.kind() == Kind::Number && number.len() <= 20 => Cow::Owned(number.to_owned()),
+        _ => Cow::Borrowed(noun(value)),
+    }
+}
