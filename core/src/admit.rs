@@ -288,7 +288,7 @@ fn json(body: Bytes, id: RequestId) -> Response<Bytes> {
 }
 
 /// A fault as a whole answer in a surface's shape.
-pub(crate) fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<Bytes> {
+pub fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<Bytes> {
     let text = RequestIdText::new(id);
     let mut response = json(surface.fault(fault, text.as_str()), id);
     *response.status_mut() =

@@ -77,7 +77,8 @@ pub trait Host {
         std::future::ready(())
     }
 
-    /// Keeps or writes a request's record. Must not block.
+    /// Keeps or writes a request's record. Must not block. Comes before the settlement of its hold, if
+    /// there is one, so that both may go on one way.
     fn log(&self, record: Record);
 }
 

@@ -34,9 +34,11 @@ pub mod count; // tokens, where no provider has counted them
 pub mod cache; // answers that are kept
 
 pub mod api; // the admin API, decided without doing it
+pub mod cors; // calls from browsers
 pub mod admit; // the door: what is decided from a request's head
 pub mod exchange; // a request in flight as a value
 pub mod drive; // the one piece of async code
+pub mod row; // what stores keep of a finished request
 pub mod metrics; // counters over finished requests
 
 pub mod host; // what a host must be able to do

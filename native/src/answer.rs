@@ -3,7 +3,6 @@
 use crate::api;
 use crate::body;
 use crate::contain::{Panicked, contained};
-use crate::cors::Page;
 use crate::flight::{Answer, Flight};
 use crate::gauges;
 use crate::host::{Native, held};
@@ -19,6 +18,7 @@ use std::sync::Arc;
 use tollgate_core::admit::{Admission, Desk, admit, unready};
 use tollgate_core::api::Principal;
 use tollgate_core::config::Config;
+use tollgate_core::cors::Page;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
 use tollgate_core::host::Host;
@@ -42,7 +42,7 @@ async fn respond(host: Rc<Native>, request: Request<Incoming>, peer: Option<IpAd
         return serve(host, request, config, peer).await;
     };
     if let Some(answer) = page.preflight(request.method(), request.headers()) {
-        return answer;
+        return answer.map(Answer::from);
     }
     let mut answer = serve(host, request, config, peer).await;
     page.mark(answer.headers_mut());

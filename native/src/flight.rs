@@ -183,9 +183,6 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Nothing.
-    pub const EMPTY: Self = Self::Whole(None);
-
     /// Waits for a flight's head and decides how its body is sent.
     pub async fn of(flight: Flight) -> Result<Response<Self>, Cut> {
         let mut flight = Some(flight);

@@ -4,7 +4,6 @@ use crate::api::{Keeper, Unkept};
 use crate::store::Store;
 use crate::store::audit::{Chain, Line};
 use crate::store::requests::Found;
-use crate::store::row::Row;
 use crate::store::trouble::StoreError;
 use std::sync::Arc;
 use tollgate_core::api::audit::{Broken, Gap};
@@ -28,7 +27,8 @@ impl Keeper for Arc<Store> {
     }
 
     async fn requests(&self, query: RequestQuery) -> Result<Vec<RequestRow>, Unkept> {
-        Ok(Store::requests(self, query).await?.into_iter().map(told).collect())
+        let found = Store::requests(self, query).await?;
+        Ok(found.into_iter().map(|Found { place, row }| row.shown(place)).collect())
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<Vec<AuditLine>, Unkept> {
@@ -42,35 +42,5 @@ impl Keeper for Arc<Store> {
             Chain::Whole(lines) => Ok(lines),
             Chain::BrokenAt(number) => Err(Gap { number, kind: Broken::Seal }),
         })
-    }
-}
-
-fn told(Found { place, row }: Found) -> RequestRow {
-    let at = place.at;
-    let Row { id, organisation, team, user, key, end_user, provider, model, asked, surface, .. } = row;
-    let Row { status, fault, attempts, consumed, basis, cost, total, .. } = row;
-    let consumed = consumed.unwrap_or_default();
-    RequestRow {
-        place,
-        id: id.to_string(),
-        at,
-        surface,
-        key: Some(key),
-        team,
-        user,
-        organisation,
-        end_user,
-        asked,
-        provider,
-        model,
-        attempts,
-        status,
-        fault,
-        total,
-        input: consumed.input,
-        cached: consumed.cached,
-        output: consumed.output,
-        basis,
-        cost,
     }
 }

@@ -35,7 +35,6 @@ pub mod alert; // budgets that run out
 pub mod arrears; // what was spent before there was a budget
 pub mod ledger; // where limits' counters are kept
 
-pub mod cors;
 pub mod count; // tokens, where no provider has counted them
 pub mod host; // the platform an exchange runs on
 pub mod shutdown;

@@ -96,12 +96,14 @@ impl Exchange {
             let tokens = Metered(usage.prompt() + usage.output);
             self.steps.push_back(Step::Notice(lane, Notice::Spent(tokens)));
         }
-        if let Some(Ended { hold, settlement }) = self.quota.end(&self.record) {
+        let ended = self.quota.end(&self.record);
+        // The record comes first: a host that settles elsewhere sends both on one way.
+        self.steps.push_back(Step::Log(self.record.take()));
+        if let Some(Ended { hold, settlement }) = ended {
             self.steps.push_back(Step::Settle(hold, settlement));
         }
         if let Some(farewell) = self.farewell.take() {
             self.steps.push_back(Step::Emit(farewell));
         }
-        self.steps.push_back(Step::Log(self.record.take()));
     }
 }

@@ -1,6 +1,6 @@
 //! Calls from browsers: which origins may make them.
 
-use crate::flight::Answer;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 /// What a browser may show to the page that called.
@@ -35,11 +35,11 @@ impl Page {
     }
 
     /// The answer to a browser that asks whether it may, if this is one.
-    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Answer>> {
+    pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Bytes>> {
         if method != Method::OPTIONS || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
         }
-        let mut answer = Response::new(Answer::EMPTY);
+        let mut answer = Response::new(Bytes::new());
         *answer.status_mut() = StatusCode::NO_CONTENT;
         let out = answer.headers_mut();
         out.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
