@@ -1,0 +1,21 @@
+//! What gateways on edge platforms have in common. Knows core and no platform: Workers and Spin bring
+//! their own clocks, fetches, stores and secrets.
+//!
+//! ```text
+//!   request ─▶ front ─▶ core: admit, exchange ─▶ drive ──Out──▶ pipe ─▶ answer ─▶ client
+//!                │                                 │
+//!                └─ /api ─▶ office ─▶ keeper ◀─────┴─ record
+//!                                       └─ sql: the platform's
+//! ```
+//! In reading order:
+
+pub mod document; // the config's text, and what its secrets stand for
+pub mod random; // names for requests, spread of load
+pub mod pipe; // between an exchange and the body of its answer
+pub mod body; // a request's body, whole and bounded
+pub mod front; // from a request's head to its answer
+pub mod office; // the admin API, done
+pub mod sql; // what the platform's SQL must be able to do
+
+#[cfg(test)]
+mod testing;
