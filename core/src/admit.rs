@@ -12,7 +12,7 @@ use crate::fault::{Code, Fault};
 use crate::keyring::{self, Presented};
 use crate::models;
 use crate::mount::{self, Located, Mounted};
-use crate::surface::{self, Surface, openai_chat::OpenAiChat};
+use crate::surface::{self, RequestLine, Surface, openai_chat::OpenAiChat};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -54,6 +54,8 @@ pub struct Admitted {
     pub config: Arc<Config>,
     /// The surface it came to.
     pub surface: &'static dyn Surface,
+    /// What its line says of the call.
+    pub line: RequestLine,
     /// Its id.
     pub id: RequestId,
     /// When it came.
@@ -128,11 +130,14 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
             Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
             Err(admission) => *admission,
         },
-        Mounted::Surface { id: surface, model: _ } => {
+        Mounted::Surface { id: surface, model } => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
             match enter(head, desk, path, surface, id, now) {
-                Ok(caller) => want(head, desk, surface, caller, id, now),
+                Ok(caller) => {
+                    let line = RequestLine { model, framing: surface.framing(head.uri.query()) };
+                    want(head, desk, Called { surface, line }, caller, id, now)
+                }
                 Err(admission) => *admission,
             }
         }
@@ -165,14 +170,21 @@ fn enter(
     }
 }
 
+/// What a request has come to.
+struct Called {
+    surface: &'static dyn Surface,
+    line: RequestLine,
+}
+
 fn want(
     head: &Parts,
     desk: &Desk<'_>,
-    surface: &'static dyn Surface,
+    called: Called,
     caller: Option<Arc<Caller>>,
     id: RequestId,
     now: Time,
 ) -> Admission {
+    let Called { surface, line } = called;
     if is_encoded(&head.headers) {
         let expected = "identity: bodies are not decompressed here";
         let fault = Fault::bad_field("content-encoding", expected, "another encoding");
@@ -181,6 +193,7 @@ fn want(
     Admission::Wanted(Admitted {
         config: desk.config.clone(),
         surface,
+        line,
         id,
         at: now,
         end_user: end_user(&head.headers, caller.as_deref()),

@@ -13,7 +13,7 @@ pub use message::{
     Text, Thinking, ToolCall, ToolResult, Video,
 };
 pub use settings::{
-    Attribution, Delivery, Effort, Format, JsonSchema, LogProbs, Output, ParallelTools, Reasoning,
+    Attribution, Delivery, Effort, Format, JsonSchema, LogProbs, Operation, Output, ParallelTools, Reasoning,
     ReasoningMode, ReasoningShown, Sampling, Tool, ToolChoice, ToolFunction, UsageChunk,
 };
 

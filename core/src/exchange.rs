@@ -52,6 +52,7 @@ use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::price::Terms;
 use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
+use crate::surface::Begun;
 use crate::units::{Millis, Time, Tokens};
 use attempt::Sent;
 use bytes::Bytes;
@@ -167,6 +168,8 @@ pub struct Exchange {
     /// What the client gets last: after the hold has ended, so that whoever has it can call again and
     /// finds its slot free.
     farewell: Option<Out>,
+    /// Whether the client has been given any of a stream.
+    begun: Begun,
     /// Output that was paid for and will never be seen.
     abandoned: Option<Tokens>,
     /// Of the target that was called last.
@@ -218,6 +221,7 @@ impl Exchange {
             record,
             unreported: None,
             farewell: None,
+            begun: Begun::No,
             abandoned: None,
             price: None,
             called: None,
@@ -473,6 +477,7 @@ impl Exchange {
 
     fn emit(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            self.begun = Begun::Yes;
             self.steps.push_back(Step::Emit(Out::Chunk(bytes)));
         }
     }
@@ -622,7 +627,7 @@ impl Exchange {
             self.record.usage = relay.usage().cloned().map(Box::new);
             self.record.failed(fault);
             self.record.ending = Ending::Cut;
-            let event = self.request.surface.fault_event(fault, RequestIdText::new(self.request.id).as_str());
+            let event = self.request.surface.fault_event(fault, &self.request.asked(), self.begun);
             self.steps.push_back(Step::Emit(Out::Chunk(event)));
             self.farewell = Some(Out::End);
             self.settle(now);

@@ -13,6 +13,7 @@ pub mod fault; // what can go wrong, by blame
 
 pub mod json; // a validated JSON text that knows where everything stands
 pub mod sse; // frames in a stream
+pub mod framing; // the forms a stream may have
 
 pub mod surface; // what we serve
 pub mod provider; // what we call

@@ -10,9 +10,10 @@ mod said; // the words in a frame or an answer
 mod scan; // finding things in JSON bytes
 pub(crate) mod wait;
 
-use crate::call::{Call, Delivery};
+use crate::call::{Call, Delivery, Operation};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, UpstreamFault};
+use crate::framing::Framing;
 use crate::reply::{Event, Reply};
 use crate::usage::Usage;
 use crate::vendor::Vendor;
@@ -25,9 +26,10 @@ pub trait Provider: Sync {
     /// The dialect it speaks.
     fn dialect(&self) -> Dialect;
 
-    /// The path below the base URL (and query, if any) and the headers for a chat call; for a
-    /// pass-through these are all that the gateway adds to the client's own body.
-    fn endpoint(&self, target: &Target<'_>, delivery: Delivery) -> Endpoint;
+    /// The path below the base URL (and query, if any) and the headers for such a request; for a
+    /// pass-through these are all that the gateway adds to the client's own body. `None` where the
+    /// dialect has no such requests.
+    fn endpoint(&self, target: &Target<'_>, purpose: Purpose) -> Option<Endpoint>;
 
     /// Writes the call in this dialect. What it cannot carry is in [`Encoded::lost`]; what makes no
     /// sense to it at all is a fault.
@@ -94,6 +96,24 @@ pub struct Target<'a> {
     pub vendor: &'a Vendor,
     /// The model as the provider names it.
     pub model: &'a str,
+}
+
+/// What a request to a provider is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// What is asked.
+    pub operation: Operation,
+    /// Whole or streamed.
+    pub delivery: Delivery,
+    /// The form of a stream, where the dialect has several.
+    pub framing: Framing,
+}
+
+impl Purpose {
+    /// A chat call, in the form that decoders read.
+    pub const fn chat(delivery: Delivery) -> Self {
+        Self { operation: Operation::Chat, delivery, framing: Framing::Events }
+    }
 }
 
 /// Where a call goes.

@@ -72,6 +72,11 @@ impl Frame {
         field::frame(Bytes::from(raw), field::Mark::Impossible)
     }
 
+    /// A frame of another form, whose data stands at this place in its bytes.
+    pub(crate) fn within(raw: Bytes, data: std::ops::Range<usize>) -> Self {
+        Self { event: Span::default(), data: Data::Line(field::span(data)), raw }
+    }
+
     /// Every byte of the frame as received, the blank line that ended it included: what a
     /// pass-through emits.
     pub fn raw(&self) -> &Bytes {

@@ -10,10 +10,11 @@ mod conversation; // what identifies a conversation
 mod fields; // an object being taken apart
 mod shape; // what a field's value must be
 
-use crate::call::{Call, UsageChunk};
+use crate::call::{Call, Operation, UsageChunk};
 use crate::count::{Besides, Media};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::framing::Framing;
 use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
@@ -28,16 +29,27 @@ pub trait Surface: Sync {
     /// The dialect it serves. An upstream of the same dialect gets the client's own bytes.
     fn dialect(&self) -> Dialect;
 
+    /// What it asks of models.
+    fn operation(&self) -> Operation {
+        Operation::Chat
+    }
+
+    /// The form of its streams, where the request's query has a say in it.
+    fn framing(&self, query: Option<&str>) -> Framing {
+        let _ = query;
+        Framing::Events
+    }
+
     /// Checks the request's shape and reads what routing needs, without building a call. Everything
     /// that is wrong whatever the provider is refused here, by field.
-    fn inspect(&self, tape: &Tape<'_>) -> Result<Envelope, Fault>;
+    fn inspect(&self, tape: &Tape<'_>, line: &RequestLine) -> Result<Envelope, Fault>;
 
     /// Hands over each text of a prompt whose tokens are to be counted, each by itself, and says what
     /// the prompt counts for besides. Of a body that `inspect` would refuse, whatever can be found.
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides;
 
     /// Builds the canonical call from a body that `inspect` has accepted.
-    fn parse(&self, body: &[u8]) -> Result<Call, Fault>;
+    fn parse(&self, body: &[u8], line: &RequestLine) -> Result<Call, Fault>;
 
     /// Renders a whole reply as the body to send.
     fn render(&self, reply: &Reply, asked: &Asked) -> Bytes;
@@ -48,12 +60,31 @@ pub trait Surface: Sync {
     /// The body of an error answer. Status and headers are the caller's to set.
     fn fault(&self, fault: &Fault, request_id: &str) -> Bytes;
 
-    /// The frame that ends a stream in which something went wrong.
-    fn fault_event(&self, fault: &Fault, request_id: &str) -> Bytes;
+    /// What ends a stream in which something went wrong.
+    fn fault_event(&self, fault: &Fault, asked: &Asked, begun: Begun) -> Bytes;
 
     /// What ends a passed-on stream of this dialect well although its upstream goes on: every answer
     /// that is still open stops for its length, then the end mark.
     fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes;
+}
+
+/// What a request's line says of the call, in dialects that say something there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestLine {
+    /// The model, where the path names it.
+    pub model: Option<String>,
+    /// The form of a stream.
+    pub framing: Framing,
+}
+
+/// Whether any byte of a stream is out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing is.
+    #[default]
+    No,
+    /// Something is.
+    Yes,
 }
 
 /// What a client has seen of a passed-on stream.
@@ -92,6 +123,8 @@ pub struct Asked {
     pub now_secs: u64,
     /// Whether a streaming client asked for usage.
     pub usage: UsageChunk,
+    /// The form of a stream.
+    pub framing: Framing,
 }
 
 /// Turns events into the surface's stream.
@@ -106,8 +139,8 @@ pub trait Render {
 pub struct Envelope {
     /// The model as the client named it.
     pub model: String,
-    /// The bytes of the model's value, quotes included, to be replaced for the upstream.
-    pub model_span: Range<usize>,
+    /// Where the body names it, to be replaced for the upstream.
+    pub model_place: ModelPlace,
     /// Whether the client wants a stream, and usage in it.
     pub delivery: crate::call::Delivery,
     /// `fallbacks` of the body: further models to try, in order.
@@ -131,6 +164,20 @@ pub struct Envelope {
     pub end_user: Option<String>,
     /// Where a pass-through changes the body.
     pub places: Places,
+}
+
+/// Where a body names its model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ModelPlace {
+    /// Nowhere: the path does.
+    #[default]
+    Path,
+    /// Nowhere, though the dialect's bodies name it: it is written at [`Places::members`].
+    Missing,
+    /// In this value, quotes included.
+    Body(Range<usize>),
+    /// In the path and again in each of these values, after `models/`; ascending and disjoint.
+    Resources(Vec<Range<usize>>),
 }
 
 /// Where a pass-through changes the client's body.

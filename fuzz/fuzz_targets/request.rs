@@ -5,14 +5,15 @@
 use libfuzzer_sys::fuzz_target;
 use tollgate_core::json::Tape;
 use tollgate_core::provider::{self, Target};
-use tollgate_core::surface::Surface;
+use tollgate_core::surface::{ModelPlace, RequestLine, Surface};
 use tollgate_core::surface::openai_chat::OpenAiChat;
 use tollgate_core::vendor::VENDORS;
 
 fuzz_target!(|body: &[u8]| {
     let Ok(tape) = Tape::parse(body) else { return };
-    let Ok(envelope) = OpenAiChat.inspect(&tape) else { return };
-    let model = body.get(envelope.model_span.clone()).expect("the model's span lies within the body");
+    let Ok(envelope) = OpenAiChat.inspect(&tape, &RequestLine::default()) else { return };
+    let ModelPlace::Body(span) = &envelope.model_place else { panic!("a body names its model") };
+    let model = body.get(span.clone()).expect("the model's span lies within the body");
     let model = Tape::parse(model).expect("the model's span is a value");
     assert!(model.root().is_text(&envelope.model));
 
@@ -25,7 +26,7 @@ fuzz_target!(|body: &[u8]| {
     }
     Tape::parse(&left).expect("what goes upstream is valid");
 
-    let Ok(call) = OpenAiChat.parse(body) else { return };
+    let Ok(call) = OpenAiChat.parse(body, &RequestLine::default()) else { return };
     for vendor in VENDORS {
         let target = Target { vendor, model: "some-model" };
         if let Ok(encoded) = provider::of(vendor.dialect).encode(&call, &target) {

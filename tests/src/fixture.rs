@@ -20,11 +20,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tollgate_core::call::{Delivery, UsageChunk};
 use tollgate_core::fault::{Code, Fault, UpstreamFault};
+use tollgate_core::framing::Framing;
 use tollgate_core::json::Tape;
 use tollgate_core::provider::{self, Provider, Target};
 use tollgate_core::reply::Event;
 use tollgate_core::sse::{Frame, Framer};
-use tollgate_core::surface::{Asked, Surface, openai_chat::OpenAiChat};
+use tollgate_core::surface::{Asked, RequestLine, Surface, openai_chat::OpenAiChat};
 use tollgate_core::vendor;
 
 const FILES: &[&str] = &[
@@ -99,8 +100,12 @@ impl Case {
         self.read("source.md")?;
         let call = self.read("call.json")?;
         let tape = Tape::parse(&call).map_err(|error| format!("call.json: {error}"))?;
-        let envelope = OpenAiChat.inspect(&tape).map_err(|fault| format!("call.json: {}", fault.message))?;
-        let call = OpenAiChat.parse(&call).map_err(|fault| format!("call.json: {}", fault.message))?;
+        let envelope = OpenAiChat
+            .inspect(&tape, &RequestLine::default())
+            .map_err(|fault| format!("call.json: {}", fault.message))?;
+        let call = OpenAiChat
+            .parse(&call, &RequestLine::default())
+            .map_err(|fault| format!("call.json: {}", fault.message))?;
         let model = self.meta.model.as_deref().unwrap_or(&call.model);
         let target = Target { vendor: self.vendor, model };
         let provider = provider::of(self.vendor.dialect);
@@ -119,8 +124,13 @@ impl Case {
             Delivery::Whole => UsageChunk::Unwanted,
             Delivery::Stream(usage) => usage,
         };
-        let asked =
-            Asked { model: envelope.model, request_id: "fixture".to_owned(), now_secs: 1_700_000_000, usage };
+        let asked = Asked {
+            model: envelope.model,
+            request_id: "fixture".to_owned(),
+            now_secs: 1_700_000_000,
+            usage,
+            framing: Framing::Events,
+        };
         match self.read("reply.sse") {
             Ok(reply) => self.stream(&reply, provider, &target, &asked),
             Err(_) => self.whole(provider, &target, &asked),

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use tollgate_core::call::{Part, UsageChunk};
 use tollgate_core::dialect::Dialect;
 use tollgate_core::fault::{Code, Fault, UpstreamClass};
+use tollgate_core::framing::Framing;
 use tollgate_core::provider::anthropic::Anthropic;
 use tollgate_core::provider::{Glance, Provider as _, Target};
 use tollgate_core::reply::{Assembler, Event, Reply, Stop};
@@ -368,7 +369,13 @@ fn answers() -> Vec<(String, Answer, Told)> {
 }
 
 fn asked() -> Asked {
-    Asked { model: "asked".into(), request_id: "req".into(), now_secs: 1, usage: UsageChunk::Wanted }
+    Asked {
+        model: "asked".into(),
+        request_id: "req".into(),
+        now_secs: 1,
+        usage: UsageChunk::Wanted,
+        framing: Framing::Events,
+    }
 }
 
 fn streamed(events: &[Event]) -> Told {

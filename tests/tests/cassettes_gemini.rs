@@ -17,6 +17,7 @@ use std::path::Path;
 use tollgate_core::call::{Part, UsageChunk};
 use tollgate_core::dialect::Dialect;
 use tollgate_core::fault::{Code, Fault, UpstreamClass};
+use tollgate_core::framing::Framing;
 use tollgate_core::provider::{self, Glance, Provider, Target};
 use tollgate_core::reply::{Assembler, Event, Reply, Stop};
 use tollgate_core::sse::{Frame, Framer};
@@ -347,7 +348,13 @@ fn due(recording: &Recording) -> Told {
 }
 
 fn asked() -> Asked {
-    Asked { model: "asked".into(), request_id: "req".into(), now_secs: 1, usage: UsageChunk::Wanted }
+    Asked {
+        model: "asked".into(),
+        request_id: "req".into(),
+        now_secs: 1,
+        usage: UsageChunk::Wanted,
+        framing: Framing::Events,
+    }
 }
 
 fn streamed(events: &[Event]) -> Told {

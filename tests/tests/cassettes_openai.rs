@@ -14,11 +14,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tollgate_core::call::UsageChunk;
 use tollgate_core::fault::UpstreamClass;
+use tollgate_core::framing::Framing;
 use tollgate_core::json::Tape;
 use tollgate_core::provider::{Provider, Target, openai::OpenAi};
 use tollgate_core::reply::Event;
 use tollgate_core::sse::{Frame, Framer};
-use tollgate_core::surface::{Asked, Surface, openai_chat::OpenAiChat};
+use tollgate_core::surface::{Asked, RequestLine, Surface, openai_chat::OpenAiChat};
 use tollgate_core::vendor::{self, StreamOptions, StreamedToolIndex};
 use tollgate_tests::replay::{Answer, Replay};
 
@@ -78,7 +79,13 @@ impl Case {
 }
 
 fn asked() -> Asked {
-    Asked { model: "asked".into(), request_id: "req".into(), now_secs: 1, usage: UsageChunk::Wanted }
+    Asked {
+        model: "asked".into(),
+        request_id: "req".into(),
+        now_secs: 1,
+        usage: UsageChunk::Wanted,
+        framing: Framing::Events,
+    }
 }
 
 /// What an answer says, as far as a client can see.
@@ -304,9 +311,11 @@ fn a_recorded_request_keeps_every_field() {
         let body = case.body();
         let place = case.path.display();
         let envelope = OpenAiChat
-            .inspect(&Tape::parse(&body).unwrap())
+            .inspect(&Tape::parse(&body).unwrap(), &RequestLine::default())
             .unwrap_or_else(|fault| panic!("{place}: {fault:?}"));
-        let call = OpenAiChat.parse(&body).unwrap_or_else(|fault| panic!("{place}: {fault:?}"));
+        let call = OpenAiChat
+            .parse(&body, &RequestLine::default())
+            .unwrap_or_else(|fault| panic!("{place}: {fault:?}"));
         assert_eq!((&envelope.model, envelope.delivery), (&call.model, call.delivery), "{place}");
         let target = Target { model: &call.model, ..case.target() };
         let encoded = OpenAi.encode(&call, &target).unwrap();

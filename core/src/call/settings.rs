@@ -211,6 +211,20 @@ pub enum ReasoningShown {
     Summary,
 }
 
+/// What is asked of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// To go on with a conversation.
+    #[default]
+    Chat,
+    /// How many tokens a prompt has.
+    Count,
+    /// The vector of a text.
+    Embed,
+    /// The vectors of several texts, where a dialect tells that apart.
+    EmbedBatch,
+}
+
 /// Whole or streamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {

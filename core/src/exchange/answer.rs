@@ -63,7 +63,7 @@ pub(super) fn whole(
 pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Response<Option<Bytes>> {
     let mut response = Response::new(None);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, reading.content_type("text/event-stream"));
+    headers.insert(CONTENT_TYPE, reading.content_type(request.line.framing.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     common(headers, request, calls);
     served_by(headers, request, reading);

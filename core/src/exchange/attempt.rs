@@ -8,6 +8,7 @@ use crate::config::{Provider, Timeouts};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
+use crate::framing::Framing;
 use crate::host::{Fetch, Reuse};
 use crate::json::Tape;
 use crate::provider::{self, Encoded, Endpoint, Target};
@@ -167,7 +168,7 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let target = Target { vendor: provider.vendor, model: &model };
     let path = if provider.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
     let (Encoded { endpoint, body, lost }, usage) = match path {
-        Path::Pass => pass(request, &target),
+        Path::Pass => pass(request, &target)?,
         Path::Translate => (translate(request, &target)?, UsageAsk::AsClient),
     };
     let fetch = fetch(request, provider, lane, endpoint, body, path)?;
@@ -175,10 +176,12 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
 }
 
 /// The client's own bytes, but for what the gateway has to change in them.
-fn pass(request: &Request, target: &Target<'_>) -> (Encoded, UsageAsk) {
-    let endpoint = provider::of(target.vendor.dialect).endpoint(target, request.envelope.delivery);
+fn pass(request: &Request, target: &Target<'_>) -> Result<(Encoded, UsageAsk), Fault> {
+    let endpoint = provider::of(target.vendor.dialect).endpoint(target, request.purpose());
+    let endpoint =
+        endpoint.ok_or_else(|| Fault::new(Code::Bug, "a surface serves what its dialect has not"))?;
     let Spliced { body, usage } = splice::splice(request, target);
-    (Encoded { endpoint, body, lost: Vec::new() }, usage)
+    Ok((Encoded { endpoint, body, lost: Vec::new() }, usage))
 }
 
 fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
@@ -247,7 +250,7 @@ fn fetch(
     let Endpoint { path: below, headers } = endpoint;
     let mut all = HeaderMap::with_capacity(8 + provider.headers.len());
     all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    all.insert(ACCEPT, accept(request.envelope.delivery));
+    all.insert(ACCEPT, accept(request, path));
     all.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
     all.extend(headers);
     if path == Path::Pass {
@@ -259,10 +262,11 @@ fn fetch(
     Ok(Fetch { method: Method::POST, uri: uri(provider, below)?, headers: all, body, reuse: Reuse::Allowed })
 }
 
-fn accept(delivery: Delivery) -> HeaderValue {
-    match delivery {
-        Delivery::Whole => HeaderValue::from_static("application/json"),
-        Delivery::Stream(_) => HeaderValue::from_static("text/event-stream"),
+fn accept(request: &Request, path: Path) -> HeaderValue {
+    match (request.envelope.delivery, path) {
+        (Delivery::Whole, _) => HeaderValue::from_static("application/json"),
+        (Delivery::Stream(_), Path::Pass) => HeaderValue::from_static(request.line.framing.content_type()),
+        (Delivery::Stream(_), Path::Translate) => HeaderValue::from_static(Framing::Events.content_type()),
     }
 }
 

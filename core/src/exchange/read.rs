@@ -8,10 +8,11 @@ use super::gather::Gather;
 use super::request::Request;
 use crate::count::Heard;
 use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::framing::{Framer, Framing};
 use crate::host::Head;
 use crate::provider::{Decode, Glance};
 use crate::reply::{Assembler, Event, Reply};
-use crate::sse::{Frame, Framer};
+use crate::sse::Frame;
 use crate::units::Time;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -260,19 +261,19 @@ impl Reading {
     /// whatever was asked for.
     fn recognise(&self, chunk: &[u8], request: &Request) -> Form {
         let first = chunk.iter().find(|byte| !byte.is_ascii_whitespace());
-        let is_stream = match first {
-            Some(b'{' | b'[' | b'<' | b'"') => false,
-            Some(_) => self.is_success(),
+        let asked = if self.sent.path == Path::Pass { request.line.framing } else { Framing::Events };
+        let framing = match first {
+            Some(b'[') if self.is_success() && request.wants_stream() && asked == Framing::Array => asked,
+            Some(b'{' | b'[' | b'<' | b'"') => return Form::Whole(Gather::default()),
+            Some(_) if self.is_success() => Framing::Events,
+            Some(_) => return Form::Whole(Gather::default()),
             None => return Form::Unknown,
         };
         let target = self.sent.target();
-        if !is_stream {
-            return Form::Whole(Gather::default());
-        }
-        let framer = Framer::new();
+        let framer = Framer::new(framing);
         match (request.wants_stream(), self.sent.path) {
-            (true, Path::Pass) => Form::Pass { framer, held: Vec::new() },
-            (true, Path::Translate) => {
+            (true, Path::Pass) if framing == asked => Form::Pass { framer, held: Vec::new() },
+            (true, Path::Pass | Path::Translate) => {
                 let decoder = self.sent.provider().decoder(&target);
                 Form::Translate { framer, decoder, events: Vec::new(), size: 0 }
             }

@@ -10,9 +10,10 @@ use super::splice::UsageAsk;
 use crate::count::Heard;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
+use crate::framing::{Closing, Framer, Framing};
 use crate::provider::{Decode, Glance};
 use crate::reply::{Event, Stop};
-use crate::sse::{Frame, Framer};
+use crate::sse::Frame;
 use crate::surface::Render;
 use crate::units::{Millis, Time, Tokens};
 use crate::usage::Usage;
@@ -97,7 +98,7 @@ impl Relay {
             }
             Opening::Reply(reply) => {
                 let decoder = sent.provider().decoder(&sent.target());
-                let form = Form::Translate { framer: Framer::new(), decoder, renderer: renderer() };
+                let form = Form::Translate { framer: Framer::default(), decoder, renderer: renderer() };
                 (form, Held::Reply(reply.into_events()))
             }
         };
@@ -201,14 +202,21 @@ impl Relay {
                 self.translate(events, now)
             }
         };
-        match (rest, self.progress) {
-            (Verdict::More(bytes), Progress::Finished | Progress::Ended(_)) => Verdict::Complete(bytes),
-            (Verdict::More(bytes), Progress::Open) => {
+        let (Form::Pass { framer } | Form::Translate { framer, .. }) = &self.form;
+        match (rest, self.progress, framer.closing()) {
+            (Verdict::More(bytes), Progress::Finished | Progress::Ended(_), Closing::Closed) => {
+                Verdict::Complete(bytes)
+            }
+            (Verdict::More(bytes), Progress::Open, _) | (Verdict::More(bytes), _, Closing::Open) => {
                 let what = "the connection ended before the stream did";
                 let fault = Box::new(UpstreamFault::new(UpstreamClass::Connection, 200, what));
-                Verdict::Failed(closed(bytes), fault)
+                let bytes = match framer.framing() {
+                    Framing::Events => closed(bytes),
+                    Framing::Array => bytes,
+                };
+                Verdict::Failed(bytes, fault)
             }
-            (other @ (Verdict::Complete(_) | Verdict::Failed(..) | Verdict::Exhausted(_)), _) => other,
+            (other @ (Verdict::Complete(_) | Verdict::Failed(..) | Verdict::Exhausted(_)), ..) => other,
         }
     }
 

@@ -11,7 +11,8 @@ use crate::fleet::Lane;
 use crate::json::Tape;
 use crate::ledger::Standing;
 use crate::price::Terms;
-use crate::surface::{Asked, Conversation, Envelope, Places, Surface};
+use crate::provider::Purpose;
+use crate::surface::{Asked, Conversation, Envelope, ModelPlace, Places, RequestLine, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub(super) struct Request {
     pub(super) config: Arc<Config>,
     pub(super) surface: &'static dyn Surface,
+    pub(super) line: RequestLine,
     pub(super) id: RequestId,
     pub(super) at: Time,
     pub(super) deadline: Time,
@@ -60,9 +62,20 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
-        let Admitted { config, surface, id, at, caller, gauge, strictness, forward, end_user, client_tags } =
-            admitted;
-        let found = inspect(surface, &body).and_then(|envelope| {
+        let Admitted {
+            config,
+            surface,
+            line,
+            id,
+            at,
+            caller,
+            gauge,
+            strictness,
+            forward,
+            end_user,
+            client_tags,
+        } = admitted;
+        let found = inspect(surface, &body, &line).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
         });
@@ -74,6 +87,7 @@ impl Request {
         let request = Self {
             config,
             surface,
+            line,
             id,
             at,
             deadline,
@@ -131,6 +145,12 @@ impl Request {
         credential.map_or("", |credential| &credential.name)
     }
 
+    /// What a request of the client's own dialect is for.
+    pub(super) fn purpose(&self) -> Purpose {
+        let operation = self.surface.operation();
+        Purpose { operation, delivery: self.envelope.delivery, framing: self.line.framing }
+    }
+
     /// What a renderer needs to know.
     pub(super) fn asked(&self) -> Asked {
         let usage = match self.envelope.delivery {
@@ -142,6 +162,7 @@ impl Request {
             request_id: self.id.to_string(),
             now_secs: self.at.unix_secs(),
             usage,
+            framing: self.line.framing,
         }
     }
 
@@ -149,7 +170,7 @@ impl Request {
     pub(super) fn call(&mut self) -> Result<&Call, Fault> {
         let call = match self.call.take() {
             Some(call) => call,
-            None => Box::new(self.surface.parse(&self.body)?),
+            None => Box::new(self.surface.parse(&self.body, &self.line)?),
         };
         Ok(self.call.insert(call))
     }
@@ -165,7 +186,7 @@ impl Found {
     fn nothing() -> Self {
         let envelope = Envelope {
             model: String::new(),
-            model_span: 0..0,
+            model_place: ModelPlace::Path,
             delivery: Delivery::Whole,
             fallbacks: Vec::new(),
             cuts: Vec::new(),
@@ -189,8 +210,8 @@ impl Found {
     }
 }
 
-fn inspect(surface: &dyn Surface, body: &Bytes) -> Result<Envelope, Fault> {
+fn inspect(surface: &dyn Surface, body: &Bytes, line: &RequestLine) -> Result<Envelope, Fault> {
     let tape = Tape::parse(body)
         .map_err(|error| Fault::new(Code::BadJson, format!("the body is not acceptable JSON: {error}")))?;
-    surface.inspect(&tape)
+    surface.inspect(&tape, line)
 }

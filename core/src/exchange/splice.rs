@@ -5,7 +5,7 @@ use super::request::Request;
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::provider::Target;
-use crate::surface::{CapPlace, Edit};
+use crate::surface::{CapPlace, Edit, Envelope, ModelPlace};
 use crate::units::Tokens;
 use crate::vendor::{MaxTokensField, StreamOptions};
 use bytes::{Bytes, BytesMut};
@@ -34,9 +34,7 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
     for cut in &envelope.cuts {
         edits.put(cut.clone(), "");
     }
-    if envelope.model != target.model {
-        edits.put(envelope.model_span.clone(), serde_json::Value::from(target.model).to_string());
-    }
+    edits.name(envelope, target);
     let usage = match (&envelope.places.usage, target.vendor.quirks.stream_options) {
         (Some(Edit { span, text }), StreamOptions::Known) => {
             edits.put(span.clone(), *text);
@@ -62,6 +60,27 @@ struct Edits<'e>(Vec<(Range<usize>, Cow<'e, str>)>);
 impl<'e> Edits<'e> {
     fn put(&mut self, span: Range<usize>, text: impl Into<Cow<'e, str>>) {
         self.0.push((span, text.into()));
+    }
+
+    /// Writes the model's name as the provider knows it, where the body has one.
+    fn name(&mut self, envelope: &Envelope, target: &Target<'_>) {
+        let quoted = |name: &str| serde_json::Value::from(name).to_string();
+        match &envelope.model_place {
+            ModelPlace::Path => {}
+            ModelPlace::Missing => {
+                let start = envelope.places.members;
+                self.put(start..start, format!("\"model\":{},", quoted(target.model)));
+            }
+            ModelPlace::Body(span) if envelope.model != target.model => {
+                self.put(span.clone(), quoted(target.model));
+            }
+            ModelPlace::Body(_) => {}
+            ModelPlace::Resources(_) if envelope.model == target.model => {}
+            ModelPlace::Resources(spans) => {
+                let resource = quoted(&format!("models/{}", target.model));
+                spans.iter().for_each(|span| self.put(span.clone(), resource.clone()));
+            }
+        }
     }
 
     /// Lowers what is larger than the cap, and writes the vendor's own field where nothing caps it. A

@@ -27,8 +27,8 @@ mod thinking;
 mod turns;
 mod usage;
 
-use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
-use crate::call::{Call, Delivery};
+use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
+use crate::call::{Call, Operation};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
@@ -53,15 +53,17 @@ impl Provider for Anthropic {
         Dialect::Anthropic
     }
 
-    fn endpoint(&self, _target: &Target<'_>, _delivery: Delivery) -> Endpoint {
-        let mut headers = HeaderMap::with_capacity(1);
-        headers.insert("anthropic-version", VERSION);
-        Endpoint { path: "/messages".into(), headers }
+    fn endpoint(&self, _target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
+        match purpose.operation {
+            Operation::Chat => Some(endpoint("/messages")),
+            Operation::Count => Some(endpoint("/messages/count_tokens")),
+            Operation::Embed | Operation::EmbedBatch => None,
+        }
     }
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         let request::Written { body, lost } = request::encode(call, target.model)?;
-        Ok(Encoded { endpoint: self.endpoint(target, call.delivery), body, lost })
+        Ok(Encoded { endpoint: endpoint("/messages"), body, lost })
     }
 
     fn decode(&self, body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
@@ -87,4 +89,10 @@ impl Provider for Anthropic {
     fn text(&self, data: &[u8], out: &mut String) {
         text::of(data, out);
     }
+}
+
+fn endpoint(path: &'static str) -> Endpoint {
+    let mut headers = HeaderMap::with_capacity(1);
+    headers.insert("anthropic-version", VERSION);
+    Endpoint { path: path.into(), headers }
 }

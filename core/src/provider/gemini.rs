@@ -20,10 +20,11 @@ mod tools;
 #[cfg(test)]
 mod tests;
 
-use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
-use crate::call::{Call, Delivery};
+use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
+use crate::call::{Call, Delivery, Operation};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, UpstreamFault};
+use crate::framing::Framing;
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
@@ -41,13 +42,8 @@ impl Provider for Gemini {
         Dialect::Gemini
     }
 
-    fn endpoint(&self, target: &Target<'_>, delivery: Delivery) -> Endpoint {
-        let method = match delivery {
-            Delivery::Whole => "generateContent",
-            // Without `alt=sse` the stream is one JSON array that grows.
-            Delivery::Stream(_) => "streamGenerateContent?alt=sse",
-        };
-        Endpoint { path: format!("{}:{method}", model::path(target.model)).into(), headers: HeaderMap::new() }
+    fn endpoint(&self, target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
+        Some(endpoint(target, purpose))
     }
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
@@ -56,7 +52,7 @@ impl Provider for Gemini {
         let body = serde_json::to_vec(&body)
             .map_err(|_| Fault::new(crate::fault::Code::Bug, "a JSON value did not serialise"))?;
         Ok(Encoded {
-            endpoint: self.endpoint(target, call.delivery),
+            endpoint: endpoint(target, Purpose::chat(call.delivery)),
             body: Bytes::from(body),
             lost: lost.names,
         })
@@ -85,6 +81,19 @@ impl Provider for Gemini {
     fn text(&self, data: &[u8], out: &mut String) {
         text::of(data, out);
     }
+}
+
+fn endpoint(target: &Target<'_>, purpose: Purpose) -> Endpoint {
+    let method = match (purpose.operation, purpose.delivery, purpose.framing) {
+        (Operation::Chat, Delivery::Whole, _) => "generateContent",
+        (Operation::Chat, Delivery::Stream(_), Framing::Events) => "streamGenerateContent?alt=sse",
+        // Without `alt=sse` the stream is one JSON array that grows.
+        (Operation::Chat, Delivery::Stream(_), Framing::Array) => "streamGenerateContent",
+        (Operation::Count, ..) => "countTokens",
+        (Operation::Embed, ..) => "embedContent",
+        (Operation::EmbedBatch, ..) => "batchEmbedContents",
+    };
+    Endpoint { path: format!("{}:{method}", model::path(target.model)).into(), headers: HeaderMap::new() }
 }
 
 /// Quotes inside strings are escaped, so these patterns are found at keys only.

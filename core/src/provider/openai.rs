@@ -14,8 +14,8 @@ mod text;
 mod usage;
 
 use super::scan;
-use super::{Decode, Encoded, Endpoint, Glance, Provider, Target};
-use crate::call::{Call, Delivery};
+use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
+use crate::call::{Call, Operation};
 use crate::dialect::Dialect;
 use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
@@ -34,18 +34,16 @@ impl Provider for OpenAi {
         Dialect::OpenAi
     }
 
-    fn endpoint(&self, target: &Target<'_>, _delivery: Delivery) -> Endpoint {
-        let path = match target.vendor.quirks.path {
-            ChatPath::Plain => "/chat/completions".into(),
-            ChatPath::Deployment => {
-                format!("/deployments/{}/chat/completions", path_segment(target.model)).into()
-            }
-        };
-        Endpoint { path, headers: HeaderMap::new() }
+    fn endpoint(&self, target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
+        match purpose.operation {
+            Operation::Chat => Some(endpoint(target, "/chat/completions")),
+            Operation::Embed | Operation::EmbedBatch => Some(endpoint(target, "/embeddings")),
+            Operation::Count => None,
+        }
     }
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
-        encode::encode(call, target, self.endpoint(target, call.delivery))
+        encode::encode(call, target, endpoint(target, "/chat/completions"))
     }
 
     fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {
@@ -103,17 +101,25 @@ fn fnv(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+fn endpoint(target: &Target<'_>, path: &'static str) -> Endpoint {
+    let path = match target.vendor.quirks.path {
+        ChatPath::Plain => path.into(),
+        ChatPath::Deployment => format!("/deployments/{}{path}", path_segment(target.model)).into(),
+    };
+    Endpoint { path, headers: HeaderMap::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::UsageChunk;
+    use crate::call::{Delivery, UsageChunk};
     use crate::vendor;
 
     #[test]
     fn azure_deployments_are_named_in_the_path() {
         let path = |vendor: &str, model: &str| {
             let target = Target { vendor: vendor::find(vendor).unwrap(), model };
-            OpenAi.endpoint(&target, Delivery::Stream(UsageChunk::Wanted)).path
+            OpenAi.endpoint(&target, Purpose::chat(Delivery::Stream(UsageChunk::Wanted))).unwrap().path
         };
         assert_eq!(path("azure-deployments", "my dep/1"), "/deployments/my%20dep%2F1/chat/completions");
         assert_eq!(path("azure", "my-dep"), "/chat/completions");

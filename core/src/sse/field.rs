@@ -81,7 +81,7 @@ impl Lines {
 }
 
 /// Frames are shorter than 4 GiB by far.
-fn span(range: Range<usize>) -> Span {
+pub(super) fn span(range: Range<usize>) -> Span {
     let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
     Span { start: narrow(range.start), end: narrow(range.end) }
 }

@@ -18,7 +18,7 @@ mod render;
 mod stream;
 mod words;
 
-use super::{Asked, Envelope, Render, SoFar, Surface};
+use super::{Asked, Begun, Envelope, Render, RequestLine, SoFar, Surface};
 use crate::call::Call;
 use crate::count::Besides;
 use crate::dialect::Dialect;
@@ -40,16 +40,16 @@ impl Surface for OpenAiChat {
         Dialect::OpenAi
     }
 
-    fn inspect(&self, tape: &Tape<'_>) -> Result<Envelope, Fault> {
-        inspect::inspect(tape)
+    fn inspect(&self, tape: &Tape<'_>, line: &RequestLine) -> Result<Envelope, Fault> {
+        inspect::inspect(tape, line.model.as_deref())
     }
 
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {
         prompt::texts(body, each)
     }
 
-    fn parse(&self, body: &[u8]) -> Result<Call, Fault> {
-        parse::parse(body)
+    fn parse(&self, body: &[u8], line: &RequestLine) -> Result<Call, Fault> {
+        parse::parse(body, line.model.as_deref())
     }
 
     fn render(&self, reply: &Reply, asked: &Asked) -> Bytes {
@@ -64,7 +64,7 @@ impl Surface for OpenAiChat {
         fault::body(fault)
     }
 
-    fn fault_event(&self, fault: &Fault, _request_id: &str) -> Bytes {
+    fn fault_event(&self, fault: &Fault, _asked: &Asked, _begun: Begun) -> Bytes {
         fault::event(fault)
     }
 

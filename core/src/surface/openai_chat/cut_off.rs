@@ -54,6 +54,7 @@ fn indexes(data: &[u8]) -> Vec<u64> {
 mod tests {
     use super::*;
     use crate::call::UsageChunk;
+    use crate::framing::Framing;
 
     fn cut(content: &str, finished: &[&'static str], choices: u64) -> Vec<Value> {
         let finished: Vec<_> = finished.iter().map(|data| Bytes::from_static(data.as_bytes())).collect();
@@ -62,6 +63,7 @@ mod tests {
             request_id: "r".to_owned(),
             now_secs: 7,
             usage: UsageChunk::Wanted,
+            framing: Framing::Events,
         };
         let so_far = SoFar { content: content.as_bytes(), finished: &finished, choices };
         let bytes = frames(&so_far, &asked);

@@ -12,10 +12,11 @@ use crate::json::{Kind, Tape, Value};
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::shape::{Shape, end_user, found, noun, text};
-use crate::surface::{CapPlace, Conversation, Edit, Envelope, Places};
+use crate::surface::{CapPlace, Conversation, Edit, Envelope, ModelPlace, Places};
 use crate::units::Tokens;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Fields of the body that are the gateway's and not the provider's.
 const OWN_FIELDS: &[&str] = &["fallbacks"];
@@ -55,8 +56,8 @@ const SHAPES: &[(&str, Shape)] = &[
     ("fallbacks", Shape::Texts),
 ];
 
-/// See [`crate::surface::Surface::inspect`].
-pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
+/// See [`crate::surface::Surface::inspect`]. A body that names no model has that of its path.
+pub(super) fn inspect(tape: &Tape<'_>, path_model: Option<&str>) -> Result<Envelope, Fault> {
     let root = tape.root();
     if root.kind() != Kind::Object {
         return Err(Fault::bad_field("body", "an object", noun(root)));
@@ -72,11 +73,7 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
         }
         seen.note(&key, value);
     }
-    let model = seen.model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
-    let name = model.as_str().ok_or_else(|| Fault::bad_field("model", "a string", noun(model)))?;
-    if name.is_empty() {
-        return Err(Fault::bad_field("model", "the name of a model", "an empty string"));
-    }
+    let (model, model_place) = seen.model(path_model)?;
     let messages = seen.messages.ok_or_else(|| Fault::missing_field("messages", "an array of messages"))?;
     let turns = Turns::check(messages)?;
     check_functions(seen.tools, "tools")?;
@@ -88,8 +85,8 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
     };
     let others = [seen.tools, seen.functions, seen.response_format];
     Ok(Envelope {
-        model: name.into_owned(),
-        model_span: model.span(),
+        model,
+        model_place,
         delivery,
         fallbacks: seen.fallbacks.into_iter().flat_map(Value::elements).filter_map(text).collect(),
         cuts: if seen.fallbacks.is_some() { root.member_cuts(OWN_FIELDS) } else { Vec::new() },
@@ -107,6 +104,8 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
 #[derive(Default)]
 struct Seen<'t> {
     model: Option<Value<'t>>,
+    /// Where a model that is null stands.
+    null_model: Option<Range<usize>>,
     messages: Option<Value<'t>>,
     tools: Option<Value<'t>>,
     functions: Option<Value<'t>>,
@@ -126,6 +125,7 @@ struct Seen<'t> {
 impl<'t> Seen<'t> {
     fn note(&mut self, key: &str, value: Value<'t>) {
         let place = match key {
+            "model" if value.is_null() => return self.null_model = Some(value.span()),
             "model" => &mut self.model,
             "messages" => &mut self.messages,
             // A null list must still be cut.
@@ -148,6 +148,19 @@ impl<'t> Seen<'t> {
             _ => return,
         };
         *place = (!value.is_null()).then_some(value);
+    }
+
+    fn model(&self, path_model: Option<&str>) -> Result<(String, ModelPlace), Fault> {
+        let Some(model) = self.model else {
+            let name = path_model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
+            let place = self.null_model.clone().map_or(ModelPlace::Missing, ModelPlace::Body);
+            return Ok((name.to_owned(), place));
+        };
+        let name = model.as_str().ok_or_else(|| Fault::bad_field("model", "a string", noun(model)))?;
+        if name.is_empty() {
+            return Err(Fault::bad_field("model", "the name of a model", "an empty string"));
+        }
+        Ok((name.into_owned(), ModelPlace::Body(model.span())))
     }
 
     fn delivery(&self) -> Result<Delivery, Fault> {

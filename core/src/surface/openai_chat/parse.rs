@@ -14,12 +14,13 @@ use crate::surface::fields::Fields;
 use crate::units::Tokens;
 use serde_json::Value;
 
-/// See [`crate::surface::Surface::parse`].
-pub(super) fn parse(body: &[u8]) -> Result<Call, Fault> {
+/// See [`crate::surface::Surface::parse`]. A body that names no model has that of its path.
+pub(super) fn parse(body: &[u8], path_model: Option<&str>) -> Result<Call, Fault> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| Fault::new(Code::BadJson, format!("the body is no JSON: {error}")))?;
     let mut fields = Fields::of(body, "body")?.at_root();
-    let model = fields.text("model")?.ok_or_else(|| Fault::missing_field("model", "a string"))?;
+    let model = fields.text("model")?.or_else(|| path_model.map(str::to_owned));
+    let model = model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
     let messages = messages::parse(fields.list("messages")?)?;
     let (tool_choice, parallel_tools) =
         (settings::tool_choice(&mut fields)?, settings::parallel(&mut fields)?);

@@ -32,7 +32,8 @@ pub(super) fn texts(body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {
     }
     let frame = count.frame;
     // The same look at media as before the call.
-    let media = super::inspect::inspect(&tape).map_or_else(|_| Media::default(), |envelope| envelope.media);
+    let media =
+        super::inspect::inspect(&tape, Some("")).map_or_else(|_| Media::default(), |envelope| envelope.media);
     Besides { frame, media }
 }
 

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use serde_json::{Map, Value, json};
 
 fn asked(usage: UsageChunk) -> Asked {
-    Asked { model: "m".into(), request_id: "req".into(), now_secs: 7, usage }
+    Asked { model: "m".into(), request_id: "req".into(), now_secs: 7, usage, framing: Default::default() }
 }
 
 fn sample() -> Reply {

@@ -4,6 +4,7 @@ use crate::call::{
     ToolChoice, UsageChunk,
 };
 use crate::fault::Code;
+use crate::provider::Purpose;
 use crate::units::Tokens;
 use serde_json::Number;
 
@@ -26,7 +27,9 @@ fn json_schema() -> Option<Format> {
 
 #[test]
 fn the_path_and_the_version_are_all_that_the_dialect_adds() {
-    let endpoint = Anthropic.endpoint(&Target { vendor: &vendor(), model: OLD }, Delivery::Whole);
+    let endpoint = Anthropic
+        .endpoint(&Target { vendor: &vendor(), model: OLD }, Purpose::chat(Delivery::Whole))
+        .unwrap();
     assert_eq!(endpoint.path, "/messages");
     assert_eq!(endpoint.headers.get("anthropic-version").unwrap(), "2023-06-01");
     assert_eq!(endpoint.headers.len(), 1, "no beta is invented");

@@ -7,6 +7,7 @@ use crate::call::{
     UsageChunk,
 };
 use crate::fault::Code;
+use crate::provider::Purpose;
 use crate::units::Tokens;
 use crate::vendor::Vendor;
 use serde_json::json;
@@ -49,9 +50,11 @@ fn link(url: &str) -> MediaSource {
 
 #[test]
 fn the_method_follows_the_delivery() {
-    let whole = Gemini.endpoint(&target("models/gemini-2.5-flash"), Delivery::Whole);
+    let whole = Gemini.endpoint(&target("models/gemini-2.5-flash"), Purpose::chat(Delivery::Whole)).unwrap();
     assert_eq!(whole.path, "/models/gemini-2.5-flash:generateContent");
-    let stream = Gemini.endpoint(&target("gemini-2.5-flash"), Delivery::Stream(UsageChunk::Wanted));
+    let stream = Gemini
+        .endpoint(&target("gemini-2.5-flash"), Purpose::chat(Delivery::Stream(UsageChunk::Wanted)))
+        .unwrap();
     assert_eq!(stream.path, "/models/gemini-2.5-flash:streamGenerateContent?alt=sse");
 }
 

@@ -4,12 +4,12 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::provider::{Provider, Target, openai::OpenAi};
-use crate::surface::{Surface, openai_chat::OpenAiChat};
+use crate::surface::{RequestLine, Surface, openai_chat::OpenAiChat};
 use crate::vendor;
 use serde_json::{Value, json};
 
 fn call(body: Value) -> Call {
-    OpenAiChat.parse(body.to_string().as_bytes()).unwrap()
+    OpenAiChat.parse(body.to_string().as_bytes(), &RequestLine::default()).unwrap()
 }
 
 struct Sent {

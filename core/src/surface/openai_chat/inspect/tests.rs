@@ -4,7 +4,7 @@ use crate::fault::Code;
 use crate::surface::Follows;
 
 fn look(body: &str) -> Result<Envelope, Fault> {
-    inspect(&Tape::parse(body.as_bytes()).unwrap())
+    inspect(&Tape::parse(body.as_bytes()).unwrap(), None)
 }
 
 fn refused(body: &str) -> String {
@@ -25,13 +25,26 @@ fn messages(list: &str) -> String {
 fn a_plain_request_tells_model_and_delivery() {
     let body = with(r#""stream":true,"stream_options":{"include_usage":true},"max_tokens":7"#);
     let envelope = look(&body).unwrap();
-    assert_eq!((envelope.model.as_str(), &body[envelope.model_span]), ("m", "\"m\""));
+    let ModelPlace::Body(span) = envelope.model_place else { panic!("no place") };
+    assert_eq!((envelope.model.as_str(), &body[span]), ("m", "\"m\""));
     assert_eq!(envelope.delivery, Delivery::Stream(UsageChunk::Wanted));
     assert_eq!((envelope.max_tokens, envelope.cuts.len()), (Some(Tokens(7)), 0));
     let quiet = look(&with(r#""stream":true,"max_tokens":7,"max_completion_tokens":9"#)).unwrap();
     assert_eq!(quiet.delivery, Delivery::Stream(UsageChunk::Unwanted));
     assert_eq!(quiet.max_tokens, Some(Tokens(9)));
     assert_eq!(look(&with(r#""stream":false"#)).unwrap().delivery, Delivery::Whole);
+}
+
+#[test]
+fn a_body_without_a_model_has_that_of_its_path() {
+    let look = |body: &str| inspect(&Tape::parse(body.as_bytes()).unwrap(), Some("deployed")).unwrap();
+    let without = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+    let envelope = look(without);
+    assert_eq!((envelope.model.as_str(), envelope.model_place), ("deployed", ModelPlace::Missing));
+    let null = r#"{"model":null,"messages":[{"role":"user","content":"hi"}]}"#;
+    let envelope = look(null);
+    assert_eq!((envelope.model.as_str(), envelope.model_place), ("deployed", ModelPlace::Body(9..13)));
+    assert_eq!(look(&with(r#""n":1"#)).model, "m");
 }
 
 #[test]

@@ -5,11 +5,11 @@ use serde_json::json;
 
 fn call(message: Value) -> Call {
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}, message]});
-    parse(body.to_string().as_bytes()).unwrap()
+    parse(body.to_string().as_bytes(), None).unwrap()
 }
 
 fn refused(body: Value) -> String {
-    parse(body.to_string().as_bytes()).unwrap_err().param.unwrap()
+    parse(body.to_string().as_bytes(), None).unwrap_err().param.unwrap()
 }
 
 #[test]
@@ -43,7 +43,13 @@ fn what_is_rendered_is_accepted_back() {
     ];
     let choice = crate::reply::Choice { parts: parts.clone(), ..Default::default() };
     let reply = crate::reply::Reply { choices: vec![choice], ..Default::default() };
-    let asked = Asked { model: "m".into(), request_id: "r".into(), now_secs: 1, usage: UsageChunk::Unwanted };
+    let asked = Asked {
+        model: "m".into(),
+        request_id: "r".into(),
+        now_secs: 1,
+        usage: UsageChunk::Unwanted,
+        framing: Default::default(),
+    };
     let answer: Value = serde_json::from_slice(&OpenAiChat.render(&reply, &asked)).unwrap();
     let back = call(answer["choices"][0]["message"].clone());
     assert_eq!(back.messages[1].parts, parts);
@@ -56,7 +62,7 @@ fn a_tool_result_knows_its_functions_name() {
         {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
         {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "r"}]},
     ]});
-    let call = parse(body.to_string().as_bytes()).unwrap();
+    let call = parse(body.to_string().as_bytes(), None).unwrap();
     let Part::ToolResult(result) = &call.messages[1].parts[0] else { panic!() };
     assert_eq!((result.name.as_deref(), call.messages[1].name.as_deref()), (Some("f"), None));
     let Part::ToolCall(asked) = &call.messages[0].parts[0] else { panic!() };
@@ -69,7 +75,7 @@ fn the_older_function_fields_mean_the_same() {
         {"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{}"}},
         {"role": "function", "name": "f", "content": "r"},
     ]});
-    let call = parse(body.to_string().as_bytes()).unwrap();
+    let call = parse(body.to_string().as_bytes(), None).unwrap();
     assert_eq!((call.tools.len(), call.tool_choice), (1, Some(ToolChoice::Named("f".into()))));
     let (Part::ToolCall(asked), Part::ToolResult(result)) =
         (&call.messages[0].parts[0], &call.messages[1].parts[0])
@@ -83,7 +89,7 @@ fn the_older_function_fields_mean_the_same() {
 fn h8_nulls_are_absent_and_unknown_fields_are_kept() {
     let body = json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "new": 1}], "also": 2}],
         "temperature": null, "unknown": null, "more": 3, "fallbacks": ["x"]});
-    let call = parse(body.to_string().as_bytes()).unwrap();
+    let call = parse(body.to_string().as_bytes(), None).unwrap();
     assert_eq!(Value::Object(call.extras), json!({"more": 3}));
     assert_eq!(Value::Object(call.messages[0].extras.clone()), json!({"also": 2, "content[0].new": 1}));
 }
@@ -93,7 +99,7 @@ fn choices_among_tools_are_read_in_all_forms() {
     let choice = |value: Value| {
         let body =
             json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "tool_choice": value});
-        parse(body.to_string().as_bytes()).unwrap().tool_choice
+        parse(body.to_string().as_bytes(), None).unwrap().tool_choice
     };
     assert_eq!(choice(json!("any")), Some(ToolChoice::Required));
     let allowed = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}});
@@ -129,7 +135,7 @@ fn a_schema_is_kept_verbatim() {
     let schema = json!({"z": 1, "a": {"$ref": "#/x"}});
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}}});
-    let call = parse(body.to_string().as_bytes()).unwrap();
+    let call = parse(body.to_string().as_bytes(), None).unwrap();
     let Some(Format::JsonSchema(read)) = call.output.format else { panic!() };
     assert_eq!((read.schema.to_string(), read.strict), (schema.to_string(), Some(true)));
 }

@@ -1,0 +1,104 @@
+//! How a stream is cut into pieces on the wire.
+//!
+//! Whatever the form, a frame is a piece as it came and the JSON in it, and all frames put together are
+//! the stream as it came: see [`crate::sse::Frame`].
+
+mod array;
+
+use crate::sse::{self, Frame, FrameTooLarge};
+use bytes::Bytes;
+
+/// A form of streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Server-sent events.
+    #[default]
+    Events,
+    /// One JSON array that grows; each element is a frame (Google, where nothing else is asked for).
+    Array,
+}
+
+impl Framing {
+    /// The label of such a stream.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Events => "text/event-stream",
+            Self::Array => "application/json",
+        }
+    }
+}
+
+/// Cuts a byte stream into frames.
+#[derive(Debug)]
+pub enum Framer {
+    /// Of server-sent events.
+    Events(sse::Framer),
+    /// Of an array.
+    Array(array::Framer),
+}
+
+/// Whether a stream may end where it has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Its form needs no end, or has seen it.
+    Closed,
+    /// Its form needs an end that has not come.
+    Open,
+}
+
+impl Framer {
+    /// A framer at the beginning of a stream.
+    pub fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Events => Self::Events(sse::Framer::new()),
+            Framing::Array => Self::Array(array::Framer::default()),
+        }
+    }
+
+    /// Takes the next bytes and appends every frame that is now complete. Fails, and is of no further
+    /// use, when a frame exceeds [`sse::MAX_FRAME`]; the frames before it have been appended.
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), FrameTooLarge> {
+        match self {
+            Self::Events(framer) => framer.push(chunk, out),
+            Self::Array(framer) => framer.push(chunk, out),
+        }
+    }
+
+    /// The stream ended: a last frame, if what is left is one.
+    pub fn finish(&mut self) -> Option<Frame> {
+        match self {
+            Self::Events(framer) => framer.finish(),
+            Self::Array(framer) => framer.finish(),
+        }
+    }
+
+    /// Bytes held back because their frame is not complete.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Events(framer) => framer.held(),
+            Self::Array(framer) => framer.held(),
+        }
+    }
+
+    /// Whether the stream may end here as far as its form goes.
+    pub fn closing(&self) -> Closing {
+        match self {
+            Self::Events(_) => Closing::Closed,
+            Self::Array(framer) => framer.closing(),
+        }
+    }
+
+    /// The form.
+    pub fn framing(&self) -> Framing {
+        match self {
+            Self::Events(_) => Framing::Events,
+            Self::Array(_) => Framing::Array,
+        }
+    }
+}
+
+impl Default for Framer {
+    fn default() -> Self {
+        Self::new(Framing::default())
+    }
+}
