@@ -28,6 +28,9 @@ pub type Extras = Map<String, Value>;
 pub struct Call {
     /// The model as the client named it; the route decides what goes upstream.
     pub model: String,
+    /// Instructions that stand apart from the conversation: Anthropic's `system`, Gemini's
+    /// `systemInstruction`. Empty where a dialect has them among its messages.
+    pub system: Vec<Part>,
     /// The conversation, oldest first. Never empty.
     pub messages: Vec<Message>,
     /// In the client's order, which is kept to the provider: prompt caches depend on it.

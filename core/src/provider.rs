@@ -8,6 +8,7 @@ pub mod gemini;
 pub mod openai;
 mod said; // the words in a frame or an answer
 mod scan; // finding things in JSON bytes
+mod words; // a setting's name in each dialect
 pub(crate) mod wait;
 
 use crate::call::{Call, Delivery, Operation};
@@ -32,7 +33,7 @@ pub trait Provider: Sync {
     fn endpoint(&self, target: &Target<'_>, purpose: Purpose) -> Option<Endpoint>;
 
     /// Writes the call in this dialect. What it cannot carry is in [`Encoded::lost`]; what makes no
-    /// sense to it at all is a fault.
+    /// sense to it at all is a fault. Both may name fields as OpenAI does: see [`encode`].
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault>;
 
     /// Reads a whole answer with a 2xx status. An error object inside it is an `Err`.
@@ -145,6 +146,20 @@ pub trait Decode {
     /// The connection ended. Appends what was held back and `Event::End` if the answer is complete,
     /// or an `Event::Fault` if it was cut. Nothing if the end had already been seen.
     fn on_end(&mut self, out: &mut Vec<Event>);
+}
+
+/// Writes a call for a target. Losses and faults name fields in the words of the call's own dialect.
+pub fn encode(call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
+    let Encoded { endpoint, body, lost } =
+        of(target.vendor.dialect).encode(call, target).map_err(|fault| words::blamed(fault, call))?;
+    let mut named: Vec<String> = Vec::with_capacity(lost.len());
+    for name in lost {
+        let name = words::named(&name, call);
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    Ok(Encoded { endpoint, body, lost: named })
 }
 
 /// The provider of a dialect.

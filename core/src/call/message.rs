@@ -11,11 +11,12 @@ pub enum Role {
     System,
     /// Instructions, in the newer OpenAI word. Providers without the distinction treat it as system.
     Developer,
-    /// The person.
+    /// The person; with results of tool calls among the parts where the dialect has them there
+    /// (Anthropic, Gemini).
     User,
     /// The model.
     Assistant,
-    /// Results of tool calls; its parts are [`Part::ToolResult`] only.
+    /// Results of tool calls alone; its parts are [`Part::ToolResult`] only.
     Tool,
 }
 
@@ -200,7 +201,16 @@ pub enum DocumentBody {
     Media(MediaSource),
     /// Plain text.
     Text(Text),
-    /// A form only one dialect has (Anthropic's `content` source).
+    /// Texts and pictures in order (Anthropic's `content` source).
+    Parts(Vec<Part>),
+    /// A search result (Anthropic's `search_result`): its texts, and where they were found.
+    Found {
+        /// An address or another name of the source.
+        at: String,
+        /// What was found there.
+        parts: Vec<Part>,
+    },
+    /// A form only one dialect has.
     Opaque(Opaque),
 }
 

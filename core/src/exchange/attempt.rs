@@ -190,7 +190,7 @@ fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Faul
     let call = request.call()?;
     let encoded = match cap.and_then(|cap| capped(call, cap)) {
         Some(call) => encode_capped(call, target)?,
-        None => provider::of(target.vendor.dialect).encode(call, target)?,
+        None => provider::encode(call, target)?,
     };
     match (strictness, encoded.lost.as_slice()) {
         (Strictness::Refuse, [first, ..]) => {
@@ -216,8 +216,7 @@ fn capped(call: &Call, cap: Tokens) -> Option<Call> {
 /// on encoding. The budget gives way instead, down to the least there can be; where even that does
 /// not fit, the raised cap stays, and the stream is cut when what was paid is used up.
 fn encode_capped(call: Call, target: &Target<'_>) -> Result<Encoded, Fault> {
-    let provider = provider::of(target.vendor.dialect);
-    let encoded = provider.encode(&call, target)?;
+    let encoded = provider::encode(&call, target)?;
     let (Dialect::Anthropic, Some(cap), Some(reasoning)) =
         (target.vendor.dialect, call.output.max_tokens, call.reasoning)
     else {
@@ -228,7 +227,7 @@ fn encode_capped(call: Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         return Ok(encoded);
     }
     let reasoning = Reasoning { effort: None, budget: Some(room), ..reasoning };
-    provider.encode(&Call { reasoning: Some(reasoning), ..call }, target)
+    provider::encode(&Call { reasoning: Some(reasoning), ..call }, target)
 }
 
 /// The smallest thinking budget that Anthropic takes.

@@ -128,7 +128,7 @@ impl Lost {
     }
 
     /// Notes a setting that is there and cannot be carried.
-    fn add_if<T>(&mut self, setting: Option<&T>, name: &str) {
+    fn add_if<T: ?Sized>(&mut self, setting: Option<&T>, name: &str) {
         if setting.is_some() {
             self.add(name);
         }

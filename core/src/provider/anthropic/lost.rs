@@ -56,24 +56,42 @@ impl Lost {
         }
     }
 
+    /// The same, where something stands there.
+    pub(super) fn name_if<T>(&mut self, there: Option<&T>, name: impl FnOnce() -> String) {
+        if there.is_some() {
+            self.name(name());
+        }
+    }
+
     /// The names.
     pub(super) fn into_names(self) -> Vec<String> {
         self.names
     }
 }
 
-/// A message's path, or one of its parts'.
+/// The path of a message, of the instructions apart from them, or of a part of either.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     origin: Dialect,
-    message: usize,
+    of: Of,
     part: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    System,
+    Message(usize),
 }
 
 impl Place {
     /// The message of this index.
     pub(super) fn message(origin: Dialect, message: usize) -> Self {
-        Self { origin, message, part: None }
+        Self { origin, of: Of::Message(message), part: None }
+    }
+
+    /// The instructions that stand apart.
+    pub(super) fn system(origin: Dialect) -> Self {
+        Self { origin, of: Of::System, part: None }
     }
 
     /// The part of this index in the message.
@@ -89,12 +107,25 @@ impl Place {
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (messages, parts) = match self.origin {
-            Dialect::OpenAi | Dialect::Anthropic => ("messages", "content"),
-            Dialect::Gemini => ("contents", "parts"),
+        let parts = match (self.origin, self.of) {
+            (Dialect::OpenAi | Dialect::Anthropic, Of::Message(at)) => {
+                write!(f, "messages[{at}]")?;
+                ".content"
+            }
+            (Dialect::Gemini, Of::Message(at)) => {
+                write!(f, "contents[{at}]")?;
+                ".parts"
+            }
+            (Dialect::OpenAi | Dialect::Anthropic, Of::System) => {
+                f.write_str("system")?;
+                ""
+            }
+            (Dialect::Gemini, Of::System) => {
+                f.write_str("systemInstruction")?;
+                ".parts"
+            }
         };
-        write!(f, "{messages}[{}]", self.message)?;
-        self.part.map_or(Ok(()), |part| write!(f, ".{parts}[{part}]"))
+        self.part.map_or(Ok(()), |part| write!(f, "{parts}[{part}]"))
     }
 }
 

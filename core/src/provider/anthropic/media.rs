@@ -1,13 +1,13 @@
 //! Pictures and documents.
 
-use super::blocks::mark;
+use super::blocks::{self, mark};
 use super::lost::{Lost, Place};
-use crate::call::{Document, DocumentBody, Image, MediaSource, Opaque, Text};
+use crate::call::{Document, DocumentBody, Image, MediaSource, Opaque, Part, Text};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The picture formats the API reads.
 const PICTURES: &[&str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
@@ -38,8 +38,17 @@ pub(super) fn image(image: &Image, place: Place, lost: &mut Lost) -> Result<Valu
 pub(super) fn document(document: &Document, place: Place, lost: &mut Lost) -> Result<Option<Value>, Fault> {
     let Document { body, title, about, citations, cache } = document;
     let source = match body {
+        DocumentBody::Found { at, parts } => {
+            lost.name_if(about.as_ref(), || format!("{place}.context"));
+            let mut block = search_result(at, title.as_deref(), within(parts, place, lost)?);
+            block.extend(citations.clone().map(|citations| ("citations".to_owned(), citations)));
+            let mut block = Value::Object(block);
+            mark(&mut block, cache.as_ref());
+            return Ok(Some(block));
+        }
         DocumentBody::Media(source) => document_source(source, place)?,
         DocumentBody::Text(Text { text, cache: _, signature: _, citations: _ }) => plain(text),
+        DocumentBody::Parts(parts) => json!({"type": "content", "content": within(parts, place, lost)?}),
         DocumentBody::Opaque(Opaque { origin: Dialect::Anthropic, value }) => value.clone(),
         DocumentBody::Opaque(Opaque { origin: Dialect::OpenAi | Dialect::Gemini, .. }) => {
             lost.name(place.to_string());
@@ -57,6 +66,22 @@ pub(super) fn document(document: &Document, place: Place, lost: &mut Lost) -> Re
     }
     mark(&mut block, cache.as_ref());
     Ok(Some(block))
+}
+
+fn search_result(at: &str, title: Option<&str>, content: Vec<Value>) -> Map<String, Value> {
+    let fields = [
+        ("type", Value::from("search_result")),
+        ("source", at.into()),
+        // The API demands one.
+        ("title", title.unwrap_or(at).into()),
+        ("content", content.into()),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn within(parts: &[Part], place: Place, lost: &mut Lost) -> Result<Vec<Value>, Fault> {
+    let blocks = parts.iter().map(|part| blocks::said(part, place, lost));
+    blocks.filter_map(Result::transpose).collect()
 }
 
 fn document_source(source: &MediaSource, place: Place) -> Result<Value, Fault> {

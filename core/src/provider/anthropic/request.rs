@@ -27,6 +27,7 @@ pub(super) struct Written {
 pub(super) fn encode(call: &Call, model_name: &str) -> Result<Written, Fault> {
     let Call {
         model: _,
+        system,
         messages,
         tools,
         tool_choice,
@@ -43,7 +44,8 @@ pub(super) fn encode(call: &Call, model_name: &str) -> Result<Written, Fault> {
     let origin = *origin;
     let model = Model::of(model_name);
     let mut lost = Lost::of(origin);
-    let Conversation { mut system, messages, tail } = turns::write(messages, origin, model, &mut lost)?;
+    let said = turns::Said { system, messages, origin };
+    let Conversation { mut system, messages, tail } = turns::write(said, model, &mut lost)?;
     let asked =
         thinking::Asked { reasoning: reasoning.as_ref(), max_tokens: output.max_tokens, origin, tail };
     let plan = thinking::plan(asked, model, &mut lost);

@@ -36,6 +36,7 @@ fn vendor() -> Vendor {
 
 fn call(messages: Vec<Message>) -> Call {
     Call {
+        system: Vec::new(),
         model: "m".to_owned(),
         messages,
         tools: Vec::new(),

@@ -78,15 +78,20 @@ struct Writer<'a, 'l> {
     lost: &'l mut Lost,
 }
 
+/// What a call says, instructions and conversation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'a> {
+    pub(super) system: &'a [Part],
+    pub(super) messages: &'a [Message],
+    pub(super) origin: Dialect,
+}
+
 /// Writes the conversation.
-pub(super) fn write(
-    messages: &[Message],
-    origin: Dialect,
-    model: Model,
-    lost: &mut Lost,
-) -> Result<Conversation, Fault> {
-    let (ids, system, turns, pending) = (Ids::default(), Vec::new(), Vec::new(), Vec::new());
-    let mut writer = Writer { origin, model, ids, system, turns, pending, lost };
+pub(super) fn write(said: Said<'_>, model: Model, lost: &mut Lost) -> Result<Conversation, Fault> {
+    let Said { system, messages, origin } = said;
+    let (ids, turns, pending) = (Ids::default(), Vec::new(), Vec::new());
+    let mut writer = Writer { origin, model, ids, system: Vec::new(), turns, pending, lost };
+    writer.system = writer.system_blocks(system, Place::system(origin));
     for (at, message) in messages.iter().enumerate() {
         let next = messages.iter().skip(at).map(|later| later.role).find(|role| !is_system(*role));
         writer.on(at, message, next)?;

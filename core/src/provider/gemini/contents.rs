@@ -4,6 +4,10 @@
 //! with function calls is followed by one with as many responses in the same order, and nothing else
 //! in it; a response names its function. Parts are never joined, since a signature belongs to the
 //! part it came on.
+//!
+//! There is one place for instructions, before everything else. Those that come later in a
+//! conversation stay where they stood, as tagged text of the user's: moved to the front they would
+//! change what all earlier turns were said under, and every cached prefix with it.
 
 mod results;
 
@@ -30,13 +34,21 @@ pub(super) struct Said {
     pub(super) system: Option<Value>,
 }
 
+/// What a call says, instructions and conversation.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) system: &'a [Part],
+    pub(super) messages: &'a [Message],
+    pub(super) origin: Dialect,
+}
+
 pub(super) fn of(
-    messages: &[Message],
-    origin: Dialect,
+    asked: Asked<'_>,
     model: Model,
     target: &Target<'_>,
     lost: &mut Lost,
 ) -> Result<Said, Fault> {
+    let Asked { system, messages, origin } = asked;
     let mut writer = Writer {
         origin,
         model,
@@ -44,8 +56,11 @@ pub(super) fn of(
         lost,
         contents: Vec::new(),
         system: Vec::new(),
+        asides: Vec::new(),
         results: Results::default(),
     };
+    let instructions = writer.instructions("system", system);
+    writer.system = instructions;
     for (at, message) in messages.iter().enumerate() {
         writer.message(at, message)?;
     }
@@ -107,6 +122,8 @@ struct Writer<'a> {
     lost: &'a mut Lost,
     contents: Vec<Content>,
     system: Vec<Value>,
+    /// Later instructions, until the user's turn they stand in.
+    asides: Vec<Value>,
     results: Results,
 }
 
@@ -118,14 +135,22 @@ impl Writer<'_> {
             self.lost.add_if(name.as_ref(), &format!("messages[{at}].name"));
         }
         match role {
-            // Wherever they stand: there is one place for instructions.
             Role::System | Role::Developer => self.instruct(at, parts),
             Role::Tool => self.tool(at, parts)?,
             Role::User | Role::Assistant => {
+                let results = parts.iter().enumerate().filter(|_| *role == Role::User);
+                for (index, part) in results {
+                    if let Part::ToolResult(result) = part {
+                        self.results.add(format!("messages[{at}].content[{index}]"), result, self.lost);
+                    }
+                }
                 self.close(End::OfTurn)?;
                 let ids = Ids::of(message, self.origin);
                 for (index, part) in parts.iter().enumerate() {
                     let path = path_of(at, index, parts, self.origin);
+                    if matches!((role, part), (Role::User, Part::ToolResult(_))) {
+                        continue;
+                    }
                     match role {
                         Role::Assistant => self.part(Speaker::Model, part, &path, ids)?,
                         Role::User | Role::System | Role::Developer | Role::Tool => {
@@ -145,16 +170,29 @@ impl Writer<'_> {
     }
 
     fn instruct(&mut self, at: usize, parts: &[Part]) {
+        let instructions = self.instructions(&format!("messages[{at}].content"), parts);
+        if self.contents.is_empty() {
+            return self.system.extend(instructions);
+        }
+        if !instructions.is_empty() {
+            self.lost.add(format!("messages[{at}].role"));
+        }
+        self.asides.extend(instructions.into_iter().map(tagged));
+    }
+
+    /// `at` is the path of the list.
+    fn instructions(&mut self, at: &str, parts: &[Part]) -> Vec<Value> {
+        let mut instructions = Vec::new();
         for (index, part) in parts.iter().enumerate() {
-            let path = format!("messages[{at}].content[{index}]");
+            let path = format!("{at}[{index}]");
             match part {
                 Part::Text(text) => {
                     self.lost.add_if(text.cache.as_ref(), &format!("{path}.cache_control"));
                     if !text.text.is_empty() {
-                        self.system.push(json!({"text": text.text}));
+                        instructions.push(json!({"text": text.text}));
                     }
                 }
-                Part::Opaque(Opaque { origin: Dialect::Gemini, value }) => self.system.push(value.clone()),
+                Part::Opaque(Opaque { origin: Dialect::Gemini, value }) => instructions.push(value.clone()),
                 Part::Image(_)
                 | Part::Audio(_)
                 | Part::Video(_)
@@ -166,12 +204,15 @@ impl Writer<'_> {
                 | Part::Opaque(_) => self.lost.add(path),
             }
         }
+        instructions
     }
 
     fn tool(&mut self, at: usize, parts: &[Part]) -> Result<(), Fault> {
         for (index, part) in parts.iter().enumerate() {
             match part {
-                Part::ToolResult(result) => self.results.add(at, result, self.lost),
+                Part::ToolResult(result) => {
+                    self.results.add(format!("messages[{at}]"), result, self.lost);
+                }
                 Part::Text(_)
                 | Part::Image(_)
                 | Part::Audio(_)
@@ -200,7 +241,7 @@ impl Writer<'_> {
             let (parts, extras) = (answered.responses, Map::new());
             self.contents.push(Content { speaker: Speaker::Responses, parts, extras });
         }
-        for part in answered.beside {
+        for part in answered.beside.into_iter().chain(std::mem::take(&mut self.asides)) {
             self.push(Speaker::User, part);
         }
         Ok(())
@@ -226,8 +267,8 @@ impl Writer<'_> {
                 self.push(speaker, Value::Object(part));
             }
             Part::Document(document) => {
-                let part = document_part(document, self.target, path, self.lost)?;
-                self.lost_or_pushed(speaker, part, path);
+                let parts = document_parts(document, self.target, path, self.lost)?;
+                parts.into_iter().for_each(|part| self.push(speaker, part));
             }
             Part::Thinking(thinking) => self.thinking(speaker, thinking, path),
             Part::Refusal(words) => self.push(speaker, json!({"text": words})),
@@ -314,6 +355,14 @@ impl Writer<'_> {
     }
 }
 
+/// Instructions within a user's turn, told apart from what the user says.
+fn tagged(mut part: Value) -> Value {
+    if let Some(Value::String(text)) = part.get_mut("text") {
+        *text = format!("<system>\n{text}\n</system>");
+    }
+    part
+}
+
 /// A part by the name its dialect gives it: OpenAI's calls stand in a list of their own.
 fn path_of(at: usize, index: usize, parts: &[Part], origin: Dialect) -> String {
     let is_call = |part: &Part| matches!(part, Part::ToolCall(_));
@@ -392,24 +441,78 @@ fn image_part(image: &Image, target: &Target<'_>, path: &str, lost: &mut Lost) -
     Ok(Value::Object(media::part(source, target, &format!("{path}.image_url"))?))
 }
 
-/// `None` for a form that only another dialect has.
-fn document_part(
+/// Nothing, and a note, for a form that only another dialect has. There are no text documents here:
+/// their words are text, with a tag around them that says what else is known.
+fn document_parts(
     document: &Document,
     target: &Target<'_>,
     path: &str,
     lost: &mut Lost,
-) -> Result<Option<Value>, Fault> {
+) -> Result<Vec<Value>, Fault> {
     let Document { body, title, about, citations, cache } = document;
-    lost.add_if(title.as_ref(), &format!("{path}.file.filename"));
-    lost.add_if(about.as_ref(), &format!("{path}.context"));
     lost.add_if(citations.as_ref(), &format!("{path}.citations"));
     lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+    let (title, about) = (title.as_deref(), about.as_deref());
+    let text = |text: String| json!({"text": text});
     Ok(match body {
         DocumentBody::Media(source) => {
-            Some(Value::Object(media::part(source, target, &format!("{path}.file"))?))
+            lost.add_if(title, &format!("{path}.file.filename"));
+            lost.add_if(about, &format!("{path}.context"));
+            vec![Value::Object(media::part(source, target, &format!("{path}.file"))?)]
         }
-        DocumentBody::Text(text) => Some(json!({"text": text.text})),
-        DocumentBody::Opaque(Opaque { origin: Dialect::Gemini, value }) => Some(value.clone()),
-        DocumentBody::Opaque(_) => None,
+        DocumentBody::Text(Text { text: words, .. }) => {
+            let tag = tag([("title", title), ("context", about)]);
+            let tagged = tag.map(|tag| format!("{tag}\n{words}\n</document>"));
+            vec![text(tagged.unwrap_or_else(|| words.clone()))]
+        }
+        DocumentBody::Parts(parts) => {
+            tagged_parts(tag([("title", title), ("context", about)]), parts, target, path, lost)?
+        }
+        DocumentBody::Found { at, parts } => {
+            let tag = tag([("title", title), ("source", Some(at)), ("context", about)]);
+            tagged_parts(tag, parts, target, path, lost)?
+        }
+        DocumentBody::Opaque(Opaque { origin: Dialect::Gemini, value }) => vec![value.clone()],
+        DocumentBody::Opaque(_) => {
+            lost.add(path);
+            Vec::new()
+        }
     })
+}
+
+fn tag<const N: usize>(said: [(&str, Option<&str>); N]) -> Option<String> {
+    let said = said.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+    let fields: String = said.map(|(name, value)| format!(" {name}={}", Value::from(value))).collect();
+    (!fields.is_empty()).then(|| format!("<document{fields}>"))
+}
+
+fn tagged_parts(
+    tag: Option<String>,
+    parts: &[Part],
+    target: &Target<'_>,
+    path: &str,
+    lost: &mut Lost,
+) -> Result<Vec<Value>, Fault> {
+    let closing = tag.is_some().then(|| json!({"text": "</document>"}));
+    let mut list: Vec<Value> = tag.map(|tag| json!({"text": tag})).into_iter().collect();
+    for (index, part) in parts.iter().enumerate() {
+        let path = format!("{path}.content[{index}]");
+        match part {
+            Part::Text(text) => {
+                lost.add_if(text.cache.as_ref(), &format!("{path}.cache_control"));
+                list.push(json!({"text": text.text}));
+            }
+            Part::Image(image) => list.push(image_part(image, target, &path, lost)?),
+            Part::Audio(_)
+            | Part::Video(_)
+            | Part::Document(_)
+            | Part::Thinking(_)
+            | Part::Refusal(_)
+            | Part::ToolCall(_)
+            | Part::ToolResult(_)
+            | Part::Opaque(_) => lost.add(path),
+        }
+    }
+    list.extend(closing);
+    Ok(list)
 }

@@ -15,6 +15,7 @@ const MOST_STOPS: usize = 5;
 pub(super) fn body(call: &Call, target: &Target<'_>, lost: &mut Lost) -> Result<Map<String, Value>, Fault> {
     let Call {
         model: _,
+        system,
         messages,
         tools,
         tool_choice,
@@ -29,7 +30,8 @@ pub(super) fn body(call: &Call, target: &Target<'_>, lost: &mut Lost) -> Result<
         extras,
     } = call;
     let model = Model::of(target.model);
-    let said = contents::of(messages, *origin, model, target, lost)?;
+    let asked = contents::Asked { system, messages, origin: *origin };
+    let said = contents::of(asked, model, target, lost)?;
     let offered = tools::of(tools, tool_choice.as_ref(), *origin, model, lost)?;
     match parallel_tools {
         Some(ParallelTools::Forbidden) => lost.add("parallel_tool_calls"),

@@ -26,6 +26,7 @@ fn text(role: Role, words: &str) -> Message {
 
 fn call(messages: Vec<Message>) -> Call {
     Call {
+        system: Vec::new(),
         model: "m".to_owned(),
         messages,
         tools: Vec::new(),

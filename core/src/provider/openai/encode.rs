@@ -23,6 +23,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Result<Encoded, Fault> {
     let Call {
         model: _,
+        system,
         messages,
         tools,
         tool_choice,
@@ -39,7 +40,7 @@ pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Re
     let mut body =
         Body { fields: Map::new(), lost: Vec::new(), quirks: target.vendor.quirks, origin: *origin };
     body.put("model", target.model.into());
-    let messages = messages::encode(messages, &mut body);
+    let messages = messages::encode(system, messages, &mut body);
     body.put("messages", Value::Array(messages));
     body.tools(tools, tool_choice.as_ref());
     if let Some(parallel) = parallel_tools {

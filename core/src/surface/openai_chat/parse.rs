@@ -26,6 +26,7 @@ pub(super) fn parse(body: &[u8], path_model: Option<&str>) -> Result<Call, Fault
         (settings::tool_choice(&mut fields)?, settings::parallel(&mut fields)?);
     let call = Call {
         model,
+        system: Vec::new(),
         messages,
         tools: settings::tools(&mut fields)?,
         tool_choice,

@@ -1,6 +1,6 @@
 //! Results of tools, put in the order of the calls they answer.
 
-use super::{End, document_part, image_part};
+use super::{End, document_parts, image_part};
 use crate::call::{Part, Text, ToolResult};
 use crate::fault::Fault;
 use crate::provider::Target;
@@ -18,7 +18,8 @@ pub(super) struct Open {
 }
 
 struct Given {
-    at: usize,
+    /// The path of what holds the result's content.
+    at: String,
     result: ToolResult,
 }
 
@@ -39,8 +40,9 @@ pub(super) struct Answered {
 }
 
 impl Results {
-    pub(super) fn add(&mut self, at: usize, result: &ToolResult, lost: &mut Lost) {
-        lost.add_if(result.cache.as_ref(), &format!("messages[{at}].cache_control"));
+    /// `at` is the path of what holds the result's content: a message, or a part of one.
+    pub(super) fn add(&mut self, at: String, result: &ToolResult, lost: &mut Lost) {
+        lost.add_if(result.cache.as_ref(), &format!("{at}.cache_control"));
         self.given.push(Given { at, result: result.clone() });
     }
 
@@ -68,7 +70,7 @@ impl Results {
         match given.first() {
             None => Ok(answered),
             Some(orphan) => Err(Fault::bad_field(
-                format!("messages[{}].tool_call_id", orphan.at),
+                format!("{}.tool_call_id", orphan.at),
                 "the id of a call in the assistant message before",
                 "another id",
             )),
@@ -88,15 +90,12 @@ fn respond(
     let mut words = String::new();
     let mut media = Vec::new();
     for (index, part) in parts.iter().enumerate() {
-        let path = format!("messages[{at}].content[{index}]");
+        let path = format!("{at}.content[{index}]");
         match part {
             Part::Text(text) => words_of(text, &path, &mut words, lost),
             Part::Refusal(refusal) => words.push_str(refusal),
             Part::Image(image) => media.push(image_part(image, target, &path, lost)?),
-            Part::Document(document) => match document_part(document, target, &path, lost)? {
-                Some(part) => media.push(part),
-                None => lost.add(path),
-            },
+            Part::Document(document) => media.extend(document_parts(document, target, &path, lost)?),
             Part::Video(video) => {
                 media.push(Value::Object(media::part(&video.source, target, &path)?));
             }

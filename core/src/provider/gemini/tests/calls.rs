@@ -59,7 +59,7 @@ fn the_method_follows_the_delivery() {
 }
 
 #[test]
-fn instructions_are_collected_and_equal_roles_join_without_joining_texts() {
+fn c14_instructions_stay_where_they_stood_and_equal_roles_join_without_joining_texts() {
     let call = call(vec![
         text(Role::System, "a"),
         text(Role::User, "b"),
@@ -71,12 +71,13 @@ fn instructions_are_collected_and_equal_roles_join_without_joining_texts() {
         body(&call, "gemini-2.5-flash"),
         json!({
             "contents": [
-                {"role": "user", "parts": [{"text": "b"}, {"text": "c"}]},
+                {"role": "user", "parts": [{"text": "b"}, {"text": "c"}, {"text": "<system>\nd\n</system>"}]},
                 {"role": "model", "parts": [{"text": "e"}]}
             ],
-            "systemInstruction": {"parts": [{"text": "a"}, {"text": "d"}]}
+            "systemInstruction": {"parts": [{"text": "a"}]}
         })
     );
+    assert_eq!(encoded(&call, "gemini-2.5-flash").lost, ["messages[3].role"]);
 }
 
 #[test]

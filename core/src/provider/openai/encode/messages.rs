@@ -7,9 +7,15 @@ use crate::provider::openai::fnv;
 use crate::vendor::{DeveloperRole, MessageNames, ThinkingBack, ToolIds, Turns};
 use serde_json::{Map, Value, json};
 
-/// All messages, in the order and form the vendor accepts.
-pub(super) fn encode(messages: &[Message], body: &mut Body) -> Vec<Value> {
+/// All messages, in the order and form the vendor accepts; before them instructions that stand apart.
+pub(super) fn encode(system: &[Part], messages: &[Message], body: &mut Body) -> Vec<Value> {
     let mut out = Vec::new();
+    let instructions = system.iter().enumerate();
+    let instructions: Vec<_> =
+        instructions.flat_map(|(j, part)| content::part(part, body, &format!("system[{j}]"))).collect();
+    if !instructions.is_empty() {
+        out.push(json!({"role": "system", "content": content::as_content(instructions)}));
+    }
     // Pictures that tools returned: tool messages hold text only, so they follow as the user's.
     let mut shown = Vec::new();
     for (i, message) in messages.iter().enumerate() {
@@ -20,7 +26,7 @@ pub(super) fn encode(messages: &[Message], body: &mut Body) -> Vec<Value> {
         match message.role {
             Role::Tool => encoder.results(message, &mut out, &mut shown),
             Role::System | Role::Developer | Role::User | Role::Assistant => {
-                encoder.message(message, &mut out)
+                encoder.message(message, &mut out, &mut shown)
             }
         }
     }
@@ -83,11 +89,15 @@ struct Encoder<'b> {
 }
 
 impl Encoder<'_> {
-    fn lose(&mut self, j: usize) {
-        self.body.lose(format!("messages[{}].content[{j}]", self.i));
+    fn at(&self, j: usize) -> String {
+        format!("messages[{}].content[{j}]", self.i)
     }
 
-    fn message(mut self, message: &Message, out: &mut Vec<Value>) {
+    fn lose(&mut self, j: usize) {
+        self.body.lose(self.at(j));
+    }
+
+    fn message(mut self, message: &Message, out: &mut Vec<Value>, shown: &mut Vec<Value>) {
         let Message { role, name, parts, extras } = message;
         let word = match (role, self.body.quirks.developer) {
             (Role::System, _) | (Role::Developer, DeveloperRole::AsSystem) => "system",
@@ -100,13 +110,24 @@ impl Encoder<'_> {
         fields.insert("role".to_owned(), word.into());
         self.name(name.as_deref(), &mut fields);
         let mut turn = Turn::default();
+        let mut answers = false;
         for (j, part) in parts.iter().enumerate() {
-            self.part(j, *role, part, &mut turn);
+            if let (Role::User, Part::ToolResult(result)) = (role, part) {
+                // Each is a message of its own here, before what the user says with it.
+                answers = true;
+                let at = self.at(j);
+                let result = self.result(result, &at, shown);
+                out.push(Value::Object(result));
+            } else {
+                self.part(j, *role, part, &mut turn);
+            }
         }
+        shown.append(&mut turn.content);
+        turn.content = std::mem::take(shown);
         let says = turn.finish(*role, &mut fields);
         self.extras(extras, &mut fields);
         // A turn of the model's with nothing left in it is refused.
-        if says || *role != Role::Assistant {
+        if says || (*role != Role::Assistant && !answers) {
             out.push(Value::Object(fields));
         }
     }
@@ -142,7 +163,7 @@ impl Encoder<'_> {
             Part::Text(Text { signature: Some(signature), text, .. }) => {
                 self.signed(signature, turn);
                 if !text.is_empty() {
-                    turn.content.extend(content::part(j, part, self.body, self.i));
+                    turn.content.extend(content::part(part, self.body, &self.at(j)));
                 }
             }
             Part::Text(_)
@@ -151,7 +172,7 @@ impl Encoder<'_> {
             | Part::Video(_)
             | Part::Document(_)
             | Part::Refusal(_)
-            | Part::Opaque(_) => turn.content.extend(content::part(j, part, self.body, self.i)),
+            | Part::Opaque(_) => turn.content.extend(content::part(part, self.body, &self.at(j))),
             // Results stand in tool messages only.
             Part::ToolResult(_) => self.lose(j),
         }
@@ -218,30 +239,22 @@ impl Encoder<'_> {
                 self.lose(j);
                 continue;
             };
-            let mut fields = self.result(result, shown);
+            let mut fields = self.result(result, &format!("messages[{}]", self.i), shown);
             self.name(name.as_deref(), &mut fields);
             self.extras(extras, &mut fields);
             out.push(Value::Object(fields));
         }
     }
 
-    fn result(&mut self, result: &ToolResult, shown: &mut Vec<Value>) -> Map<String, Value> {
+    /// `at` is the path of what holds the result's content.
+    fn result(&mut self, result: &ToolResult, at: &str, shown: &mut Vec<Value>) -> Map<String, Value> {
         // The name is for providers that cannot do without; here the client's own is used.
         let ToolResult { call_id, name: _, parts, failed, cache } = result;
         let mut texts = Vec::new();
         for (j, part) in parts.iter().enumerate() {
-            let encoded = content::part(j, part, self.body, self.i);
-            match part {
-                Part::Text(_) => texts.extend(encoded),
-                Part::Image(_)
-                | Part::Audio(_)
-                | Part::Video(_)
-                | Part::Document(_)
-                | Part::Thinking(_)
-                | Part::Refusal(_)
-                | Part::ToolCall(_)
-                | Part::ToolResult(_)
-                | Part::Opaque(_) => shown.extend(encoded),
+            for part in content::part(part, self.body, &format!("{at}.content[{j}]")) {
+                let is_text = part.get("type").is_some_and(|kind| kind == "text");
+                if is_text { texts.push(part) } else { shown.push(part) }
             }
         }
         if texts.is_empty() && !shown.is_empty() {

@@ -1,0 +1,158 @@
+//! What a field is called in the dialect a call came in.
+//!
+//! Encoders name what they cannot carry, or cannot accept, as OpenAI does, whose dialect has a word for
+//! nearly everything. A client of another dialect is told in its own words.
+
+use crate::call::{Call, Reasoning, ReasoningMode};
+use crate::dialect::Dialect;
+use crate::fault::Fault;
+
+/// OpenAI's names, Anthropic's and Gemini's. They stand for themselves and for what lies below them.
+const NAMES: &[[&str; 3]] = &[
+    ["response_format.json_schema.schema", "output_config.format.schema", "generationConfig.responseSchema"],
+    ["response_format", "output_config.format", "generationConfig.responseSchema"],
+    ["reasoning.max_tokens", "thinking.budget_tokens", "generationConfig.thinkingConfig.thinkingBudget"],
+    ["reasoning.exclude", "thinking.display", "generationConfig.thinkingConfig.includeThoughts"],
+    ["reasoning_effort", "output_config.effort", "generationConfig.thinkingConfig"],
+    ["parallel_tool_calls", "tool_choice.disable_parallel_tool_use", "parallel_tool_calls"],
+    ["tool_choice", "tool_choice", "toolConfig.functionCallingConfig"],
+    ["safety_identifier", "metadata.user_id", "safety_identifier"],
+    ["user", "metadata.user_id", "user"],
+    ["stop", "stop_sequences", "generationConfig.stopSequences"],
+    ["max_tokens", "max_tokens", "generationConfig.maxOutputTokens"],
+    ["temperature", "temperature", "generationConfig.temperature"],
+    ["top_p", "top_p", "generationConfig.topP"],
+    ["top_k", "top_k", "generationConfig.topK"],
+    ["seed", "seed", "generationConfig.seed"],
+    ["n", "n", "generationConfig.candidateCount"],
+    ["presence_penalty", "presence_penalty", "generationConfig.presencePenalty"],
+    ["frequency_penalty", "frequency_penalty", "generationConfig.frequencyPenalty"],
+    ["logprobs", "logprobs", "generationConfig.responseLogprobs"],
+    ["top_logprobs", "top_logprobs", "generationConfig.logprobs"],
+    ["modalities", "modalities", "generationConfig.responseModalities"],
+    ["audio", "audio", "generationConfig.speechConfig"],
+    ["service_tier", "service_tier", "serviceTier"],
+];
+
+/// Pieces of paths: OpenAI's, Anthropic's and Gemini's.
+const PIECES: &[[&str; 3]] = &[
+    [".function.parameters", ".input_schema", ".parameters"],
+    [".function.arguments", ".input", ".args"],
+    [".function.", ".", "."],
+    [".image_url", ".source", ".inlineData"],
+    [".file.filename", ".title", ".inlineData.displayName"],
+    [".file", ".source", ".inlineData"],
+    [".input_audio", ".source", ".inlineData"],
+    [".video_url", ".source", ".inlineData"],
+    [".annotations", ".citations", ".citations"],
+    [".tool_call_id", ".tool_use_id", ".functionResponse.id"],
+    [".content", ".content", ".parts"],
+];
+
+/// A field's name in the call's own dialect, given OpenAI's.
+pub(super) fn named(name: &str, call: &Call) -> String {
+    let column = match call.origin {
+        Dialect::OpenAi => return name.to_owned(),
+        Dialect::Anthropic => 1,
+        Dialect::Gemini => 2,
+    };
+    if name == "reasoning_effort" && call.origin == Dialect::Anthropic && asks_to_think(call) {
+        return "thinking".to_owned();
+    }
+    let row = NAMES.iter().find_map(|row| Some((row, below(name, row.first()?)?)));
+    if let Some((row, rest)) = row {
+        return format!("{}{rest}", row.get(column).copied().unwrap_or_default());
+    }
+    path(name, column)
+}
+
+/// What follows a name: nothing, or what lies below it.
+fn below<'n>(name: &'n str, known: &str) -> Option<&'n str> {
+    name.strip_prefix(known).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn path(name: &str, column: usize) -> String {
+    let mut named = name.to_owned();
+    for row in PIECES {
+        let [openai, ..] = *row;
+        named = named.replace(openai, row.get(column).copied().unwrap_or_default());
+    }
+    if column != 2 {
+        return named;
+    }
+    let of_system = named.strip_prefix("system[").map(|rest| format!("systemInstruction.parts[{rest}"));
+    let of_messages = || named.strip_prefix("messages[").map(|rest| format!("contents[{rest}"));
+    of_system.or_else(of_messages).unwrap_or(named)
+}
+
+/// Whether an Anthropic call says anything by `thinking`; else its effort is all it has said.
+fn asks_to_think(call: &Call) -> bool {
+    let Some(Reasoning { mode, effort: _, budget, shown }) = &call.reasoning else { return false };
+    *mode != ReasoningMode::Unsaid || budget.is_some() || shown.is_some()
+}
+
+/// A fault with its field named so.
+pub(super) fn blamed(mut fault: Fault, call: &Call) -> Fault {
+    if let Some(field) = fault.param.take() {
+        let own = named(&field, call);
+        if let Some(rest) = fault.message.strip_prefix(&field) {
+            fault.message = format!("{own}{rest}");
+        }
+        fault.param = Some(own);
+    }
+    fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::surface::{Surface, openai_chat::OpenAiChat};
+
+    fn call(origin: Dialect) -> Call {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+        Call { origin, ..OpenAiChat.parse(body).unwrap() }
+    }
+
+    #[test]
+    fn a_field_is_named_as_its_client_names_it() {
+        for (openai, anthropic, gemini) in [
+            ("stop", "stop_sequences", "generationConfig.stopSequences"),
+            ("n", "n", "generationConfig.candidateCount"),
+            ("user", "metadata.user_id", "user"),
+            ("reasoning_effort", "output_config.effort", "generationConfig.thinkingConfig"),
+            ("response_format", "output_config.format", "generationConfig.responseSchema"),
+            ("tools[2].function.strict", "tools[2].strict", "tools[2].strict"),
+            ("tools[0].function.parameters.$ref", "tools[0].input_schema.$ref", "tools[0].parameters.$ref"),
+            (
+                "messages[1].content[0].image_url",
+                "messages[1].content[0].source",
+                "contents[1].parts[0].inlineData",
+            ),
+            ("messages[1].tool_call_id", "messages[1].tool_use_id", "contents[1].functionResponse.id"),
+            (
+                "system[1].cache_control",
+                "system[1].cache_control",
+                "systemInstruction.parts[1].cache_control",
+            ),
+            ("user_agent", "user_agent", "user_agent"),
+        ] {
+            assert_eq!(named(openai, &call(Dialect::OpenAi)), openai);
+            assert_eq!(named(openai, &call(Dialect::Anthropic)), anthropic);
+            assert_eq!(named(openai, &call(Dialect::Gemini)), gemini);
+        }
+    }
+
+    #[test]
+    fn what_asks_to_think_is_named_by_the_field_that_asked() {
+        let reasoning = Reasoning { mode: ReasoningMode::Adaptive, ..Reasoning::default() };
+        let call = Call { reasoning: Some(reasoning), ..call(Dialect::Anthropic) };
+        assert_eq!(named("reasoning_effort", &call), "thinking");
+    }
+
+    #[test]
+    fn a_fault_is_renamed_in_its_message_too() {
+        let fault = blamed(Fault::bad_field("stop", "at most 5 texts", 6), &call(Dialect::Anthropic));
+        assert_eq!(fault.param.as_deref(), Some("stop_sequences"));
+        assert_eq!(fault.message, "stop_sequences: expected at most 5 texts, found 6");
+    }
+}
