@@ -23,7 +23,8 @@
 //! `GET /sim/count?id=NAME` counts the requests that carried the directive `id=NAME`, without
 //! `id` all requests. `GET /sim/bill` sums the tokens of all answers, `completed` and `unfinished`
 //! (under way, cut or left: with what they would have come to), in all and key by key; the log has
-//! them call by call. `POST /sim/reset` forgets everything.
+//! them call by call. `POST /sim/open?id=NAME` opens the gate of the directive `gate=NAME`, with
+//! `permits=N` for so many waits. `POST /sim/reset` forgets everything.
 //!
 #![doc = include_str!("directives.md")]
 
@@ -32,6 +33,7 @@ mod ask;
 mod bill;
 mod dialect;
 mod fault;
+mod gate;
 mod json;
 mod log;
 mod play;

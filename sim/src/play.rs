@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame};
-use tokio::time::Sleep;
-
+use crate::gate::Gate;
 use crate::log::Watch;
 use crate::script::Step;
 use crate::server::link::Link;
+use bytes::Bytes;
+use http_body::{Body, Frame};
 
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
 /// A body being written.
 pub(crate) struct Play {
     steps: VecDeque<Step>,
-    pause: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    gate: Option<Gate>,
     /// Set after each write, so that the connection flushes before the next and every event is a
     /// write of its own.
     breath: bool,
@@ -45,7 +45,20 @@ impl std::error::Error for Cut {}
 impl Play {
     /// Performs `steps` on the connection of `link`; `watch` learns how it went.
     pub(crate) fn new(steps: Vec<Step>, link: Arc<Link>, watch: Option<Watch>) -> Play {
-        Play { steps: steps.into(), pause: None, breath: false, mark: link.flushes(), link, watch }
+        Play {
+            steps: steps.into(),
+            pause: None,
+            gate: None,
+            breath: false,
+            mark: link.flushes(),
+            link,
+            watch,
+        }
+    }
+
+    /// The same with the gate that its plan waits at.
+    pub(crate) fn gated(self, gate: Option<Gate>) -> Play {
+        Play { gate, ..self }
     }
 
     /// One piece, unobserved.
@@ -106,6 +119,11 @@ impl Body for Play {
                 Some(Step::Send(piece)) if piece.is_empty() => {}
                 Some(Step::Send(piece)) => return self.sent(piece),
                 Some(Step::Wait(length)) => self.pause(length),
+                Some(Step::Gate) => {
+                    if let Some(gate) = self.gate.clone() {
+                        self.pause = Some(Box::pin(gate.pass()));
+                    }
+                }
                 Some(Step::Silence) => {
                     self.steps.push_front(Step::Silence);
                     return Poll::Pending;

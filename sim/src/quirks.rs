@@ -97,6 +97,9 @@ pub(crate) struct Pace {
     pub(crate) stall_after: Option<usize>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) drip: Option<Duration>,
+    pub(crate) gate: Option<String>,
+    pub(crate) gate_after: Option<usize>,
+    pub(crate) gate_each: bool,
 }
 
 /// Where the exchange is broken off.
@@ -247,6 +250,16 @@ impl Shape {
 }
 
 impl Pace {
+    /// Whether the gate stands before the head.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.gate_after.is_none() && !self.gate_each
+    }
+
+    /// Whether the gate stands before the event number `at`.
+    pub(crate) fn is_gated_at(&self, at: usize) -> bool {
+        self.gate.is_some() && (self.gate_each || self.gate_after == Some(at))
+    }
+
     fn set(&mut self, name: &str, value: &str) -> bool {
         match name {
             "head_delay" => put_millis(&mut self.head_delay, value),
@@ -256,6 +269,9 @@ impl Pace {
             "stall_after" => put(&mut self.stall_after, value),
             "heartbeat" => put_millis(&mut self.heartbeat, value),
             "drip" => put_millis(&mut self.drip, value),
+            "gate" => put(&mut self.gate, value),
+            "gate_after" => put(&mut self.gate_after, value),
+            "gate_each" => switch_on(&mut self.gate_each, value),
             _ => false,
         }
     }

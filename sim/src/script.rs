@@ -13,6 +13,8 @@ pub(crate) enum Step {
     Event,
     Send(Bytes),
     Wait(Duration),
+    /// Until the gate lets it through.
+    Gate,
     /// Nothing more, ever.
     Silence,
     /// A comment at this interval, for ever.
@@ -37,6 +39,9 @@ pub(crate) fn plan(pieces: Vec<Bytes>, quirks: &Quirks) -> Vec<Step> {
         }
         if at > 0 && form.drip_bytes.is_none() {
             steps.extend(pace.drip.map(Step::Wait));
+        }
+        if pace.is_gated_at(at) {
+            steps.push(Step::Gate);
         }
         write(&mut steps, piece, pace, form);
     }
@@ -88,7 +93,12 @@ fn limit(steps: Vec<Step>, breaks: &Breaks) -> Vec<Step> {
                 left -= piece.len();
                 made.push(Step::Send(piece));
             }
-            other @ (Step::Event | Step::Wait(_) | Step::Silence | Step::Heartbeats(_) | Step::Cut) => {
+            other @ (Step::Event
+            | Step::Wait(_)
+            | Step::Gate
+            | Step::Silence
+            | Step::Heartbeats(_)
+            | Step::Cut) => {
                 made.push(other);
             }
         }

@@ -15,6 +15,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::gate::Gates;
 use crate::log::Log;
 use exchange::Desk;
 use link::{Link, Wire};
@@ -57,8 +58,12 @@ impl Sim {
     /// time, of either kind; fails only when the listener cannot be registered with it.
     pub async fn serve(self) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let desk =
-            Arc::new(Desk { log: Log::default(), options: self.options, fast: fast::Prepared::default() });
+        let desk = Arc::new(Desk {
+            log: Log::default(),
+            gates: Gates::default(),
+            options: self.options,
+            fast: fast::Prepared::default(),
+        });
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

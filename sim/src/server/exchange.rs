@@ -20,6 +20,7 @@ use crate::answer::{compose, tokens};
 use crate::ask::{fingerprint, last_user_text};
 use crate::dialect::{self, Arrival, Dialect, Framing, Place, Target, openai};
 use crate::fault::{Kind, Refusal};
+use crate::gate::Gates;
 use crate::json::Fields as _;
 use crate::log::{Log, Watch, key_of};
 use crate::play::Play;
@@ -30,6 +31,7 @@ use crate::wire::{Frame, encode};
 /// What all connections share.
 pub(super) struct Desk {
     pub(super) log: Log,
+    pub(super) gates: Gates,
     pub(super) options: SimOptions,
     pub(super) fast: Prepared,
 }
@@ -80,20 +82,30 @@ pub(super) async fn answer(desk: Arc<Desk>, link: Arc<Link>, request: Request<In
 }
 
 fn control(desk: &Desk, link: &Arc<Link>, parts: &Parts) -> Response<Play> {
+    let query = parts.uri.query().unwrap_or_default();
+    let asked = |name: &str| {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
+    };
     let said = match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/sim/log") => desk.log.listed(),
         (&Method::GET, "/sim/count") => {
-            let query = parts.uri.query().unwrap_or_default();
-            let id = query.split('&').find_map(|pair| pair.strip_prefix("id="));
+            let id = asked("id");
             json!({"id": id, "count": desk.log.counted(id)})
         }
         (&Method::GET, "/sim/bill") => desk.log.billed(),
+        (&Method::POST, "/sim/open") => {
+            let permits = asked("permits").and_then(|permits| permits.parse().ok());
+            desk.gates.named(asked("id").unwrap_or_default()).open(permits);
+            json!({"ok": true})
+        }
         (&Method::POST, "/sim/reset") => {
             desk.log.reset();
+            desk.gates.reset();
             json!({"ok": true})
         }
         _ => {
-            json!({"error": "there are GET /sim/log, GET /sim/count?id=NAME, GET /sim/bill and POST /sim/reset"})
+            json!({"error": "there are GET /sim/log, GET /sim/count?id=NAME, GET /sim/bill, POST /sim/open?id=NAME and POST /sim/reset"})
         }
     };
     let body = Bytes::from(said.to_string());
@@ -146,6 +158,11 @@ impl Talk<'_> {
         let Quirks { pace, breaks, .. } = &heard.quirks;
         if let Some(delay) = pace.head_delay {
             tokio::time::sleep(delay).await;
+        }
+        if let Some(gate) = &pace.gate
+            && pace.is_gated()
+        {
+            self.desk.gates.named(gate).pass().await;
         }
         if pace.head_silence {
             pending::<()>().await;
@@ -276,7 +293,8 @@ impl Talk<'_> {
             Delivery::Stream => {
                 let frames = broken_off((dialect.stream)(&ask, &answer, quirks), dialect, quirks);
                 let steps = plan(encode(&frames, target.framing, &quirks.form), quirks);
-                finished(head, Play::new(steps, self.link, Some(self.watch)))
+                let gate = quirks.pace.gate.as_ref().map(|name| self.desk.gates.named(name));
+                finished(head, Play::new(steps, self.link, Some(self.watch)).gated(gate))
             }
         }
     }

@@ -146,3 +146,53 @@ fn an_unknown_path_is_a_404_in_openais_shape() {
         (404, &"Invalid URL (GET /v1/nonsense)".into())
     );
 }
+
+/// How many requests the simulator has begun to answer, of so many that it has had.
+fn begun(sim: &Running, had: usize) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let log = get(sim, "/sim/log").json();
+        let all = log["requests"].as_array().cloned().unwrap_or_default();
+        let begun = all.iter().filter(|entry| entry["status"] == 200).count();
+        if all.len() == had && begun > 0 {
+            return begun;
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_gate_holds_a_head_back_until_it_is_opened() {
+    let sim = sim();
+    let asked = || {
+        let mut client = Client::connect(sim.addr);
+        client.send("POST", "/v1/chat/completions", &["x-sim: gate=a"], hello().to_string().as_bytes());
+        client
+    };
+    let open = |query: &str| post(&sim, &format!("/sim/open?{query}"), &[], &json!({}));
+    let mut clients = [asked(), asked(), asked()];
+    open("id=b");
+    open("id=a&permits=1");
+    assert_eq!(begun(&sim, 3), 1);
+    open("id=a");
+    for client in &mut clients {
+        assert_eq!(client.head().status, 200);
+    }
+    assert_eq!(asked().head().status, 200, "a gate that was opened for all stays open");
+}
+
+#[test]
+fn a_gate_holds_each_event_back() {
+    let sim = sim();
+    let mut client = Client::connect(sim.addr);
+    let directives = "x-sim: gate=each; gate_each; events=3";
+    client.send("POST", "/v1/chat/completions", &[directives], hello_stream().to_string().as_bytes());
+    let mut reply = client.head();
+    for events in 1..=6 {
+        post(&sim, "/sim/open?id=each&permits=1", &[], &json!({}));
+        client.chunk(&mut reply).unwrap();
+        assert_eq!(reply.chunks.len(), events);
+    }
+    assert_eq!(ended(&sim, "completed")["events_written"], 6);
+}
