@@ -78,7 +78,12 @@ impl Gateway {
     }
 
     /// Runs a command that serves and says where.
-    pub fn run(mut command: Command, folder: impl Into<Arc<Folder>>) -> Self {
+    pub fn run(command: Command, folder: impl Into<Arc<Folder>>) -> Self {
+        Self::try_run(command, folder).unwrap_or_else(|why| panic!("the gateway did not start: {why}"))
+    }
+
+    /// The same for one that may refuse to; the error is what it says then.
+    pub fn try_run(mut command: Command, folder: impl Into<Arc<Folder>>) -> Result<Self, String> {
         let folder = folder.into();
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.expect("the program starts");
@@ -90,14 +95,14 @@ impl Gateway {
             let mut why = String::new();
             let _ = child.stderr.take().map(|mut errors| errors.read_to_string(&mut why));
             let _ = child.wait();
-            panic!("the gateway did not start: {why}");
+            return Err(why);
         }
         listen(lines, &said);
         listen(child.stderr.take().expect("its errors are ours"), &said);
         let address = first.split("http://").nth(1).and_then(|rest| rest.split(',').next());
         let address = address.and_then(|address| address.trim().parse().ok()).expect("it names an address");
         said.lock().expect("nobody panicked").insert_str(0, &first);
-        Self { child, address, folder, said }
+        Ok(Self { child, address, folder, said })
     }
 
     /// A new connection.

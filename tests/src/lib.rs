@@ -1,6 +1,7 @@
 //! What the tests share: fixtures, scripted exchanges, a seeded world, a small HTTP client.
 
 pub mod bill;
+pub mod conformance;
 pub mod fixture;
 pub mod gateway;
 pub mod http;
