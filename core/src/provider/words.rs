@@ -106,11 +106,11 @@ pub(super) fn blamed(mut fault: Fault, call: &Call) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surface::{Surface, openai_chat::OpenAiChat};
+    use crate::surface::{RequestLine, Surface, openai_chat::OpenAiChat};
 
     fn call(origin: Dialect) -> Call {
         let body = br#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-        Call { origin, ..OpenAiChat.parse(body).unwrap() }
+        Call { origin, ..OpenAiChat.parse(body, &RequestLine::default()).unwrap() }
     }
 
     #[test]
