@@ -1,0 +1,35 @@
+//! Tollgate as a Spin component: core on WASI HTTP, with Spin's variables and stores.
+//!
+//! ```text
+//!   handle ─▶ gateway ─▶ edge's front ─▶ core
+//!               │ settings: variables, key-value          read again every few seconds
+//!               ├ ledger: Redis, SQLite or key-value      where limits are kept
+//!               └ desk: SQLite or key-value               who there is, what was done and spent
+//! ```
+//! An instance serves some hundred requests and is gone; others serve at the same time. What must be
+//! true for all is in a store; what an instance knows by itself is what it has learned of upstreams.
+//!
+//! In reading order:
+
+mod clock; // the time
+mod timer; // one exchange's alarm
+mod fetch; // upstream calls
+mod trouble; // what is wrong with the set-up, in a line
+mod variables; // where secrets are
+mod settings; // where the config is from
+mod gateway; // what an instance is
+mod tasks; // what outlives an answer
+mod host; // what an exchange runs on
+mod door; // from a request to its answer
+mod ledger; // where limits are kept
+
+#[cfg(test)]
+mod manifest;
+
+use spin_sdk::http::Request;
+use tollgate_edge::pipe::Body;
+
+#[spin_sdk::http_service]
+async fn handle(request: Request) -> http::Response<Body> {
+    door::answer(request).await
+}

@@ -1,0 +1,59 @@
+//! A timer of one exchange on the platform's monotonic clock.
+
+use crate::clock::Clock;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tollgate_core::host;
+use tollgate_core::units::Time;
+
+/// Longest wait the platform is asked for; later points are asked for again when it is over.
+const FARTHEST: u64 = 3600 * 1000;
+
+type Sleep = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Asks the platform as seldom as it can: a deadline that moves later, as the idle time of a stream does
+/// with every chunk, costs nothing until the first one has passed.
+pub(crate) struct Timer {
+    clock: Clock,
+    sleep: Option<Sleep>,
+    armed: Time,
+}
+
+impl Timer {
+    /// A timer that is not set.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, sleep: None, armed: Time::NEVER }
+    }
+
+    fn arm(&mut self, at: Time) -> &mut Sleep {
+        let span = at.0.saturating_sub(self.clock.now().0).min(FARTHEST);
+        self.armed = at;
+        // The one before is dropped, which cancels it.
+        self.sleep.insert(Box::pin(spin_sdk::time::sleep(Duration::from_millis(span))))
+    }
+}
+
+impl host::Timer for Timer {
+    fn poll_until(&mut self, at: Time, cx: &mut Context<'_>) -> Poll<()> {
+        if at == Time::NEVER {
+            return Poll::Pending;
+        }
+        if self.clock.now() >= at {
+            return Poll::Ready(());
+        }
+        loop {
+            let sleep = match &mut self.sleep {
+                Some(sleep) if self.armed <= at => sleep,
+                Some(_) | None => self.arm(at),
+            };
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep = None;
+            if self.clock.now() >= at {
+                return Poll::Ready(());
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// Instances of the component, reused as Spin reuses them.
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { pathToFileURL } from "node:url";
+import { transpileBytes } from "@bytecodealliance/jco-transpile";
+import { telling } from "./cancel.mjs";
+
+const MOST_REQUESTS = 128; // an instance takes no more in its life
+const MOST_AT_ONCE = 16;
+const IDLE = 1000; // ms after which an instance without requests is given up
+
+/** All instances of one component. */
+export class Fleet {
+  #app;
+  #stores;
+  #least;
+  #instances = [];
+  #next = 0;
+
+  /** `spec.instances`: so many take turns from the start. */
+  static async load(component, stores, spec) {
+    const fleet = new Fleet();
+    fleet.#app = await compiled(component);
+    fleet.#stores = stores;
+    fleet.#least = spec.instances ?? 1;
+    return fleet;
+  }
+
+  /** An instance for one more request. */
+  async enter() {
+    const open = this.#instances.filter((each) => each.begun < MOST_REQUESTS && each.active < MOST_AT_ONCE);
+    let instance = open.length >= this.#least ? open[this.#next++ % open.length] : undefined;
+    if (instance === undefined) {
+      instance = { begun: 0, active: 0, exports: this.#instantiate() };
+      this.#instances.push(instance);
+    }
+    instance.begun += 1;
+    instance.active += 1;
+    clearTimeout(instance.timer);
+    return instance;
+  }
+
+  /** A request is over, its answer's last byte included. */
+  leave(instance) {
+    instance.active -= 1;
+    if (instance.active > 0) return;
+    if (instance.begun >= MOST_REQUESTS) return this.retire(instance);
+    instance.timer = setTimeout(() => this.retire(instance), IDLE);
+    instance.timer.unref();
+  }
+
+  /** An instance takes no more requests: it is too old, or has trapped. */
+  retire(instance) {
+    this.#instances = this.#instances.filter((each) => each !== instance);
+  }
+
+  /** Waits until no instance has a request. What is spawned has then had its time. */
+  async idle() {
+    while (this.#instances.some((each) => each.active > 0)) await new Promise((done) => setTimeout(done, 10));
+    await new Promise((done) => setTimeout(done, 200));
+  }
+
+  async #instantiate() {
+    const { instantiate, modules } = this.#app;
+    const exports = await instantiate((name) => modules(name), this.#stores.imports);
+    return exports.handler ?? exports["wasi:http/handler@0.3.0"];
+  }
+}
+
+// Compiled once for each component, and kept beside the packages.
+async function compiled(component) {
+  const bytes = await readFile(component);
+  const name = createHash("sha256").update(bytes).update(String(telling)).digest("hex").slice(0, 16);
+  const folder = `${process.env.TOLLGATE_SPIN_HOST}/components/${name}`;
+  if (!existsSync(folder)) await compile(bytes, folder);
+  const { instantiate } = await import(pathToFileURL(`${folder}/app.js`));
+  const cache = new Map();
+  const modules = async (file) => {
+    if (!cache.has(file)) cache.set(file, readFile(`${folder}/${file}`).then((code) => WebAssembly.compile(code)));
+    return await cache.get(file);
+  };
+  return { instantiate, modules };
+}
+
+async function compile(bytes, folder) {
+  const { files } = await transpileBytes(bytes, { name: "app", instantiation: "async" });
+  const draft = `${folder}.${process.pid}`;
+  for (const [name, content] of Object.entries(files)) {
+    const file = `${draft}/${name}`;
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, name === "app.js" ? telling(new TextDecoder().decode(content)) : content);
+  }
+  await rename(draft, folder).catch(() => rm(draft, { recursive: true }));
+}

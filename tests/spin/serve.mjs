@@ -1,0 +1,46 @@
+// Serves the compiled component as Spin would: `serve.sh SPEC.json`.
+//
+// The spec: {"config": "<toml or json>", "env": {"NAME": "secret"}, "persist": "<folder>", "port": 0,
+// "ledger": "sqlite" | "redis" | "key-value", "redis": "redis://…", "variables": {…}, "instances": n,
+// "hosts": ["http://…"], "without": ["key-value", "sqlite"], "component": "<file>"}. All may be left out.
+//
+// Prints `listening http://127.0.0.1:PORT`, and ends with 0 on SIGTERM when what is in flight is over.
+import { readFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { pathToFileURL } from "node:url";
+
+// Packages are kept outside the checkout.
+const packages = pathToFileURL(`${process.env.TOLLGATE_SPIN_HOST}/`).href;
+registerHooks({
+  resolve(specifier, context, next) {
+    if (/^[./]|^[a-z]+:/.test(specifier) || context.parentURL?.startsWith(packages)) {
+      return next(specifier, context);
+    }
+    return next(specifier, { ...context, parentURL: packages });
+  },
+});
+
+const spec = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const { manifest } = await import("./host/manifest.mjs");
+const { platform } = await import("./host/platform.mjs");
+const { Fleet } = await import("./host/instances.mjs");
+const { serve } = await import("./host/server.mjs");
+
+const root = new URL("../../", import.meta.url);
+const grants = manifest(new URL("spin.toml", root), spec);
+const stores = await platform(grants, spec);
+const fleet = await Fleet.load(spec.component ?? process.env.TOLLGATE_SPIN_COMPONENT, stores, spec);
+const server = await serve(fleet, spec.port ?? 0);
+console.log(`listening http://127.0.0.1:${server.port}`);
+
+let ending = false;
+async function end() {
+  if (ending) return;
+  ending = true;
+  await server.close();
+  await fleet.idle();
+  await stores.close();
+  process.exit(0);
+}
+process.on("SIGTERM", end);
+process.on("SIGINT", end);
