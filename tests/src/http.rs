@@ -46,6 +46,15 @@ impl Request {
         self
     }
 
+    /// The same with what is made of its body, if that is text.
+    #[must_use]
+    pub fn map_body(self, change: impl FnOnce(String) -> String) -> Self {
+        match String::from_utf8(self.body) {
+            Ok(text) => Self { body: change(text).into_bytes(), ..self },
+            Err(other) => Self { body: other.into_bytes(), ..self },
+        }
+    }
+
     /// The same from a client with this key.
     #[must_use]
     pub fn key(self, key: &str) -> Self {

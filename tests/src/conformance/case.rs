@@ -48,6 +48,9 @@ pub struct Script {
     /// Its own part of the document.
     #[serde(default)]
     pub config: String,
+    /// More lines under `[server]`; not for shared gateways.
+    #[serde(default)]
+    pub server: String,
     /// More variables of the gateway; not for shared ones.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -108,12 +111,12 @@ impl Case {
 
     /// Every step must make sense before the first is done.
     fn check(&self) -> Result<(), String> {
-        let Script { place, refused, steps, env, .. } = &self.script;
+        let Script { place, refused, steps, env, server, .. } = &self.script;
         if steps.is_empty() == refused.is_empty() {
             return Err("a case has either `steps` or `refused`".into());
         }
-        if *place == Place::Shared && !(env.is_empty() && refused.is_empty()) {
-            return Err("`env` and `refused` are for a gateway of its own".into());
+        if *place == Place::Shared && !(env.is_empty() && refused.is_empty() && server.is_empty()) {
+            return Err("`env`, `server` and `refused` are for a gateway of its own".into());
         }
         for (at, step) in steps.iter().enumerate() {
             let planned = self.step(step, &self.words).and_then(|step| step.plan(&self.secret()));

@@ -149,6 +149,7 @@ impl Host {
 
     fn file(&self) -> PathBuf {
         self.folder.path().join(match self.kind() {
+            Kind::Native if self.told.document.starts_with('{') => "gateway.json",
             Kind::Native => "gateway.toml",
             Kind::Workers | Kind::Spin => "spec.json",
         })

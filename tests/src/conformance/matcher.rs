@@ -58,13 +58,13 @@ impl Tests {
         let Self { has, lacks, starts, min, max, absent, one_of } = self;
         let text = plain(found);
         for part in has.iter().flat_map(Many::all) {
-            ensure(text.contains(part), || format!("no {part:?} in {text:?}"))?;
+            ensure(text.contains(part), || format!("no {part:?} in {}", short(&text)))?;
         }
         for part in lacks.iter().flat_map(Many::all) {
-            ensure(!text.contains(part), || format!("{part:?} is in {text:?}"))?;
+            ensure(!text.contains(part), || format!("{part:?} is in {}", short(&text)))?;
         }
         if let Some(start) = starts {
-            ensure(text.starts_with(start), || format!("{text:?} does not start with {start:?}"))?;
+            ensure(text.starts_with(start), || format!("{} does not start with {start:?}", short(&text)))?;
         }
         if let Some(least) = min {
             ensure(number(found).is_some_and(|number| number >= *least), || {
@@ -95,6 +95,14 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 /// A text without its quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Its beginning, for people.
+fn short(text: &str) -> String {
+    const MOST: usize = 300;
+    text.char_indices()
+        .nth(MOST)
+        .map_or_else(|| format!("{text:?}"), |(end, _)| format!("{:?} [...]", &text[..end]))
 }
 
 fn number(value: &Value) -> Option<f64> {

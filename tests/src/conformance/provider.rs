@@ -48,6 +48,12 @@ impl Provider {
         log
     }
 
+    /// How many requests there were.
+    pub fn calls(&self) -> usize {
+        let count = ask(self.seen.addr, &Request::get("/sim/count")).json()["count"].as_u64();
+        count.and_then(|count| count.try_into().ok()).unwrap_or(0)
+    }
+
     /// How many requests carried `id=NAME`.
     pub fn count(&self, id: &str) -> Value {
         ask(self.seen.addr, &Request::get(&format!("/sim/count?id={id}"))).json()["count"].take()

@@ -41,7 +41,8 @@ impl Scene {
     /// Starts a gateway for cases of one place. An error is what it said instead of serving.
     pub fn open(launcher: &Launcher, place: Place, cases: &[&Case]) -> Result<Self, String> {
         let provider = Provider::start();
-        let words = words(&Words::default(), &provider);
+        let server: String = cases.iter().map(|case| case.script.server.as_str()).collect();
+        let words = words(&Words::default().with("server", &server), &provider);
         let filled = |case: &&Case| (case.id(), words.fill(&case.part(&case.script.config)));
         let parts: BTreeMap<_, _> = cases.iter().map(filled).collect();
         let mut env = BTreeMap::from([
@@ -56,7 +57,7 @@ impl Scene {
     /// Plays one of its cases; the error says which step came to something else, and to what.
     pub fn play(&mut self, case: &Case) -> Result<(), String> {
         self.provider.reset();
-        let words = words(&case.words, &self.provider);
+        let words = words(&case.words.clone().with("server", &case.script.server), &self.provider);
         let mut played = Played { scene: self, case, words, flights: BTreeMap::new() };
         for (at, step) in case.script.steps.iter().enumerate() {
             let step = case.step(step, &played.words).and_then(|step| step.plan(&case.secret()));
@@ -235,30 +236,36 @@ fn at_once(
             });
         }
         drop(tell);
-        let mut answers = Vec::new();
-        let mut opened = opens.is_none();
-        loop {
-            if let Some(opens) = opens
-                && !opened
-                && answers.len() >= opens.after
-            {
-                provider.open(&opens.gate, None);
-                opened = true;
-            }
-            let answer = match told.recv_timeout(PATIENCE / 2) {
-                Ok(answer) => answer?,
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(answers),
-                // Too few were refused, so that the others wait at the gate: they are to be counted too.
-                Err(mpsc::RecvTimeoutError::Timeout) if !opened => {
-                    provider.open(opens.map_or("", |opens| &opens.gate), None);
-                    opened = true;
-                    continue;
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => return Err("not all were answered".into()),
-            };
-            answers.push(answer);
-        }
+        gather(&told, opens, provider)
     })
+}
+
+fn gather(
+    told: &mpsc::Receiver<Result<Answer, String>>,
+    opens: Option<&Opens>,
+    provider: &Provider,
+) -> Result<Vec<Answer>, String> {
+    let mut answers = Vec::new();
+    let mut closed = opens;
+    let mut end = Instant::now() + PATIENCE / 2;
+    loop {
+        let late = Instant::now() > end;
+        // Late means that too few were refused, so that more wait at the gate than should: they are counted.
+        if let Some(Opens { gate, after, calls }) = closed
+            && (late || (answers.len() >= *after && provider.calls() >= *calls))
+        {
+            provider.open(gate, None);
+            closed = None;
+            end = Instant::now() + PATIENCE / 2;
+        } else if late {
+            return Err(format!("only {} were answered", answers.len()));
+        }
+        match told.recv_timeout(PAUSE) {
+            Ok(answer) => answers.push(answer?),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(answers),
+        }
+    }
 }
 
 /// What a panic said.

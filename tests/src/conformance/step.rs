@@ -1,6 +1,7 @@
 //! A step of a case: one thing that is done, and what is to come of it.
 
 use super::expect::{Expect, Seen};
+use super::words::fill_moments;
 use crate::http::Request;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -54,14 +55,18 @@ struct Ask {
     path: String,
 }
 
-/// A gate that opens when so many of the calls made at once have been answered.
+/// A gate that opens in the middle of calls made at once.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opens {
     /// Its name.
     pub gate: String,
-    /// How many are answered while it is closed.
+    /// How many are answered before.
+    #[serde(default)]
     pub after: usize,
+    /// How many have reached the provider before.
+    #[serde(default)]
+    pub calls: usize,
 }
 
 /// How a gateway is stopped before it starts again.
@@ -193,7 +198,7 @@ impl Step {
             (self.opens.is_some() && self.parallel.is_none(), "`opens` goes with `parallel`"),
             (self.eventually && self.expect.is_none(), "`eventually` goes with `expect`"),
             (
-                called && self.start.is_none() && self.expect.is_none() && self.statuses.is_empty(),
+                answered && self.expect.is_none() && self.statuses.is_empty() && self.each.is_empty(),
                 "nothing is expected of the answer",
             ),
         ];
@@ -225,7 +230,7 @@ impl Step {
     }
 
     fn request(&self, secret: &str) -> Request {
-        let mut request = self.bare_request();
+        let mut request = self.bare_request().map_body(fill_moments);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 use toml::Value;
 
-/// What placeholders stand for. `{now+3s}` is known besides: a moment as RFC 3339.
+/// What placeholders stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Words(BTreeMap<String, String>);
 
@@ -29,7 +29,7 @@ impl Words {
                 filled = filled.replace(name.as_str(), meaning);
             }
         }
-        fill_moments(filled)
+        filled
     }
 
     /// The same for every text in a value, keys of tables included.
@@ -50,7 +50,8 @@ impl Words {
 
 const MOMENT: &str = "{now+";
 
-fn fill_moments(mut text: String) -> String {
+/// A text with `{now+3s}` replaced by that moment, as RFC 3339.
+pub fn fill_moments(mut text: String) -> String {
     while let Some(at) = text.find(MOMENT) {
         let rest = &text[at + MOMENT.len()..];
         let Some((seconds, _)) = rest.split_once("s}") else { return text };
@@ -64,13 +65,13 @@ fn fill_moments(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Words;
+    use super::*;
 
     #[test]
     fn what_is_not_known_stays() {
         let words = Words::default().with("sim", "here");
         assert_eq!(words.fill(r#"{"a": {}} {sim}/{other}"#), r#"{"a": {}} here/{other}"#);
-        let moment = words.fill("at {now+60s}.");
+        let moment = fill_moments("at {now+60s}.".into());
         assert!(moment.starts_with("at 20") && moment.ends_with("Z."), "{moment}");
     }
 }
