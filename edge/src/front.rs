@@ -47,6 +47,8 @@ pub trait Edge {
     fn with_directory<R>(&self, look: impl FnOnce(&Directory) -> R) -> R;
     /// A host for one exchange of this caller.
     fn host(&self, caller: Option<Arc<Caller>>) -> Self::Host;
+    /// A call begins; its record will say when it ends.
+    fn began(&self) {}
     /// Runs to its end whether or not the client stays.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
     /// The exchange is over: sends on what its host still has, such as the record of a call that had no
@@ -187,6 +189,7 @@ fn knock<E: Edge>(edge: &E, head: &Parts, config: &Arc<Config>, peer: Option<IpA
 async fn exchange<E: Edge>(edge: &E, admitted: Admitted, body: Bytes, pipe: Pipe) -> Response<Body> {
     let id = admitted.id;
     let surface = admitted.surface;
+    edge.began();
     let host = Rc::new(edge.host(admitted.caller.clone()));
     let exchange = Exchange::new(admitted, body, edge.now());
     let way = pipe.clone();

@@ -16,6 +16,7 @@ pub mod body; // a request's body, whole and bounded
 pub mod front; // from a request's head to its answer
 pub mod office; // the admin API, done
 pub mod sql; // what the platform's SQL must be able to do
+pub mod keeper; // entities, deeds, requests and spend in SQL
 
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,44 @@
+//! What an isolate keeps between requests: plain values only. Whatever belongs to a request (promises,
+//! timers, bindings) belongs to that request alone and must not be kept here.
+
+use crate::entropy;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use tollgate_core::count::Gauge;
+use tollgate_core::directory::Directory;
+use tollgate_core::fleet::Fleet;
+use tollgate_core::metrics::Metrics;
+use tollgate_edge::random::Random;
+
+/// An isolate's memory.
+#[derive(Default)]
+pub(crate) struct Isolate {
+    /// The config as it was last read.
+    pub(crate) settings: RefCell<Option<crate::settings::Settings>>,
+    /// Who there is.
+    pub(crate) directory: RefCell<Directory>,
+    /// What has been learned of the upstreams.
+    pub(crate) fleet: RefCell<Fleet>,
+    /// How bytes become tokens.
+    pub(crate) gauge: Arc<Gauge>,
+    /// What `/metrics` tells: of this isolate.
+    pub(crate) metrics: RefCell<Metrics>,
+    random: OnceCell<Random>,
+}
+
+thread_local! {
+    static HERE: Rc<Isolate> = Rc::default();
+}
+
+impl Isolate {
+    /// This one.
+    pub(crate) fn here() -> Rc<Self> {
+        HERE.with(Rc::clone)
+    }
+
+    /// Numbers for spreading load and naming requests.
+    pub(crate) fn random(&self) -> &Random {
+        self.random.get_or_init(|| Random::seeded(entropy::bytes()))
+    }
+}

@@ -1,0 +1,27 @@
+//! The gateway on Cloudflare Workers.
+//!
+//! ```text
+//!   client ─▶ fetch event ─▶ settings (KV, secrets; cached in the isolate)
+//!                 │
+//!                 ▼
+//!            edge's front ─▶ exchange ─▶ drive, in `wait_until` ─▶ upstreams by `fetch`
+//! ```
+//! In reading order:
+#![cfg(target_arch = "wasm32")]
+
+mod clock; // the time
+mod entropy; // the runtime's randomness
+mod timer; // `setTimeout`
+mod upstream; // `fetch`
+mod leaving; // whether the client is still there
+mod isolate; // what an isolate keeps between requests
+mod settings; // the config, and where it comes from
+mod host; // what an exchange runs on
+mod visit; // one request
+
+use worker::{Context, Env, HttpRequest, Response, event};
+
+#[event(fetch)]
+async fn fetch(request: HttpRequest, env: Env, context: Context) -> worker::Result<Response> {
+    visit::answer(request, env, context).await
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Builds the Worker as `wrangler deploy` would, with pinned tools that are kept in $TOLLGATE_TOOLS, and says
+# how large it is. Prints the folder with index.js and index_bg.wasm as its last line.
+#
+#   tests/cloudflare/build.sh [--panic-unwind]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+export TOLLGATE_TOOLS=${TOLLGATE_TOOLS:-$HOME/.cache/tollgate-tools}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$TOLLGATE_TOOLS/target}
+worker_build=0.8.7
+wasm_bindgen=$(sed -n 's/^wasm-bindgen = "=\([0-9.]*\)".*/\1/p' Cargo.toml)
+most=$((900 * 1024))
+
+has() { [ "$("$TOLLGATE_TOOLS/bin/$1" --version 2>/dev/null | grep -o '[0-9]\+\.[0-9]\+\.[0-9]\+' | head -1)" = "$2" ]; }
+# Quick to compile rather than quick to run: they run for seconds.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off
+has wasm-bindgen "$wasm_bindgen" || cargo install "wasm-bindgen-cli@$wasm_bindgen" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
+has worker-build "$worker_build" || cargo install "worker-build@$worker_build" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
+unset CARGO_PROFILE_RELEASE_OPT_LEVEL CARGO_PROFILE_RELEASE_LTO
+
+node=$(tests/cloudflare/tools.sh)
+export WASM_BINDGEN_BIN="$TOLLGATE_TOOLS/bin/wasm-bindgen"
+export ESBUILD_BIN="$node/node_modules/.bin/esbuild" WASM_OPT_BIN="$node/node_modules/.bin/wasm-opt"
+(cd edge-cloudflare && "$TOLLGATE_TOOLS/bin/worker-build" --profile wasm "$@") >&2
+
+built=$PWD/edge-cloudflare/build
+size=$(cat "$built/index.js" "$built/index_bg.wasm" | gzip -9 | wc -c)
+echo "worker: $(cat "$built/index.js" "$built/index_bg.wasm" | wc -c) bytes, $size gzipped, at most $most" >&2
+[ "$size" -le "$most" ] || { echo "the worker is too large" >&2; exit 1; }
+echo "$built"
