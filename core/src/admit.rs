@@ -4,6 +4,7 @@
 mod tests;
 
 use crate::api::{self, Knock, Turned};
+use crate::cache::Wish;
 use crate::config::Config;
 use crate::count::Gauge;
 use crate::directory::{self, Caller, Directory};
@@ -72,6 +73,8 @@ pub struct Admitted {
     pub end_user: Option<String>,
     /// Tags of `x-tollgate-tags` that the client's key lets it set.
     pub client_tags: Vec<String>,
+    /// What it says of the cache of answers.
+    pub wish: Wish,
 }
 
 /// What to do where the provider cannot carry everything.
@@ -190,6 +193,10 @@ fn want(
         let fault = Fault::bad_field("content-encoding", expected, "another encoding");
         return Admission::Answered(refusal(surface, &fault, id));
     }
+    let wish = match Wish::read(&head.headers, &desk.config.cache) {
+        Ok(wish) => wish,
+        Err(fault) => return Admission::Answered(refusal(surface, &fault, id)),
+    };
     Admission::Wanted(Admitted {
         config: desk.config.clone(),
         surface,
@@ -202,6 +209,7 @@ fn want(
         gauge: desk.gauge.clone(),
         strictness: strictness(&head.headers),
         forward: forwarded(&head.headers),
+        wish,
     })
 }
 

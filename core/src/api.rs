@@ -320,6 +320,8 @@ pub struct RequestRow {
     pub basis: String,
     /// What it cost; absent where that is not known.
     pub cost: Option<NanoDollars>,
+    /// What the cache of answers was to it: `off`, `miss`, `hit`.
+    pub cache: String,
 }
 
 /// A question about the audit log, the newest line first.

@@ -15,6 +15,18 @@
 //! 2. Whoever waits for a lead may stop at any time, and takes nothing from the others by that.
 //! 3. What is kept under a key was, whole, the answer to a request of that key.
 
+mod key; // what names an answer
+mod memory; // answers kept in memory
+mod policy; // whether, for whom and how long
+mod stored; // an answer as the bytes a host keeps
+
+pub(crate) use key::Digest;
+pub use memory::{Found, Memory, Ticket, Wakers};
+pub use policy::{Asked, Bounds, Caching, Share, Terms, Wish};
+pub(crate) use policy::{Decided, decide};
+pub use stored::expires;
+pub(crate) use stored::{Form, Head as StoredHead, Stored};
+
 use crate::exchange::RequestId;
 use crate::units::Time;
 use bytes::Bytes;
@@ -34,6 +46,32 @@ impl fmt::Display for CacheKey {
 impl fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CacheKey({self})")
+    }
+}
+
+/// What the cache was to a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CacheUse {
+    /// Not used.
+    #[default]
+    Off,
+    /// The answer was not there, or had to be new.
+    Miss,
+    /// The answer is from there.
+    Hit,
+}
+
+impl CacheUse {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Miss, Self::Hit];
+
+    /// Its word in `x-tollgate-cache`, in metrics and in the admin API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+        }
     }
 }
 

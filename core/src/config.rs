@@ -24,6 +24,7 @@ pub(crate) use fault::closest_few;
 pub use prices::{Override, Priced, UnknownPrice};
 pub use resolve::Derived;
 
+use crate::cache::{Bounds, Caching};
 use crate::dialect::Dialect;
 use crate::directory::{Directory, Holder, IpRange, Key};
 use crate::limit::calendar::Zone;
@@ -101,6 +102,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Who is told of what happens.
     pub alerts: Alerts,
+    /// What holds for every use of the cache of answers.
+    pub cache: Bounds,
     /// Where the host keeps its state, verbatim for the host.
     pub store: Store,
     /// What is worth telling a person who checks the config, though it is no error.
@@ -310,6 +313,8 @@ pub struct Route {
     pub attempts: u32,
     /// For the whole request.
     pub deadline: Millis,
+    /// What it says of the cache of answers.
+    pub cache: Option<Caching>,
 }
 
 /// A model at a provider.

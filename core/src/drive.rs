@@ -5,10 +5,12 @@
 //! exchange wants to be woken at. While a piece has not been taken the upstream is not read, so a slow
 //! client slows its upstream and memory stays bounded.
 
+use crate::cache::Recall;
 use crate::exchange::{Exchange, Input, Step};
 use crate::host::{Client, Host, Timer, Upstream};
 use crate::units::Time;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Runs an exchange to its end. The future must not be dropped before it is ready: when the client
@@ -53,6 +55,14 @@ async fn perform<H: Host, C: Client>(
             let answer = host.reserve(entry).await;
             exchange.on(Input::Reserved(answer), host.now());
         }
+        Step::Recall(lookup) => {
+            // Boxed: most exchanges never look, and each would be as large as one that does.
+            let mut recall = Box::pin(host.recall(lookup));
+            let input = poll_fn(|cx| wires.poll_recall(cx, recall.as_mut(), exchange, client)).await;
+            // Given up, where it is not what came: whoever has it waits no longer for this exchange.
+            drop(recall);
+            exchange.on(input, host.now());
+        }
         Step::Choose => {
             let (now, random) = (host.now(), host.random());
             let choice = host.with_fleet(|fleet| fleet.choose(&exchange.query(now, random)));
@@ -81,6 +91,8 @@ async fn perform<H: Host, C: Client>(
             host.with_fleet(|fleet| fleet.notice(exchange.config(), exchange.route(), lane, notice, now));
         }
         Step::Settle(hold, settlement) => host.settle(hold, settlement).await,
+        Step::Keep(kept) => host.keep(kept).await,
+        Step::Resign(lead, parting) => host.resign(lead, parting).await,
         Step::Log(record) => host.log(*record),
     }
 }
@@ -102,6 +114,24 @@ impl<H: Host> Wires<H> {
             return Poll::Ready(Room::Gone);
         }
         Poll::Pending
+    }
+
+    /// What was found comes first: a lead that has been given must be known to the exchange, which ends
+    /// it.
+    fn poll_recall<C: Client>(
+        &mut self,
+        cx: &mut Context<'_>,
+        recall: Pin<&mut impl Future<Output = Recall>>,
+        exchange: &Exchange,
+        client: &C,
+    ) -> Poll<Input> {
+        if let Poll::Ready(recall) = recall.poll(cx) {
+            return Poll::Ready(Input::Recalled(recall));
+        }
+        if client.poll_left(cx).is_ready() {
+            return Poll::Ready(Input::ClientLeft);
+        }
+        self.timer.poll_until(exchange.wake_at(), cx).map(|()| Input::Tick)
     }
 
     /// While the client has not taken the last piece, neither the upstream nor its clocks are looked

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!  new ──▶ ADMIT ──▶ CHOOSE ──Send──▶ SENT ──head──▶ READ ──first content──▶ RELAY
-//!            │         │ ▲              │             │                        │ end, client left,
-//!         refused   Wait│ │time         └──fault──────┤                        │ paid output used up,
-//!            │         ▼ │                            │                        │ fault (with its event)
-//!            │       PAUSE ◀──── another attempt ─────┤ whole answer,          ▼
-//!            └────────────────────────────────────────┴ nothing left to try ▶ COUNT ──▶ done
+//!   │  ▲     │         │ ▲              │             │                        │ end, client left,
+//!   ▼  │  refused   Wait│ │time         └──fault──────┤                        │ paid output used up,
+//!  RECALL    │         ▼ │                            │                        │ fault (with its event)
+//!  kept │    │       PAUSE ◀──── another attempt ─────┤ whole answer,          ▼
+//!       └────┴────────────────────────────────────────┴ nothing left to try ▶ COUNT ──▶ done
 //! ```
-//! ADMIT asks for quota, and counts the prompt where that decides. COUNT is passed through at once where
-//! usage was reported. The hold ends before the client is given the end of its answer.
+//! RECALL looks for a kept answer, where the cache is used. ADMIT asks for quota, and counts the prompt
+//! where that decides. COUNT is passed through at once where usage was reported. The hold ends before
+//! the client is given the end of its answer.
 //!
 //! Invariants, checked by the simulator after every step:
 //!
@@ -20,12 +21,16 @@
 //! - **I5** Requests, tokens and money balance, each on its own.
 //! - **I6** A refused call reaches no upstream.
 //! - **I7** No secret and no prompt text appears in a log, an error or a debug print.
+//! - **I8** Each lead in the cache ends exactly once: with an answer that is kept, or given up.
+//! - **I9** A kept answer is, byte for byte, what a client was given whole; it reaches no upstream, and
+//!   takes nothing but one request.
 //!
 //! The exchange never waits. [`crate::drive::drive`] performs its steps, tells it what happened, and
 //! wakes it at [`Exchange::wake_at`].
 
 mod answer;
 mod attempt;
+mod caching;
 mod gather;
 mod quota;
 mod ration;
@@ -43,6 +48,7 @@ pub(crate) use answer::retry_hints;
 pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
+use crate::cache::{Kept, Lead, Lookup, Parting, Recall};
 use crate::config::{Config, Priced, Route};
 use crate::count::{Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
@@ -56,6 +62,7 @@ use crate::surface::Begun;
 use crate::units::{Millis, Time, Tokens};
 use attempt::Sent;
 use bytes::Bytes;
+use caching::Caching;
 use http::HeaderValue;
 use quota::Quota;
 use read::Reading;
@@ -70,6 +77,8 @@ use std::sync::Arc;
 pub enum Input {
     /// The ledger's answer to [`Step::Reserve`].
     Reserved(Result<Hold, Refusal>),
+    /// The cache's answer to [`Step::Recall`].
+    Recalled(Recall),
     /// The fleet's answer to [`Step::Choose`].
     Chosen(Choice),
     /// The host's answer to [`Step::Count`].
@@ -93,6 +102,9 @@ pub enum Input {
 pub enum Step {
     /// Take quota; answer with [`Input::Reserved`].
     Reserve(Entry),
+    /// Look for a kept answer; answer with [`Input::Recalled`]. Given up when the client leaves or at
+    /// [`Exchange::wake_at`].
+    Recall(Lookup),
     /// Ask the fleet with [`Exchange::query`]; answer with [`Input::Chosen`].
     Choose,
     /// Count tokens; answer with [`Input::Counted`].
@@ -109,6 +121,10 @@ pub enum Step {
     Notice(Lane, Notice),
     /// End the hold.
     Settle(Hold, Settlement),
+    /// Keep an answer.
+    Keep(Kept),
+    /// End a lead without one.
+    Resign(Lead, Parting),
     /// Write the request's record.
     Log(Box<Record>),
 }
@@ -170,6 +186,8 @@ pub struct Exchange {
     farewell: Option<Out>,
     /// Whether the client has been given any of a stream.
     begun: Begun,
+    /// Its use of the cache of answers, as long as there is one.
+    caching: Option<Box<Caching>>,
     /// Output that was paid for and will never be seen.
     abandoned: Option<Tokens>,
     /// Of the target that was called last.
@@ -183,6 +201,8 @@ pub struct Exchange {
 /// Where an exchange stands. Each phase is left by value: nothing of it can be used afterwards.
 #[derive(Debug)]
 enum Phase {
+    /// A kept answer is looked for; at this time it goes on without one.
+    Recall { until: Time },
     /// Quota has been asked for.
     Admit,
     /// The fleet has been asked.
@@ -222,6 +242,7 @@ impl Exchange {
             unreported: None,
             farewell: None,
             begun: Begun::No,
+            caching: None,
             abandoned: None,
             price: None,
             called: None,
@@ -229,7 +250,7 @@ impl Exchange {
         });
         match fault {
             Some(fault) => exchange.refuse_counted(fault, now),
-            None => exchange.reserve(now),
+            None => exchange.look(now),
         }
         exchange
     }
@@ -249,7 +270,7 @@ impl Exchange {
         let deadline = self.request.deadline;
         match &self.phase {
             Phase::Admit | Phase::Choose => deadline,
-            Phase::Pause { until } => deadline.min(*until),
+            Phase::Recall { until } | Phase::Pause { until } => deadline.min(*until),
             Phase::Sent(sent) => deadline.min(sent.wake_at()),
             Phase::Read(reading) => deadline.min(reading.wake_at()),
             Phase::Relay(relay) => deadline.min(relay.wake_at()),
@@ -302,6 +323,7 @@ impl Exchange {
             Input::ClientLeft => self.on_client_left(now),
             Input::Tick => self.on_tick(now),
             Input::Reserved(answer) => self.on_reserved(answer, now),
+            Input::Recalled(recall) => self.on_recalled(recall, now),
             Input::Chosen(choice) => self.on_chosen(choice, now),
             Input::Counted(counted) => self.on_counted(counted, now),
             Input::Head(head) => self.on_head(head, now),
@@ -383,7 +405,8 @@ impl Exchange {
         }
         match std::mem::replace(&mut self.phase, Phase::Choose) {
             Phase::Sent(sent) => self.phase = Phase::Read(Box::new(Reading::new(sent, head))),
-            other @ (Phase::Admit
+            other @ (Phase::Recall { .. }
+            | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Read(_)
@@ -403,7 +426,8 @@ impl Exchange {
                 let verdict = relay.on_chunk(chunk, now);
                 self.after_relay(relay, verdict, now);
             }
-            other @ (Phase::Admit
+            other @ (Phase::Recall { .. }
+            | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Sent(_)
@@ -422,7 +446,8 @@ impl Exchange {
                 let verdict = relay.on_end();
                 self.after_relay(relay, verdict, now);
             }
-            other @ (Phase::Admit
+            other @ (Phase::Recall { .. }
+            | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Sent(_)
@@ -468,6 +493,7 @@ impl Exchange {
 
     /// What was paid for is used up: the client has been given a proper end.
     fn exhausted(&mut self, mut relay: Relay, now: Time) {
+        self.draft_unfit();
         self.record.usage = relay.usage().cloned().map(Box::new);
         self.unreported = Some(relay.take_heard());
         self.farewell = Some(Out::End);
@@ -478,6 +504,7 @@ impl Exchange {
     fn emit(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.begun = Begun::Yes;
+            self.draft_piece(&bytes);
             self.steps.push_back(Step::Emit(Out::Chunk(bytes)));
         }
     }
@@ -487,6 +514,7 @@ impl Exchange {
             return self.on_deadline(now);
         }
         match &mut self.phase {
+            Phase::Recall { until } if now >= *until => self.reserve(now),
             Phase::Pause { until } if now >= *until => self.choose(),
             Phase::Sent(sent) if now >= sent.wake_at() => {
                 let fault = sent.times.fault(now);
@@ -497,7 +525,8 @@ impl Exchange {
                 self.fail(fault, now);
             }
             Phase::Relay(relay) if now >= relay.wake_at() => self.on_relay_time(now),
-            Phase::Admit
+            Phase::Recall { .. }
+            | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Sent(_)
@@ -520,7 +549,8 @@ impl Exchange {
                 self.phase = Phase::Relay(relay);
                 self.fail(fault, now);
             }
-            other @ (Phase::Admit
+            other @ (Phase::Recall { .. }
+            | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Sent(_)
@@ -547,6 +577,10 @@ impl Exchange {
     }
 
     fn on_client_left(&mut self, now: Time) {
+        // Many leave as soon as they have seen the end mark.
+        if matches!(&self.phase, Phase::Relay(relay) if relay.is_complete()) {
+            self.draft_complete();
+        }
         self.give_up_on_call();
         if let Some(lane) = self.lane() {
             self.steps.push_back(Step::Abort);
@@ -563,7 +597,12 @@ impl Exchange {
             Phase::Sent(sent) => Some(sent.lane),
             Phase::Read(reading) => Some(reading.sent.lane),
             Phase::Relay(relay) => Some(relay.lane()),
-            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Count | Phase::Done => None,
+            Phase::Recall { .. }
+            | Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Count
+            | Phase::Done => None,
         }
     }
 
@@ -645,6 +684,7 @@ impl Exchange {
         self.record.answered(reading.sent.first_byte(now));
         self.record.charge(self.price.as_deref(), self.terms, now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
+        self.draft_whole(&head);
         self.farewell = Some(Out::Head(head));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         self.steps.push_back(Step::Observe(lane, reading.sent.answered(output, now)));
@@ -654,12 +694,14 @@ impl Exchange {
     fn answer_stream(&mut self, reading: Reading, opening: read::Opening, now: Time) {
         self.record.answered(reading.sent.first_byte(now));
         let head = answer::stream(&self.request, &reading, self.calls);
+        self.draft_stream(&head);
         self.steps.push_back(Step::Emit(Out::Head(head)));
         let (relay, verdict) = Relay::new(reading, opening, &self.request, self.quota.paid());
         self.after_relay(Box::new(relay), verdict, now);
     }
 
     fn complete(&mut self, mut relay: Relay, now: Time) {
+        self.draft_complete();
         self.record.usage = relay.usage().cloned().map(Box::new);
         if self.record.usage.is_none() {
             self.unreported = Some(relay.take_heard());

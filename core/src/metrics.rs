@@ -3,6 +3,7 @@
 //! Fed by [`Record`]s, one per request, never on the path of a byte. Series are bounded: names of
 //! models come from clients, so beyond [`MAX_SERIES`] everything new is counted as `other`.
 
+use crate::cache::CacheUse;
 use crate::exchange::{Ending, Record};
 use crate::units::{Millis, NanoDollars, Tokens};
 use std::collections::HashMap;
@@ -36,6 +37,10 @@ struct Row {
     cost: NanoDollars,
     /// Requests whose cost is not known.
     unpriced: u64,
+    /// Requests whose answers were kept ones.
+    hits: u64,
+    /// Requests that might have been.
+    misses: u64,
     first_byte: Histogram,
     total: Histogram,
 }
@@ -96,6 +101,11 @@ impl Metrics {
         match record.cost.amount() {
             Some(cost) => row.cost += cost,
             None => row.unpriced += 1,
+        }
+        match record.cache {
+            CacheUse::Hit => row.hits += 1,
+            CacheUse::Miss => row.misses += 1,
+            CacheUse::Off => {}
         }
         if let Some(first_byte) = record.first_byte {
             row.first_byte.observe(first_byte);
@@ -177,6 +187,17 @@ impl Metrics {
         }
         head(
             &mut out,
+            "tollgate_cache_total",
+            "counter",
+            "Requests that use the cache of answers, by what it was to them.",
+        );
+        for (labels, row) in &rows {
+            for (cache, count) in [(CacheUse::Hit, row.hits), (CacheUse::Miss, row.misses)] {
+                let _ = writeln!(out, "tollgate_cache_total{{{labels},result=\"{}\"}} {count}", cache.word());
+            }
+        }
+        head(
+            &mut out,
             "tollgate_first_byte_seconds",
             "histogram",
             "From the last call to its first content.",
@@ -255,6 +276,7 @@ mod tests {
             basis: crate::count::Basis::default(),
             wasted: crate::exchange::Wasted::default(),
             cost: Charge::Computed(NanoDollars(1_250)),
+            cache: CacheUse::Miss,
         }
     }
 
@@ -273,6 +295,8 @@ mod tests {
         assert!(text.contains(&format!("tollgate_tokens_total{{{labels},kind=\"output\"}} 4\n")));
         assert!(text.contains(&format!("tollgate_cost_nano_dollars_total{{{labels}}} 1250\n")));
         assert!(text.contains(&format!("tollgate_cost_unknown_total{{{labels}}} 0\n")));
+        assert!(text.contains(&format!("tollgate_cache_total{{{labels},result=\"hit\"}} 0\n")));
+        assert!(text.contains(&format!("tollgate_cache_total{{{labels},result=\"miss\"}} 1\n")));
         assert!(text.contains(&format!("tollgate_request_seconds_sum{{{labels}}} 1.5\n")));
         assert!(text.contains(&format!("tollgate_first_byte_seconds_bucket{{{labels},le=\"0.05\"}} 1\n")));
     }

@@ -59,6 +59,8 @@ pub struct Row {
     pub first_byte: Option<Millis>,
     /// From beginning to end.
     pub total: Millis,
+    /// What the cache of answers was to it: `off`, `miss` or `hit`.
+    pub cache: String,
 }
 
 /// What a request consumed.
@@ -111,6 +113,7 @@ impl Row {
             cost_basis: record.cost.word().to_owned(),
             first_byte: record.first_byte,
             total: record.total,
+            cache: record.cache.word().to_owned(),
         })
     }
 
@@ -146,6 +149,7 @@ impl Row {
             output: consumed.output,
             basis,
             cost,
+            cache: self.cache,
         }
     }
 }

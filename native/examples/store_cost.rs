@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_core::api::{Deed, Dimension, Only, SpendQuery};
+use tollgate_core::cache::CacheUse;
 use tollgate_core::count::Basis;
 use tollgate_core::directory::{Caller, Key};
 use tollgate_core::exchange::{Ending, Record, RequestId, Wasted};
@@ -184,5 +185,6 @@ fn record(number: u64, of: u64, callers: &[Arc<Caller>]) -> Record {
         basis: Basis::Reported,
         wasted: Wasted::default(),
         cost: Charge::Computed(NanoDollars(1_000_000)),
+        cache: CacheUse::Off,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::alert::{self, Ears};
 use crate::api::{Bell, Office};
+use crate::cache::Answers;
 use crate::clock::Clock;
 use crate::host::Shared;
 use crate::jwks::Issuers;
@@ -70,6 +71,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
         tls: ArcSwapOption::new(tls),
         fleet: Mutex::default(),
         ledger,
+        answers: Answers::default(),
         metrics: Mutex::default(),
         outside: Arc::new(outside),
         office: Office::new(Arc::clone(&store), Bell::default()),

@@ -2,6 +2,7 @@
 
 use crate::alert;
 use crate::api::{Bell, Office};
+use crate::cache::Answers;
 use crate::clock::Clock;
 use crate::flight::Aloft;
 use crate::jwks::Issuers;
@@ -14,6 +15,7 @@ use crate::upstream::Call;
 use crate::upstream::pool::{Outside, Pool};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tollgate_core::cache::{Kept, Lead, Lookup, Parting, Recall};
 use tollgate_core::config::Config;
 use tollgate_core::count::{Counted, Gauge, Uncounted};
 use tollgate_core::directory::Directory;
@@ -40,6 +42,8 @@ pub struct Shared {
     pub fleet: Mutex<Fleet>,
     /// What keys have used and hold.
     pub ledger: Ledgers,
+    /// Answers that are kept.
+    pub answers: Answers,
     /// What `/metrics` tells.
     pub metrics: Mutex<Metrics>,
     /// Proxies and roots.
@@ -129,6 +133,19 @@ impl Host for Native {
 
     async fn count(&self, text: Uncounted) -> Counted {
         crate::count::count(text, &self.shared.gauge).await
+    }
+
+    async fn recall(&self, lookup: Lookup) -> Recall {
+        self.shared.answers.recall(lookup, self.now()).await
+    }
+
+    async fn keep(&self, kept: Kept) {
+        let most = self.shared.config.load().cache.max_size;
+        self.shared.answers.keep(kept, most);
+    }
+
+    async fn resign(&self, lead: Lead, parting: Parting) {
+        self.shared.answers.resign(lead, parting);
     }
 
     fn log(&self, record: Record) {

@@ -33,6 +33,7 @@ pub mod keeper; // the store in the admin API's words
 pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out
 pub mod arrears; // what was spent before there was a budget
+pub mod cache; // answers that are kept
 pub mod ledger; // where limits' counters are kept
 
 pub mod count; // tokens, where no provider has counted them

@@ -413,6 +413,7 @@ fn request() -> Value {
         ("output_tokens", "integer"),
         ("basis", "string"),
         ("usd", "number?"),
+        ("cache", "string"),
     ])
 }
 

@@ -87,6 +87,7 @@ fn request_row(row: &RequestRow) -> Value {
         output,
         basis,
         cost,
+        cache,
     } = row;
     json!({
         "id": id,
@@ -109,6 +110,7 @@ fn request_row(row: &RequestRow) -> Value {
         "output_tokens": output.get(),
         "basis": basis,
         "usd": cost.map(dollars),
+        "cache": cache,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::Turn;
 use super::shape::Object;
 use super::spec::{self, text};
+use crate::cache::{Caching, Share};
 use crate::config::Pattern;
 use crate::directory::spec::key_json;
 use crate::directory::{HolderKind, IpRange, Key, Role};
@@ -51,6 +52,9 @@ impl Turn<'_> {
         if own.expires.is_some_and(|own| theirs.expires.is_none_or(|theirs| theirs > own)) {
             return Err(beyond("expires", "no later than the manager's own"));
         }
+        if shared(&theirs) > shared(own).max(Share::Team) {
+            return Err(beyond("cache.share", "key or team, or what the manager's own has"));
+        }
         self.books(own, &theirs, before)?;
         let team = team.and_then(|team| self.desk.directory.holder(HolderKind::Team, team));
         let limits = [Some(&own.scope.limits), team.map(|team| &team.scope.limits)];
@@ -69,6 +73,14 @@ impl Turn<'_> {
             Some(theirs) if theirs == book => Ok(()),
             Some(_) | None => Err(beyond("user", "a user of the manager's organisation")),
         }
+    }
+}
+
+/// Whose answers it may be given.
+fn shared(key: &Key) -> Share {
+    match key.cache {
+        Some(Caching::Use(terms)) => terms.share.unwrap_or_default(),
+        Some(Caching::Never) | None => Share::default(),
     }
 }
 

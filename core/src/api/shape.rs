@@ -87,6 +87,8 @@ pub enum Shape {
     MaybeEmpty(&'static Shape, usize),
     /// An object with these fields and no others.
     Object(&'static [Field]),
+    /// `true`, `false` or an object with these fields and no others.
+    Switch(&'static [Field]),
     /// An object whose keys are the caller's own.
     ByName(&'static Shape),
     /// Any object: kept from nobody, used for nothing.
@@ -206,8 +208,10 @@ pub fn kind(value: &Value) -> &'static str {
 fn check(value: &mut Value, shape: &Shape, at: &str) -> Result<(), Fault> {
     let wrong = |found: &str| Err(Fault::bad_field(at, shape.expected(), found));
     match (shape, &mut *value) {
-        (Shape::Ignored, Value::Object(_)) | (Shape::Truth, Value::Bool(_)) => Ok(()),
-        (Shape::Object(fields), Value::Object(object)) => check_object(object, fields, Nulls::Refused, at),
+        (Shape::Ignored, Value::Object(_)) | (Shape::Truth | Shape::Switch(_), Value::Bool(_)) => Ok(()),
+        (Shape::Object(fields) | Shape::Switch(fields), Value::Object(object)) => {
+            check_object(object, fields, Nulls::Refused, at)
+        }
         (Shape::ByName(inner), Value::Object(object)) => {
             for (name, value) in object.iter_mut() {
                 check_text(&Shape::Pattern, name, at)?;
@@ -323,6 +327,7 @@ impl Shape {
             | Self::List(..)
             | Self::MaybeEmpty(..)
             | Self::Object(_)
+            | Self::Switch(_)
             | Self::ByName(_)
             | Self::Ignored => false,
         }
@@ -351,6 +356,7 @@ impl Shape {
             | Self::List(..)
             | Self::MaybeEmpty(..)
             | Self::Object(_)
+            | Self::Switch(_)
             | Self::ByName(_)
             | Self::Ignored => false,
         }
@@ -378,6 +384,7 @@ impl Shape {
             Self::Zone => r#"a time zone such as "UTC""#.to_owned(),
             Self::List(inner, most) => format!("a list of 1 to {most}, each {}", inner.expected()),
             Self::MaybeEmpty(inner, most) => format!("a list of at most {most}, each {}", inner.expected()),
+            Self::Switch(_) => "true, false or an object".to_owned(),
             Self::Object(_) | Self::ByName(_) | Self::Ignored => "an object".to_owned(),
         }
     }
@@ -415,6 +422,9 @@ impl Shape {
                 json!({"type": "array", "items": inner.schema(), "maxItems": most, "uniqueItems": true})
             }
             Self::Object(fields) => object_schema(fields, Nulls::Refused),
+            Self::Switch(fields) => {
+                json!({"anyOf": [{"type": "boolean"}, object_schema(fields, Nulls::Refused)]})
+            }
             Self::ByName(inner) => json!({
                 "type": "object",
                 "propertyNames": Self::Pattern.schema(),

@@ -3,6 +3,7 @@
 
 use super::Kind;
 use super::shape::{Field, Object, Shape, optional, required};
+use crate::cache::Share;
 use crate::config::{ConfigError, Pattern, values};
 use crate::directory::spec::{self, Around};
 use crate::directory::{HolderKind, Key};
@@ -104,6 +105,16 @@ pub const HOLDER_FIELDS: &[Field] = &[
     METADATA,
 ];
 
+/// The words of [`crate::cache::Share`].
+const SHARES: &[&str] =
+    &[Share::Key.name(), Share::Team.name(), Share::Organisation.name(), Share::All.name()];
+
+/// How a key uses the cache of answers.
+const CACHING: &[Field] = &[
+    optional("ttl", Shape::Span, "How long an answer is kept; `cache.ttl` of the config unless given."),
+    optional("share", Shape::Word(SHARES), "Who may be given the answers of whom."),
+];
+
 /// What a key is recognised by; only when it is made.
 pub const DIGEST: Field = optional(
     "sha256",
@@ -133,6 +144,7 @@ pub const KEY_FIELDS: &[Field] = &[
     BUDGETS,
     WITHIN_ALL,
     END_USER,
+    optional("cache", Shape::Switch(CACHING), "Whether its answers are kept for equal requests, and how."),
     optional("expires", Shape::Moment, "The first moment at which it is refused."),
     BLOCKED,
     NOTE,

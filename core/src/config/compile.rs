@@ -7,6 +7,7 @@
 //! Each step reports what is wrong with its part and leaves it out, so that the later ones still
 //! run and one reading shows all that must be mended.
 
+mod cache;
 pub(super) mod keys;
 mod prices;
 mod providers;
@@ -59,16 +60,19 @@ pub(super) fn load(text: &[u8], secrets: Secrets<'_>) -> Result<Config, Vec<Conf
 
 impl Compiler<'_> {
     fn config(&mut self, document: Document) -> Config {
-        let Document { server, store, providers, models, prices, holders, keys, tokens, webhook } = document;
+        let Document { server, store, providers, models, prices, holders, keys, tokens, cache, webhook } =
+            document;
+        let cache = self.cache(cache);
         let mut named = self.providers(providers);
         named.prices = self.prices(prices, &named);
-        let routes = self.routes(models, &named);
+        let routes = self.routes(models, &named, &cache);
         let nobody = Directory::default();
         let known = Known {
             providers: named.declared.iter().map(String::as_str).collect(),
             routes: &routes,
             directory: &nobody,
             names: Names::Checked,
+            cache,
         };
         let holders = self.holders(holders, &known);
         let keys = self.keys(keys, &known.among(&Directory::of_holders(&holders)));
@@ -88,6 +92,7 @@ impl Compiler<'_> {
             keys,
             tokens,
             alerts,
+            cache,
             store,
             notes: Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! The resolved config in words, for a person who checks it.
 
 use super::{Config, Credential, Override, Pattern, Provider, Route, RouteTarget, Strategy};
+use crate::cache::{Bounds, Caching};
 use crate::directory::{Holder, Key, Role, What, Within};
 use crate::limit::{Budget, Limits, Period, Reset};
 use crate::price::{Class, Served, Unit, dollars};
@@ -33,7 +34,7 @@ impl Config {
         }
         writeln!(out, "keys: {}", self.keys.len())?;
         for key in &self.keys {
-            key_line(out, key)?;
+            key_line(out, key, &self.cache)?;
         }
         for holder in &self.holders {
             holder_line(out, holder)?;
@@ -46,7 +47,7 @@ impl Config {
     }
 
     fn route_lines(&self, out: &mut String, route: &Route) -> fmt::Result {
-        let Route { name, strategy, targets, fallbacks, attempts, deadline } = route;
+        let Route { name, strategy, targets, fallbacks, attempts, deadline, cache } = route;
         let seconds = deadline.ceil_secs();
         write!(out, "  {name}: {}, at most {attempts} attempts in {seconds}s: ", strategy.name())?;
         let shares = targets.iter().map(|target| {
@@ -57,6 +58,9 @@ impl Config {
         if !fallbacks.is_empty() {
             let names: Vec<String> = fallbacks.iter().map(|target| self.target_name(target)).collect();
             writeln!(out, "    then {}", names.join(", "))?;
+        }
+        if let Some(cache) = cache {
+            writeln!(out, "    {}", Cached { caching: *cache, bounds: &self.cache })?;
         }
         Ok(())
     }
@@ -116,7 +120,7 @@ fn provider_line(out: &mut String, provider: &Provider) -> fmt::Result {
     writeln!(out, "  {name}: {} ({}) at {url}, {keys}", vendor.title, dialect.name())
 }
 
-fn key_line(out: &mut String, key: &Key) -> fmt::Result {
+fn key_line(out: &mut String, key: &Key, bounds: &Bounds) -> fmt::Result {
     let Key {
         name,
         organisation,
@@ -128,6 +132,7 @@ fn key_line(out: &mut String, key: &Key) -> fmt::Result {
         role,
         scope,
         within,
+        cache,
         expires,
         blocked,
         ..
@@ -148,6 +153,9 @@ fn key_line(out: &mut String, key: &Key) -> fmt::Result {
     }
     if *role != Role::default() {
         write!(out, "; {}", role.name())?;
+    }
+    if let Some(cache) = cache {
+        write!(out, "; {}", Cached { caching: *cache, bounds })?;
     }
     if let Some(expires) = expires {
         write!(out, "; expires {}", super::values::written(*expires))?;
@@ -185,6 +193,21 @@ impl fmt::Display for Pattern {
             Self::Exact(name) => f.write_str(name),
             Self::Prefix(prefix) => write!(f, "{prefix}*"),
         }
+    }
+}
+
+/// A use of the cache, in one line.
+struct Cached<'a> {
+    caching: Caching,
+    bounds: &'a Bounds,
+}
+
+impl fmt::Display for Cached<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Caching::Use(terms) = self.caching else { return f.write_str("answers are never kept") };
+        let ttl = terms.ttl.unwrap_or(self.bounds.ttl);
+        let share = terms.share.unwrap_or(self.bounds.share).name();
+        write!(f, "answers are kept for {}, shared by {share}", super::values::written_span(ttl))
     }
 }
 

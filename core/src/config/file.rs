@@ -2,6 +2,7 @@
 //!
 //! The constants of field names are the one list of what a document may hold.
 
+mod cache; // the cache of answers
 pub(super) mod keys; // organisations, teams, users, tags, keys
 pub(super) mod limits; // limits and budgets
 mod tokens; // short-lived signed keys
@@ -14,6 +15,7 @@ use crate::directory::{HolderKind, IpRange};
 use crate::limit::calendar::Zone;
 use crate::price::{CLASSES, Rate, Rates, Terms};
 use crate::units::{self, Millis, Requests};
+pub(super) use cache::{Cache, Caching};
 pub(super) use keys::{Holder, Key, Material};
 pub(super) use tokens::{Issuer, Parent as TokenParent, Tokens};
 
@@ -30,6 +32,7 @@ const DOCUMENT: &[&str] = &[
     "keys",
     "tokens",
     "alerts",
+    "cache",
 ];
 const SERVER: &[&str] = &[
     "listen",
@@ -53,7 +56,7 @@ const PROVIDER: &[&str] =
     &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
 const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models", "rpm", "tpm"];
 const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
-const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline"];
+const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline", "cache"];
 const TARGET: &[&str] = &["to", "weight", "rpm", "tpm"];
 /// Beside the classes of [`CLASSES`], by their words.
 const PRICE_AS: &str = "as";
@@ -92,6 +95,7 @@ pub(super) struct Document {
     pub(super) holders: Vec<Holder>,
     pub(super) keys: Vec<Key>,
     pub(super) tokens: Option<Tokens>,
+    pub(super) cache: Cache,
     /// `alerts.webhook`
     pub(super) webhook: Option<Spot<String>>,
 }
@@ -165,6 +169,7 @@ pub(super) struct Model {
     pub(super) fallbacks: Vec<Spot<String>>,
     pub(super) attempts: Option<Spot<u64>>,
     pub(super) deadline: Option<Millis>,
+    pub(super) cache: Option<Caching>,
 }
 
 /// One of a model's targets.
@@ -208,6 +213,7 @@ impl Document {
             holders,
             keys: listed(table.get("keys"), key, errors),
             tokens: table.get("tokens").and_then(|cell| Tokens::read(&cell, errors)),
+            cache: table.get("cache").and_then(|cell| Cache::read(&cell, errors)).unwrap_or_default(),
             webhook: webhook.and_then(|cell| cell.text(errors)),
         }
     }
@@ -396,6 +402,7 @@ impl Model {
                 fallbacks: Vec::new(),
                 attempts: None,
                 deadline: None,
+                cache: None,
             });
         }
         let table = Table::read(&cell, MODEL, errors)?;
@@ -409,6 +416,7 @@ impl Model {
             fallbacks: fallbacks.iter().filter_map(|cell| cell.text(errors)).collect(),
             attempts: table.get("attempts").and_then(|cell| cell.count(errors)),
             deadline: table.get("deadline").and_then(|cell| cell.wait(errors)).map(|span| span.value),
+            cache: table.get("cache").and_then(|cell| Caching::read(&cell, errors)),
         })
     }
 }
@@ -452,7 +460,16 @@ mod tests {
     fn every_field_stands_in_the_reference() {
         let reference = include_str!("../../../REFERENCE.md");
         let lists = [SERVER, STORE, FAIL, ALERTS, keys::KEY, keys::PREVIOUS, limits::LIMITS, limits::BUDGET];
-        let more = [DOCUMENT, keys::HOLDER, keys::REMARKS, keys::WITHIN, tokens::TOKENS, tokens::ISSUER];
+        let more = [
+            DOCUMENT,
+            cache::CACHE,
+            cache::CACHING,
+            keys::HOLDER,
+            keys::REMARKS,
+            keys::WITHIN,
+            tokens::TOKENS,
+            tokens::ISSUER,
+        ];
         for field in lists.iter().chain(&more).copied().flatten() {
             let named = |before: char, after: char| reference.contains(&format!("{before}{field}{after}"));
             let shown = named('`', '`') || named('.', '`') || named(' ', ' ') || named(' ', ',');

@@ -95,6 +95,7 @@ impl Config {
             targets,
             fallbacks: Vec::new(),
             attempts: ATTEMPTS,
+            cache: None,
         }
     }
 

@@ -161,6 +161,38 @@ fn the_description_shows_what_was_resolved_and_no_secret() {
 }
 
 #[test]
+fn the_cache_is_described_where_it_is_used() {
+    let text = loaded(
+        r#"
+        [cache]
+        ttl = "90s"
+        share = "team"
+        [providers.openai]
+        key = "sk-x"
+        [models.kept]
+        targets = ["openai/gpt-4o"]
+        cache = { ttl = "500ms", share = "all" }
+        [[keys]]
+        name = "a"
+        value = "tg-a"
+        cache = true
+        [[keys]]
+        name = "b"
+        value = "tg-b"
+        cache = false
+    "#,
+    )
+    .describe();
+    for expected in [
+        "openai/gpt-4o\n    answers are kept for 500ms, shared by all\n",
+        "  a: every model; no limits; answers are kept for 90s, shared by team\n",
+        "  b: every model; no limits; answers are never kept\n",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+}
+
+#[test]
 fn the_same_document_as_json_means_the_same() {
     let json = br#"{
         "providers": {"openai": {"key": "env:OPENAI_API_KEY", "timeout": {"total": "900s"}}},

@@ -271,6 +271,14 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
+/// A span of time as [`duration`] reads it.
+pub(crate) fn written_span(span: Millis) -> String {
+    match span.get() {
+        whole if whole % 1000 == 0 => format!("{}s", whole / 1000),
+        other => format!("{other}ms"),
+    }
+}
+
 /// A moment as it is written in a config, in UTC, with milliseconds where there are any.
 pub(crate) fn written(time: Time) -> String {
     let secs = time.unix_secs();

@@ -1,6 +1,7 @@
 //! Virtual keys.
 
 use super::{IpRange, Remarks, Within, wrong_name};
+use crate::cache::Caching;
 use crate::config::Pattern;
 use crate::ledger::Scope;
 use crate::limit::Limits;
@@ -45,6 +46,8 @@ pub struct Key {
     pub within: Vec<Within>,
     /// What each of its end users may consume.
     pub each_end_user: Option<Limits>,
+    /// What it says of the cache of answers.
+    pub cache: Option<Caching>,
     /// When its time is over.
     pub expires: Option<Time>,
     /// Whether it is refused.
@@ -81,6 +84,7 @@ impl Key {
             role: Role::default(),
             within: Vec::new(),
             each_end_user: None,
+            cache: None,
             expires: None,
             blocked: false,
             created: None,

@@ -4,6 +4,7 @@
 //! reader. A key's spec holds its SHA-256, never the key.
 
 use super::{Holder, HolderKind, Key, Remarks, Role, What, Within};
+use crate::cache::{Caching, Share, Terms};
 use crate::config::{self, ConfigError, values};
 use crate::limit::{Budget, Limits, Period, Reset};
 use crate::price;
@@ -42,6 +43,7 @@ pub fn key_json(key: &Key) -> Bytes {
         scope,
         within,
         each_end_user,
+        cache,
         expires,
         blocked,
         created,
@@ -68,6 +70,7 @@ pub fn key_json(key: &Key) -> Bytes {
         out.put("role", role.name());
     }
     out.bounds(&scope.limits, within, each_end_user.as_ref());
+    out.some("cache", cache.map(caching));
     out.some("expires", expires.map(values::written));
     out.end(*blocked, *created, remarks.as_deref())
 }
@@ -81,6 +84,19 @@ pub fn holder_json(holder: &Holder) -> Bytes {
     out.some("organisation", organisation.as_deref());
     out.bounds(&scope.limits, within, each_end_user.as_ref());
     out.end(*blocked, *created, remarks.as_deref())
+}
+
+/// What a key says of the cache of answers.
+fn caching(caching: Caching) -> Value {
+    let Terms { ttl, share } = match caching {
+        Caching::Never => return Value::Bool(false),
+        Caching::Use(terms) if terms == Terms::default() => return Value::Bool(true),
+        Caching::Use(terms) => terms,
+    };
+    let mut out = Object::default();
+    out.some("ttl", ttl.map(values::written_span));
+    out.some("share", share.map(Share::name));
+    Value::Object(out.0)
 }
 
 /// A mistake in a spec as a whole, in the form of those that have a position.

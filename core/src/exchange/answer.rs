@@ -3,13 +3,14 @@
 use super::read::Reading;
 use super::request::Request;
 use super::{Record, RequestIdText};
+use crate::cache::{Form, StoredHead};
 use crate::fault::{Code, Fault, UpstreamFault};
 use crate::ledger::{Level, Standing};
 use crate::price;
 use crate::retry::Failure;
-use crate::units::Millis;
+use crate::units::{Millis, NanoDollars, Time};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-request-id");
@@ -68,6 +69,38 @@ pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Respon
     common(headers, request, calls);
     served_by(headers, request, reading);
     response
+}
+
+/// The head of an answer that was kept.
+pub(super) fn kept(request: &Request, stored: &StoredHead, now: Time) -> Response<()> {
+    let StoredHead { at, expires: _, form, content_type, provider, model, lost } = stored;
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    insert(headers, CONTENT_TYPE, content_type);
+    if *form == Form::Stream {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    common(headers, request, 0);
+    headers.insert(AGE, HeaderValue::from(now.since(*at).get() / 1000));
+    insert(headers, COST, &price::plain(NanoDollars::ZERO));
+    insert(headers, PROVIDER, provider);
+    insert(headers, MODEL, model);
+    lost.iter().for_each(|lost| insert(headers, LOST, lost));
+    response
+}
+
+/// What is kept of the head of an answer; [`kept`] makes a head of it again.
+pub(super) fn to_keep(headers: &HeaderMap, form: Form, at: Time, expires: Time) -> StoredHead {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    StoredHead {
+        at,
+        expires,
+        form,
+        content_type: text(CONTENT_TYPE).unwrap_or_default(),
+        provider: text(PROVIDER).unwrap_or_default(),
+        model: text(MODEL).unwrap_or_default(),
+        lost: text(LOST),
+    }
 }
 
 /// What has been tried before a refusal.
@@ -154,7 +187,7 @@ fn span(wait: Millis) -> String {
 fn common(headers: &mut HeaderMap, request: &Request, calls: u32) {
     insert(headers, REQUEST_ID, RequestIdText::new(request.id).as_str());
     headers.insert(ATTEMPTS, HeaderValue::from(calls));
-    headers.insert(CACHE, HeaderValue::from_static("off"));
+    headers.insert(CACHE, HeaderValue::from_static(request.cache.word()));
     rate_limits(headers, &request.standing);
 }
 

@@ -79,8 +79,9 @@ impl Quota {
         Ok(Some(entry))
     }
 
-    /// What is reserved for a request that is going to be refused: it counts as one.
-    pub(super) fn entry_of_refused(request: &Request) -> Option<Entry> {
+    /// What is reserved for a request that is going to reach no upstream, as it is refused or its answer
+    /// was kept: it counts as one.
+    pub(super) fn entry_of_one(request: &Request) -> Option<Entry> {
         let mut entry = bare(request)?;
         entry.ask.cost = Some(AskCost::default());
         Some(entry)

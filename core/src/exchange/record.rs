@@ -2,6 +2,7 @@
 
 use super::RequestId;
 use super::request::Request;
+use crate::cache::{CacheUse, StoredHead};
 use crate::config::Priced;
 use crate::count::{Basis, Counted};
 use crate::directory::Caller;
@@ -54,6 +55,8 @@ pub struct Record {
     pub wasted: Wasted,
     /// What it cost, and how that is known.
     pub cost: Charge,
+    /// What the cache of answers was to it.
+    pub cache: CacheUse,
 }
 
 /// What may have been billed for nothing: by calls that were cut or timed out.
@@ -100,7 +103,15 @@ impl Record {
             basis: Basis::default(),
             wasted: Wasted::default(),
             cost: Charge::Nothing,
+            cache: CacheUse::Off,
         }
+    }
+
+    /// The answer was kept: by whom it was given first.
+    pub(super) fn kept(&mut self, stored: &StoredHead) {
+        self.provider = Some(stored.provider.clone());
+        self.model = Some(stored.model.clone());
+        self.status = 200;
     }
 
     pub(super) fn sent(&mut self, request: &Request, lane: Lane, calls: u32) {
@@ -188,6 +199,7 @@ mod tests {
             basis: Basis::default(),
             wasted: Wasted::default(),
             cost: Charge::Nothing,
+            cache: CacheUse::Off,
         }
     }
 

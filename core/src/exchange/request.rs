@@ -2,6 +2,7 @@
 
 use super::RequestId;
 use crate::admit::{Admitted, Strictness};
+use crate::cache::{CacheUse, Wish};
 use crate::call::{Call, Delivery, UsageChunk};
 use crate::config::{self, Config, Route, RouteTarget};
 use crate::count::{Gauge, Media};
@@ -37,6 +38,10 @@ pub(super) struct Request {
     pub(super) client_tags: Vec<String>,
     /// For the answer's headers.
     pub(super) standing: Standing,
+    /// What the client says of the cache.
+    pub(super) wish: Wish,
+    /// What the cache is to it, for the answer's headers.
+    pub(super) cache: CacheUse,
     /// The most output to ask of an upstream for each answer, over what the client asks.
     pub(super) output_cap: Option<Tokens>,
     pub(super) body: Bytes,
@@ -44,7 +49,7 @@ pub(super) struct Request {
     /// Headers of the client's that its own dialect's upstreams are to see.
     pub(super) forward: HeaderMap,
     /// The canonical call, once an upstream of another dialect has needed it.
-    call: Option<Box<Call>>,
+    pub(super) call: Option<Box<Call>>,
 }
 
 impl fmt::Debug for Request {
@@ -74,6 +79,7 @@ impl Request {
             forward,
             end_user,
             client_tags,
+            wish,
         } = admitted;
         let found = inspect(surface, &body, &line).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
@@ -99,6 +105,8 @@ impl Request {
             end_user: end_user.or_else(|| envelope.end_user.clone()),
             client_tags,
             standing: Standing::default(),
+            wish,
+            cache: CacheUse::Off,
             output_cap: None,
             body,
             envelope,
@@ -205,6 +213,7 @@ impl Found {
             fallbacks: Vec::new(),
             attempts: 1,
             deadline: Millis::from_secs(60),
+            cache: None,
         };
         Self { envelope, route: Arc::new(route) }
     }

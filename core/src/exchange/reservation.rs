@@ -21,7 +21,7 @@ impl Exchange {
     /// A request that is refused for what it is counts as one all the same, or a failing client could
     /// hammer without limit.
     pub(super) fn refuse_counted(&mut self, fault: Fault, now: Time) {
-        match Quota::entry_of_refused(&self.request) {
+        match Quota::entry_of_one(&self.request) {
             Some(entry) => {
                 self.pending = Some(Box::new(fault));
                 self.steps.push_back(Step::Reserve(entry));
@@ -34,6 +34,10 @@ impl Exchange {
         match (answer, self.pending.take()) {
             (Ok(hold), None) => {
                 self.quota.granted(hold);
+                if self.has_answer() {
+                    self.request.standing = self.quota.standing;
+                    return self.answer_kept(now);
+                }
                 self.request.output_cap = self.quota.cap(&self.request);
                 self.request.standing = self.quota.standing;
                 self.choose();
@@ -52,7 +56,8 @@ impl Exchange {
     fn on_refused(&mut self, refusal: Refusal, pending: Option<Box<Fault>>, now: Time) {
         let decided_by_size = matches!(&refusal, Refusal::Limited(limited)
             if matches!(limited.code, Code::TpmExceeded | Code::BudgetExceeded));
-        if pending.is_none() && decided_by_size && self.quota.certainty == Certainty::Estimated {
+        let may_shrink = pending.is_none() && !self.has_answer();
+        if may_shrink && decided_by_size && self.quota.certainty == Certainty::Estimated {
             self.refusal = Some(refusal);
             self.steps.push_back(Step::Count(Box::new(self.request.uncounted_prompt())));
             return;

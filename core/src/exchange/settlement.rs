@@ -25,7 +25,12 @@ impl Exchange {
                 self.record.usage = relay.usage().cloned().map(Box::new);
                 Some(relay.heard().clone())
             }
-            Phase::Admit | Phase::Choose | Phase::Pause { .. } | Phase::Count | Phase::Done => None,
+            Phase::Recall { .. }
+            | Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Count
+            | Phase::Done => None,
         };
     }
 
@@ -53,7 +58,8 @@ impl Exchange {
             Phase::Read(reading) => {
                 reading.is_success() && matches!(class, Class::Timeout | Class::Connection | Class::Garbled)
             }
-            Phase::Admit
+            Phase::Recall { .. }
+            | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Relay(_)
@@ -66,6 +72,7 @@ impl Exchange {
     pub(super) fn settle(&mut self, now: Time) {
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
+        self.record.cache = self.request.cache;
         match self.uncounted() {
             Some(uncounted) => {
                 self.phase = Phase::Count;
@@ -97,11 +104,14 @@ impl Exchange {
             self.steps.push_back(Step::Notice(lane, Notice::Spent(tokens)));
         }
         let ended = self.quota.end(&self.record);
+        let cached = self.end_caching(now);
         // The record comes first: a host that settles elsewhere sends both on one way.
         self.steps.push_back(Step::Log(self.record.take()));
         if let Some(Ended { hold, settlement }) = ended {
             self.steps.push_back(Step::Settle(hold, settlement));
         }
+        // Before the end of the answer: who has it may ask again at once.
+        self.steps.extend(cached);
         if let Some(farewell) = self.farewell.take() {
             self.steps.push_back(Step::Emit(farewell));
         }

@@ -65,6 +65,7 @@ pub(super) fn route(strategy: Strategy, targets: Vec<RouteTarget>, fallbacks: Ve
         fallbacks,
         attempts: 3,
         deadline: Millis::from_secs(120),
+        cache: None,
     }
 }
 

@@ -42,7 +42,15 @@ fn target(provider: u16, model: &str) -> RouteTarget {
 
 fn route(name: &str, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {
     let deadline = Millis::from_secs(1);
-    Route { name: name.to_owned(), strategy: Strategy::Weighted, targets, fallbacks, attempts: 1, deadline }
+    Route {
+        name: name.to_owned(),
+        strategy: Strategy::Weighted,
+        targets,
+        fallbacks,
+        attempts: 1,
+        deadline,
+        cache: None,
+    }
 }
 
 /// Two routes over two providers, one model of which both use.
@@ -53,6 +61,7 @@ fn config() -> Config {
     ];
     let empty = crate::config::load(b"", &|_| Err("no secrets here".to_owned())).unwrap();
     Config {
+        cache: Default::default(),
         providers: vec![provider("openai"), provider("other")],
         routes: routes.into_iter().map(|route| (route.name.clone(), Arc::new(route))).collect(),
         ..empty

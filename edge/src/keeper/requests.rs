@@ -17,8 +17,8 @@ pub(super) const BATCH: usize = 500;
 /// often it is told, and no other in any book.
 pub(super) const INSERT: &str = "INSERT INTO requests (seq, id, at, organisation, team, user, key, end_user,
     tags, provider, model, asked, surface, status, fault, ending, failed, attempts, input, cached,
-    cache_write, output, reasoning, basis, cost, cost_basis, first_byte, total)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    cache_write, output, reasoning, basis, cost, cost_basis, first_byte, total, cache)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (seq) DO NOTHING";
 
 pub(super) const PURGE: &str = "DELETE FROM requests WHERE seq IN (
@@ -29,7 +29,7 @@ pub(super) const NEWEST: &str = "SELECT at FROM requests INDEXED BY requests_by_
 
 const COLUMNS: &str =
     "requests.seq, id, requests.at, organisation, team, user, key, end_user, provider, model,
-    asked, surface, status, fault, attempts, input, cached, output, basis, cost, total";
+    asked, surface, status, fault, attempts, input, cached, output, basis, cost, total, cache";
 
 /// A request as it is stored: numbers, texts and nothing else.
 pub fn line(row: &Row) -> Vec<Value> {
@@ -65,6 +65,7 @@ pub fn line(row: &Row) -> Vec<Value> {
         row.cost_basis.as_str().into(),
         row.first_byte.map(Millis::get).into(),
         row.total.get().into(),
+        row.cache.as_str().into(),
     ]
 }
 
@@ -81,6 +82,7 @@ pub(super) fn read(mut row: Line) -> RequestRow {
     let basis = row.text().unwrap_or_default();
     let cost = row.number().map(NanoDollars);
     let total = Millis(row.number().unwrap_or_default());
+    let cache = row.text().unwrap_or_default();
     let place = RequestPlace { at, seq };
     RequestRow {
         place,
@@ -104,6 +106,7 @@ pub(super) fn read(mut row: Line) -> RequestRow {
         output,
         basis,
         cost,
+        cache,
     }
 }
 

@@ -187,6 +187,7 @@ fn row(number: u64, at: u64) -> Kept {
         cost_basis: "computed".to_owned(),
         first_byte: Some(Millis(3)),
         total: Millis(7),
+        cache: "miss".to_owned(),
     }
 }
 

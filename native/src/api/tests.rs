@@ -183,6 +183,7 @@ fn spent(shared: &Shared, number: u128, key: &str, team: Option<&str>, cost: Nan
         cost: Some(cost),
         cost_basis: "computed".to_owned(),
         first_byte: None,
+        cache: "off".to_owned(),
         total: Millis(1),
     });
 }

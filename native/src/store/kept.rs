@@ -28,6 +28,7 @@ use super::row::{Consumed, Row, int, uint};
 use crate::ledger::journal::{self, Journal, Replayed};
 use rusqlite::{Connection, OptionalExtension};
 use std::path::{Path, PathBuf};
+use tollgate_core::cache::CacheUse;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::Garbled;
 use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
@@ -37,7 +38,10 @@ use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
 pub(super) const MOST: u64 = 256 << 20;
 
 /// The first byte of every body. Another means another form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+
+/// The same without what the cache was to a request.
+const FORM_BEFORE: u8 = 1;
 
 /// No body is larger.
 const LARGEST_BODY: usize = 1 << 20;
@@ -150,6 +154,7 @@ fn fields(row: &Row, pen: &mut Pen<'_>) {
         cost_basis,
         first_byte,
         total,
+        cache,
     } = row;
     pen.out.extend_from_slice(&id.0.to_le_bytes());
     pen.number(at.0);
@@ -173,6 +178,7 @@ fn fields(row: &Row, pen: &mut Pen<'_>) {
     pen.maybe(cost.map(|cost| cost.get()));
     pen.maybe(first_byte.map(|wait| wait.0));
     pen.number(total.0);
+    pen.text(cache);
 }
 
 struct Pen<'a> {
@@ -226,7 +232,10 @@ fn read(bytes: &[u8]) -> Result<Option<Noted>, Garbled> {
     }
     let mut eye = Eye { rest: body };
     match eye.byte()? {
-        FORM => Ok(Some(Noted { row: eye.row()?, length: HEAD + length })),
+        form @ (FORM | FORM_BEFORE) => {
+            let row = eye.row(form)?;
+            Ok(Some(Noted { row, length: HEAD + length }))
+        }
         other => Err(garbled(&format!("form {other}, expected {FORM}"))),
     }
 }
@@ -240,7 +249,7 @@ struct Eye<'a> {
 }
 
 impl<'a> Eye<'a> {
-    fn row(&mut self) -> Result<Row, Garbled> {
+    fn row(&mut self, form: u8) -> Result<Row, Garbled> {
         let id = RequestId(u128::from_le_bytes(self.chunk()?));
         let at = Time(self.number()?);
         let (organisation, team, user) = (self.maybe_text()?, self.maybe_text()?, self.maybe_text()?);
@@ -263,6 +272,7 @@ impl<'a> Eye<'a> {
         };
         let (cost, first_byte) = (self.maybe()?.map(NanoDollars), self.maybe()?.map(Millis));
         let total = Millis(self.number()?);
+        let cache = if form == FORM_BEFORE { CacheUse::Off.word().to_owned() } else { self.text()? };
         Ok(Row {
             id,
             at,
@@ -286,6 +296,7 @@ impl<'a> Eye<'a> {
             cost_basis,
             first_byte,
             total,
+            cache,
         })
     }
 

@@ -26,15 +26,15 @@ pub struct Found {
 
 const COLUMNS: &str = "seq, id, at, organisation, team, user, key, end_user, tags, provider, model, asked, \
     surface, status, fault, ending, attempts, input, cached, cache_write, output, reasoning, basis, cost, \
-    cost_basis, first_byte, total";
+    cost_basis, first_byte, total, cache";
 
 /// Adds rows.
 pub(super) fn write(connection: &Connection, rows: &[Row]) -> Result<(), rusqlite::Error> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO requests (id, at, organisation, team, user, key, end_user, tags, provider, model, asked,
             surface, status, fault, ending, failed, attempts, input, cached, cache_write, output, reasoning,
-            basis, cost, cost_basis, first_byte, total)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            basis, cost, cost_basis, first_byte, total, cache)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut mark = connection.prepare_cached("INSERT INTO request_tags VALUES (?, ?, ?)")?;
     for row in rows {
@@ -66,7 +66,8 @@ pub(super) fn write(connection: &Connection, rows: &[Row]) -> Result<(), rusqlit
             row.cost.map(|cost| int(cost.get())),
             row.cost_basis,
             row.first_byte.map(|wait| int(wait.0)),
-            int(row.total.0)
+            int(row.total.0),
+            row.cache
         ])?;
         let seq = connection.last_insert_rowid();
         for tag in &row.tags {
@@ -247,6 +248,7 @@ fn found(row: &rusqlite::Row<'_>) -> Result<Found, rusqlite::Error> {
             cost_basis: row.get("cost_basis")?,
             first_byte: number("first_byte")?.map(Millis),
             total: Millis(number("total")?.unwrap_or_default()),
+            cache: row.get("cache")?,
         },
     })
 }

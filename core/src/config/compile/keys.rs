@@ -6,7 +6,9 @@
 pub(in crate::config) mod alone; // one at a time
 
 use super::Compiler;
+use super::cache::caching;
 use crate::api::routes::ROUTES;
+use crate::cache;
 use crate::config::fault::{Errors, Place, closest, show};
 use crate::config::file::keys::{Bounds, What};
 use crate::config::file::{self, Material};
@@ -19,6 +21,7 @@ use crate::keyring;
 use crate::ledger::Scope;
 use crate::limit::Limits;
 use crate::mount::PLACES;
+use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ pub(in crate::config) struct Known<'a> {
     pub(in crate::config) routes: &'a BTreeMap<String, Arc<Route>>,
     pub(in crate::config) directory: &'a Directory,
     pub(in crate::config) names: Names,
+    pub(in crate::config) cache: cache::Bounds,
 }
 
 /// Whether names must lead somewhere.
@@ -100,6 +104,14 @@ impl<'a> Known<'a> {
         Self { providers: self.providers.clone(), directory, ..*self }
     }
 
+    /// A key that was stored under other bounds stays a key; what is beyond them is cut when it is used.
+    fn bounds_of_cache(&self) -> cache::Bounds {
+        match self.names {
+            Names::Checked => self.cache,
+            Names::Trusted => cache::Bounds { max_ttl: Millis(u64::MAX), ..self.cache },
+        }
+    }
+
     fn holder(&self, raw: file::Holder, errors: &mut Errors) -> Holder {
         let file::Holder { kind, name, organisation, bounds, blocked, created, remarks } = raw;
         if let Some(organisation) = &organisation {
@@ -137,6 +149,7 @@ impl<'a> Known<'a> {
             ips,
             role,
             bounds,
+            cache,
             expires,
             blocked,
             created,
@@ -166,6 +179,7 @@ impl<'a> Known<'a> {
             scope,
             within,
             each_end_user,
+            cache: cache.map(|raw| caching(raw, &self.bounds_of_cache(), errors)),
             expires,
             blocked,
             created,

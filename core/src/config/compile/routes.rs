@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use super::providers::Named;
+use crate::cache::{Bounds, Caching};
 use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
@@ -34,6 +35,7 @@ struct Draft {
     steps: Vec<Step>,
     attempts: u32,
     deadline: Option<Millis>,
+    cache: Option<Caching>,
 }
 
 /// What the names in a route are looked up in.
@@ -43,10 +45,15 @@ struct Directory<'a> {
 }
 
 impl Compiler<'_> {
-    pub(super) fn routes(&mut self, raw: Vec<file::Model>, named: &Named) -> BTreeMap<String, Arc<Route>> {
+    pub(super) fn routes(
+        &mut self,
+        raw: Vec<file::Model>,
+        named: &Named,
+        cache: &Bounds,
+    ) -> BTreeMap<String, Arc<Route>> {
         let names = raw.iter().enumerate().map(|(index, model)| (model.name.value.clone(), index));
         let directory = Directory { named, routes: names.collect() };
-        let drafts: Vec<Draft> = raw.into_iter().map(|model| self.draft(model, &directory)).collect();
+        let drafts: Vec<Draft> = raw.into_iter().map(|model| self.draft(model, &directory, cache)).collect();
         if !self.acyclic(&drafts) {
             return BTreeMap::new();
         }
@@ -60,8 +67,8 @@ impl Compiler<'_> {
         routes
     }
 
-    fn draft(&mut self, raw: file::Model, directory: &Directory<'_>) -> Draft {
-        let file::Model { name, strategy, targets, fallbacks, attempts, deadline } = raw;
+    fn draft(&mut self, raw: file::Model, directory: &Directory<'_>, cache: &Bounds) -> Draft {
+        let file::Model { name, strategy, targets, fallbacks, attempts, deadline, cache: caching } = raw;
         self.route_name(&name, directory);
         let strategy = strategy.map_or(Strategy::default(), |strategy| strategy.value);
         let attempts = attempts.map_or(u64::from(ATTEMPTS), |attempts| {
@@ -81,7 +88,8 @@ impl Compiler<'_> {
         }
         let steps = fallbacks.iter().filter_map(|to| self.step(to, &name.value, directory)).collect();
         let attempts = u32::try_from(attempts).unwrap_or(ATTEMPTS);
-        Draft { name, strategy, targets: found, steps, attempts, deadline }
+        let cache = caching.map(|raw| super::cache::caching(raw, cache, &mut self.errors));
+        Draft { name, strategy, targets: found, steps, attempts, deadline, cache }
     }
 
     /// Targets of a route that goes by cost whose cost is not known.
@@ -288,6 +296,7 @@ fn finish(draft: &Draft, fallbacks: Vec<RouteTarget>, providers: &[Provider]) ->
         fallbacks,
         attempts: draft.attempts,
         deadline,
+        cache: draft.cache,
     }
 }
 

@@ -46,6 +46,7 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         trusted_proxies: Vec::new(),
     };
     Config {
+        cache: Default::default(),
         server,
         providers,
         routes: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! Organisations, teams, users, tags and keys, as they are written: in the config, and one by one in
 //! the admin API and the store.
 
+use super::cache::Caching;
 use super::limits::{LIMITS, limits, some_limits};
 use super::required;
 use crate::config::fault::{Errors, show};
@@ -29,6 +30,7 @@ pub(super) const KEY: &[&str] = &[
     "role",
     "limits",
     "end_user",
+    "cache",
     "expires",
     "blocked",
 ];
@@ -96,6 +98,7 @@ pub(in crate::config) struct Key {
     pub(in crate::config) ips: Vec<IpRange>,
     pub(in crate::config) role: Role,
     pub(in crate::config) bounds: Bounds,
+    pub(in crate::config) cache: Option<Caching>,
     pub(in crate::config) expires: Option<Time>,
     pub(in crate::config) blocked: bool,
     pub(in crate::config) created: Option<Time>,
@@ -177,6 +180,7 @@ impl Key {
         });
         let role = table.get("role").and_then(|cell| cell.word("role", ROLES, errors));
         let bounds = Bounds::read(&table, zone, errors);
+        let cache = table.get("cache").and_then(|cell| Caching::read(&cell, errors));
         let mut moment = |field: &str| table.get(field)?.moment(errors).map(|moment| moment.value);
         let (expires, created) = (moment("expires"), moment("created"));
         let blocked = table.get("blocked").and_then(|cell| cell.truth(errors)).unwrap_or(false);
@@ -198,6 +202,7 @@ impl Key {
             ips,
             role: role.map_or(Role::default(), |role| role.value),
             bounds,
+            cache,
             expires,
             blocked,
             created,

@@ -39,6 +39,19 @@ async fn kept(store: &Store, numbers: std::ops::Range<u128>) {
 }
 
 #[test]
+fn a_note_of_the_form_before_is_read() {
+    let mut bytes = Vec::new();
+    write(&row(7), &mut bytes);
+    let cache = row(7).cache;
+    bytes.truncate(bytes.len() - 8 - cache.len());
+    bytes[HEAD] = FORM_BEFORE;
+    let length = u32::try_from(bytes.len() - HEAD).unwrap().to_le_bytes();
+    let sum = crc32fast::hash(&bytes[HEAD..]).to_le_bytes();
+    bytes[..HEAD].copy_from_slice(&[length, sum].concat());
+    assert_eq!(read(&bytes).unwrap().unwrap().row, Row { cache: "off".to_owned(), ..row(7) });
+}
+
+#[test]
 fn a_note_says_all_of_a_request() {
     for number in 0..200 {
         let mut bytes = Vec::new();

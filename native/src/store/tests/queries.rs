@@ -67,6 +67,7 @@ pub(crate) fn row(number: u128) -> Row {
         cost_basis: "computed".to_owned(),
         first_byte: Some(Millis(12)),
         total: Millis(34),
+        cache: ["off", "miss", "hit"][pick(27, 3) as usize].to_owned(),
     }
 }
 

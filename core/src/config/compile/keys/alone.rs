@@ -36,7 +36,8 @@ impl<'a> Around<'a> {
             Names::Checked => self.config.providers.iter().map(|provider| provider.name.as_str()).collect(),
             Names::Trusted => Vec::new(),
         };
-        act(&Known { providers, routes: &self.config.routes, directory, names })
+        let cache = self.config.cache;
+        act(&Known { providers, routes: &self.config.routes, directory, names, cache })
     }
 }
 
