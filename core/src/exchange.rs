@@ -133,6 +133,22 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
 
+impl RequestId {
+    /// Reads what is shown of one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let value = |digit: u8| RequestIdText::DIGITS.iter().position(|known| *known == digit);
+        if text.len() != 26 {
+            return None;
+        }
+        text.bytes()
+            .try_fold(0_u128, |id, digit| {
+                let shifted = id.checked_mul(32)?;
+                shifted.checked_add(value(digit)? as u128)
+            })
+            .map(Self)
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(RequestIdText::new(*self).as_str())

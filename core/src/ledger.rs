@@ -24,6 +24,7 @@ mod entry; // what is asked, given and brought back
 mod form; // how entries and scopes are written in it
 mod note; // the journal
 mod open; // an entry between its two ends
+mod order; // for a ledger that is kept elsewhere
 mod refusal; // why not
 mod report; // how things stand
 mod room; // whether a limit has room
@@ -38,6 +39,7 @@ pub use account::Account;
 pub use budget::Warning;
 pub use entry::{Ask, AskCost, Claim, Entry, Hold, Level, Scope, Settlement, Spent, Standing, Targets};
 pub use note::{Note, Read};
+pub use order::{Held, Order, Placed, Reply};
 pub use refusal::{Limited, Refusal};
 pub use report::{Reading, Report};
 pub use room::{Lack, Which};
@@ -94,10 +96,25 @@ impl Ledger {
 
     /// Ends a hold with what came of it. A second end of the same entry changes nothing.
     pub fn settle(&mut self, hold: Hold, settlement: &Settlement, now: Time) -> Vec<Warning> {
+        self.settle_entry(hold.id(), settlement, now)
+    }
+
+    /// [`Ledger::settle`] for whoever has been told of the hold's end by its entry's name.
+    pub fn settle_entry(&mut self, id: RequestId, settlement: &Settlement, now: Time) -> Vec<Warning> {
         let now = self.come_to(now);
         let mut told = std::mem::take(&mut self.untold);
-        self.end(hold.id(), settlement, now, &mut told);
+        self.end(id, settlement, now, &mut told);
         told
+    }
+
+    /// Whether an entry is open.
+    pub fn is_open(&self, id: RequestId) -> bool {
+        self.open.contains_key(&id.0)
+    }
+
+    /// When the first lease is over; absent where no entry is open.
+    pub fn next_lease(&self) -> Option<Time> {
+        self.next_lease
     }
 
     /// Takes what another ledger has granted, whatever the limits say, so that this one can step in

@@ -17,6 +17,7 @@ pub mod front; // from a request's head to its answer
 pub mod office; // the admin API, done
 pub mod sql; // what the platform's SQL must be able to do
 pub mod keeper; // entities, deeds, requests and spend in SQL
+pub mod book; // the ledger of one organisation in SQL
 
 #[cfg(test)]
 mod testing;

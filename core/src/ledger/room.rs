@@ -44,6 +44,10 @@ pub enum Which {
 }
 
 impl Which {
+    /// All that [`Which::name`] gives.
+    pub(super) const WORDS: [&'static str; 8] =
+        ["rpm", "tpm", "tpm_input", "tpm_output", "concurrency", "max_requests", "max_tokens", "budget"];
+
     /// Its word in the config.
     pub(super) const fn name(self) -> &'static str {
         match self {

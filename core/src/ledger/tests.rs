@@ -7,6 +7,7 @@ use crate::units::{Estimated, NanoDollars, Requests, Tokens};
 
 mod journal;
 mod money;
+mod orders;
 mod rates;
 mod schedules;
 

@@ -1,66 +1,21 @@
 //! The tables on a real SQLite.
 
 use super::*;
-use crate::sql::{LARGEST, Row};
-use crate::testing::ready;
+use crate::sql::LARGEST;
+use crate::testing::{Lite, ready};
 use bytes::Bytes;
-use rusqlite::Connection;
-use rusqlite::types::{Value as Stored, ValueRef};
-use std::cell::RefCell;
-use std::rc::Rc;
 use tollgate_core::api::{Dimension, Kind, Only, Outcome, RequestPlace};
 use tollgate_core::directory::HolderKind;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::row::{Consumed, Row as Kept};
 use tollgate_core::units::{Millis, NanoDollars, Requests, Tokens};
 
-/// SQLite as platforms have it: one statement, a hundred parameters, no large numbers.
-#[derive(Clone)]
-struct Lite(Rc<Connection>, Rc<RefCell<Vec<String>>>);
-
-impl Sql for Lite {
-    async fn run(&self, text: &str, values: Vec<Value>) -> Result<Vec<Row>, Failed> {
-        assert!(values.len() <= 100, "{} parameters", values.len());
-        self.1.borrow_mut().push(text.to_owned());
-        let values = values.into_iter().map(|value| match value {
-            Value::Null => Stored::Null,
-            Value::Integer(number) => {
-                assert!(number.abs() <= LARGEST);
-                Stored::Integer(number)
-            }
-            Value::Text(text) => Stored::Text(text),
-            Value::Blob(bytes) => Stored::Blob(bytes),
-        });
-        let failed = |error: rusqlite::Error| Failed(error.to_string());
-        let mut statement = self.0.prepare(text).map_err(failed)?;
-        let columns = statement.column_count();
-        let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
-            (0..columns).map(|place| row.get_ref(place).map(told)).collect::<Result<Row, _>>()
-        });
-        rows.map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
-    }
-}
-
-fn told(value: ValueRef<'_>) -> Value {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => {
-            assert!(number.abs() <= LARGEST, "{number}");
-            Value::Integer(number)
-        }
-        ValueRef::Text(text) => Value::Text(String::from_utf8(text.to_vec()).unwrap()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-        ValueRef::Real(number) => panic!("{number} is not whole"),
-    }
-}
-
 const DAY: u64 = 86_400_000;
 /// 2026-11-21, some time in the morning.
 const NOW: u64 = 20_778 * DAY + 30_000_000;
 
 fn tables() -> Tables<Lite> {
-    let lite = Lite(Rc::new(Connection::open_in_memory().unwrap()), Rc::default());
-    let tables = Tables::new(lite);
+    let tables = Tables::new(Lite::default());
     for _ in 0..2 {
         ready(tables.prepare()).unwrap();
     }
