@@ -1,22 +1,94 @@
 //! What an exchange runs on.
 
+use crate::alert;
 use crate::clock;
 use crate::isolate::Isolate;
+use crate::ledger::{self, Granted, Lost, Way, Where};
+use crate::storage;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
-use std::cell::RefCell;
+use crate::usage;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use tollgate_core::config::Config;
 use tollgate_core::count::{Counted, Uncounted};
+use tollgate_core::directory::Caller;
 use tollgate_core::exchange::Record;
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host};
-use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::ledger::{Entry, Hold, Order, Refusal, Reply, Settlement};
+use tollgate_core::row::Row;
+use tollgate_core::units::Time;
+use tollgate_edge::keeper::line;
+use worker::{Context, Env, console_error};
 
 /// The platform of one exchange.
 pub(crate) struct Desk {
     pub(crate) isolate: Rc<Isolate>,
-    pub(crate) record: RefCell<Option<Record>>,
+    pub(crate) env: Env,
+    pub(crate) context: Rc<Context>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) caller: Option<Arc<Caller>>,
+    /// Its request's row, until it is sent.
+    row: RefCell<Option<String>>,
+    place: Cell<Where>,
+}
+
+impl Desk {
+    /// For a request that has been let in.
+    pub(crate) fn new(
+        isolate: Rc<Isolate>,
+        env: Env,
+        context: Rc<Context>,
+        config: Arc<Config>,
+        caller: Option<Arc<Caller>>,
+    ) -> Self {
+        let (row, place) = (RefCell::default(), Cell::new(Where::Nowhere));
+        Self { isolate, env, context, config, caller, row, place }
+    }
+
+    fn way(&self) -> Way {
+        let book = self.caller.as_ref().map(|caller| &*caller.book).unwrap_or_default();
+        Way::to_book(&self.env, book)
+    }
+
+    /// Sends what has not been sent with a settlement: the row of a request that held nothing.
+    pub(crate) async fn over(&self) {
+        let row = self.row.borrow_mut().take();
+        let Some(row) = row else { return };
+        if let Err(Lost(why)) = self.way().post("/row", row.into_bytes()).await {
+            console_error!("a request's record was lost: {why}");
+        }
+    }
+
+    /// Ends an entry in the object. What is lost is tried again behind the answer.
+    async fn settle_there(&self, hold: &Hold, settlement: Settlement) {
+        let order = Order::Settle { id: hold.id(), settlement };
+        let row = self.row.borrow_mut().take();
+        let way = self.way();
+        match way.order(&order, row.as_deref()).await {
+            Ok(reply) => self.warn(reply),
+            Err(Lost(why)) => {
+                console_error!("a settlement is tried again: {why}");
+                self.context.wait_until(async move {
+                    if let Err(Lost(why)) = way.insist(&order, row.as_deref()).await {
+                        console_error!(
+                            "a settlement was lost, and its lease will charge all that was held: {why}"
+                        );
+                    }
+                });
+            }
+        }
+    }
+
+    fn warn(&self, reply: Reply) {
+        if let Reply::Settled(warnings) = reply
+            && !warnings.is_empty()
+        {
+            alert::send(&self.context, &self.config, warnings);
+        }
+    }
 }
 
 impl Host for Desk {
@@ -43,11 +115,26 @@ impl Host for Desk {
         act(&mut self.isolate.fleet.borrow_mut())
     }
 
-    async fn reserve(&self, _: Entry) -> Result<Hold, Refusal> {
-        Err(Refusal::Unavailable { retry_after: Millis::from_secs(1) })
+    async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
+        let key = self.caller.as_ref().map(|caller| caller.key.name.as_str()).unwrap_or_default();
+        let granted = ledger::reserve(&self.isolate, &self.way(), key, entry, self.config.store.fail).await;
+        granted.map(|Granted { hold, place }| {
+            self.place.set(place);
+            hold
+        })
     }
 
-    async fn settle(&self, _: Hold, _: Settlement) {}
+    async fn settle(&self, hold: Hold, settlement: Settlement) {
+        match self.place.get() {
+            Where::Object => self.settle_there(&hold, settlement).await,
+            Where::Isolate => {
+                let now = clock::now();
+                let warnings = self.isolate.own.borrow_mut().settle(hold, &settlement, now);
+                self.warn(Reply::Settled(warnings));
+            }
+            Where::Nowhere => {}
+        }
+    }
 
     async fn count(&self, text: Uncounted) -> Counted {
         self.isolate.gauge.count(&text)
@@ -55,6 +142,8 @@ impl Host for Desk {
 
     fn log(&self, record: Record) {
         self.isolate.metrics.borrow_mut().ended(&record);
-        *self.record.borrow_mut() = Some(record);
+        let Some(row) = Row::of(&record) else { return };
+        usage::send(&self.env, &self.context, &row);
+        *self.row.borrow_mut() = Some(storage::written(line(&row)).to_string());
     }
 }

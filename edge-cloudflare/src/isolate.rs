@@ -2,12 +2,15 @@
 //! timers, bindings) belongs to that request alone and must not be kept here.
 
 use crate::entropy;
+use crate::issuers::Fetched;
+use crate::people::Known;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::count::Gauge;
 use tollgate_core::directory::Directory;
 use tollgate_core::fleet::Fleet;
+use tollgate_core::ledger::Ledger;
 use tollgate_core::metrics::Metrics;
 use tollgate_edge::random::Random;
 
@@ -20,6 +23,12 @@ pub(crate) struct Isolate {
     pub(crate) directory: RefCell<Directory>,
     /// What has been learned of the upstreams.
     pub(crate) fleet: RefCell<Fleet>,
+    /// Who is stored in the registry, as it was last read.
+    pub(crate) known: RefCell<Known>,
+    /// When keys of tokens' issuers were fetched.
+    pub(crate) issuers: RefCell<Fetched>,
+    /// Limits of calls whose book could not be asked.
+    pub(crate) own: RefCell<Ledger>,
     /// How bytes become tokens.
     pub(crate) gauge: Arc<Gauge>,
     /// What `/metrics` tells: of this isolate.

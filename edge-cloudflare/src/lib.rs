@@ -5,6 +5,9 @@
 //!                 │
 //!                 ▼
 //!            edge's front ─▶ exchange ─▶ drive, in `wait_until` ─▶ upstreams by `fetch`
+//!                 │               │
+//!                 │ /api          └─ reserve, settle ─▶ Durable Object `book:ORGANISATION`
+//!                 └─────────────────────────────────▶ Durable Object `registry`
 //! ```
 //! In reading order:
 #![cfg(target_arch = "wasm32")]
@@ -16,8 +19,17 @@ mod upstream; // `fetch`
 mod leaving; // whether the client is still there
 mod isolate; // what an isolate keeps between requests
 mod settings; // the config, and where it comes from
+mod ledger; // the way to the Durable Objects
+mod people; // who there is, as an isolate knows it
+mod issuers; // keys of tokens' issuers
+mod usage; // records for others
+mod alert; // budgets that run out
 mod host; // what an exchange runs on
 mod visit; // one request
+
+mod storage; // SQL of a Durable Object
+mod object; // the Durable Object
+mod registry; // the one that knows who there is
 
 use worker::{Context, Env, HttpRequest, Response, event};
 

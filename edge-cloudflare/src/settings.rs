@@ -8,17 +8,20 @@
 
 use crate::clock;
 use crate::isolate::Isolate;
+use crate::people;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tollgate_core::config::Config;
-use tollgate_core::directory::Directory;
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::document::{self, Document, Problem};
 use worker::{Env, console_error};
 
-/// How old a config gets. KV's own caches are as old at least.
+/// How old a config gets, unless the variable says otherwise. KV's own caches are as old at least.
 const FRESH: Millis = Millis::from_secs(30);
+
+/// The variable of how old it gets, in seconds.
+const FRESHNESS: &str = "TOLLGATE_CONFIG_FRESH";
 
 /// For how long a location keeps what it has read from KV, in seconds: the least there is.
 const CACHED: u64 = 30;
@@ -37,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) config: Arc<Config>,
     text: Option<Text>,
     read: Time,
+    fresh: Millis,
 }
 
 #[derive(PartialEq)]
@@ -49,7 +53,7 @@ struct Text {
 pub(crate) async fn current(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Problem> {
     let now = clock::now();
     if let Some(settings) = &*isolate.settings.borrow()
-        && now.since(settings.read) < FRESH
+        && now.since(settings.read) < settings.fresh
     {
         return Ok(Arc::clone(&settings.config));
     }
@@ -69,8 +73,9 @@ pub(crate) async fn read(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Pr
         (Ok(Anew::Same), None) => Err(Problem("the config was let go of while it was read".to_owned())),
         (Ok(Anew::Changed { config, text }), place) => {
             let config = Arc::new(*config);
-            take_up(&mut isolate.directory.borrow_mut(), &config, place.is_none());
-            *place = Some(Settings { config: Arc::clone(&config), text, read: now });
+            isolate.directory.borrow_mut().reseat(&config);
+            people::again(isolate, &config);
+            *place = Some(Settings { config: Arc::clone(&config), text, read: now, fresh: fresh(env) });
             Ok(config)
         }
         (Err(problem), Some(settings)) => {
@@ -82,12 +87,9 @@ pub(crate) async fn read(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Pr
     }
 }
 
-fn take_up(directory: &mut Directory, config: &Config, first: bool) {
-    if first {
-        *directory = Directory::of(config);
-    } else {
-        directory.reseat(config);
-    }
+fn fresh(env: &Env) -> Millis {
+    let told = env.var(FRESHNESS).ok().and_then(|seconds| seconds.to_string().trim().parse().ok());
+    told.map_or(FRESH, Millis::from_secs)
 }
 
 /// What a config has become.

@@ -13,7 +13,7 @@ use crate::body::{Bounds, read};
 use crate::pipe::{Body, Cut, Pipe};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,12 +60,16 @@ pub trait Edge {
     fn ready(&self) -> impl Future<Output = Result<(), String>>;
     /// What has been counted, in Prometheus' text form.
     fn metrics(&self) -> String;
+    /// Somebody has come whose key is not known: brings the directory up to date, if there may be news.
+    fn look_again(&self) -> impl Future<Output = Again> {
+        std::future::ready(Again::No)
+    }
     /// Fetches the keys of an issuer of tokens and puts them into the directory; says whether it is
     /// worth looking at the token again.
     fn fetch_keys(&self, issuer: &str) -> impl Future<Output = Again>;
 }
 
-/// Whether a token is worth another look.
+/// Whether a key or token is worth another look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// There are keys that were not there before.
@@ -140,6 +144,12 @@ where
     let mut admission = knock(edge, &head, &config, peer);
     if let Admission::NeedsKeys(needs) = &admission
         && edge.fetch_keys(&needs.issuer).await == Again::Yes
+    {
+        admission = knock(edge, &head, &config, peer);
+    }
+    if let Admission::Answered(answer) = &admission
+        && answer.status() == StatusCode::UNAUTHORIZED
+        && edge.look_again().await == Again::Yes
     {
         admission = knock(edge, &head, &config, peer);
     }

@@ -51,6 +51,26 @@ pub struct Stored {
     pub had_keys: bool,
 }
 
+impl Stored {
+    /// As one document, for a store that many read.
+    pub fn to_json(&self) -> String {
+        let Self { entities, version, had_keys } = self;
+        let entities: Vec<serde_json::Value> = entities.iter().map(entities::spelled).collect();
+        serde_json::json!({ "version": version, "had_keys": had_keys, "entities": entities }).to_string()
+    }
+
+    /// Reads such a document; none where it is none.
+    pub fn from_json(document: &[u8]) -> Option<Self> {
+        let document: serde_json::Value = serde_json::from_slice(document).ok()?;
+        let entities = document.get("entities")?.as_array()?;
+        Some(Self {
+            entities: entities.iter().filter_map(entities::spelt).collect(),
+            version: document.get("version")?.as_u64()?,
+            had_keys: document.get("had_keys")?.as_bool()?,
+        })
+    }
+}
+
 impl<S: Sql> Tables<S> {
     /// Tables in a database; [`Tables::prepare`] makes them.
     pub fn new(sql: S) -> Self {

@@ -74,6 +74,15 @@ impl FromIterator<Value> for Row {
     }
 }
 
+impl IntoIterator for Row {
+    type Item = Value;
+    type IntoIter = std::collections::vec_deque::IntoIter<Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl Row {
     /// The next value.
     pub fn value(&mut self) -> Value {

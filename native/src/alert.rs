@@ -10,7 +10,6 @@ use crate::upstream::pool::Pool;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri};
-use serde_json::json;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +17,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 use tollgate_core::host::{Fetch, Reuse, Upstream};
 use tollgate_core::ledger::Warning;
-use tollgate_core::limit::Budget;
-use tollgate_core::price;
 
 /// How long a webhook may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,31 +61,14 @@ impl Bell {
 pub async fn run(shared: Arc<Shared>, mut ears: Ears) {
     let pool = Pool::new(Arc::clone(&shared.outside));
     while let Some(warning) = ears.0.recv().await {
-        let Warning { scope, budget, spent, .. } = &warning;
-        let (spent, amount, per) = (price::dollars(*spent), price::dollars(budget.amount), budget.per.name());
-        tracing::warn!("{scope} has spent {spent} of {amount} per {per}");
+        tracing::warn!("{}", warning.words());
         let webhook = shared.config.load().alerts.webhook.clone();
         let Some(url) = webhook.and_then(|url| url.expose().parse::<Uri>().ok()) else { continue };
-        let body = Bytes::from(body(&warning, shared.clock.now().unix_secs()));
+        let body = Bytes::from(warning.message(shared.clock.now()));
         if let Err(why) = deliver(&pool, &url, &body).await {
-            tracing::error!("the webhook did not take the warning about {scope}: {why}");
+            tracing::error!("the webhook did not take the warning about {}: {why}", warning.scope);
         }
     }
-}
-
-fn body(warning: &Warning, now: u64) -> String {
-    let Warning { scope, budget, spent, resets_at } = warning;
-    let Budget { amount, per, warn, .. } = budget;
-    let number = |amount| serde_json::from_str::<serde_json::Value>(&price::plain(amount)).ok();
-    json!({
-        "type": "budget_warning",
-        "at": now,
-        "scope": scope,
-        "budget": { "usd": number(*amount), "per": per.name(), "warn": warn.map(|percent| percent.0) },
-        "spent_usd": number(*spent),
-        "resets_at": resets_at.map(|at| at.unix_secs()),
-    })
-    .to_string()
 }
 
 async fn deliver(pool: &Pool, url: &Uri, body: &Bytes) -> Result<(), String> {

@@ -11,6 +11,9 @@
 //    "without": ["LEDGER"],                 bindings that are left out
 //    "build": "folder"}                     by default edge-cloudflare/build
 //
+// On SIGHUP it reads SPEC.json again, puts its document into KV and prints `reloaded`: the config is looked
+// up with every request here, not every half minute.
+//
 // Prints `listening http://127.0.0.1:PORT` once it answers, then one such line for each further isolate.
 // The packages come from $TOLLGATE_TOOLS/cloudflare, where tools.sh installs them.
 import fs from "node:fs";
@@ -20,7 +23,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const spec = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const read = () => JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const spec = read();
 const tools = process.env.TOLLGATE_TOOLS ?? path.join(os.homedir(), ".cache/tollgate-tools");
 const require = createRequire(path.join(tools, "cloudflare", "package.json"));
 const { Miniflare, Log, LogLevel } = require("miniflare");
@@ -44,7 +48,7 @@ function worker(number) {
     modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"], fallthrough: true }],
     compatibilityDate: "2026-07-01",
     compatibilityFlags: flags,
-    bindings: spec.env ?? {},
+    bindings: { TOLLGATE_CONFIG_FRESH: "0", ...spec.env },
     kvNamespaces: without.has("CONFIG") ? {} : { CONFIG: "tollgate" },
     durableObjects: without.has("LEDGER") ? {} : { LEDGER: ledger },
     ...(spec.queue ? { queueProducers: { USAGE_QUEUE: { queueName: "usage" } } } : {}),
@@ -74,10 +78,20 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
 }
 
 const address = await mf.ready;
-if (spec.config !== undefined && !without.has("CONFIG")) {
+
+async function configure(document) {
+  if (document === undefined || without.has("CONFIG")) return;
   const kv = await mf.getKVNamespace("CONFIG", "gateway-0");
-  await kv.put("tollgate.toml", spec.config);
+  const [name, other] = document.trimStart().startsWith("{") ? ["tollgate.json", "tollgate.toml"] : ["tollgate.toml", "tollgate.json"];
+  await kv.delete(other);
+  await kv.put(name, document);
 }
+
+await configure(spec.config);
+process.on("SIGHUP", async () => {
+  await configure(read().config);
+  console.log("reloaded");
+});
 const addresses = [address];
 for (let number = 1; number < isolates; number++) addresses.push(await mf.unsafeGetDirectURL(`gateway-${number}`));
 for (const each of addresses) {

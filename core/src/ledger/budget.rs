@@ -2,6 +2,7 @@
 
 use crate::limit::calendar::{self, Span};
 use crate::limit::{Budget, Percent, Period, Reset};
+use crate::price;
 use crate::units::{Millis, NanoDollars, Time};
 use std::collections::VecDeque;
 
@@ -16,6 +17,31 @@ pub struct Warning {
     pub spent: NanoDollars,
     /// When it is full again; absent: never.
     pub resets_at: Option<Time>,
+}
+
+impl Warning {
+    /// For a log.
+    pub fn words(&self) -> String {
+        let Self { scope, budget, spent, resets_at: _ } = self;
+        let (spent, amount) = (price::dollars(*spent), price::dollars(budget.amount));
+        format!("{scope} has spent {spent} of {amount} per {}", budget.per.name())
+    }
+
+    /// For the operator's webhook: a JSON object.
+    pub fn message(&self, now: Time) -> String {
+        let Self { scope, budget, spent, resets_at } = self;
+        let Budget { amount, per, warn, reset: _ } = budget;
+        let number = |amount| serde_json::from_str::<serde_json::Value>(&price::plain(amount)).ok();
+        serde_json::json!({
+            "type": "budget_warning",
+            "at": now.unix_secs(),
+            "scope": scope,
+            "budget": { "usd": number(*amount), "per": per.name(), "warn": warn.map(|percent| percent.0) },
+            "spent_usd": number(*spent),
+            "resets_at": resets_at.map(|at| at.unix_secs()),
+        })
+        .to_string()
+    }
 }
 
 impl Budget {

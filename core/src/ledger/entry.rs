@@ -165,6 +165,13 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// Everything that is asked, taken from nobody: for a host that is told to serve while its ledger
+    /// cannot be asked.
+    pub fn unlimited(entry: Entry) -> Self {
+        let output = entry.ask.most();
+        Self { entry, output, closed: Targets::NONE, standing: Standing::default() }
+    }
+
     /// The request it was taken for.
     pub fn id(&self) -> RequestId {
         self.entry.id

@@ -51,9 +51,19 @@ pub(super) fn named(word: &str) -> Option<Kind> {
 
 /// Changes as the trigger takes them up.
 pub(super) fn written(changes: &[Change]) -> Value {
-    let one = |Change { kind, name, spec }: &Change| {
-        let spec = spec.as_ref().map(|spec| String::from_utf8_lossy(spec).into_owned());
-        json!({ "kind": kind.name(), "name": name, "spec": spec })
-    };
-    Value::Text(serde_json::Value::from(changes.iter().map(one).collect::<Vec<_>>()).to_string())
+    let changes: Vec<serde_json::Value> = changes.iter().map(spelled).collect();
+    Value::Text(serde_json::Value::from(changes).to_string())
+}
+
+/// A change as JSON.
+pub(super) fn spelled(Change { kind, name, spec }: &Change) -> serde_json::Value {
+    let spec = spec.as_ref().map(|spec| String::from_utf8_lossy(spec).into_owned());
+    json!({ "kind": kind.name(), "name": name, "spec": spec })
+}
+
+/// A change that was spelled so. One of no known kind is none: a newer gateway has written it.
+pub(super) fn spelt(json: &serde_json::Value) -> Option<Change> {
+    let text = |field: &str| json.get(field)?.as_str().map(str::to_owned);
+    let (kind, name) = (named(&text("kind")?)?, text("name")?);
+    Some(Change { kind, name, spec: text("spec").map(Bytes::from) })
 }

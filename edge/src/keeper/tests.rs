@@ -55,6 +55,8 @@ fn a_commit_is_a_line_of_the_log_and_its_changes() {
     let stored = ready(tables.stored()).unwrap();
     assert_eq!(stored.entities, [change("a", Some("{\"x\":2}")), team.clone()]);
     assert_eq!((stored.version, stored.had_keys), (2, true));
+    assert_eq!(super::Stored::from_json(stored.to_json().as_bytes()), Some(stored));
+    assert_eq!(super::Stored::from_json(b"{}"), None);
     commit(&tables, &[change("a", None)], "key:a");
     let stored = ready(tables.stored()).unwrap();
     assert_eq!(stored.entities, [team]);
