@@ -5,6 +5,7 @@
 //! remember their origin. Encoders destructure these types, so a new field is a compile error in
 //! each of them until somebody decides what becomes of it.
 
+pub(crate) mod ids;
 mod message;
 mod settings;
 

@@ -232,6 +232,12 @@ impl<'t> Value<'t> {
         cut::members(self, keys)
     }
 
+    /// The bytes to delete so that an array loses the elements that are to go and stays valid JSON:
+    /// ascending and disjoint, neighbours joined.
+    pub fn element_cuts(self, goes: impl Fn(Value<'_>) -> bool) -> Vec<Range<usize>> {
+        cut::elements(self, goes)
+    }
+
     fn node(self) -> Node {
         self.tape.node(self.at)
     }

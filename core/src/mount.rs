@@ -70,6 +70,7 @@ pub enum Shape {
 pub const PLACES: &[Place] = &[
     post("/v1/chat/completions", SurfaceId::OpenAiChat),
     post("/openai/deployments/{model}/chat/completions", SurfaceId::OpenAiChat),
+    post("/v1/messages", SurfaceId::AnthropicMessages),
     get("/v1/models", Serves::Models(Shape::Asked)),
     get("/v1/models/{model}", Serves::Models(Shape::Asked)),
     get("/v1beta/models", Serves::Models(Shape::Of(Dialect::Gemini))),

@@ -264,7 +264,7 @@ impl Relay {
         match &self.ration {
             Some(ration) if ration.is_used_up(&self.heard) => {
                 out.part(frames.len());
-                out.gathered.push(ration.cut_off());
+                out.gathered.push(ration.cut_off(&self.heard));
                 Verdict::Exhausted(out.take())
             }
             Some(_) | None => Verdict::More(out.take()),

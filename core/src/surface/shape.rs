@@ -1,6 +1,8 @@
 //! What a field's value must be, and how one that is not is told.
 
+use super::path::Path;
 use crate::directory;
+use crate::fault::Fault;
 use crate::json::{Kind, Value};
 use std::borrow::Cow;
 
@@ -15,6 +17,7 @@ pub(super) enum Shape {
     Texts,
     TextOrTexts,
     TextOrObject,
+    TextOrArray,
     Object,
     Array,
 }
@@ -34,6 +37,7 @@ impl Shape {
             }
             Self::TextOrTexts => Self::Text.fits(value) || Self::Texts.fits(value),
             Self::TextOrObject => matches!(value.kind(), Kind::String | Kind::Object),
+            Self::TextOrArray => matches!(value.kind(), Kind::String | Kind::Array),
             Self::Object => value.kind() == Kind::Object,
             Self::Array => value.kind() == Kind::Array,
         }
@@ -49,10 +53,42 @@ impl Shape {
             Self::Texts => "an array of strings",
             Self::TextOrTexts => "a string or an array of strings",
             Self::TextOrObject => "a string or an object",
+            Self::TextOrArray => "a string or an array",
             Self::Object => "an object",
             Self::Array => "an array",
         }
     }
+}
+
+/// A member that has to be there, in this shape.
+pub(super) fn needed<'t>(
+    object: Value<'t>,
+    key: &'static str,
+    shape: Shape,
+    at: &Path<'_>,
+) -> Result<Value<'t>, Fault> {
+    let missing = || Fault::missing_field(at.field(key).to_string(), shape.expected());
+    let value = object.get(key).ok_or_else(missing)?;
+    fitting(value, shape, &at.field(key))
+}
+
+/// A member that may be there or be null, in this shape.
+pub(super) fn allowed<'t>(
+    object: Value<'t>,
+    key: &'static str,
+    shape: Shape,
+    at: &Path<'_>,
+) -> Result<Option<Value<'t>>, Fault> {
+    let Some(value) = object.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+    fitting(value, shape, &at.field(key)).map(Some)
+}
+
+/// The value, if it has this shape.
+pub(super) fn fitting<'t>(value: Value<'t>, shape: Shape, at: &Path<'_>) -> Result<Value<'t>, Fault> {
+    if shape.fits(value) {
+        return Ok(value);
+    }
+    Err(Fault::bad_field(at.to_string(), shape.expected(), found(value)))
 }
 
 /// The text of a string.

@@ -10,7 +10,7 @@ const HEAD: &[&str] = &["id", "object", "created", "model", "service_tier", "sys
 
 /// A chunk for each answer that is still open, with `finish_reason` `length`, and the end mark.
 pub(super) fn frames(so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
-    let SoFar { content, finished, choices } = so_far;
+    let SoFar { content, finished, recent: _, output: _, choices } = so_far;
     let head = head(content, asked);
     let done: Vec<u64> = finished.iter().flat_map(|data| indexes(data)).collect();
     let mut out = BytesMut::new();
@@ -65,7 +65,13 @@ mod tests {
             usage: UsageChunk::Wanted,
             framing: Framing::Events,
         };
-        let so_far = SoFar { content: content.as_bytes(), finished: &finished, choices };
+        let so_far = SoFar {
+            content: content.as_bytes(),
+            finished: &finished,
+            recent: &[],
+            output: crate::units::Tokens::ZERO,
+            choices,
+        };
         let bytes = frames(&so_far, &asked);
         let text = std::str::from_utf8(&bytes).unwrap().strip_suffix("data: [DONE]\n\n").unwrap();
         text.split_terminator("\n\n").map(|frame| serde_json::from_str(&frame[6..]).unwrap()).collect()
