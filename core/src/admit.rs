@@ -7,6 +7,7 @@ use crate::api::{self, Knock, Turned};
 use crate::cache::Wish;
 use crate::config::Config;
 use crate::count::Gauge;
+use crate::dialect::Dialect;
 use crate::directory::{self, Caller, Directory};
 use crate::exchange::{RequestId, RequestIdText, retry_hints};
 use crate::fault::{Code, Fault};
@@ -129,10 +130,13 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
                 Turned::Back(needs) => Admission::NeedsKeys(Box::new(needs)),
             },
         },
-        Mounted::Models { shape, id: model } => match enter(head, desk, path, &OpenAiChat, id, now) {
-            Ok(caller) => list(head, desk, shape, model.as_deref(), caller.as_deref(), id),
-            Err(admission) => *admission,
-        },
+        Mounted::Models { shape, id: model } => {
+            let shape = models::shape(shape, &head.headers, head.uri.query());
+            match enter(head, desk, path, surface::speaking(shape), id, now) {
+                Ok(caller) => list(desk, shape, model.as_deref(), caller.as_deref(), id),
+                Err(admission) => *admission,
+            }
+        }
         Mounted::Surface { id: surface, model } => {
             let surface = surface::of(surface);
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
@@ -241,7 +245,8 @@ pub fn unready(what: &str, id: RequestId) -> Response<Bytes> {
 
 /// The answer where nothing is served, or not with this method.
 fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
-    let mut answer = refusal(&OpenAiChat, fault, id);
+    let shape = models::shape(mount::shape(head.uri.path()), &head.headers, head.uri.query());
+    let mut answer = refusal(surface::speaking(shape), fault, id);
     if fault.code == Code::WrongMethod
         && let Ok(allow) = HeaderValue::try_from(mount::allow(head.uri.path()))
     {
@@ -251,21 +256,19 @@ fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
 }
 
 fn list(
-    head: &Parts,
     desk: &Desk<'_>,
-    shape: mount::Shape,
+    shape: Dialect,
     model: Option<&str>,
     caller: Option<&Caller>,
     id: RequestId,
 ) -> Admission {
-    let shape = models::shape(shape, &head.headers, head.uri.query());
     let found = match model {
         Some(model) => models::one(desk.config, caller, shape, model),
         None => Ok(models::list(desk.config, caller, shape)),
     };
     Admission::Answered(match found {
         Ok(body) => json(body, id),
-        Err(fault) => refusal(&OpenAiChat, &fault, id),
+        Err(fault) => refusal(surface::speaking(shape), &fault, id),
     })
 }
 
@@ -315,6 +318,9 @@ pub fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<
     *response.status_mut() =
         StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
+    if let (Some(name), Ok(id)) = (surface.id_header(), HeaderValue::from_str(text.as_str())) {
+        headers.insert(name, id);
+    }
     retry_hints(headers, fault);
     if fault.code == Code::MissingKey || fault.code == Code::InvalidKey {
         headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

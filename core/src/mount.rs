@@ -222,6 +222,13 @@ pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
     })
 }
 
+/// Whose clients come to a path, as far as its mount tells.
+pub fn shape(target: &str) -> Shape {
+    let path = path::normal(target).unwrap_or_default();
+    let below = |mount: &&Mount| path.strip_prefix(mount.prefix).is_some_and(|rest| rest.starts_with('/'));
+    MOUNTS.iter().find(below).map_or(Shape::Asked, |mount| mount.shape)
+}
+
 /// The methods a path takes, as the `allow` header of a 405 lists them.
 pub fn allow(target: &str) -> String {
     let path = path::normal(target).unwrap_or_default();

@@ -21,6 +21,7 @@ use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use bytes::{Bytes, BytesMut};
+use http::HeaderName;
 use std::ops::Range;
 
 /// What every surface can do.
@@ -30,6 +31,11 @@ pub trait Surface: Sync {
 
     /// The dialect it serves. An upstream of the same dialect gets the client's own bytes.
     fn dialect(&self) -> Dialect;
+
+    /// The header in which clients of the dialect look for a request's id.
+    fn id_header(&self) -> Option<HeaderName> {
+        None
+    }
 
     /// What it asks of models.
     fn operation(&self) -> Operation {
@@ -121,6 +127,14 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::OpenAiChat => &openai_chat::OpenAiChat,
         SurfaceId::AnthropicMessages => &anthropic_messages::MESSAGES,
         SurfaceId::AnthropicCount => &anthropic_messages::COUNT,
+    }
+}
+
+/// The surface that speaks a dialect, for answers to what is served on no surface.
+pub fn speaking(dialect: Dialect) -> &'static dyn Surface {
+    match dialect {
+        Dialect::OpenAi | Dialect::Gemini => &openai_chat::OpenAiChat,
+        Dialect::Anthropic => &anthropic_messages::MESSAGES,
     }
 }
 

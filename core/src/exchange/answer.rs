@@ -185,7 +185,11 @@ fn span(wait: Millis) -> String {
 
 /// What every answer carries.
 fn common(headers: &mut HeaderMap, request: &Request, calls: u32) {
-    insert(headers, REQUEST_ID, RequestIdText::new(request.id).as_str());
+    let id = RequestIdText::new(request.id);
+    insert(headers, REQUEST_ID, id.as_str());
+    if let Some(name) = request.surface.id_header() {
+        insert(headers, name, id.as_str());
+    }
     headers.insert(ATTEMPTS, HeaderValue::from(calls));
     headers.insert(CACHE, HeaderValue::from_static(request.cache.word()));
     rate_limits(headers, &request.standing);

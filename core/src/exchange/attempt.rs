@@ -256,9 +256,30 @@ fn fetch(
         // The client speaks the provider's dialect, so its version and beta headers are meant for it.
         all.extend(request.forward.clone());
     }
+    let betas = if path == Path::Pass { betas(&request.forward, &provider.headers) } else { None };
     all.extend(provider.headers.clone());
+    all.extend(betas.map(|betas| (BETAS, betas)));
     authenticate(provider, lane, &mut all)?;
     Ok(Fetch { method: Method::POST, uri: uri(provider, below)?, headers: all, body, reuse: Reuse::Allowed })
+}
+
+/// A list, of which each side may ask for some.
+const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
+
+/// The client's and the config's, each once, where both ask for some; else what is there goes as it is.
+fn betas(client: &HeaderMap, ours: &HeaderMap) -> Option<HeaderValue> {
+    if !client.contains_key(BETAS) || !ours.contains_key(BETAS) {
+        return None;
+    }
+    let lines = client.get_all(BETAS).into_iter().chain(ours.get_all(BETAS));
+    let words = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let mut all: Vec<&str> = Vec::new();
+    for word in words.map(str::trim).filter(|word| !word.is_empty()) {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    HeaderValue::from_str(&all.join(",")).ok()
 }
 
 fn accept(request: &Request, path: Path) -> HeaderValue {

@@ -24,6 +24,7 @@ use crate::fault::Fault;
 use crate::json::Tape;
 use crate::reply::Reply;
 use bytes::Bytes;
+use http::HeaderName;
 
 /// Messages, or the counting of their tokens: the same requests to two paths.
 #[derive(Debug)]
@@ -47,6 +48,10 @@ impl Surface for AnthropicMessages {
 
     fn dialect(&self) -> Dialect {
         Dialect::Anthropic
+    }
+
+    fn id_header(&self) -> Option<HeaderName> {
+        Some(HeaderName::from_static("request-id"))
     }
 
     fn operation(&self) -> Operation {

@@ -26,6 +26,7 @@ use crate::fault::Fault;
 use crate::json::Tape;
 use crate::reply::Reply;
 use bytes::Bytes;
+use http::HeaderName;
 
 /// OpenAI chat completions.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ impl Surface for OpenAiChat {
 
     fn dialect(&self) -> Dialect {
         Dialect::OpenAi
+    }
+
+    fn id_header(&self) -> Option<HeaderName> {
+        Some(HeaderName::from_static("x-request-id"))
     }
 
     fn inspect(&self, tape: &Tape<'_>, line: &RequestLine) -> Result<Envelope, Fault> {
