@@ -1,6 +1,7 @@
 //! What an exchange runs on.
 
 use crate::alert;
+use crate::answers;
 use crate::clock;
 use crate::isolate::Isolate;
 use crate::ledger::{self, Granted, Lost, Way, Where};
@@ -11,6 +12,7 @@ use crate::usage;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use tollgate_core::cache::{Kept, Lead, Lookup, Parting, Recall};
 use tollgate_core::config::Config;
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::directory::Caller;
@@ -138,6 +140,18 @@ impl Host for Desk {
 
     async fn count(&self, text: Uncounted) -> Counted {
         self.isolate.gauge.count(&text)
+    }
+
+    async fn recall(&self, lookup: Lookup) -> Recall {
+        answers::recall(&self.isolate, &self.env, lookup).await
+    }
+
+    async fn keep(&self, kept: Kept) {
+        answers::keep(&self.isolate, &self.env, &self.context, kept, self.config.cache.max_size);
+    }
+
+    async fn resign(&self, lead: Lead, parting: Parting) {
+        answers::resign(&self.isolate, lead, parting);
     }
 
     fn log(&self, record: Record) {

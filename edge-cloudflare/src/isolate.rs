@@ -7,6 +7,7 @@ use crate::people::Known;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use tollgate_core::cache::Memory;
 use tollgate_core::count::Gauge;
 use tollgate_core::directory::Directory;
 use tollgate_core::fleet::Fleet;
@@ -29,6 +30,8 @@ pub(crate) struct Isolate {
     pub(crate) issuers: RefCell<Fetched>,
     /// Limits of calls whose book could not be asked.
     pub(crate) own: RefCell<Ledger>,
+    /// Answers that are kept here, and who waits for one.
+    pub(crate) answers: RefCell<Memory>,
     /// How bytes become tokens.
     pub(crate) gauge: Arc<Gauge>,
     /// What `/metrics` tells: of this isolate.

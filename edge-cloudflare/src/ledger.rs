@@ -130,7 +130,7 @@ fn lost(error: worker::Error) -> Lost {
 }
 
 /// The result of a future that comes in time.
-async fn within<T>(span: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(span: Duration, future: impl Future<Output = T>) -> Option<T> {
     let (mut future, mut late) = (pin!(future), pin!(Delay::from(span)));
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(Some(result)),

@@ -22,6 +22,7 @@ mod settings; // the config, and where it comes from
 mod ledger; // the way to the Durable Objects
 mod people; // who there is, as an isolate knows it
 mod issuers; // keys of tokens' issuers
+mod answers; // answers that are kept
 mod usage; // records for others
 mod alert; // budgets that run out
 mod host; // what an exchange runs on
