@@ -54,6 +54,9 @@ pub struct Script {
     /// More variables of the gateway; not for shared ones.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// How many gateways share what they keep; more than one are for a place of its own.
+    #[serde(default = "one")]
+    pub gateways: usize,
     /// The document is wrong, and what is said of that has these parts.
     #[serde(default)]
     pub refused: Vec<String>,
@@ -63,6 +66,10 @@ pub struct Script {
     /// What happens, in order; placeholders are filled when a step's turn comes.
     #[serde(default)]
     pub steps: Vec<Value>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What the gateway of a case is told.
@@ -111,12 +118,13 @@ impl Case {
 
     /// Every step must make sense before the first is done.
     fn check(&self) -> Result<(), String> {
-        let Script { place, refused, steps, env, server, .. } = &self.script;
+        let Script { place, refused, steps, env, server, gateways, .. } = &self.script;
         if steps.is_empty() == refused.is_empty() {
             return Err("a case has either `steps` or `refused`".into());
         }
-        if *place == Place::Shared && !(env.is_empty() && refused.is_empty() && server.is_empty()) {
-            return Err("`env`, `server` and `refused` are for a gateway of its own".into());
+        let plain = env.is_empty() && refused.is_empty() && server.is_empty() && *gateways == 1;
+        if *place == Place::Shared && !plain {
+            return Err("`env`, `server`, `gateways` and `refused` are for a gateway of its own".into());
         }
         for (at, step) in steps.iter().enumerate() {
             let planned = self.step(step, &self.words).and_then(|step| step.plan(&self.secret()));

@@ -55,6 +55,8 @@ pub struct Told {
     pub document: String,
     /// The variables and secrets it names.
     pub env: BTreeMap<String, String>,
+    /// How many gateways share what they keep: isolates, instances.
+    pub gateways: usize,
 }
 
 /// A gateway that runs until this is dropped.
@@ -81,9 +83,13 @@ impl Host {
         self.launcher.kind
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.gateway().address
+    /// Where it listens; where each of them does, if it is several and they can be told apart.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let said = self.said();
+        let told =
+            said.lines().filter_map(|line| line.strip_prefix("listening http://")?.trim().parse().ok());
+        let told: Vec<_> = told.take(self.told.gateways).collect();
+        if told.is_empty() { vec![self.gateway().address] } else { told }
     }
 
     /// What it has said so far.
@@ -143,7 +149,14 @@ impl Host {
             Kind::Workers => launch("node", "cloudflare/serve.mjs", &file),
             Kind::Spin => launch("bash", "spin/serve.sh", &file),
         };
-        self.gateway = Some(Gateway::try_run(command, Arc::clone(&self.folder))?);
+        let gateway = self.gateway.insert(Gateway::try_run(command, Arc::clone(&self.folder))?);
+        if self.launcher.kind == Kind::Workers {
+            // A line for each isolate, the first of which has been read.
+            let all = self.told.gateways;
+            eventually("every isolate listens", || {
+                gateway.said().matches("listening http://").count() >= all
+            });
+        }
         Ok(())
     }
 
@@ -156,12 +169,13 @@ impl Host {
     }
 
     fn write(&self) {
-        let Told { document, env } = &self.told;
+        let Told { document, env, gateways } = &self.told;
         let text = match self.kind() {
             Kind::Native => document.clone(),
             Kind::Workers | Kind::Spin => {
                 let persist = self.folder.path().join("kept");
-                json!({"config": document, "env": env, "persist": persist, "port": 0}).to_string()
+                json!({"config": document, "env": env, "persist": persist, "port": 0, "isolates": gateways, "instances": gateways})
+                    .to_string()
             }
         };
         std::fs::write(self.file(), text).expect("a file can be written");

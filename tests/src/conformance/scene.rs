@@ -6,7 +6,7 @@ use super::flight::{Flight, ask};
 use super::host::{Host, Launcher, Told};
 use super::matcher::at;
 use super::provider::Provider;
-use super::step::{Deed, Manner, Opens, Outcome, Planned};
+use super::step::{Deed, Manner, Opens, Outcome, Planned, Whom};
 use super::words::Words;
 use crate::http::{Answer, PATIENCE, Request};
 use std::collections::BTreeMap;
@@ -50,7 +50,8 @@ impl Scene {
             ("PROVIDER_ONE_KEY".to_owned(), "one-planted-provider-key".to_owned()),
         ]);
         env.extend(cases.iter().flat_map(|case| case.script.env.clone()));
-        let told = Told { document: document(place, &parts, &words), env };
+        let gateways = cases.iter().map(|case| case.script.gateways).max().unwrap_or(1);
+        let told = Told { document: document(place, &parts, &words), env, gateways };
         Ok(Self { host: Host::start(launcher, told)?, provider, place, parts })
     }
 
@@ -79,7 +80,7 @@ impl Scene {
             Ok(scene) => {
                 let body =
                     serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hello"}]});
-                let answer = ask(scene.host.address(), &Request::post("/v1/chat/completions", &body));
+                let answer = ask(scene.host.addresses()[0], &Request::post("/v1/chat/completions", &body));
                 let error = super::answer::error(&answer);
                 if (answer.status, &error["type"]) != (503, &"api_error".into()) {
                     return Err(format!("it serves: {}", shown(&answer)));
@@ -110,7 +111,7 @@ impl Played<'_> {
     fn perform(&mut self, planned: Planned) -> Result<(), String> {
         let Planned { deed, outcome } = planned;
         let answers = match deed {
-            Deed::Call(request, manner) => self.call(&request, manner, &outcome)?,
+            Deed::Call(request, whom, manner) => self.call(&request, whom, manner, &outcome)?,
             Deed::Read(name, events) => {
                 let flight = self.flights.get_mut(&name).ok_or_else(|| unknown(&name))?;
                 flight.read_events(events)?;
@@ -142,23 +143,37 @@ impl Played<'_> {
         self.flights.remove(name).ok_or_else(|| unknown(name))
     }
 
-    fn call(&mut self, request: &Request, manner: Manner, outcome: &Outcome) -> Result<Vec<Answer>, String> {
-        let address = self.scene.host.address();
+    fn call(
+        &mut self,
+        request: &Request,
+        whom: Whom,
+        manner: Manner,
+        outcome: &Outcome,
+    ) -> Result<Vec<Answer>, String> {
+        let mut addresses = self.scene.host.addresses();
+        if let Whom::One(number) = whom {
+            // Where gateways cannot be told apart they take turns by themselves.
+            addresses = vec![addresses[number % addresses.len()]];
+        }
+        let provider = &self.scene.provider;
+        let mut turns = addresses.iter().copied().cycle();
+        let mut next = || turns.next().unwrap_or(addresses[0]);
         match manner {
-            Manner::InTurn(times) => Ok((0..times).map(|_| ask(address, request)).collect()),
+            Manner::InTurn(times) => Ok((0..times).map(|_| ask(next(), request)).collect()),
             Manner::AtOnce(count, opens) => {
-                at_once(address, request, count, opens.as_ref(), &self.scene.provider)
+                let all: Vec<_> = (0..count).map(|_| next()).collect();
+                at_once(&all, request, opens.as_ref(), provider)
             }
             Manner::UnderWay(name) => {
-                self.flights.insert(name, Flight::start(address, request));
+                self.flights.insert(name, Flight::start(next(), request));
                 Ok(Vec::new())
             }
             Manner::Until => {
                 let expect = outcome.expect.as_ref().ok_or("nothing is expected")?;
                 let end = Instant::now() + PATIENCE;
                 loop {
-                    let answer = ask(address, request);
-                    if expect.check(&answer, &self.scene.provider).is_ok() || Instant::now() > end {
+                    let answer = ask(next(), request);
+                    if expect.check(&answer, provider).is_ok() || Instant::now() > end {
                         return Ok(vec![answer]);
                     }
                     std::thread::sleep(PAUSE);
@@ -218,16 +233,15 @@ fn unknown(name: &str) -> String {
 
 /// All at once, each on a connection of its own. The gate opens when so many have been answered.
 fn at_once(
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     request: &Request,
-    count: usize,
     opens: Option<&Opens>,
     provider: &Provider,
 ) -> Result<Vec<Answer>, String> {
-    let ready = Barrier::new(count);
+    let ready = Barrier::new(addresses.len());
     let (tell, told) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..count {
+        for &address in addresses {
             let (tell, ready) = (tell.clone(), &ready);
             scope.spawn(move || {
                 ready.wait();

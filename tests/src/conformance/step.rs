@@ -26,6 +26,7 @@ pub struct Step {
     headers: BTreeMap<String, String>,
     key: Option<String>,
 
+    at: Option<usize>,
     times: Option<usize>,
     parallel: Option<usize>,
     opens: Option<Opens>,
@@ -83,7 +84,7 @@ pub enum Stop {
 #[derive(Debug)]
 pub enum Deed {
     /// Sends a request.
-    Call(Request, Manner),
+    Call(Request, Whom, Manner),
     /// Waits until a request under way has so many events.
     Read(String, usize),
     /// Leaves one without waiting for the rest.
@@ -98,6 +99,15 @@ pub enum Deed {
     Reload(String),
     /// Nothing: only the provider is looked at.
     Look,
+}
+
+/// Which of the gateways is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// This one, counted from 0.
+    One(usize),
+    /// All in turn.
+    Each,
 }
 
 /// How often a request is sent.
@@ -162,7 +172,11 @@ impl Step {
         }
         let called = surfaces == 1 || self.get.is_some() || self.post.is_some() || self.ask.is_some();
         self.check_words(called, surfaces == 1)?;
-        let deed = if called { Deed::Call(self.request(secret), self.manner()?) } else { self.other()? };
+        let deed = if called {
+            Deed::Call(self.request(secret), self.at.map_or(Whom::Each, Whom::One), self.manner()?)
+        } else {
+            self.other()?
+        };
         let Self { expect, statuses, each, sim, save, .. } = self;
         Ok(Planned { deed, outcome: Outcome { expect, statuses, each, sim, save } })
     }
@@ -174,6 +188,7 @@ impl Step {
             || self.raw.is_some()
             || !self.headers.is_empty()
             || self.key.is_some()
+            || self.at.is_some()
             || self.times.is_some()
             || self.parallel.is_some()
             || self.start.is_some()
@@ -190,7 +205,7 @@ impl Step {
             ),
             (
                 of_calls && !called,
-                "`body`, `raw`, `headers`, `key`, `times`, `parallel`, `start` and `eventually` are for calls",
+                "`body`, `raw`, `headers`, `key`, `at`, `times`, `parallel`, `start` and `eventually` are for calls",
             ),
             (of_answers && !answered, "there is no answer of which to expect something"),
             (self.events.is_some() != self.read.is_some(), "`events` goes with `read`"),
