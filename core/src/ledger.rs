@@ -43,7 +43,7 @@ pub use order::{Held, Order, Placed, Reply};
 pub use refusal::{Limited, Refusal};
 pub use report::{Reading, Report};
 pub use room::{Lack, Which};
-pub use stored::{Changed, Garbled, Stored};
+pub use stored::{Changed, Garbled, Lease, Stored};
 
 use crate::exchange::RequestId;
 use crate::limit::Budget;

@@ -109,7 +109,9 @@ impl Edge for Door {
         self.tasks.begin(task);
     }
 
-    async fn over(_host: &Platform) {}
+    async fn over(host: &Platform) {
+        host.over().await;
+    }
 
     async fn admin(&self, knock: &Knock, _body: Bytes) -> Response<Bytes> {
         let fault = tollgate_core::fault::Fault::new(

@@ -38,7 +38,7 @@ pub(crate) struct Gateway {
     /// What this instance has counted.
     pub(crate) metrics: RefCell<Metrics>,
     /// Where limits are kept.
-    pub(crate) ledger: Ledger,
+    ledger: RefCell<Rc<Ledger>>,
     settings: RefCell<Rc<Settings>>,
     directory: RefCell<Directory>,
     /// When the settings were last read.
@@ -68,12 +68,13 @@ impl Gateway {
         let clock = Clock::start();
         let settings = Settings::read().await.inspect_err(|problem| trouble::say(&problem.0))?;
         let directory = Directory::of(&settings.config);
+        let ledger = chosen(&settings, clock).await.inspect_err(|problem| trouble::say(&problem.0))?;
         Ok(Self {
             random: Random::seeded(trouble::entropy()?),
             gauge: Arc::default(),
             fleet: RefCell::default(),
             metrics: RefCell::default(),
-            ledger: Ledger::Alone(RefCell::default()),
+            ledger: RefCell::new(Rc::new(ledger)),
             settings: RefCell::new(Rc::new(settings)),
             directory: RefCell::new(directory),
             read: Cell::new(clock.now()),
@@ -101,6 +102,10 @@ impl Gateway {
     pub(crate) async fn reload(&self) -> Result<(), Problem> {
         let known = self.settings();
         if let Reread::New(settings) = known.reread().await? {
+            if settings.ledger != known.ledger || settings.redis != known.redis {
+                let ledger = chosen(&settings, self.clock).await?;
+                self.ledger.replace(Rc::new(ledger));
+            }
             self.directory.borrow_mut().reseat(&settings.config);
             self.settings.replace(Rc::from(settings));
         }
@@ -113,6 +118,11 @@ impl Gateway {
         Rc::clone(&self.settings.borrow())
     }
 
+    /// Where limits are kept.
+    pub(crate) fn ledger(&self) -> Rc<Ledger> {
+        Rc::clone(&self.ledger.borrow())
+    }
+
     /// The config for requests that come now.
     pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.settings.borrow().config)
@@ -122,4 +132,12 @@ impl Gateway {
     pub(crate) fn with_directory<R>(&self, act: impl FnOnce(&mut Directory) -> R) -> R {
         act(&mut self.directory.borrow_mut())
     }
+}
+
+async fn chosen(settings: &Settings, clock: Clock) -> Result<Ledger, Problem> {
+    let ledger = Ledger::choose(settings, clock, trouble::entropy()?).await?;
+    if let Some(shortcoming) = ledger.shortcoming() {
+        trouble::say(shortcoming);
+    }
+    Ok(ledger)
 }

@@ -2,9 +2,12 @@
 
 use crate::fetch::Call;
 use crate::gateway::Gateway;
+use crate::ledger::{Asked, Owed};
 use crate::timer::Timer;
+use crate::trouble;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::exchange::Record;
 use tollgate_core::fleet::Fleet;
@@ -12,18 +15,41 @@ use tollgate_core::host::{Fetch, Host};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
 use tollgate_core::units::Time;
 
+/// Before each further try to settle.
+const PAUSES: [u64; 6] = [50, 200, 1000, 3000, 8000, 20_000];
+
 /// One exchange's platform.
 pub(crate) struct Platform {
-    /// The instance's.
-    pub(crate) gateway: Rc<Gateway>,
+    gateway: Rc<Gateway>,
     /// What remains of the exchange, once it is over.
-    pub(crate) record: RefCell<Option<Record>>,
+    record: RefCell<Option<Record>>,
+    /// What the ledger has not taken yet.
+    owed: RefCell<Vec<Owed>>,
 }
 
 impl Platform {
     /// For an exchange that is about to begin.
     pub(crate) fn new(gateway: Rc<Gateway>) -> Self {
-        Self { gateway, record: RefCell::default() }
+        Self { gateway, record: RefCell::default(), owed: RefCell::default() }
+    }
+
+    /// The exchange is over, and nobody waits any more: settles what is owed. What the ledger does not
+    /// take in half a minute it charges itself, in full, when the lease is over.
+    pub(crate) async fn over(&self) {
+        let ledger = self.gateway.ledger();
+        for pause in PAUSES {
+            let owed = std::mem::take(&mut *self.owed.borrow_mut());
+            for owed in owed {
+                if let Err(owed) = ledger.settle(owed).await {
+                    self.owed.borrow_mut().push(*owed);
+                }
+            }
+            if self.owed.borrow().is_empty() {
+                return;
+            }
+            spin_sdk::time::sleep(Duration::from_millis(pause)).await;
+        }
+        trouble::say("the ledger has not taken a settlement: it is charged in full when its lease is over");
     }
 }
 
@@ -52,11 +78,15 @@ impl Host for Platform {
     }
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
-        self.gateway.ledger.reserve(entry, self.now()).await
+        let Asked { answer, unsure } = self.gateway.ledger().reserve(entry).await;
+        self.owed.borrow_mut().extend(unsure);
+        answer
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
-        let _warnings = self.gateway.ledger.settle(hold, &settlement, self.now()).await;
+        if let Err(owed) = self.gateway.ledger().settle(Owed { hold, settlement }).await {
+            self.owed.borrow_mut().push(*owed);
+        }
     }
 
     async fn count(&self, text: Uncounted) -> Counted {

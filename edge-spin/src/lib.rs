@@ -21,6 +21,8 @@ mod gateway; // what an instance is
 mod tasks; // what outlives an answer
 mod host; // what an exchange runs on
 mod door; // from a request to its answer
+#[cfg(feature = "sqlite")]
+mod store; // SQLite
 mod ledger; // where limits are kept
 
 #[cfg(test)]

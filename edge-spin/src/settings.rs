@@ -25,7 +25,6 @@ const KEYS: [&str; 2] = ["tollgate.toml", "config"];
 
 /// What the gateway runs by.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "ledgers in stores read them")]
 pub(crate) struct Settings {
     /// The document, compiled.
     pub(crate) config: Arc<Config>,

@@ -1,11 +1,12 @@
 //! A timer of one exchange on the platform's monotonic clock.
 
 use crate::clock::Clock;
-use std::pin::Pin;
+use futures::future::{Either, select};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tollgate_core::host;
-use tollgate_core::units::Time;
+use tollgate_core::units::{Millis, Time};
 
 /// Longest wait the platform is asked for; later points are asked for again when it is over.
 const FARTHEST: u64 = 3600 * 1000;
@@ -31,6 +32,15 @@ impl Timer {
         self.armed = at;
         // The one before is dropped, which cancels it.
         self.sleep.insert(Box::pin(spin_sdk::time::sleep(Duration::from_millis(span))))
+    }
+}
+
+/// Waits for something so long. What is not there then is dropped.
+pub(crate) async fn within<T>(patience: Millis, awaited: impl Future<Output = T>) -> Option<T> {
+    let (awaited, sleep) = (pin!(awaited), pin!(spin_sdk::time::sleep(Duration::from_millis(patience.get()))));
+    match select(awaited, sleep).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(((), _)) => None,
     }
 }
 

@@ -36,6 +36,25 @@ pub enum Stored {
     },
 }
 
+/// How long an open entry may stay so, and in whose books it holds something: for whoever stores entries
+/// one by one, and takes up only some of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// When it is over: then it is to be charged, in all its scopes at once.
+    pub over_at: Time,
+    /// The scopes' names.
+    pub scopes: Vec<String>,
+}
+
+impl Lease {
+    /// Of an open entry that was stored.
+    pub fn of(state: &[u8]) -> Result<Self, Garbled> {
+        let open = read_open(state)?;
+        let scopes = open.taken.iter().map(|taken| taken.scope.name.clone()).collect();
+        Ok(Self { over_at: open.over_at(), scopes })
+    }
+}
+
 /// What is to be stored, and what no longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
