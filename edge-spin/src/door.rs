@@ -2,6 +2,8 @@
 
 use crate::gateway::Gateway;
 use crate::host::Platform;
+use crate::ledger::Lost;
+use crate::site::Here;
 use crate::tasks::Tasks;
 use crate::trouble;
 use bytes::Bytes;
@@ -18,9 +20,13 @@ use tollgate_core::config::Config;
 use tollgate_core::count::Gauge;
 use tollgate_core::directory::{Caller, Directory};
 use tollgate_core::exchange::RequestId;
+use tollgate_core::fault::{Code, Fault};
+use tollgate_core::ledger::Scope;
+use tollgate_core::limit::Limits;
 use tollgate_core::units::Time;
 use tollgate_edge::document::Problem;
 use tollgate_edge::front::{self, Again, Asked, Edge};
+use tollgate_edge::office::{self, Unkept};
 use tollgate_edge::pipe::{Body, Pipe};
 use tollgate_edge::random::Random;
 
@@ -105,6 +111,10 @@ impl Edge for Door {
         Platform::new(Rc::clone(&self.gateway))
     }
 
+    fn began(&self) {
+        self.gateway.metrics.borrow_mut().began();
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.tasks.begin(task);
     }
@@ -113,16 +123,27 @@ impl Edge for Door {
         host.over().await;
     }
 
-    async fn admin(&self, knock: &Knock, _body: Bytes) -> Response<Bytes> {
-        let fault = tollgate_core::fault::Fault::new(
-            tollgate_core::fault::Code::StoreUnavailable,
-            "there is no store",
-        );
-        knock.refuse(&fault)
+    async fn admin(&self, knock: &Knock, body: Bytes) -> Response<Bytes> {
+        match Here::new(Rc::clone(&self.gateway)) {
+            Ok(here) => office::answer(&here, knock, &body).await,
+            Err(Problem(why)) => knock.refuse(&Fault::new(Code::Bug, why)),
+        }
     }
 
     async fn ready(&self) -> Result<(), String> {
-        Ok(())
+        let gateway = &self.gateway;
+        if let Err(Unkept::Gone(why)) = gateway.desk.check().await {
+            return Err(format!("the database does not answer: {why}"));
+        }
+        let probe = Arc::new(Scope { name: "probe".to_owned(), limits: Limits::default() });
+        match gateway.ledger().reports("", &[probe]).await {
+            Ok(_) => Ok(()),
+            Err(Lost(why)) => Err(format!("the ledger ({}) does not answer: {why}", gateway.ledger().name())),
+        }
+    }
+
+    fn shortcoming(&self) -> Option<String> {
+        self.gateway.ledger().shortcoming().map(str::to_owned)
     }
 
     fn metrics(&self) -> String {

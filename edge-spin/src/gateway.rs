@@ -1,7 +1,9 @@
 //! What an instance is: its config, who there is, what it has learned.
 
+use crate::alert;
 use crate::clock::Clock;
-use crate::ledger::Ledger;
+use crate::desk::{Desk, Everybody};
+use crate::ledger::{Ledger, Lost};
 use crate::settings::{Reread, Settings};
 use crate::trouble;
 use std::cell::{Cell, RefCell};
@@ -11,13 +13,18 @@ use tollgate_core::config::Config;
 use tollgate_core::count::Gauge;
 use tollgate_core::directory::Directory;
 use tollgate_core::fleet::Fleet;
+use tollgate_core::ledger::Warning;
 use tollgate_core::metrics::Metrics;
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::document::Problem;
+use tollgate_edge::office::Unkept;
 use tollgate_edge::random::Random;
 
 /// How old a config becomes before it is read again.
 const FRESH: Millis = Millis::from_secs(3);
+
+/// Between two sweeps of the ledger by one instance.
+const UPKEEP: Millis = Millis::from_secs(20);
 
 thread_local! {
     /// The instance's. Nothing in it waits for another request: a request's tasks are woken by what they
@@ -39,11 +46,17 @@ pub(crate) struct Gateway {
     pub(crate) metrics: RefCell<Metrics>,
     /// Where limits are kept.
     ledger: RefCell<Rc<Ledger>>,
+    /// Who is stored, what was done and spent.
+    pub(crate) desk: Desk,
     settings: RefCell<Rc<Settings>>,
     directory: RefCell<Directory>,
     /// When the settings were last read.
     read: Cell<Time>,
     told: RefCell<Option<Problem>>,
+    /// When the ledger was last swept.
+    kept_up: Cell<Time>,
+    /// Budgets that have passed their threshold.
+    untold: RefCell<Vec<Warning>>,
 }
 
 impl Gateway {
@@ -51,23 +64,54 @@ impl Gateway {
     /// where; as long as there is one, an instance that has run goes on as it was.
     pub(crate) async fn current() -> Result<Rc<Self>, Problem> {
         let known = INSTANCE.with_borrow(Clone::clone);
-        match known {
+        let gateway = match known {
             Some(gateway) => {
                 gateway.refresh().await;
-                Ok(gateway)
+                gateway
             }
             None => {
                 let gateway = Rc::new(Self::begin().await?);
                 INSTANCE.set(Some(Rc::clone(&gateway)));
-                Ok(gateway)
+                gateway
+            }
+        };
+        // What cannot be read now has been read before, or its keys are told to come back.
+        if let Err(Unkept::Gone(why)) = gateway.catch_up().await {
+            trouble::say(&format!("who is stored cannot be read: {why}"));
+        }
+        Ok(gateway)
+    }
+
+    /// Brings the directory up to what is stored.
+    pub(crate) async fn catch_up(&self) -> Result<(), Unkept> {
+        let news = self.desk.news().await?;
+        let config = self.config();
+        let mut directory = self.directory.borrow_mut();
+        if let Some(Everybody { entities, had_keys }) = news {
+            // Those who are gone are not in it.
+            *directory = Directory::of(&config);
+            for change in &entities {
+                if let Err(aside) = directory.apply(change, &config) {
+                    let (kind, name) = (aside.kind.name(), &aside.name);
+                    trouble::say(&format!("{kind}:{name} is stored, cannot be used and is left out"));
+                }
+            }
+            if had_keys {
+                directory.close();
             }
         }
+        directory.heard_others();
+        Ok(())
     }
 
     async fn begin() -> Result<Self, Problem> {
         let clock = Clock::start();
         let settings = Settings::read().await.inspect_err(|problem| trouble::say(&problem.0))?;
-        let directory = Directory::of(&settings.config);
+        let mut directory = Directory::of(&settings.config);
+        let desk = Desk::open().await;
+        if !desk.is_closed() {
+            directory.await_others();
+        }
         let ledger = chosen(&settings, clock).await.inspect_err(|problem| trouble::say(&problem.0))?;
         Ok(Self {
             random: Random::seeded(trouble::entropy()?),
@@ -75,10 +119,13 @@ impl Gateway {
             fleet: RefCell::default(),
             metrics: RefCell::default(),
             ledger: RefCell::new(Rc::new(ledger)),
+            desk,
             settings: RefCell::new(Rc::new(settings)),
             directory: RefCell::new(directory),
             read: Cell::new(clock.now()),
             told: RefCell::default(),
+            kept_up: Cell::new(clock.now()),
+            untold: RefCell::default(),
             clock,
         })
     }
@@ -111,6 +158,32 @@ impl Gateway {
         }
         self.told.replace(None);
         Ok(())
+    }
+
+    /// Budgets have passed their threshold: their owners are told when nobody waits for it.
+    pub(crate) fn warn(&self, warnings: Vec<Warning>) {
+        self.untold.borrow_mut().extend(warnings);
+    }
+
+    /// Tells the owners of budgets that have passed their threshold.
+    pub(crate) async fn ring(&self) {
+        let warnings = std::mem::take(&mut *self.untold.borrow_mut());
+        for warning in &warnings {
+            alert::ring(warning, &self.config(), self.clock).await;
+        }
+    }
+
+    /// Now and then ends what no request comes by to end.
+    pub(crate) async fn upkeep(&self) {
+        let now = self.clock.now();
+        if now.since(self.kept_up.get()) < UPKEEP {
+            return;
+        }
+        self.kept_up.set(now);
+        match self.ledger().upkeep().await {
+            Ok(warnings) => self.warn(warnings),
+            Err(Lost(why)) => trouble::say(&format!("the ledger cannot be swept: {why}")),
+        }
     }
 
     /// By what it runs.

@@ -13,6 +13,7 @@ use tollgate_core::exchange::Record;
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
+use tollgate_core::row::Row;
 use tollgate_core::units::Time;
 
 /// Before each further try to settle.
@@ -36,12 +37,33 @@ impl Platform {
     /// The exchange is over, and nobody waits any more: settles what is owed. What the ledger does not
     /// take in half a minute it charges itself, in full, when the lease is over.
     pub(crate) async fn over(&self) {
+        let record = self.record.borrow_mut().take();
+        if let Some(row) = record.as_ref().and_then(Row::of) {
+            self.keep(&row).await;
+        }
+        self.settle_rest().await;
+        self.gateway.upkeep().await;
+        self.gateway.ring().await;
+    }
+
+    async fn keep(&self, row: &Row) {
+        for pause in PAUSES {
+            match self.gateway.desk.record(row).await {
+                Ok(()) => return,
+                Err(_) => spin_sdk::time::sleep(Duration::from_millis(pause)).await,
+            }
+        }
+        trouble::say("the record of a request could not be kept: it is missing in what was spent");
+    }
+
+    async fn settle_rest(&self) {
         let ledger = self.gateway.ledger();
         for pause in PAUSES {
             let owed = std::mem::take(&mut *self.owed.borrow_mut());
             for owed in owed {
-                if let Err(owed) = ledger.settle(owed).await {
-                    self.owed.borrow_mut().push(*owed);
+                match ledger.settle(owed).await {
+                    Ok(warnings) => self.gateway.warn(warnings),
+                    Err(owed) => self.owed.borrow_mut().push(*owed),
                 }
             }
             if self.owed.borrow().is_empty() {
@@ -84,8 +106,9 @@ impl Host for Platform {
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
-        if let Err(owed) = self.gateway.ledger().settle(Owed { hold, settlement }).await {
-            self.owed.borrow_mut().push(*owed);
+        match self.gateway.ledger().settle(Owed { hold, settlement }).await {
+            Ok(warnings) => self.gateway.warn(warnings),
+            Err(owed) => self.owed.borrow_mut().push(*owed),
         }
     }
 

@@ -23,7 +23,6 @@ use queue::Queue;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::Waiting;
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::ledger::{
     self, Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning,
@@ -31,6 +30,7 @@ use tollgate_core::ledger::{
 use tollgate_core::units::{Millis, Tokens};
 use tollgate_edge::document::Problem;
 use tollgate_edge::random::Random;
+use tollgate_edge::sql::Failed;
 
 /// How long anybody waits for quota, and for a settlement before it is kept to be tried again.
 const PATIENCE: Millis = Millis(100);
@@ -47,8 +47,8 @@ const NO_DATABASE: &str = "there is no database: add sqlite_databases = [\"defau
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lost(pub(crate) String);
 
-impl From<tollgate_edge::sql::Failed> for Lost {
-    fn from(tollgate_edge::sql::Failed(why): tollgate_edge::sql::Failed) -> Self {
+impl From<Failed> for Lost {
+    fn from(Failed(why): Failed) -> Self {
         Self(why)
     }
 }
@@ -62,11 +62,11 @@ pub(crate) struct Ledger {
 
 enum Kind {
     #[cfg(feature = "sqlite")]
-    Sqlite { sql: Rc<crate::store::Sqlite>, random: Random },
+    Sqlite { sql: crate::store::Sqlite, random: Random },
     #[cfg(feature = "key-value")]
     KeyValue(key_value::KeyValueBooks),
     /// In this instance alone: there is no store. What other instances admit is not seen.
-    Alone(RefCell<ledger::Ledger>),
+    Alone(Box<RefCell<ledger::Ledger>>),
 }
 
 /// A hold that is to end, and how.
@@ -164,7 +164,7 @@ impl Ledger {
     pub(crate) async fn upkeep(&self) -> Result<Vec<Warning>, Lost> {
         match &self.kind {
             #[cfg(feature = "sqlite")]
-            Kind::Sqlite { sql, random } => sqlite::SqlBooks { sql: &**sql, random }.upkeep(self.clock.now()).await,
+            Kind::Sqlite { sql, random } => sqlite::SqlBooks { sql, random }.upkeep(self.clock.now()).await,
             #[cfg(feature = "key-value")]
             // All of a book is read and swept with each request.
             Kind::KeyValue(_) => Ok(Vec::new()),
@@ -177,7 +177,7 @@ impl Ledger {
         match &self.kind {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => {
-                self.read_reports(&sqlite::SqlBooks { sql: &**sql, random }, book, scopes).await
+                self.read_reports(&sqlite::SqlBooks { sql, random }, book, scopes).await
             }
             #[cfg(feature = "key-value")]
             Kind::KeyValue(books) => self.read_reports(books, book, scopes).await,
@@ -205,7 +205,7 @@ impl Ledger {
         match &self.kind {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => {
-                self.queue.join(act, &sqlite::SqlBooks { sql: &**sql, random }, self.clock).await
+                self.queue.join(act, &sqlite::SqlBooks { sql, random }, self.clock).await
             }
             #[cfg(feature = "key-value")]
             Kind::KeyValue(books) => self.queue.join(act, books, self.clock).await,
@@ -226,7 +226,7 @@ async fn best(settings: &Settings, seed: [u8; 32]) -> Result<Kind, Problem> {
     if let Ok(kind) = sqlite(seed).await {
         return Ok(kind);
     }
-    Ok(key_value(seed).await.unwrap_or_else(|_| Kind::Alone(RefCell::default())))
+    Ok(key_value(seed).await.unwrap_or_else(|_| Kind::Alone(Box::default())))
 }
 
 fn redis(_settings: &Settings) -> Result<Kind, Problem> {
@@ -236,9 +236,16 @@ fn redis(_settings: &Settings) -> Result<Kind, Problem> {
 #[cfg(feature = "sqlite")]
 async fn sqlite(seed: [u8; 32]) -> Result<Kind, Problem> {
     match crate::store::Sqlite::open().await {
-        Ok(sql) => Ok(Kind::Sqlite { sql: Rc::new(sql), random: Random::seeded(seed) }),
+        Ok(sql) => {
+            let random = Random::seeded(seed);
+            let prepared = sqlite::SqlBooks { sql: &sql, random: &random }.prepare().await;
+            prepared.map_err(|Failed(why)| Problem(format!("the database cannot be used: {why}")))?;
+            Ok(Kind::Sqlite { sql, random })
+        }
         Err(crate::store::Closed::NotGranted) => Err(Problem(NO_DATABASE.to_owned())),
-        Err(crate::store::Closed::Failed(why)) => Err(Problem(format!("the database cannot be opened: {why}"))),
+        Err(crate::store::Closed::Failed(why)) => {
+            Err(Problem(format!("the database cannot be opened: {why}")))
+        }
     }
 }
 
@@ -260,5 +267,7 @@ async fn key_value(seed: [u8; 32]) -> Result<Kind, Problem> {
 
 #[cfg(not(feature = "key-value"))]
 async fn key_value(_seed: [u8; 32]) -> Result<Kind, Problem> {
-    Err(Problem("the ledger is to be in key-value: build this component with the feature `key-value`".to_owned()))
+    Err(Problem(
+        "the ledger is to be in key-value: build this component with the feature `key-value`".to_owned(),
+    ))
 }

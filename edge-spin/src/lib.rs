@@ -17,6 +17,7 @@ mod fetch; // upstream calls
 mod trouble; // what is wrong with the set-up, in a line
 mod variables; // where secrets are
 mod settings; // where the config is from
+mod alert; // tells of budgets that run out
 mod gateway; // what an instance is
 mod tasks; // what outlives an answer
 mod host; // what an exchange runs on
@@ -24,6 +25,8 @@ mod door; // from a request to its answer
 #[cfg(feature = "sqlite")]
 mod store; // SQLite
 mod ledger; // where limits are kept
+mod desk; // who there is, what was done and spent
+mod site; // what the admin API sees of that
 
 #[cfg(test)]
 mod manifest;

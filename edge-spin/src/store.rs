@@ -1,10 +1,12 @@
 //! The platform's SQLite, by edge's words.
 
 use spin_sdk::sqlite::{self, Connection};
+use std::rc::Rc;
 use tollgate_edge::sql::{Failed, Row, Sql, Value};
 
-/// The default database.
-pub(crate) struct Sqlite(Connection);
+/// The default database. Clones are the same connection.
+#[derive(Clone)]
+pub(crate) struct Sqlite(Rc<Connection>);
 
 /// Why there is none.
 pub(crate) enum Closed {
@@ -18,7 +20,7 @@ impl Sqlite {
     /// Opens it.
     pub(crate) async fn open() -> Result<Self, Closed> {
         match Connection::open_default().await {
-            Ok(connection) => Ok(Self(connection)),
+            Ok(connection) => Ok(Self(Rc::new(connection))),
             Err(sqlite::Error::NoSuchDatabase | sqlite::Error::AccessDenied) => Err(Closed::NotGranted),
             Err(error) => Err(Closed::Failed(words(error).0)),
         }

@@ -37,7 +37,8 @@ impl Timer {
 
 /// Waits for something so long. What is not there then is dropped.
 pub(crate) async fn within<T>(patience: Millis, awaited: impl Future<Output = T>) -> Option<T> {
-    let (awaited, sleep) = (pin!(awaited), pin!(spin_sdk::time::sleep(Duration::from_millis(patience.get()))));
+    let (awaited, sleep) =
+        (pin!(awaited), pin!(spin_sdk::time::sleep(Duration::from_millis(patience.get()))));
     match select(awaited, sleep).await {
         Either::Left((result, _)) => Some(result),
         Either::Right(((), _)) => None,

@@ -58,6 +58,11 @@ pub trait Edge {
     fn admin(&self, knock: &Knock, body: Bytes) -> impl Future<Output = Response<Bytes>>;
     /// Why calls cannot be taken as they are meant to be, if so: for `/readyz`, without any secret.
     fn ready(&self) -> impl Future<Output = Result<(), String>>;
+    /// What holds less than it should on this platform, in words: told by `/readyz`, which is well all the
+    /// same.
+    fn shortcoming(&self) -> Option<String> {
+        None
+    }
     /// What has been counted, in Prometheus' text form.
     fn metrics(&self) -> String;
     /// Somebody has come whose key is not known: brings the directory up to date, if there may be news.
@@ -128,6 +133,14 @@ pub fn unable(head: &Parts, why: &str, id: RequestId) -> Response<Bytes> {
     }
 }
 
+/// That calls can be taken, and what is to be known of it.
+fn ready(shortcoming: Option<String>) -> Bytes {
+    match shortcoming {
+        None => Bytes::from_static(READY),
+        Some(note) => Bytes::from(serde_json::json!({ "status": "ok", "note": note }).to_string()),
+    }
+}
+
 const READY: &[u8] = b"{\"status\":\"ok\"}";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
@@ -157,7 +170,7 @@ where
         Admission::Answered(answer) => answer.map(Body::from),
         Admission::NeedsKeys(needs) => needs.otherwise.map(Body::from),
         Admission::Ready(answer) => match edge.ready().await {
-            Ok(()) => answer.map(|()| Body::from(Bytes::from_static(READY))),
+            Ok(()) => answer.map(|()| Body::from(ready(edge.shortcoming()))),
             Err(why) => unready(&why, edge.request_id()).map(Body::from),
         },
         Admission::Metrics(answer) => {

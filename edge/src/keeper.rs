@@ -95,6 +95,12 @@ impl<S: Sql> Tables<S> {
         Ok(audit::head(&self.sql).await?.number)
     }
 
+    /// [`Keeper::commit`], and only as the first after commit `on`: for whoever plans by what it has read,
+    /// while others commit too.
+    pub async fn commit_on(&self, on: u64, changes: &[Change], deed: &Deed) -> Result<(), Unkept> {
+        audit::commit(&self.sql, Some(on), changes, deed).await
+    }
+
     /// Keeps a request, given as [`line`] writes it, and adds it up; the same one twice is one.
     pub async fn record(&self, line: Vec<Value>) -> Result<(), Failed> {
         self.sql.run(requests::INSERT, line).await.map(drop)
@@ -114,7 +120,7 @@ impl<S: Sql> Tables<S> {
 
 impl<S: Sql> Keeper for Tables<S> {
     async fn commit(&self, changes: &[Change], deed: &Deed) -> Result<(), Unkept> {
-        audit::commit(&self.sql, changes, deed).await
+        audit::commit(&self.sql, None, changes, deed).await
     }
 
     async fn spend(&self, query: &SpendQuery) -> Result<Vec<SpendRow>, Unkept> {

@@ -30,7 +30,12 @@ pub(crate) trait Books {
 
     /// The accounts of scopes, and all open entries that hold something in one of them; of those whose
     /// lease is over, the accounts of all their scopes besides.
-    fn read(&self, book: &str, scopes: &[String], now: Time) -> impl Future<Output = Result<Rows<Self::Seen>, Lost>>;
+    fn read(
+        &self,
+        book: &str,
+        scopes: &[String],
+        now: Time,
+    ) -> impl Future<Output = Result<Rows<Self::Seen>, Lost>>;
 
     /// Writes what has changed, all or nothing, if what was seen is still so.
     fn write(
@@ -125,10 +130,8 @@ pub(crate) async fn perform<B: Books>(books: &B, acts: &[Act], now: Time) -> Res
     let Some(book) = acts.first().map(|act| act.entry().book.clone()) else {
         return Ok(Performed::default());
     };
-    on_rows(books, &book, &scopes(acts), now, |ledger| {
-        acts.iter().map(|act| act.play(ledger, now)).collect()
-    })
-    .await
+    on_rows(books, &book, &scopes(acts), now, |ledger| acts.iter().map(|act| act.play(ledger, now)).collect())
+        .await
 }
 
 /// Ends what is over in these scopes, and gives up what is empty.
@@ -179,7 +182,10 @@ pub(crate) fn restored(rows: &[Stored]) -> Ledger {
     let mut ledger = Ledger::default();
     for row in rows {
         if let Err(garbled) = ledger.restore(row) {
-            crate::trouble::say(&format!("a row of the ledger cannot be read and is left out: {}", garbled.what));
+            crate::trouble::say(&format!(
+                "a row of the ledger cannot be read and is left out: {}",
+                garbled.what
+            ));
         }
     }
     ledger
@@ -189,4 +195,3 @@ pub(crate) fn restored(rows: &[Stored]) -> Ledger {
 pub(crate) fn unavailable() -> Refusal {
     Refusal::Unavailable { retry_after: BUSY }
 }
-

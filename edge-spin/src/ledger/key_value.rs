@@ -209,6 +209,10 @@ mod tests {
         assert_eq!(Whole::parse(&whole.text()).unwrap().rows().unwrap(), [account(b"a")]);
         whole.take_up(&Changed { emptied: vec!["key:ci".to_owned()], ..Changed::default() });
         assert_eq!(whole.rows().unwrap(), []);
-        assert_ne!(whole.text(), Whole::default().text(), "a value that comes again would hide what was between");
+        assert_ne!(
+            whole.text(),
+            Whole::default().text(),
+            "a value that comes again would hide what was between"
+        );
     }
 }

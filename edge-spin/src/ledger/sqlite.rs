@@ -63,6 +63,8 @@ const SCHEMA: [&str; 6] = [
     END",
 ];
 
+const CHECK: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'ledger_write'";
+
 /// Accounts, and what holds something in them.
 const READ: &str = "
     SELECT 0, scope, version, state FROM ledger_account
@@ -108,7 +110,7 @@ impl<S: Waiting> SqlBooks<'_, S> {
     /// Ends some of the entries whose lease is over, and looks at some accounts whether they are empty.
     pub(crate) async fn upkeep(&self, now: Time) -> Result<Vec<Warning>, Lost> {
         let mut books: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for mut row in self.run(DUE, vec![Value::from(now.0)]).await? {
+        for mut row in self.sql.run(DUE, vec![Value::from(now.0)]).await? {
             if let (Some(book), Some(scope)) = (row.text(), row.text()) {
                 books.entry(book).or_default().push(scope);
             }
@@ -120,17 +122,16 @@ impl<S: Waiting> SqlBooks<'_, S> {
         Ok(told)
     }
 
-    /// Runs a statement; makes the tables first where there are none.
-    async fn run(&self, text: &str, values: Vec<Value>) -> Result<Vec<Row>, Failed> {
-        match self.sql.run(text, values.clone()).await {
-            Err(Failed(why)) if why.contains("no such table") => {
-                for statement in SCHEMA {
-                    self.sql.run(statement, Vec::new()).await?;
-                }
-                self.sql.run(text, values).await
-            }
-            outcome => outcome,
+    /// Makes the tables where there are none. Before anybody waits for quota.
+    pub(crate) async fn prepare(&self) -> Result<(), Failed> {
+        // The trigger is made last.
+        if self.sql.run(CHECK, Vec::new()).await.is_ok_and(|rows| !rows.is_empty()) {
+            return Ok(());
         }
+        for statement in SCHEMA {
+            self.sql.run(statement, Vec::new()).await?;
+        }
+        Ok(())
     }
 }
 
@@ -141,7 +142,7 @@ impl<S: Waiting> Books for SqlBooks<'_, S> {
         let mut names: BTreeSet<String> = scopes.iter().cloned().collect();
         for _ in 0..ROUNDS {
             let list = json!(names).to_string();
-            let rows = self.run(READ, vec![Value::from(book), Value::Text(list)]).await?;
+            let rows = self.sql.run(READ, vec![Value::from(book), Value::Text(list)]).await?;
             let mut versions: BTreeMap<String, u64> = names.iter().map(|name| (name.clone(), 0)).collect();
             let (mut stored, mut leases) = (Vec::new(), BTreeMap::new());
             for row in rows {
@@ -184,7 +185,7 @@ impl<S: Waiting> Books for SqlBooks<'_, S> {
         let mut values =
             vec![Value::from(book), Value::Text(json!(seen.versions).to_string()), Value::from(version)];
         values.extend(texts.map(|text| Value::Text(text.to_string())));
-        match self.run(WRITE, values).await {
+        match self.sql.run(WRITE, values).await {
             Ok(_) => Ok(Written::Done),
             Err(Failed(why)) if why.contains(OVERTAKEN) => Ok(Written::Overtaken),
             Err(failed) => Err(failed.into()),
@@ -198,9 +199,9 @@ impl<S: Waiting> Books for SqlBooks<'_, S> {
 
 /// Pairs of a scope and the entry that holds something there.
 fn holds(id: &str, seen: &Seen) -> Vec<Json> {
-    seen.leases.get(id).map_or_else(Vec::new, |lease| {
-        lease.scopes.iter().map(|scope| json!([scope, id])).collect()
-    })
+    seen.leases
+        .get(id)
+        .map_or_else(Vec::new, |lease| lease.scopes.iter().map(|scope| json!([scope, id])).collect())
 }
 
 fn take(

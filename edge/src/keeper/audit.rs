@@ -31,8 +31,16 @@ pub(super) async fn head<S: Sql>(sql: &S) -> Result<Head, Failed> {
 }
 
 /// Adds a line and makes its changes. Whoever was first with this number wins.
-pub(super) async fn commit<S: Sql>(sql: &S, changes: &[Change], deed: &Deed) -> Result<(), Unkept> {
+pub(super) async fn commit<S: Sql>(
+    sql: &S,
+    on: Option<u64>,
+    changes: &[Change],
+    deed: &Deed,
+) -> Result<(), Unkept> {
     let Head { number, seal: last } = head(sql).await?;
+    if on.is_some_and(|on| on != number) {
+        return Err(Unkept::Behind);
+    }
     let Deed { at, actor, action, subject, before, after } = deed;
     let spec = |spec: &Option<Bytes>| {
         Value::from(spec.as_ref().map(|spec| String::from_utf8_lossy(spec).into_owned()))

@@ -91,6 +91,15 @@ fn of_two_commits_on_the_same_line_the_second_is_behind_and_does_nothing() {
 }
 
 #[test]
+fn a_commit_on_a_line_that_is_no_longer_the_last_is_behind() {
+    let tables = tables();
+    commit(&tables, &[change("a", Some("{}"))], "key:a");
+    let behind = ready(tables.commit_on(0, &[change("b", Some("{}"))], &deed("key:b")));
+    assert_eq!(behind, Err(Unkept::Behind));
+    assert_eq!(ready(tables.commit_on(1, &[change("b", Some("{}"))], &deed("key:b"))), Ok(()));
+}
+
+#[test]
 fn a_log_that_was_tampered_with_shows_it() {
     let tables = tables();
     for subject in ["key:a", "key:b", "key:c"] {
