@@ -71,6 +71,8 @@ pub const PLACES: &[Place] = &[
     post("/v1/chat/completions", SurfaceId::OpenAiChat),
     post("/openai/deployments/{model}/chat/completions", SurfaceId::OpenAiChat),
     post("/v1/messages", SurfaceId::AnthropicMessages),
+    post("/v1beta/models/{model}:generateContent", SurfaceId::GeminiGenerate),
+    post("/v1beta/models/{model}:streamGenerateContent", SurfaceId::GeminiStream),
     get("/v1/models", Serves::Models(Shape::Asked)),
     get("/v1/models/{model}", Serves::Models(Shape::Asked)),
     get("/v1beta/models", Serves::Models(Shape::Of(Dialect::Gemini))),
@@ -99,8 +101,14 @@ pub const MOUNTS: &[Mount] = &[
     Mount { prefix: "/langchain", shape: Shape::Asked },
 ];
 
-/// Versions a path may leave out.
-const VERSIONS: [&str; 2] = ["/v1", "/v1beta"];
+/// Versions a path may leave out, longest first.
+const VERSIONS: [&str; 2] = ["/v1beta", "/v1"];
+
+/// Versions of Google's, longest first: what is served under one is served under the others.
+const GOOGLES: [&str; 3] = ["/v1beta1", "/v1beta", "/v1"];
+
+/// What stands between the version and the models on Vertex, after a project and a place or without.
+const PUBLISHER: &str = "/publishers/google";
 
 /// What a request has come for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,11 +230,18 @@ pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
     })
 }
 
-/// Whose clients come to a path, as far as its mount tells.
+/// Whose clients come to a path, as far as it tells: by its mount, or as only Google's paths are written.
 pub fn shape(target: &str) -> Shape {
     let path = path::normal(target).unwrap_or_default();
     let below = |mount: &&Mount| path.strip_prefix(mount.prefix).is_some_and(|rest| rest.starts_with('/'));
-    MOUNTS.iter().find(below).map_or(Shape::Asked, |mount| mount.shape)
+    let mount = MOUNTS.iter().find(below);
+    let rest = mount.map_or(&*path, |mount| path.strip_prefix(mount.prefix).unwrap_or_default());
+    let googles =
+        rest.starts_with("/v1beta") || rest.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    match mount.map_or(Shape::Asked, |mount| mount.shape) {
+        Shape::Asked if googles => Shape::Of(Dialect::Gemini),
+        shape @ (Shape::Asked | Shape::Of(_)) => shape,
+    }
 }
 
 /// The methods a path takes, as the `allow` header of a 405 lists them.
@@ -257,14 +272,34 @@ fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<
     direct.chain(mounted)
 }
 
-/// Matches a path against a place, with or without the place's version: `Some` if it fits, with what
-/// stands for `{model}`.
+/// Matches a path against a place, with or without the place's version, or with another of Google's:
+/// `Some` if it fits, with what stands for `{model}`.
 fn hole<'p>(place: &Place, path: &'p str) -> Option<Option<&'p str>> {
     let unversioned = || {
         let version = VERSIONS.iter().find_map(|version| place.path.strip_prefix(version));
         version.filter(|rest| rest.starts_with('/') && place.serves.is_mounted())
     };
-    Pattern(place.path).fit(path).or_else(|| Pattern(unversioned()?).fit(path))
+    let exact = Pattern(place.path).fit(path);
+    exact
+        .or_else(|| Pattern(unversioned()?).fit(path))
+        .or_else(|| Pattern(googles(place)?).fit(resource(path)?))
+}
+
+/// A place of Google's, without its version.
+fn googles(place: &Place) -> Option<&'static str> {
+    place.path.strip_prefix("/v1beta").filter(|rest| rest.starts_with('/'))
+}
+
+/// What stands behind one of Google's versions, without the project and the publisher that Vertex
+/// puts before a model.
+fn resource(path: &str) -> Option<&str> {
+    let rest = GOOGLES.iter().find_map(|version| path.strip_prefix(version))?;
+    let of_vertex = rest.starts_with("/projects/") || rest.starts_with("/publishers/");
+    if !of_vertex {
+        return rest.starts_with('/').then_some(rest);
+    }
+    let at = rest.find(PUBLISHER)?;
+    rest.get(at + PUBLISHER.len()..).filter(|rest| rest.starts_with("/models/"))
 }
 
 fn mounted(place: &Place, mount: Shape, model: Option<&str>) -> Mounted {

@@ -153,8 +153,7 @@ pub fn encode(call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
     let Encoded { endpoint, body, lost } =
         of(target.vendor.dialect).encode(call, target).map_err(|fault| words::blamed(fault, call))?;
     let mut named: Vec<String> = Vec::with_capacity(lost.len());
-    for name in lost {
-        let name = words::named(&name, call);
+    for name in lost.iter().flat_map(|name| words::lost(name, call)) {
         if !named.contains(&name) {
             named.push(name);
         }

@@ -4,6 +4,7 @@
 //! it must be translated), and renders replies, streams and faults. It knows no provider.
 
 pub mod anthropic_messages;
+pub mod gemini;
 pub mod openai_chat;
 
 mod bulk; // how much a prompt holds
@@ -119,6 +120,10 @@ pub enum SurfaceId {
     AnthropicMessages,
     /// Anthropic's counting of a prompt's tokens.
     AnthropicCount,
+    /// Google's `generateContent`.
+    GeminiGenerate,
+    /// Google's `streamGenerateContent`.
+    GeminiStream,
 }
 
 /// The surface of a name.
@@ -127,14 +132,17 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::OpenAiChat => &openai_chat::OpenAiChat,
         SurfaceId::AnthropicMessages => &anthropic_messages::MESSAGES,
         SurfaceId::AnthropicCount => &anthropic_messages::COUNT,
+        SurfaceId::GeminiGenerate => &gemini::WHOLE,
+        SurfaceId::GeminiStream => &gemini::STREAM,
     }
 }
 
 /// The surface that speaks a dialect, for answers to what is served on no surface.
 pub fn speaking(dialect: Dialect) -> &'static dyn Surface {
     match dialect {
-        Dialect::OpenAi | Dialect::Gemini => &openai_chat::OpenAiChat,
+        Dialect::OpenAi => &openai_chat::OpenAiChat,
         Dialect::Anthropic => &anthropic_messages::MESSAGES,
+        Dialect::Gemini => &gemini::WHOLE,
     }
 }
 
@@ -216,6 +224,10 @@ pub struct Places {
     pub usage: Option<Edit>,
     /// The fields that cap output, as far as the body has them.
     pub caps: Vec<CapPlace>,
+    /// Where a cap is written if there is none, in dialects whose vendors agree on that.
+    pub uncapped: Option<Uncapped>,
+    /// What is changed for every upstream.
+    pub always: Vec<Edit>,
 }
 
 /// A change to a body.
@@ -225,6 +237,17 @@ pub struct Edit {
     pub span: Range<usize>,
     /// By what.
     pub text: &'static str,
+}
+
+/// Where a cap is written, between these words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncapped {
+    /// What is replaced; empty where something is put in.
+    pub span: Range<usize>,
+    /// What stands before the number.
+    pub before: &'static str,
+    /// What stands after it.
+    pub after: &'static str,
 }
 
 /// A field that caps output.

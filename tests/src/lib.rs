@@ -6,5 +6,6 @@ pub mod fixture;
 pub mod gateway;
 pub mod http;
 pub mod replay;
+pub mod said;
 pub mod told;
 pub mod world;

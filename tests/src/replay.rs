@@ -150,8 +150,13 @@ value = "{CLIENT_SECRET}"
 
     /// Sends this body to the OpenAI chat surface and drives the exchange to its end.
     pub fn run(&self, body: impl Into<Bytes>, answer: &Answer) -> Seen {
+        self.run_at("/v1/chat/completions", body, answer)
+    }
+
+    /// The same at any path, query included.
+    pub fn run_at(&self, target: &str, body: impl Into<Bytes>, answer: &Answer) -> Seen {
         let config = self.config();
-        let mut request = http::Request::post("/v1/chat/completions")
+        let mut request = http::Request::post(target)
             .header("authorization", format!("Bearer {CLIENT_SECRET}"))
             .header("content-type", "application/json");
         for (name, value) in &self.headers {

@@ -300,7 +300,9 @@ impl Reading {
         if !is_whole_json(&body, announced) {
             return failed(UpstreamClass::Garbled, self.status, "the answer is empty, cut or not JSON");
         }
-        let may_pass = self.sent.path == Path::Pass && !request.wants_stream();
+        // An array is a stream's form: nobody who wants one answer reads it.
+        let one = !body.trim_ascii_start().starts_with(b"[");
+        let may_pass = self.sent.path == Path::Pass && !request.wants_stream() && one;
         // The word is rare in an answer; where it stands, decoding tells an error from prose.
         if may_pass && memchr::memmem::find(&body, b"\"error\"").is_none() {
             let usage = provider.usage(&body, None, &target);

@@ -5,7 +5,7 @@ use super::request::Request;
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::provider::Target;
-use crate::surface::{CapPlace, Edit, Envelope, ModelPlace};
+use crate::surface::{CapPlace, Edit, Envelope, ModelPlace, Uncapped};
 use crate::units::Tokens;
 use crate::vendor::{MaxTokensField, StreamOptions};
 use bytes::{Bytes, BytesMut};
@@ -35,6 +35,9 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
         edits.put(cut.clone(), "");
     }
     edits.name(envelope, target);
+    for Edit { span, text } in &envelope.places.always {
+        edits.put(span.clone(), *text);
+    }
     let usage = match (&envelope.places.usage, target.vendor.quirks.stream_options) {
         (Some(Edit { span, text }), StreamOptions::Known) => {
             edits.put(span.clone(), *text);
@@ -92,6 +95,9 @@ impl<'e> Edits<'e> {
             if value.is_some_and(|value| value > cap) {
                 self.put(span.clone(), cap.get().to_string());
             }
+        }
+        if let Some(Uncapped { span, before, after }) = &places.uncapped {
+            self.put(span.clone(), format!("{before}{}{after}", cap.get()));
         }
         if target.vendor.dialect != Dialect::OpenAi {
             return;

@@ -39,6 +39,47 @@ fn an_azure_client_names_its_deployment_in_the_path() {
 }
 
 #[test]
+fn googles_clients_name_model_and_verb_in_the_path_under_any_of_its_versions() {
+    let generate =
+        |model: &str| Mounted::Surface { id: SurfaceId::GeminiGenerate, model: Some(model.to_owned()) };
+    for version in ["/v1beta", "/v1", "/v1beta1", "", "/genai/v1beta", "/litellm/v1", "/langchain"] {
+        let target = format!("{version}/models/gemini-2.5-pro:generateContent?key=x");
+        assert_eq!(posted(&target), generate("gemini-2.5-pro"), "{target}");
+    }
+    for resource in [
+        "/v1beta1/publishers/google/models",
+        "/v1/projects/p/locations/l/publishers/google/models",
+        "/genai/v1beta1/projects/%3Cp%3E/locations/l/publishers/google/models",
+    ] {
+        let target = format!("{resource}/openai/gpt-4o:generateContent");
+        assert_eq!(posted(&target), generate("openai/gpt-4o"), "{target}");
+    }
+    let stream = Mounted::Surface { id: SurfaceId::GeminiStream, model: Some("m".to_owned()) };
+    assert_eq!(posted("/v1beta/models/m:streamGenerateContent?alt=sse"), stream);
+    assert_eq!(posted("/v1beta/models/m%3AstreamGenerateContent"), stream);
+    for target in [
+        "/v2/models/m:generateContent",
+        "/v1/publishers/other/models/m:generateContent",
+        "/v1/models/:generateContent",
+    ] {
+        assert!(find(&Method::POST, target).is_err(), "{target}");
+    }
+}
+
+#[test]
+fn an_error_speaks_the_language_of_its_path() {
+    for target in
+        ["/v1beta/nothing", "/genai/v1/nothing", "/v1/models/m:generateNothing", "/litellm/v1beta/x"]
+    {
+        assert_eq!(shape(target), Shape::Of(Dialect::Gemini), "{target}");
+    }
+    for target in ["/v1/nothing", "/", "/litellm/x"] {
+        assert_eq!(shape(target), Shape::Asked, "{target}");
+    }
+    assert_eq!(shape("/openai/v1beta/x"), Shape::Of(Dialect::OpenAi));
+}
+
+#[test]
 fn model_lists_take_the_shape_of_their_path_or_what_the_headers_say() {
     let google = Shape::Of(Dialect::Gemini);
     assert_eq!(got("/v1/models"), models(Shape::Asked, None));

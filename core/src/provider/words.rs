@@ -3,9 +3,10 @@
 //! Encoders name what they cannot carry, or cannot accept, as OpenAI does, whose dialect has a word for
 //! nearly everything. A client of another dialect is told in its own words.
 
-use crate::call::{Call, Reasoning, ReasoningMode};
+use crate::call::{Call, Opaque, Reasoning, ReasoningMode, Tool};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use serde_json::Value;
 
 /// OpenAI's names, Anthropic's and Gemini's. They stand for themselves and for what lies below them.
 const NAMES: &[[&str; 3]] = &[
@@ -49,6 +50,45 @@ const PIECES: &[[&str; 3]] = &[
     [".content", ".content", ".parts"],
 ];
 
+/// The names of a loss in the call's own dialect. Gemini keeps most settings in one object: of what is
+/// lost of it each field is told.
+pub(super) fn lost(name: &str, call: &Call) -> Vec<String> {
+    match (call.origin, call.extras.get(name)) {
+        (Dialect::Gemini, Some(Value::Object(fields)))
+            if matches!(name, "generationConfig" | "toolConfig") =>
+        {
+            fields.keys().map(|field| format!("{name}.{field}")).collect()
+        }
+        _ => vec![named(name, call)],
+    }
+}
+
+/// A tool as Gemini's clients wrote it: functions that follow each other stand in one entry, each other
+/// tool in one of its own.
+fn geminis_tool(name: &str, call: &Call) -> Option<String> {
+    let (at, rest) = name.strip_prefix("tools[")?.split_once(']')?;
+    let at: usize = at.parse().ok()?;
+    let (mut entry, mut function) = (0, 0);
+    let mut before: Option<&Tool> = None;
+    for tool in call.tools.iter().take(at + 1) {
+        match (before, tool) {
+            (Some(Tool::Function(_)), Tool::Function(_)) => function += 1,
+            (earlier, _) => {
+                entry += usize::from(earlier.is_some());
+                function = 0;
+            }
+        }
+        before = Some(tool);
+    }
+    Some(match before? {
+        Tool::Function(_) => format!("tools[{entry}].functionDeclarations[{function}]{rest}"),
+        Tool::Hosted(Opaque { origin: _, value }) => {
+            let key = value.as_object().and_then(|fields| fields.keys().next());
+            format!("tools[{entry}].{}{rest}", key.map_or("", String::as_str))
+        }
+    })
+}
+
 /// A field's name in the call's own dialect, given OpenAI's.
 pub(super) fn named(name: &str, call: &Call) -> String {
     let column = match call.origin {
@@ -63,7 +103,9 @@ pub(super) fn named(name: &str, call: &Call) -> String {
     if let Some((row, rest)) = row {
         return format!("{}{rest}", row.get(column).copied().unwrap_or_default());
     }
-    path(name, column)
+    let named = path(name, column);
+    let of_tool = if column == 2 { geminis_tool(&named, call) } else { None };
+    of_tool.unwrap_or(named)
 }
 
 /// What follows a name: nothing, or what lies below it.
@@ -75,14 +117,31 @@ fn path(name: &str, column: usize) -> String {
     let mut named = name.to_owned();
     for row in PIECES {
         let [openai, ..] = *row;
-        named = named.replace(openai, row.get(column).copied().unwrap_or_default());
+        named = replaced(&named, openai, row.get(column).copied().unwrap_or_default());
     }
     if column != 2 {
         return named;
     }
+    if named == "messages" {
+        return "contents".to_owned();
+    }
     let of_system = named.strip_prefix("system[").map(|rest| format!("systemInstruction.parts[{rest}"));
     let of_messages = || named.strip_prefix("messages[").map(|rest| format!("contents[{rest}"));
     of_system.or_else(of_messages).unwrap_or(named)
+}
+
+/// A piece of a path replaced wherever it is one, and not the beginning of a longer word.
+fn replaced(name: &str, piece: &str, by: &str) -> String {
+    let mut out = String::with_capacity(name.len() + by.len());
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once(piece) {
+        out.push_str(before);
+        let goes_on = after.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
+        out.push_str(if goes_on && !piece.ends_with('.') { piece } else { by });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whether an Anthropic call says anything by `thinking`; else its effort is all it has said.

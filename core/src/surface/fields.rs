@@ -23,6 +23,17 @@ impl Fields {
         Self { prefix: String::new(), ..self }
     }
 
+    /// The same, its fields called otherwise.
+    pub(super) fn renamed(self, name: impl Fn(&str) -> String) -> Self {
+        let map = self.map.into_iter().map(|(key, value)| (name(&key), value)).collect();
+        Self { map, ..self }
+    }
+
+    /// True once every field is taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.values().all(Value::is_null)
+    }
+
     /// A field's path.
     pub(super) fn path(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)

@@ -92,6 +92,7 @@ pub(super) fn inspect(tape: &Tape<'_>, operation: Operation) -> Result<Envelope,
             members: root.span().start + 1,
             usage: None,
             caps: seen.max_tokens.map(|cap| CapPlace::of("max_tokens", cap)).into_iter().collect(),
+            ..Places::default()
         },
     })
 }

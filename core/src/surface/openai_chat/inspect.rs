@@ -96,7 +96,7 @@ pub(super) fn inspect(tape: &Tape<'_>, path_model: Option<&str>) -> Result<Envel
         media: turns.bulk.media,
         n: seen.n.and_then(Value::as_u64).unwrap_or(1),
         end_user: seen.user.and_then(end_user),
-        places: Places { members: root.span().start + 1, usage, caps: seen.caps },
+        places: Places { members: root.span().start + 1, usage, caps: seen.caps, ..Places::default() },
     })
 }
 

@@ -1,0 +1,331 @@
+//! Every recorded answer on every surface, whole and streamed: what a client reads there is what the
+//! provider said.
+//!
+//! The recordings lie outside the checkout; where they are not at hand there is nothing to check.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tollgate_tests::replay::{Answer, Replay, Seen};
+use tollgate_tests::said::{self, End, Said};
+
+/// A reader of one dialect.
+type Reader = fn(&[u8]) -> Said;
+
+/// Folders of recordings: the vendor, how the names of its cases begin, and who reads them.
+const PROVIDERS: &[(&str, &str, &str, Reader)] = &[
+    ("openai", "openai", "chat-", said::openai),
+    ("azure", "azure", "chat-", said::openai),
+    ("deepseek", "deepseek", "chat-", said::openai),
+    ("groq", "groq", "chat-", said::openai),
+    ("mistral", "mistral", "chat-", said::openai),
+    ("ollama", "ollama", "chat-", said::openai),
+    ("openrouter", "openrouter", "chat-", said::openai),
+    ("xai", "xai", "chat-", said::openai),
+    ("gemini", "gemini-openai", "chat-", said::openai),
+    ("anthropic", "anthropic", "messages-", said::anthropic),
+    ("gemini", "gemini", "generate-", said::gemini),
+    ("vertex", "gemini", "generate-", said::gemini),
+];
+
+/// A surface, asked in one way.
+struct Way {
+    name: &'static str,
+    target: &'static str,
+    body: fn() -> Value,
+    read: Reader,
+    form: Form,
+}
+
+/// What its answers look like.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Whole,
+    Events,
+    Array,
+}
+
+const WAYS: &[Way] = &[
+    Way { name: "openai", target: "/v1/chat/completions", body: chat, read: said::openai, form: Form::Whole },
+    Way {
+        name: "openai, streamed",
+        target: "/v1/chat/completions",
+        body: chat_stream,
+        read: said::openai,
+        form: Form::Events,
+    },
+    Way {
+        name: "anthropic",
+        target: "/v1/messages",
+        body: messages,
+        read: said::anthropic,
+        form: Form::Whole,
+    },
+    Way {
+        name: "anthropic, streamed",
+        target: "/anthropic/v1/messages",
+        body: messages_stream,
+        read: said::anthropic,
+        form: Form::Events,
+    },
+    Way {
+        name: "gemini",
+        target: "/v1beta/models/m-1:generateContent",
+        body: contents,
+        read: said::gemini,
+        form: Form::Whole,
+    },
+    Way {
+        name: "gemini, streamed",
+        target: "/v1/models/m-1:streamGenerateContent?alt=sse",
+        body: contents,
+        read: said::gemini,
+        form: Form::Events,
+    },
+    Way {
+        name: "gemini, in an array",
+        target: "/genai/v1beta/models/m-1:streamGenerateContent",
+        body: contents,
+        read: said::gemini,
+        form: Form::Array,
+    },
+];
+
+fn chat() -> Value {
+    json!({"model": "m-1", "messages": [{"role": "user", "content": "hi"}]})
+}
+
+fn chat_stream() -> Value {
+    let options = json!({"include_usage": true});
+    json!({"model": "m-1", "messages": [{"role": "user", "content": "hi"}], "stream": true, "stream_options": options})
+}
+
+fn messages() -> Value {
+    json!({"model": "m-1", "max_tokens": 9000, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+fn messages_stream() -> Value {
+    json!({"model": "m-1", "max_tokens": 9000, "messages": [{"role": "user", "content": "hi"}], "stream": true})
+}
+
+fn contents() -> Value {
+    json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
+}
+
+struct Case {
+    name: String,
+    vendor: &'static str,
+    read: Reader,
+    status: u16,
+    body: Vec<u8>,
+    streamed: bool,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes")
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (folder, vendor, prefix, read) in PROVIDERS {
+        let Ok(files) = fs::read_dir(root().join(folder)) else { continue };
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        for path in paths {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let Some((case, form)) = name.split_once(".response.") else { continue };
+            if !case.starts_with(prefix) || !matches!(form, "json" | "sse") {
+                continue;
+            }
+            let meta = fs::read(path.with_file_name(format!("{case}.meta.json"))).unwrap();
+            let meta: Value = serde_json::from_slice(&meta).unwrap();
+            let status = u16::try_from(meta["status"].as_u64().unwrap_or(200)).unwrap();
+            let body = fs::read(&path).unwrap();
+            let name = format!("{folder}/{case}");
+            cases.push(Case { name, vendor, read: *read, status, streamed: form == "sse", body });
+        }
+    }
+    cases
+}
+
+impl Case {
+    fn replayed(&self, way: &Way, piece: usize) -> Seen {
+        let answer = if self.streamed {
+            Answer::stream(self.body.clone())
+        } else {
+            Answer::whole(self.status, self.body.clone())
+        };
+        let answer = if piece == 0 { answer } else { answer.cut(piece) };
+        Replay::new(self.vendor, "m-1").run_at(way.target, (way.body)().to_string(), &answer)
+    }
+}
+
+/// Readers tell apart what some dialects cannot say.
+fn comparable(mut said: Said, proofs: bool) -> Said {
+    for choice in &mut said.choices {
+        if !proofs {
+            choice.proofs.clear();
+        }
+        choice.proofs.retain(|proof| !proof.is_empty());
+    }
+    said.cached = said.cached.filter(|cached| *cached > 0);
+    said
+}
+
+#[test]
+fn every_recorded_answer_says_the_same_on_every_surface() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for case in cases() {
+        let said = (case.read)(&case.body);
+        for way in WAYS {
+            for piece in [0, 7] {
+                checked += 1;
+                let seen = case.replayed(way, piece);
+                if let Err(what) = compare(&case, &said, way, &seen) {
+                    wrong.push(format!("{} on {} in pieces of {piece}: {what}", case.name, way.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {checked}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn compare(case: &Case, said: &Said, way: &Way, seen: &Seen) -> Result<(), String> {
+    let told = (way.read)(&seen.body);
+    let failed = said.failed || case.status >= 400;
+    if failed {
+        let good = told.failed && (seen.status >= 400 || said.failed);
+        return if good { Ok(()) } else { Err(format!("no error: {} {told:?}", seen.status)) };
+    }
+    if seen.status != 200 || told.failed || !seen.ended {
+        return Err(format!("status {}: {}", seen.status, String::from_utf8_lossy(&seen.body)));
+    }
+    well_formed(way.form, seen)?;
+    let (mut expected, mut told) = (comparable(said.clone(), false), comparable(told, false));
+    // Thoughts that a provider counts apart may be in the total only.
+    for (one, other) in expected.choices.iter_mut().zip(&mut told.choices) {
+        if one.end == End::Unsaid {
+            other.end = End::Unsaid;
+        }
+    }
+    if expected.prompt.is_none() {
+        (told.prompt, told.output, told.cached) = (None, None, None);
+    }
+    (expected.cached, told.cached) = match (expected.cached, expected.prompt) {
+        (Some(cached), Some(prompt)) if cached > prompt => (None, None),
+        _ => (expected.cached, told.cached),
+    };
+    if way.target.ends_with("/messages") {
+        one_message(&mut expected);
+    }
+    for said in [&mut expected, &mut told] {
+        said.choices.iter_mut().for_each(|choice| choice.refused = false);
+    }
+    if expected == told { Ok(()) } else { Err(format!("\n    said {expected:?}\n    told {told:?}")) }
+}
+
+/// What a dialect can say that has one answer, no log probabilities, and an end of its own for an
+/// answer in which the model declines.
+fn one_message(said: &mut Said) {
+    said.choices.truncate(1);
+    for choice in &mut said.choices {
+        choice.logprobs.clear();
+        if choice.refused {
+            choice.end = End::Filter;
+        }
+    }
+}
+
+fn well_formed(form: Form, seen: &Seen) -> Result<(), String> {
+    let label = seen.headers["content-type"].to_str().unwrap();
+    let good = match form {
+        Form::Whole => {
+            label.starts_with("application/json") && seen.body.trim_ascii_start().starts_with(b"{")
+        }
+        Form::Events => label.starts_with("text/event-stream"),
+        Form::Array => {
+            label.starts_with("application/json") && serde_json::from_slice::<Vec<Value>>(&seen.body).is_ok()
+        }
+    };
+    if good { Ok(()) } else { Err(format!("{label}: {}", String::from_utf8_lossy(&seen.body))) }
+}
+
+/// A request of Google's dialect, as it was recorded.
+struct Request {
+    name: String,
+    /// Path and query.
+    target: String,
+    model: String,
+    body: String,
+}
+
+fn requests() -> Vec<Request> {
+    let mut requests = Vec::new();
+    for folder in ["gemini", "vertex"] {
+        let Ok(files) = fs::read_dir(root().join(folder)) else { continue };
+        for path in files.map(|file| file.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let Some(case) = name.strip_suffix(".request.json").filter(|name| name.starts_with("generate-"))
+            else {
+                continue;
+            };
+            let meta = fs::read(path.with_file_name(format!("{case}.meta.json"))).unwrap();
+            let meta: Value = serde_json::from_slice(&meta).unwrap();
+            let path_of = meta["path"].as_str().unwrap().replace('<', "%3C").replace('>', "%3E");
+            let model = path_of.rsplit_once("models/").unwrap().1.split(':').next().unwrap();
+            let query = meta["query"].as_str().filter(|query| !query.is_empty());
+            requests.push(Request {
+                name: format!("{folder}/{case}"),
+                target: query.map_or_else(|| path_of.clone(), |query| format!("{path_of}?{query}")),
+                model: model.to_owned(),
+                body: fs::read_to_string(&path).unwrap(),
+            });
+        }
+    }
+    requests
+}
+
+const GOOGLES: &str = r#"{"candidates":[{"content":{"parts":[{"text":"ok"}],"role":"model"},"finishReason":"STOP","index":0}]}"#;
+const OPENAIS: &str = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}"#;
+const ANTHROPICS: &str = r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+
+#[test]
+fn a_recorded_request_of_googles_reaches_its_own_upstream_unchanged() {
+    for Request { name, target, model, body } in requests() {
+        let seen = Replay::new("gemini", &model).run_at(&target, body.clone(), &Answer::whole(200, GOOGLES));
+        assert_eq!(seen.status, 200, "{name}: {:?}", seen.body);
+        assert_eq!(seen.sent[0].body, body, "{name}");
+        // Only the form of a stream is asked for by the query.
+        let verb = target.split_once("models/").unwrap().1.split("?%24").next().unwrap();
+        let sent = seen.sent[0].uri.path_and_query().unwrap().as_str();
+        assert_eq!(sent, format!("/base/models/{verb}"), "{name}");
+    }
+}
+
+#[test]
+fn a_recorded_request_of_googles_is_understood_by_the_others() {
+    for Request { name, target, model, body } in requests() {
+        for (kind, answer) in [("openai", OPENAIS), ("anthropic", ANTHROPICS)] {
+            let seen = Replay::new(kind, &model).run_at(&target, body.clone(), &Answer::whole(200, answer));
+            let told = said::gemini(&seen.body);
+            if body.contains("cachedContent") {
+                assert_eq!((seen.status, told.failed), (400, true), "{name}");
+                continue;
+            }
+            assert_eq!(seen.status, 200, "{name} to {kind}: {:?}", seen.body);
+            assert_eq!(told.choices[0].text, "ok", "{name} to {kind}");
+            let sent: Value = serde_json::from_slice(&seen.sent[0].body).unwrap();
+            let asked: Value = serde_json::from_str(&body).unwrap();
+            let count = |value: &Value| value.as_array().map_or(0, Vec::len);
+            let declared = asked["tools"].as_array().into_iter().flatten();
+            let declared: usize = declared
+                .map(|tool| count(&tool["functionDeclarations"]) + count(&tool["function_declarations"]))
+                .sum();
+            // A model without answer schemas is given the schema as one more tool.
+            assert!((declared..=declared + 1).contains(&count(&sent["tools"])), "{name} to {kind}");
+        }
+    }
+}
