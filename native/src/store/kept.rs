@@ -27,6 +27,7 @@ use super::rollup::Rollup;
 use super::row::{Consumed, Row, int, uint};
 use crate::ledger::journal::{self, Journal, Replayed};
 use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tollgate_core::cache::CacheUse;
 use tollgate_core::exchange::RequestId;
@@ -102,13 +103,15 @@ pub(super) fn recover(connection: &Connection, path: &Path) -> Result<Journal, L
 fn insert(connection: &Connection, rows: &[Row], free: Segment) -> Result<(), rusqlite::Error> {
     let transaction = connection.unchecked_transaction()?;
     let mut sums = Rollup::default();
+    let (mut ids, mut fresh) = (HashSet::new(), Vec::new());
     for row in rows {
         let mut stored = transaction.prepare_cached("SELECT 1 FROM requests WHERE id = ?")?;
-        if !stored.exists([row.id.0.to_be_bytes()])? {
+        if ids.insert(row.id) && !stored.exists([row.id.0.to_be_bytes()])? {
             sums.add(row);
-            requests::write(&transaction, std::slice::from_ref(row))?;
+            fresh.push(row);
         }
     }
+    requests::write(&transaction, &fresh)?;
     sums.write(&transaction)?;
     store(&transaction, free)?;
     transaction.commit()

@@ -1,9 +1,11 @@
 //! Requests one by one: written in batches, read by page, dropped when they are old enough.
 
 use super::row::{Consumed, Row, column, int, uint};
+use super::runs::{self, Enough, Marked, Runs};
 use super::spend::day_range;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use std::borrow::Borrow;
 use tollgate_core::api::{Dimension, Only};
 pub use tollgate_core::api::{Outcome, RequestPlace as Place, RequestQuery};
 use tollgate_core::exchange::RequestId;
@@ -29,7 +31,7 @@ const COLUMNS: &str = "seq, id, at, organisation, team, user, key, end_user, tag
     cost_basis, first_byte, total, cache";
 
 /// Adds rows.
-pub(super) fn write(connection: &Connection, rows: &[Row]) -> Result<(), rusqlite::Error> {
+pub(super) fn write<R: Borrow<Row>>(connection: &Connection, rows: &[R]) -> Result<(), rusqlite::Error> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO requests (id, at, organisation, team, user, key, end_user, tags, provider, model, asked,
             surface, status, fault, ending, failed, attempts, input, cached, cache_write, output, reasoning,
@@ -37,7 +39,8 @@ pub(super) fn write(connection: &Connection, rows: &[Row]) -> Result<(), rusqlit
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut mark = connection.prepare_cached("INSERT INTO request_tags VALUES (?, ?, ?)")?;
-    for row in rows {
+    let mut runs = Runs::default();
+    for row in rows.iter().map(Borrow::borrow) {
         let consumed = |part: fn(&Consumed) -> Tokens| row.consumed.as_ref().map(|all| int(part(all).get()));
         insert.execute(params![
             row.id.0.to_be_bytes(),
@@ -70,11 +73,12 @@ pub(super) fn write(connection: &Connection, rows: &[Row]) -> Result<(), rusqlit
             row.cache
         ])?;
         let seq = connection.last_insert_rowid();
+        runs.add(row, seq);
         for tag in &row.tags {
             mark.execute(params![tag, int(row.at.0), seq])?;
         }
     }
-    Ok(())
+    runs.write(connection)
 }
 
 /// One request.
@@ -91,10 +95,15 @@ pub(super) fn one_sql() -> String {
 pub(super) fn page(connection: &Connection, query: &RequestQuery) -> Result<Vec<Found>, rusqlite::Error> {
     let limit = query.limit.min(LARGEST_PAGE);
     let mut page = Vec::new();
-    for Sql { text, values } in plans(query) {
-        let mut statement = connection.prepare_cached(&text)?;
-        for row in statement.query_map(params_from_iter(values), found)? {
-            page.push(row?);
+    for plan in plans(query) {
+        match plan {
+            Plan::Indexed(Sql { text, values }) => {
+                let mut statement = connection.prepare_cached(&text)?;
+                for row in statement.query_map(params_from_iter(values), found)? {
+                    page.push(row?);
+                }
+            }
+            Plan::Marked(one) => page.extend(marked(connection, query, &one)?),
         }
     }
     page.sort_unstable_by_key(|found: &Found| std::cmp::Reverse(found.place));
@@ -122,13 +131,77 @@ pub(super) const LEADS: [Dimension; 8] = [
     Dimension::Provider,
 ];
 
-/// One statement for each value of the leading dimension, so that each reads its index in the order of
-/// the answer and stops when the page is full.
-pub(super) fn plans(query: &RequestQuery) -> Vec<Sql> {
+/// How requests are found.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// By an index that is in the order of the answer.
+    Indexed(Sql),
+    /// By what they are marked with.
+    Marked(One),
+}
+
+/// What is read of requests of one mark.
+#[derive(Debug)]
+pub(super) struct One {
+    pub(super) column: &'static str,
+    pub(super) value: String,
+    /// One request, by its number and when it came; the number of the column's value is among the values.
+    pub(super) fetch: Sql,
+}
+
+/// One for each value of the leading dimension, so that each is read in the order of the answer and stops
+/// when the page is full.
+pub(super) fn plans(query: &RequestQuery) -> Vec<Plan> {
     let lead = LEADS.into_iter().find(|lead| query.only.iter().any(|only| only.dimension == *lead));
-    let Some(lead) = lead else { return vec![plan(query, None)] };
+    let Some(lead) = lead else { return vec![Plan::Indexed(plan(query, None))] };
     let values = query.only.iter().filter(|only| only.dimension == lead);
-    values.map(|only| plan(query, Some(only))).collect()
+    let plan = |only: &Only| match column(lead) {
+        Some(column) => {
+            let value = only.value.clone();
+            Plan::Marked(One { column, value, fetch: fetch(query, only, column) })
+        }
+        None => Plan::Indexed(plan(query, Some(only))),
+    };
+    values.map(plan).collect()
+}
+
+/// A request that stands where a run says, if it is wanted: a run may name what was dropped.
+fn fetch(query: &RequestQuery, lead: &Only, column: &str) -> Sql {
+    let mut conditions = vec!["seq = ?1".to_owned(), "at = ?2".to_owned(), format!("{column} = ?3")];
+    let mut values = vec![Value::Null, Value::Null, Value::Text(lead.value.clone())];
+    if query.outcome == Outcome::Failed {
+        conditions.push("failed = 1".to_owned());
+    }
+    let others = query.only.iter().filter(|only| only.dimension != lead.dimension);
+    narrow(others, "requests.tags", "requests.at", &mut conditions, &mut values);
+    let text = format!("SELECT {COLUMNS} FROM requests WHERE {}", conditions.join(" AND "));
+    Sql { text, values }
+}
+
+fn marked(connection: &Connection, query: &RequestQuery, one: &One) -> Result<Vec<Found>, rusqlite::Error> {
+    let One { column, value, fetch } = one;
+    let (limit, mut page) = (query.limit.min(LARGEST_PAGE) as usize, Vec::new());
+    let until = query.after.map_or(query.to, |after| after.at.min(query.to));
+    let mut statement = connection.prepare_cached(&fetch.text)?;
+    for (place, value) in fetch.values.iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, value)?;
+    }
+    let marked = Marked { column, value, from: query.from, until };
+    runs::backwards(connection, &marked, |place| {
+        if page.len() >= limit || place.at < query.from {
+            return Ok(Enough::Yes);
+        }
+        if place.at < query.to && query.after.is_none_or(|after| place < after) {
+            statement.raw_bind_parameter(1, int(place.seq))?;
+            statement.raw_bind_parameter(2, int(place.at.0))?;
+            let mut rows = statement.raw_query();
+            if let Some(row) = rows.next()? {
+                page.push(found(row)?);
+            }
+        }
+        Ok(Enough::No)
+    })?;
+    Ok(page)
 }
 
 fn plan(query: &RequestQuery, lead: Option<&Only>) -> Sql {
@@ -138,20 +211,13 @@ fn plan(query: &RequestQuery, lead: Option<&Only>) -> Sql {
             ("requests INDEXED BY requests_by_failed".to_owned(), Vec::new())
         }
         None => ("requests INDEXED BY requests_by_at".to_owned(), Vec::new()),
-        Some(only) => {
-            values.push(Value::Text(only.value.clone()));
-            match column(only.dimension) {
-                Some(name) => {
-                    (format!("requests INDEXED BY requests_by_{name}"), vec![format!("{name} = ?")])
-                }
-                None => (
-                    "request_tags AS mark CROSS JOIN requests USING (seq)".to_owned(),
-                    vec!["mark.tag = ?".to_owned()],
-                ),
-            }
+        Some(tag) => {
+            values.push(Value::Text(tag.value.clone()));
+            let table = "request_tags AS mark CROSS JOIN requests USING (seq)".to_owned();
+            (table, vec!["mark.tag = ?".to_owned()])
         }
     };
-    let from = if table.starts_with("request_tags") { "mark" } else { "requests" };
+    let from = if lead.is_some() { "mark" } else { "requests" };
     conditions.push(format!("{from}.at >= ? AND {from}.at < ?"));
     values.extend([Value::Integer(int(query.from.0)), Value::Integer(int(query.to.0))]);
     if query.outcome == Outcome::Failed {
@@ -265,7 +331,7 @@ pub(super) enum Purge {
 /// Drops a batch of what came before `before`, oldest first. The roll-ups keep what it was worth.
 pub(super) fn purge(connection: &Connection, before: Time) -> Result<Purge, rusqlite::Error> {
     let transaction = connection.unchecked_transaction()?;
-    let mut dropped = 0;
+    let (mut dropped, mut last) = (0, 0);
     {
         let mut oldest = transaction.prepare_cached(OLDEST)?;
         let mut unmark =
@@ -283,10 +349,17 @@ pub(super) fn purge(connection: &Connection, before: Time) -> Result<Purge, rusq
                 unmark.execute(params![tag, at, seq])?;
             }
             dropped += delete.execute([seq])?;
+            last = at;
         }
     }
+    let purge = if dropped as i64 == BATCH { Purge::Again } else { Purge::Done };
+    match purge {
+        // Others of the same moment may be left.
+        Purge::Again => runs::purge(&transaction, Time(uint(last)))?,
+        Purge::Done => runs::purge(&transaction, before)?,
+    }
     transaction.commit()?;
-    Ok(if dropped as i64 == BATCH { Purge::Again } else { Purge::Done })
+    Ok(purge)
 }
 
 pub(super) const OLDEST: &str =

@@ -7,8 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What each version adds to the one before. A version that has been released is never changed.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// Marks a database as a gateway's: `tgat`.
 const APPLICATION: i64 = 0x7467_6174;

@@ -10,6 +10,7 @@
 use super::requests::{LEADS, Sql, narrow};
 use super::rollup::{DAY, Told, facets};
 use super::row::{column, int, uint};
+use super::runs::SPAN;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use tollgate_core::api::{Dimension, Only, SpendQuery, SpendRow};
@@ -165,12 +166,29 @@ fn moments(query: &SpendQuery, from: u64, to: u64, values: &mut Vec<Value>) -> S
         Told::Apart => " LEFT JOIN json_each(requests.tags) AS mark",
         Told::Together => "",
     };
-    let mut conditions = vec!["at >= ? AND at < ?".to_owned()];
+    let mut conditions = Vec::new();
+    let lead = lead(&query.only).and_then(|lead| column(lead).map(|name| (lead, name)));
+    let table = match lead {
+        None => "requests INDEXED BY requests_by_at".to_owned(),
+        Some((dimension, name)) => {
+            let these = query.only.iter().filter(|only| only.dimension == dimension);
+            let wanted: Vec<Value> = these.map(|only| Value::Text(only.value.clone())).collect();
+            let places = vec!["?"; wanted.len()].join(", ");
+            conditions.push(format!(
+                "runs.mark IN (SELECT mark FROM marks WHERE dimension = '{name}' AND value IN ({places})) \
+                 AND runs.span >= ? AND runs.span <= ?"
+            ));
+            values.extend(wanted);
+            values.extend([Value::Integer(int(from / SPAN)), Value::Integer(int(to / SPAN))]);
+            // From left to right: each run, each of its entries, the request that it names.
+            format!(
+                "runs CROSS JOIN json_each(runs.entries) AS entry \
+                 CROSS JOIN requests ON requests.seq = runs.base + entry.value / {SPAN}"
+            )
+        }
+    };
+    conditions.push("at >= ? AND at < ?".to_owned());
     values.extend([Value::Integer(int(from)), Value::Integer(int(to))]);
-    let index = lead(&query.only).and_then(column).unwrap_or("at");
-    if index != "at" {
-        conditions.push(format!("requests.{index} IS NOT NULL"));
-    }
     for (dimension, wanted) in by_dimension(&query.only) {
         if dimension == Dimension::Tag {
             // Of a request's tags those that are asked for, each for itself.
@@ -183,7 +201,7 @@ fn moments(query: &SpendQuery, from: u64, to: u64, values: &mut Vec<Value>) -> S
     }
     format!(
         "SELECT {columns}1 AS requests, failed, cost IS NULL AS unpriced, coalesce(input, 0) AS input, \
-         coalesce(cached, 0) AS cached, coalesce(output, 0) AS output, coalesce(cost, 0) AS cost FROM requests INDEXED BY requests_by_{index}{tags} WHERE {}",
+         coalesce(cached, 0) AS cached, coalesce(output, 0) AS output, coalesce(cost, 0) AS cost FROM {table}{tags} WHERE {}",
         conditions.join(" AND ")
     )
 }

@@ -1,8 +1,8 @@
 //! What is asked is what was written, and no question reads all of a table.
 
-use super::super::requests::{self, Outcome, Place, Purge};
-use super::super::row::Consumed;
-use super::super::{audit, spend};
+use super::super::requests::{self, One, Outcome, Place, Plan, Purge, Sql};
+use super::super::row::{Consumed, int};
+use super::super::{audit, runs, spend};
 use super::*;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -288,6 +288,20 @@ fn assert_searched(connection: &Connection, sql: &str, values: Vec<Value>) {
     assert!(steps.iter().any(|step| step.starts_with("SEARCH")), "{sql}\n{steps:#?}");
 }
 
+/// All that is asked of the database for a page.
+fn statements(query: &RequestQuery) -> Vec<Sql> {
+    let all = requests::plans(query).into_iter().flat_map(|plan| match plan {
+        Plan::Indexed(sql) => vec![sql],
+        Plan::Marked(One { column, value, fetch }) => {
+            let marked = [Value::Text(column.to_owned()), Value::Text(value)];
+            let spans = [query.from, query.to].map(|at| Value::Integer(int(at.0 / runs::SPAN)));
+            let values = marked.into_iter().chain(spans).collect();
+            vec![Sql { text: runs::BACKWARDS.to_owned(), values }, fetch]
+        }
+    });
+    all.collect()
+}
+
 #[test]
 fn f4_k18_no_question_reads_all_of_a_table() {
     let connection = super::super::schema::writer(None).unwrap();
@@ -296,11 +310,13 @@ fn f4_k18_no_question_reads_all_of_a_table() {
         assert_searched(&connection, &sql.text, sql.values);
     }
     for query in request_queries() {
-        for sql in requests::plans(&query) {
+        for sql in statements(&query) {
             assert!(!sql.text.contains("OFFSET"));
             assert_searched(&connection, &sql.text, sql.values);
         }
     }
+    assert_searched(&connection, runs::MARK, vec![Value::Null; 2]);
+    assert_searched(&connection, runs::OLD, vec![Value::Integer(1)]);
     let name = || Some("x".to_owned());
     let audits = [
         AuditQuery { limit: 1, ..AuditQuery::default() },
@@ -320,7 +336,7 @@ fn f4_k18_no_question_reads_all_of_a_table() {
 fn k18_a_page_is_read_in_the_order_of_its_index_and_not_sorted() {
     let connection = super::super::schema::writer(None).unwrap();
     for query in request_queries() {
-        for sql in requests::plans(&query) {
+        for sql in statements(&query) {
             let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text)).unwrap();
             let steps =
                 explain.query_map(params_from_iter(sql.values), |row| row.get::<_, String>(3)).unwrap();

@@ -18,7 +18,7 @@ async fn becomes_writable(store: &Store) {
 }
 
 async fn refuses(store: &Store, expected: &StoreError) {
-    let filler = format!("\"{}\"", "x".repeat(20_000));
+    let filler = format!("\"{}\"", "x".repeat(200_000));
     let spec = Bytes::from(format!("{{\"a\":{filler}}}"));
     let change = Change { kind: Kind::Key, name: "big".to_owned(), spec: Some(spec) };
     assert_eq!(store.commit(vec![change], deed("key:big")).await.as_ref(), Err(expected));
