@@ -3,8 +3,8 @@
 //! A note says all that is needed: which scopes there were and what limited them, so that it can be
 //! done again under any config. Notes are appended to one another.
 
-use super::bytes::{Eye, Opened, open, seal};
-use super::entry::{Entry, Settlement, Targets};
+use super::bytes::{Eye, Opened, Pen, open, seal};
+use super::entry::{Entry, Hold, Settlement, Targets};
 use super::form::{
     read_budget, read_entry, read_settlement, read_targets, write_budget, write_entry, write_settlement,
     write_targets,
@@ -59,11 +59,7 @@ impl Note {
     pub fn write(&self, out: &mut Vec<u8>) {
         seal(out, |pen| match self {
             Self::Reserved { entry, output, closed, at } => {
-                pen.byte(RESERVED);
-                pen.number(at.0);
-                write_entry(entry, pen);
-                pen.number(output.get());
-                write_targets(*closed, pen);
+                write_reserved(entry, *output, *closed, *at, pen);
             }
             Self::Settled { id, settlement, at } => {
                 pen.byte(SETTLED);
@@ -79,6 +75,12 @@ impl Note {
                 pen.number(spent.get());
             }
         });
+    }
+
+    /// Appends the note of a hold that was given out.
+    pub fn write_hold(hold: &Hold, at: Time, out: &mut Vec<u8>) {
+        let Hold { entry, output, closed, standing: _ } = hold;
+        seal(out, |pen| write_reserved(entry, *output, *closed, at, pen));
     }
 
     /// Reads the first note: what it says, and how many bytes it took. `Ok(None)` where the bytes end
@@ -109,6 +111,14 @@ impl Note {
             other => Err(Garbled::new(format!("a note of a kind {other}"))),
         }
     }
+}
+
+fn write_reserved(entry: &Entry, output: Tokens, closed: Targets, at: Time, pen: &mut Pen<'_>) {
+    pen.byte(RESERVED);
+    pen.number(at.0);
+    write_entry(entry, pen);
+    pen.number(output.get());
+    write_targets(closed, pen);
 }
 
 /// A note that was read.

@@ -193,7 +193,7 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         let hold = desk.ledger.reserve(entry, now)?;
         desk.books = Freshness::Changed;
-        if let Err(Unnoted) = desk.note(|| reserved(&hold, now)) {
+        if let Err(Unnoted) = desk.note(|out| Note::write_hold(&hold, now, out)) {
             match mode(self.fail, &hold.entry) {
                 Fallback::Closed => {
                     // Nothing was sent, so nothing can warn.
@@ -212,7 +212,7 @@ impl LocalLedger {
         let id = hold.id();
         let warnings = desk.ledger.settle(hold, &settlement, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(|| Note::Settled { id, settlement, at: now });
+        desk.note_or_defer(|out| Note::Settled { id, settlement, at: now }.write(out));
         warnings
     }
 
@@ -221,7 +221,7 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         desk.ledger.record(hold, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(|| reserved(hold, now));
+        desk.note_or_defer(|out| Note::write_hold(hold, now, out));
     }
 
     /// Ends every entry whose lease is over, in full. Not noted: killed before the books are stored,
@@ -250,12 +250,8 @@ impl LocalLedger {
         let mut desk = self.shared.desk();
         desk.ledger.credit(scope, budget, spent, now);
         desk.books = Freshness::Changed;
-        desk.note_or_defer(|| Note::Credited {
-            scope: scope.to_owned(),
-            budget: budget.clone(),
-            spent,
-            at: now,
-        });
+        let note = Note::Credited { scope: scope.to_owned(), budget: budget.clone(), spent, at: now };
+        desk.note_or_defer(|out| note.write(out));
     }
 
     /// [`LocalLedger::forget_all`] for one.
@@ -380,10 +376,10 @@ impl Desk {
     }
 
     /// The note is only made where there is a journal.
-    fn note(&mut self, note: impl FnOnce() -> Note) -> Result<(), Unnoted> {
+    fn note(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Unnoted> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         self.buffer.clear();
-        note().write(&mut self.buffer);
+        write(&mut self.buffer);
         if self.store == Awaited::NotYet {
             return Err(Unnoted);
         }
@@ -391,8 +387,8 @@ impl Desk {
         self.learn(outcome)
     }
 
-    fn note_or_defer(&mut self, note: impl FnOnce() -> Note) {
-        if let Err(Unnoted) = self.note(note) {
+    fn note_or_defer(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Err(Unnoted) = self.note(write) {
             self.defer();
         }
     }
@@ -463,11 +459,6 @@ impl Desk {
         self.books = Freshness::Stored;
         Ok(Some(Due { changed: Arc::new(self.ledger.take_changed()), segment }))
     }
-}
-
-fn reserved(hold: &Hold, at: Time) -> Note {
-    let Hold { entry, output, closed, standing: _ } = hold;
-    Note::Reserved { entry: Box::new(entry.clone()), output: *output, closed: *closed, at }
 }
 
 fn restore(ledger: &mut Ledger, stored: &Stored, store: &Store) {
