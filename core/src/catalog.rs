@@ -6,6 +6,7 @@
 //! A first answer, not the last word: a model that is missing here is reached as `provider/model` all
 //! the same, and a provider's own refusal counts for more than a row.
 
+use crate::units::Tokens;
 use memchr::{memchr, memrchr};
 
 /// Lines of `#` first, then the rows, sorted by name in byte order.
@@ -103,6 +104,12 @@ pub fn find(name: &str, vendor: &str) -> Option<Row> {
         let own = rows_of(name).find(|row| row.vendor == vendor);
         own.or_else(|| rows_of(name).next())
     })
+}
+
+/// Tokens a vendor's model writes at most; absent where that is not known.
+pub fn most_output(name: &str, vendor: &str) -> Option<Tokens> {
+    let row = find(name, vendor)?;
+    (row.output > 0).then(|| Tokens(u64::from(row.output)))
 }
 
 /// The vendor's own row of a model, exactly or as the dated version of one.

@@ -328,6 +328,8 @@ pub struct RouteTarget {
     pub weight: f64,
     /// What it costs there; absent where that is not known.
     pub price: Option<Arc<Priced>>,
+    /// Tokens it writes at most; absent where that is not known.
+    pub writes: Option<crate::units::Tokens>,
     /// What is sent to it by all keys together.
     pub limits: UpstreamLimits,
 }

@@ -22,7 +22,7 @@ mod served;
 mod tests;
 
 pub use class::{CLASSES, Class, Kind, Unit};
-pub use cost::{Bound, Charge, Consumed, Cost, Line, Terms, Unpriced};
+pub use cost::{Charge, Consumed, Cost, Dearest, Line, Terms, Unpriced};
 pub use find::{close_names, find, sold_by};
 pub use row::{Origin, PriceRow, Rate, Rates};
 pub use served::{Mode, Served, Service};

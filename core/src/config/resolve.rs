@@ -146,8 +146,10 @@ impl Config {
 
     fn target(&self, provider: ProviderId, model: &str) -> RouteTarget {
         let price = self.price(provider, model);
+        let vendor = self.provider(provider).map(|provider| provider.vendor.name);
+        let writes = vendor.and_then(|vendor| catalog::most_output(model, vendor));
         let limits = Default::default();
-        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price, limits }
+        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price, writes, limits }
     }
 
     fn provider_named(&self, name: &str) -> Option<ProviderId> {

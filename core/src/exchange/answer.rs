@@ -31,6 +31,10 @@ const TOKENS: RateNames = RateNames {
     left: HeaderName::from_static("x-ratelimit-remaining-tokens"),
     reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
 };
+
+/// How many headers an answer has, so that their table is made once.
+const USUAL_HEADERS: usize = 16;
+
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Where providers put their own request id, most telling first.
@@ -51,6 +55,7 @@ pub(super) fn whole(
 ) -> Response<Option<Bytes>> {
     let mut response = Response::new(Some(body));
     let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
     headers.insert(CONTENT_TYPE, reading.content_type("application/json"));
     common(headers, request, record.attempts);
     served_by(headers, request, reading);
@@ -64,6 +69,7 @@ pub(super) fn whole(
 pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Response<Option<Bytes>> {
     let mut response = Response::new(None);
     let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
     headers.insert(CONTENT_TYPE, reading.content_type(request.line.framing.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     common(headers, request, calls);
@@ -159,7 +165,7 @@ impl RateNames {
     fn write(self, headers: &mut HeaderMap, limit: u64, left: u64, reset: Millis) {
         headers.insert(self.limit, HeaderValue::from(limit));
         headers.insert(self.left, HeaderValue::from(left));
-        insert(headers, self.reset, &span(reset));
+        headers.insert(self.reset, span(reset));
     }
 }
 
@@ -174,13 +180,18 @@ fn rate_limits(headers: &mut HeaderMap, standing: &Standing) {
 }
 
 /// A span as OpenAI writes it: `120ms`, `1s`, `6m0s`. Rounded up to whole seconds above one.
-fn span(wait: Millis) -> String {
-    match (wait.get(), wait.ceil_secs()) {
-        (below @ 0..1000, _) => format!("{below}ms"),
+fn span(wait: Millis) -> HeaderValue {
+    let text = match (wait.get(), wait.ceil_secs()) {
+        // What is asked for now leaves in a minute: by far the most frequent.
+        (_, 60) => return HeaderValue::from_static("1m0s"),
+        (0, _) => return HeaderValue::from_static("0ms"),
+        (below @ 1..1000, _) => format!("{below}ms"),
         (_, seconds @ 0..60) => format!("{seconds}s"),
         (_, seconds @ 60..3600) => format!("{}m{}s", seconds / 60, seconds % 60),
         (_, seconds) => format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60),
-    }
+    };
+    // Digits and letters are always a value.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("0ms"))
 }
 
 /// What every answer carries.

@@ -9,13 +9,12 @@
 
 use super::record::Record;
 use super::request::Request;
-use crate::catalog;
 use crate::config::{RouteTarget, UnknownPrice};
 use crate::count::{Family, Prompt, Uncounted};
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::ledger::{Ask, AskCost, Entry, Hold, Settlement, Spent, Standing, Targets};
-use crate::price::{Bound, PerMillion, Service};
+use crate::price::{PerMillion, Service};
 use crate::units::{Estimated, Metered, Millis, NanoDollars, Tokens};
 use crate::usage::Usage;
 use std::sync::Arc;
@@ -226,12 +225,7 @@ impl Request {
 
     /// The most that any of the models writes; absent where that is not known of one of them.
     fn known_cap(&self) -> Option<Tokens> {
-        let cap = |target: &RouteTarget| {
-            let vendor = self.config.provider(target.provider)?.vendor.name;
-            let row = catalog::find(&target.model, vendor)?;
-            (row.output > 0).then(|| Tokens(u64::from(row.output)))
-        };
-        let caps = self.route.targets.iter().chain(&self.route.fallbacks).map(cap);
+        let caps = self.route.targets.iter().chain(&self.route.fallbacks).map(|target| target.writes);
         caps.reduce(|one, other| Some(one?.max(other?))).flatten()
     }
 }
@@ -268,10 +262,10 @@ pub(super) fn cost(target: &RouteTarget, input: Tokens, output: Tokens) -> Optio
 /// The price of a million tokens of output is what a million more cost.
 fn cost_at(target: &RouteTarget, input: Tokens, service: Service) -> Option<AskCost> {
     let price = target.price.as_deref()?;
-    let bound = |output| Bound { input, output: Tokens(output), service };
-    let dearest = |output| price.row.dearest(bound(output), price.terms).ok();
-    let fixed: NanoDollars = dearest(0)?;
-    let million = dearest(MILLION)?;
+    let dearest = price.row.dearest(input, service);
+    let with = |output| dearest.with_output(Tokens(output), price.terms).ok();
+    let fixed: NanoDollars = with(0)?;
+    let million = with(MILLION)?;
     Some(AskCost { fixed, output: PerMillion(million.less(fixed).get()) })
 }
 

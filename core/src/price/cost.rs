@@ -220,15 +220,26 @@ impl Charge {
     }
 }
 
-/// The most a call may come to consume.
+/// The dearest prices that may hold for a call, whatever the hour and the region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// At most so many tokens go in.
-    pub input: Tokens,
-    /// At most so many come out.
-    pub output: Tokens,
-    /// The service that is asked for; a provider may serve the usual one instead.
-    pub service: Service,
+pub struct Dearest {
+    /// Of all that goes in, and of the call itself.
+    input: Result<Exact, Unpriced>,
+    /// Of a million tokens of output; absent where that has no price.
+    output: Option<PerMillion>,
+}
+
+impl Dearest {
+    /// An upper bound of what the call may cost with so much output, for reservations. Searches and
+    /// other things counted one by one are not in it.
+    pub fn with_output(&self, output: Tokens, terms: Terms) -> Result<NanoDollars, Unpriced> {
+        let written = match self.output {
+            Some(price) => price.times(output.get()),
+            None if output.is_zero() => Exact::default(),
+            None => return Err(Unpriced(Class::Output)),
+        };
+        Ok(terms.of_list(self.input?.plus(written)))
+    }
 }
 
 impl PriceRow {
@@ -290,30 +301,32 @@ impl PriceRow {
         Ok(sum)
     }
 
-    /// An upper bound of what such a call may cost, for reservations: every token in at the dearest
-    /// price of input that may hold for it, every token out at the dearest of output, whatever the
-    /// hour and the region. Searches and other things counted one by one are not in it.
-    pub fn dearest(&self, bound: Bound, terms: Terms) -> Result<NanoDollars, Unpriced> {
+    /// The dearest prices of a call into which at most so much goes, for a service; a provider may serve
+    /// the usual one instead.
+    pub fn dearest(&self, input: Tokens, service: Service) -> Dearest {
         if self.origin == super::Origin::OwnServer {
-            return Ok(NanoDollars::ZERO);
+            return Dearest { input: Ok(Exact::default()), output: Some(PerMillion::default()) };
         }
-        let Bound { input, output, service } = bound;
         let short = Served { service, ..Served::default() };
         let long = Served { prompt: input, ..short };
-        let served = [long, Served { service: Service::Standard, ..long }, short];
+        let all = [long, Served { service: Service::Standard, ..long }, short];
+        // Where nothing replaces the usual prices they are the same in all cases.
+        let served = if self.sections.is_empty() { all.get(..1) } else { Some(all.as_slice()) };
+        let served = served.unwrap_or_default();
+        let region = self.dearest_region();
         let dearest = |of: fn(Class) -> bool| {
             let classes = || self.classes().filter(move |class| of(*class));
-            served.iter().flat_map(|served| classes().filter_map(|class| self.rate(class, served))).max()
+            let prices =
+                served.iter().flat_map(|served| classes().filter_map(|class| self.rate(class, served)));
+            prices.max().map(|price| if region == MILLION { price } else { price.scaled(region) })
         };
-        let price = |of, class, tokens: Tokens| match dearest(of) {
-            Some(price) => Ok(price.scaled(self.dearest_region()).times(tokens.get())),
-            None if tokens.is_zero() => Ok(Exact::default()),
-            None => Err(Unpriced(class)),
+        let read = match dearest(Class::is_input) {
+            Some(price) => Ok(price.times(input.get())),
+            None if input.is_zero() => Ok(Exact::default()),
+            None => Err(Unpriced(Class::Input)),
         };
         let call = self.rate(Class::Request, &long).unwrap_or_default().times(1);
-        let sum = price(Class::is_input, Class::Input, input)?;
-        let sum = sum.plus(price(Class::is_output, Class::Output, output)?).plus(call);
-        Ok(terms.of_list(sum))
+        Dearest { input: read.map(|read| read.plus(call)), output: dearest(Class::is_output) }
     }
 
     /// Of a million: regions are chosen in fields that a bound does not read.

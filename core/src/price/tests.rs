@@ -350,9 +350,8 @@ fn a_bound_is_never_below_the_bill() {
                 let Ok(bill) = row.total(&Consumed::from(&usage), &served, Terms::default()) else {
                     continue;
                 };
-                let bound =
-                    Bound { input: usage.prompt(), output: usage.output, service: Service::of(service) };
-                let bound = row.dearest(bound, Terms::default()).unwrap();
+                let dearest = row.dearest(usage.prompt(), Service::of(service));
+                let bound = dearest.with_output(usage.output, Terms::default()).unwrap();
                 assert!(
                     bound >= bill,
                     "{}/{} {service} {prompt}: {bound} < {bill}",

@@ -153,12 +153,11 @@ impl Compiler<'_> {
         }
         let named = directory.named;
         let provider = named.id(provider)?;
-        let price = named
-            .compiled
-            .get(usize::from(provider.0))
-            .and_then(|compiled| prices::of(&named.prices, provider, compiled, model));
+        let compiled = named.compiled.get(usize::from(provider.0));
+        let price = compiled.and_then(|compiled| prices::of(&named.prices, provider, compiled, model));
+        let writes = compiled.and_then(|compiled| catalog::most_output(model, compiled.vendor.name));
         let (model, limits) = (model.to_owned(), UpstreamLimits::default());
-        Some(RouteTarget { provider, model, weight: 1.0, price, limits })
+        Some(RouteTarget { provider, model, weight: 1.0, price, writes, limits })
     }
 
     fn nowhere(&mut self, to: &Spot<String>, directory: &Directory<'_>) {
@@ -275,7 +274,7 @@ struct Upstream<'a> {
 }
 
 fn upstream(target: &RouteTarget) -> Upstream<'_> {
-    let RouteTarget { provider, model, weight: _, price: _, limits: _ } = target;
+    let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _ } = target;
     Upstream { provider: *provider, model }
 }
 
