@@ -1,5 +1,6 @@
 //! The load: keep-alive connections at a fixed rate, each answer read to its end.
 
+use crate::peers::Peer;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
@@ -40,15 +41,16 @@ impl Shape {
         let room = 300usize.saturating_sub(head.len() + tail.len());
         format!("{head}{}{tail}", filler.get(..room).unwrap_or_default())
     }
-
-    fn request(self) -> Vec<u8> {
-        request(&self.body())
-    }
 }
 
 fn request(body: &str) -> Vec<u8> {
+    request_of("sk-bench", body)
+}
+
+/// A request of this key.
+pub(crate) fn request_of(key: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer sk-bench\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -66,14 +68,14 @@ pub(crate) struct Plan {
 }
 
 /// Sends the plan's requests and returns how long each took, measured from when it was due.
-pub(crate) fn run(plan: &Plan, address: SocketAddr) -> Result<Vec<Duration>, String> {
+pub(crate) fn run(plan: &Plan, peer: &Peer) -> Result<Vec<Duration>, String> {
     let (sender, results) = mpsc::channel();
     let begun = Instant::now() + Duration::from_millis(20);
     std::thread::scope(|scope| {
         for worker in 0..plan.connections {
             let sender = sender.clone();
             scope.spawn(move || {
-                let _ = sender.send(one_connection(plan, worker, begun, address));
+                let _ = sender.send(one_connection(plan, worker, begun, peer));
             });
         }
     });
@@ -85,17 +87,13 @@ pub(crate) fn run(plan: &Plan, address: SocketAddr) -> Result<Vec<Duration>, Str
     Ok(times)
 }
 
-fn one_connection(
-    plan: &Plan,
-    worker: u32,
-    begun: Instant,
-    address: SocketAddr,
-) -> Result<Vec<Duration>, String> {
-    let mut connection = Connection::open(address)?;
-    let request = plan.shape.request();
+fn one_connection(plan: &Plan, worker: u32, begun: Instant, peer: &Peer) -> Result<Vec<Duration>, String> {
+    let mut connection = Connection::open(peer.address)?;
+    let body = plan.shape.body();
     let mut times = Vec::new();
     for number in (worker..plan.requests).step_by(plan.connections as usize) {
         let due = begun + Duration::from_secs_f64(f64::from(number) / f64::from(plan.rate));
+        let request = request_of(&peer.keys.secret(number), &body);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         connection.ask(&request)?;
         times.push(due.elapsed());
@@ -141,13 +139,13 @@ pub(crate) fn crowd(address: SocketAddr, count: u32) -> Result<Duration, String>
 }
 
 /// One keep-alive connection.
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> Result<Self, String> {
+    pub(crate) fn open(address: SocketAddr) -> Result<Self, String> {
         let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(|error| error.to_string())?;
@@ -160,8 +158,22 @@ impl Connection {
         self.answer()
     }
 
+    /// Asks, and reads the answer to its end, whatever its status.
+    pub(crate) fn status(&mut self, request: &[u8]) -> Result<u16, String> {
+        self.buffer.clear();
+        self.stream.write_all(request).map_err(|error| error.to_string())?;
+        self.read_answer()
+    }
+
     /// Reads an answer, which must be a 200, to its end.
     fn answer(&mut self) -> Result<(), String> {
+        match self.read_answer()? {
+            200 => Ok(()),
+            _ => Err(format!("not a 200: {}", String::from_utf8_lossy(&self.buffer))),
+        }
+    }
+
+    fn read_answer(&mut self) -> Result<u16, String> {
         let body = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;
@@ -169,9 +181,8 @@ impl Connection {
             self.read_more()?;
         };
         let head = String::from_utf8_lossy(self.buffer.get(..body).unwrap_or_default()).to_ascii_lowercase();
-        if !head.starts_with("http/1.1 200") {
-            return Err(format!("not a 200: {}", String::from_utf8_lossy(&self.buffer)));
-        }
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| format!("no status: {head}"))?;
         let length =
             head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
         match length {
@@ -186,7 +197,7 @@ impl Connection {
                 }
             }
         }
-        Ok(())
+        Ok(status)
     }
 
     fn read_more(&mut self) -> Result<(), String> {

@@ -4,12 +4,14 @@
 //! rate; CPU time is what the operating system charged the process (user plus system). Machines are
 //! noisy, so the figure to read is the ratio, and its spread over the rounds.
 
+mod keys;
 mod load;
 mod peers;
 mod process;
+mod prompt;
 
 use load::{Plan, Shape};
-use peers::{Peer, Stage};
+use peers::{FREE, Keeping, LIMITED, Peer, Stage};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
        tollgate-bench memory [--streams N]
        tollgate-bench crowd [--streams N]
        tollgate-bench start
+       tollgate-bench keys [--keys N] [--requests N] [--rounds N]
+       tollgate-bench prompt [--requests N] [--rate N] [--rounds N] [--megabytes N]
 
   --requests N      requests per peer and shape, all rounds together (default 12000)
   --rate N          requests a second (default 1500 plain; a tenth of it for streams)
@@ -35,6 +39,9 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   memory            resident memory idle and under open streams (default 1000)
   crowd             calls in flight at once, 10 s each: resident memory, and whether all are answered
   start             time from start to the first answer
+  keys              a store with 10 keys and one with many (default 100000): start, memory, CPU per request
+  prompt            small requests beside a client that sends large prompts one after the other (default 4
+                    MB): how long the small ones take with and without it
 
 TOLLGATE_BIN, TOLLGATE_SIM and TOLLGATE_LAYOUT name the programs (default: beside this one); nginx is found on PATH.
 TOLLGATE_ARGS are further arguments for `tollgate serve`.
@@ -47,6 +54,8 @@ struct Options {
     connections: u32,
     rounds: u32,
     streams: u32,
+    keys: u32,
+    megabytes: u32,
     shape: Option<Shape>,
 }
 
@@ -58,6 +67,8 @@ enum Command {
     Memory,
     Crowd,
     Start,
+    Keys,
+    Prompt,
 }
 
 fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -68,6 +79,8 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
         connections: 16,
         rounds: 10,
         streams: 1_000,
+        keys: 100_000,
+        megabytes: 4,
         shape: None,
     };
     while let Some(name) = given.next() {
@@ -77,6 +90,8 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
             "crowd" => options.command = Command::Crowd,
             "memory" => options.command = Command::Memory,
             "start" => options.command = Command::Start,
+            "keys" => options.command = Command::Keys,
+            "prompt" => options.command = Command::Prompt,
             "--help" | "-h" => return Err(USAGE.to_owned()),
             _ => {
                 let value = given.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
@@ -101,6 +116,8 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
         "--connections" => options.connections = number,
         "--rounds" => options.rounds = number,
         "--streams" => options.streams = number,
+        "--keys" => options.keys = number,
+        "--megabytes" => options.megabytes = number,
         _ => return Err(format!("unknown argument {name}\n{USAGE}")),
     }
     Ok(())
@@ -114,6 +131,8 @@ fn main() -> ExitCode {
         Command::Crowd => crowd(&options),
         Command::Memory => memory(&options),
         Command::Start => start(),
+        Command::Keys => keys::compare(&options),
+        Command::Prompt => prompt::beside(&options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -135,13 +154,19 @@ fn layout(options: &Options) -> Result<(), String> {
     compare(options, &peers, &[Shape::Plain, Shape::Stream])
 }
 
-/// What limits cost: the same gateway with and without them.
+/// What limits cost: the same gateway with and without them, with the store that is usual and without.
 fn governed(options: &Options) -> Result<(), String> {
     let stage = Stage::new()?;
-    let mut peers = vec![stage.tollgate()?, stage.keyed()?, stage.governed("in memory", ":memory:", None)?];
-    peers.push(stage.governed("SQLite", "bench.db", None)?);
-    if let Ok(url) = std::env::var("TOLLGATE_BENCH_REDIS") {
-        peers.push(stage.governed("Redis", "bench-redis.db", Some(&url))?);
+    let redis = std::env::var("TOLLGATE_BENCH_REDIS").ok();
+    let mut peers = vec![
+        stage.keyed("a key, SQLite", FREE, Keeping::Sqlite)?,
+        stage.keyed("limits, SQLite", LIMITED, Keeping::Sqlite)?,
+        stage.keyed("a key, in memory", FREE, Keeping::Nothing)?,
+        stage.keyed("limits, in memory", LIMITED, Keeping::Nothing)?,
+        stage.tollgate()?,
+    ];
+    if let Some(url) = &redis {
+        peers.push(stage.keyed("limits, Redis", LIMITED, Keeping::Redis(url))?);
     }
     compare(options, &peers, &[Shape::Plain, Shape::Stream])
 }
@@ -186,12 +211,12 @@ fn measure(plan: &Plan, rounds: u32, peers: &[Peer]) -> Result<(), String> {
         peers.iter().map(|peer| Tally { peer, costs: Vec::new(), times: Vec::new() }).collect();
     for peer in peers {
         // Warm: connections opened, pages touched.
-        load::run(&Plan { requests: 200.min(plan.requests), ..*plan }, peer.address)?;
+        load::run(&Plan { requests: 200.min(plan.requests), ..*plan }, peer)?;
     }
     for _ in 0..rounds {
         for tally in &mut tallies {
             let before = tally.peer.cpu()?;
-            tally.times.extend(load::run(plan, tally.peer.address)?);
+            tally.times.extend(load::run(plan, tally.peer)?);
             let spent = tally.peer.cpu()?.saturating_sub(before);
             tally.costs.push(spent.as_secs_f64() * 1e6 / f64::from(plan.requests));
         }

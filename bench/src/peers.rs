@@ -12,7 +12,32 @@ use std::time::{Duration, Instant};
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
+    pub(crate) keys: Keys,
     child: Child,
+}
+
+/// The keys that are used.
+#[derive(Clone, Copy)]
+pub(crate) enum Keys {
+    /// `sk-bench`, always.
+    One,
+    /// So many others, in turns.
+    Many(u32),
+}
+
+impl Keys {
+    /// The key of a request.
+    pub(crate) fn secret(self, request: u32) -> String {
+        match self {
+            Self::One => "sk-bench".to_owned(),
+            Self::Many(count) => secret(request.wrapping_mul(7919) % count.max(1)),
+        }
+    }
+}
+
+/// The key of this number.
+pub(crate) fn secret(number: u32) -> String {
+    format!("sk-bench-{number}")
 }
 
 impl Peer {
@@ -43,6 +68,23 @@ impl Drop for Peer {
         let _ = self.child.wait();
     }
 }
+
+/// Where a gateway keeps what must outlive it.
+#[derive(Clone, Copy)]
+pub(crate) enum Keeping<'a> {
+    /// Nowhere.
+    Nothing,
+    /// In a file, as is usual.
+    Sqlite,
+    /// Counters in Redis at this URL, the rest in a file.
+    Redis(&'a str),
+}
+
+/// A key without limits.
+pub(crate) const FREE: &str = "\n[[keys]]\nname = \"bench\"\nvalue = \"sk-bench\"\n";
+
+/// A key in a team, of a user and an organisation, each of which has limits.
+pub(crate) const LIMITED: &str = include_str!("governed.toml");
 
 /// A folder of configs and a simulated provider.
 pub(crate) struct Stage {
@@ -85,29 +127,35 @@ impl Stage {
         start("tollgate", address, self.gateway(address)?)
     }
 
-    /// The gateway with a key that has no limits.
-    pub(crate) fn keyed(&self) -> Result<Peer, String> {
+    /// The gateway with a store at this place beside the config.
+    pub(crate) fn stored(&self, name: &'static str, store: &Path, keys: Keys) -> Result<Peer, String> {
         let address = free_address()?;
-        let key = "\n[[keys]]\nname = \"bench\"\nvalue = \"sk-bench\"\n";
-        let text = format!("{}{key}", include_str!("tollgate.toml"));
-        start("a key", address, self.gateway_with(&text, &self.folder.join("keyed.toml"), address)?)
+        let path = format!("path = \"{}\"\n", store.display());
+        let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &path);
+        let command = self.gateway_with(&text, &store.with_extension("toml"), address)?;
+        let mut peer = start(name, address, command)?;
+        peer.keys = keys;
+        Ok(peer)
     }
 
-    /// The gateway with a key in a team, of a user and an organisation, each of which has limits.
-    pub(crate) fn governed(
-        &self,
-        name: &'static str,
-        path: &str,
-        redis: Option<&str>,
-    ) -> Result<Peer, String> {
+    /// Where to put a file.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The gateway with the keys of a config fragment, which keeps what it must in `keeping`.
+    pub(crate) fn keyed(&self, name: &'static str, keys: &str, keeping: Keeping<'_>) -> Result<Peer, String> {
         let address = free_address()?;
-        let path = if path == ":memory:" { path.into() } else { self.folder.join(path) };
-        let redis = redis.map_or_else(String::new, |url| format!("redis = \"{url}\"\n"));
+        let file = self.folder.join(name.replace(' ', "-"));
+        let (path, redis) = match keeping {
+            Keeping::Nothing => (PathBuf::from(":memory:"), String::new()),
+            Keeping::Sqlite => (file.with_extension("db"), String::new()),
+            Keeping::Redis(url) => (file.with_extension("db"), format!("redis = \"{url}\"\n")),
+        };
         let store = format!("path = \"{}\"\n{redis}", path.display());
         let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &store);
-        let text = format!("{text}{}", include_str!("governed.toml"));
-        let file = self.folder.join(format!("{}.toml", name.replace(' ', "-")));
-        start(name, address, self.gateway_with(&text, &file, address)?)
+        let text = format!("{text}{keys}");
+        start(name, address, self.gateway_with(&text, &file.with_extension("toml"), address)?)
     }
 
     /// The bare proxy.
@@ -125,7 +173,7 @@ impl Stage {
         let command = self.gateway(address)?;
         let begun = Instant::now();
         let peer = start("tollgate", address, command)?;
-        load::run(&Plan { shape: Shape::Plain, requests: 1, rate: 1_000_000, connections: 1 }, address)?;
+        load::run(&Plan { shape: Shape::Plain, requests: 1, rate: 1_000_000, connections: 1 }, &peer)?;
         Ok((peer, begun.elapsed()))
     }
 
@@ -169,7 +217,7 @@ fn start(name: &'static str, address: SocketAddr, mut command: Command) -> Resul
         command.stderr(Stdio::null());
     }
     let child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
-    let peer = Peer { name, address, child };
+    let peer = Peer { name, address, keys: Keys::One, child };
     let begun = Instant::now();
     while TcpStream::connect(address).is_err() {
         if begun.elapsed() > Duration::from_secs(10) {
