@@ -18,6 +18,7 @@ pub mod place; // where it is kept, and by one process
 mod schema; // the tables
 pub mod row; // a request that is over
 pub mod requests; // requests one by one
+mod runs; // which of them are whose
 mod rollup; // what was spent by day
 mod kept; // requests that wait, in a file
 mod spend; // what was spent in any span
