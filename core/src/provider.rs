@@ -139,7 +139,7 @@ pub struct Encoded {
 }
 
 /// Turns frames into events.
-pub trait Decode {
+pub trait Decode: Send {
     /// Appends the events of one frame. After an `Event::End` or `Event::Fault` nothing more comes.
     fn on(&mut self, frame: &crate::sse::Frame, out: &mut Vec<Event>);
 

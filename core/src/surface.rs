@@ -162,7 +162,7 @@ pub struct Asked {
 }
 
 /// Turns events into the surface's stream.
-pub trait Render {
+pub trait Render: Send {
     /// Appends what this event says to `out`; nothing is a valid answer. After `Event::End` or
     /// `Event::Fault` nothing more is rendered.
     fn on(&mut self, event: &Event, out: &mut BytesMut);

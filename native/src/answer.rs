@@ -15,13 +15,14 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use tollgate_core::admit::{Admission, Desk, admit, unready};
+use tollgate_core::admit::{Admission, Admitted, Desk, admit, unready};
 use tollgate_core::api::Principal;
 use tollgate_core::config::Config;
 use tollgate_core::cors::Page;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
 use tollgate_core::host::Host;
+use tollgate_core::units::Time;
 
 /// Answers a request, whatever it is and whatever happens.
 pub async fn answer(
@@ -48,6 +49,10 @@ async fn respond(host: Rc<Native>, request: Request<Incoming>, peer: Option<IpAd
     page.mark(answer.headers_mut());
     answer
 }
+
+/// A body of so many bytes is read in another thread: on the worker's own it would keep every other request
+/// waiting for milliseconds.
+const LARGE: usize = 256 * 1024;
 
 /// What says that requests can be taken.
 const READY: &[u8] = b"{\"status\":\"ok\"}";
@@ -91,13 +96,28 @@ async fn serve(
         Err(fault) => return admitted.refuse(&fault).map(Answer::from),
     };
     held(&host.shared.metrics).began();
-    let exchange = Exchange::new(admitted, body, host.now());
+    let now = host.now();
+    let exchange = if body.len() < LARGE {
+        Exchange::new(admitted, body, now)
+    } else {
+        match tokio::task::spawn_blocking(move || begun_ahead(admitted, body, now)).await {
+            Ok(exchange) => exchange,
+            Err(_) => return speechless(),
+        }
+    };
     let aloft = host.aloft.clone();
     let flight = Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await });
     match Answer::of(flight).await {
         Ok(answer) => answer,
         Err(_) => speechless(),
     }
+}
+
+/// Begins with a large body.
+fn begun_ahead(admitted: Admitted, body: Bytes, now: Time) -> Box<Exchange> {
+    let mut exchange = Exchange::new(admitted, body, now);
+    exchange.read_ahead();
+    exchange
 }
 
 /// Decides on a request by its head, as things are now.

@@ -313,7 +313,7 @@ impl Request {
         digest.list(headers.into_iter());
         let Route { name: _, strategy: _, targets, fallbacks, attempts: _, deadline: _, cache: _ } = &**route;
         for target in targets.iter().chain(fallbacks) {
-            let RouteTarget { provider, model, weight: _, price: _, limits: _ } = target;
+            let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _ } = target;
             digest.part(model.as_bytes());
             config.provider(*provider).into_iter().for_each(|provider| provider_parts(provider, &mut digest));
         }
