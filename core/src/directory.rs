@@ -14,6 +14,7 @@ mod caller; // whose request it is
 mod holder; // organisations, teams, users, tags
 mod key; // virtual keys
 mod name; // what names may be
+mod reading; // a stored row, read and not taken up yet
 pub mod spec; // keys and holders as JSON
 #[cfg(test)]
 mod tests;
@@ -23,11 +24,12 @@ pub use caller::Caller;
 pub use holder::{Holder, HolderKind, Remarks, What, Within};
 pub use key::{Key, MAX_CLIENT_TAGS, Retiring, Role};
 pub use name::{MAX_END_USER, MAX_NAME, end_user, wrong_name};
+pub use reading::Reading;
 
 use crate::api::{Change, Kind};
 use crate::config::{Config, ConfigError};
 use crate::token::{Issuer, Jwks, JwksSource};
-use spec::Around;
+use reading::Found;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -134,41 +136,31 @@ impl Directory {
     /// On an error nothing has changed, except that a row that was there before under the name is
     /// gone: nobody may go on using what it no longer says.
     pub fn apply(&mut self, change: &Change, config: &Config) -> Result<(), SetAside> {
-        let Change { kind, name, spec } = change;
-        let Some(spec) = spec else {
-            self.remove(*kind, name);
-            return Ok(());
-        };
-        let taken = self.read(*kind, name, spec, config);
-        taken.map_err(|errors| {
-            self.remove(*kind, name);
-            SetAside { kind: *kind, name: name.clone(), errors }
-        })
+        self.take(Reading::of(change, config))
     }
 
-    fn read(&mut self, kind: Kind, name: &str, spec: &[u8], config: &Config) -> Result<(), Vec<ConfigError>> {
-        let around = Around::stored(config);
-        let misnamed = |found: &str| spec::error("name", format!("the row of `{name}` names {found:?}"));
-        match kind {
-            Kind::Holder(kind) => {
-                let holder = spec::read_holder(kind, spec, &around)?;
-                if holder.name != name {
-                    return Err(vec![misnamed(&holder.name)]);
-                }
-                self.put_holder(holder);
+    /// [`Directory::apply`] for a change that was read already.
+    pub fn take(&mut self, reading: Reading) -> Result<(), SetAside> {
+        let Reading { kind, name, found } = reading;
+        let taken = match found {
+            Found::Nothing => {
+                self.remove(kind, &name);
+                Ok(())
             }
-            Kind::Key => {
-                let key = spec::read_key(spec, &around)?;
-                if key.name != name {
-                    return Err(vec![misnamed(&key.name)]);
-                }
-                let taken = self.put_key(key);
-                taken.map_err(|taken| {
-                    vec![spec::error("sha256", format!("the same key as {:?}", taken.by))]
-                })?;
+            Found::Holder(holder) => {
+                self.put_holder(*holder);
+                Ok(())
             }
-        }
-        Ok(())
+            Found::Key(key) => self
+                .put_key(*key)
+                .map(drop)
+                .map_err(|taken| vec![spec::error("sha256", format!("the same key as {:?}", taken.by))]),
+            Found::Mistakes(errors) => Err(errors),
+        };
+        taken.map_err(|errors| {
+            self.remove(kind, &name);
+            SetAside { kind, name, errors }
+        })
     }
 
     /// Stores a key in place of the stored one of its name. Fails where another key has one of its

@@ -16,12 +16,13 @@ use crate::store::trouble::Problem;
 use crate::store::{self, Setup, Store};
 use crate::upstream::pool::Outside;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
 use tollgate_core::api::{Change, audit};
 use tollgate_core::config::Config;
-use tollgate_core::directory::Directory;
+use tollgate_core::directory::{Directory, Reading};
 
 /// What keeps nothing.
 const MEMORY: &str = ":memory:";
@@ -51,7 +52,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     let store = Arc::new(store);
     let mut directory = Directory::of(&settings.config);
     settings.put_keys(&mut directory);
-    take_up(&mut directory, &entities, &settings.config);
+    take_up(&mut directory, entities, &settings.config);
     if had_keys {
         directory.close();
     }
@@ -86,14 +87,47 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     Ok(Begun { shared, ears })
 }
 
-fn take_up(directory: &mut Directory, entities: &[Change], config: &Config) {
-    for change in entities {
-        if let Err(aside) = directory.apply(change, config) {
-            let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
-            let (kind, why) = (aside.kind.name(), errors.join("; "));
-            tracing::error!(kind, name = aside.name, why, "a stored entry cannot be used and is left out");
+/// So many are read at once. What they were read from is given up with them, and not with the last.
+const CHUNK: usize = 4096;
+
+fn take_up(directory: &mut Directory, entities: Vec<Change>, config: &Config) {
+    let mut rest = entities.into_iter();
+    loop {
+        let chunk: Vec<Change> = rest.by_ref().take(CHUNK).collect();
+        if chunk.is_empty() {
+            return;
+        }
+        for reading in readings(&chunk, config) {
+            if let Err(aside) = directory.take(reading) {
+                let errors: Vec<String> = aside.errors.iter().map(|error| error.message.clone()).collect();
+                let (kind, why) = (aside.kind.name(), errors.join("; "));
+                tracing::error!(
+                    kind,
+                    name = aside.name,
+                    why,
+                    "a stored entry cannot be used and is left out"
+                );
+            }
         }
     }
+}
+
+/// Reads changes on all cores, where they are worth it. In their order.
+fn readings(changes: &[Change], config: &Config) -> Vec<Reading> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = changes.len().div_ceil(cores);
+    let read = |changes: &[Change]| -> Vec<Reading> {
+        changes.iter().map(|change| Reading::of(change, config)).collect()
+    };
+    if cores == 1 || changes.len() < CHUNK {
+        return read(changes);
+    }
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = changes.chunks(share).collect();
+        let threads: Vec<_> = shares.iter().map(|share| scope.spawn(|| read(share))).collect();
+        let all = threads.into_iter().zip(shares);
+        all.flat_map(|(thread, share)| thread.join().unwrap_or_else(|_| read(share))).collect()
+    })
 }
 
 /// Takes up who there is in a store that is opened late.
@@ -101,7 +135,7 @@ fn await_entities(late: Receiver<Vec<Change>>, shared: &Arc<Shared>) -> Result<(
     let shared = Arc::downgrade(shared);
     let wait = move || {
         if let (Ok(entities), Some(shared)) = (late.recv(), shared.upgrade()) {
-            take_up(&mut shared.directory_mut(), &entities, &shared.config.load());
+            take_up(&mut shared.directory_mut(), entities, &shared.config.load());
         }
     };
     let thread = std::thread::Builder::new().name("store-late".to_owned()).spawn(wait);

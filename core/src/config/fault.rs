@@ -54,7 +54,7 @@ impl Place {
         } else {
             show(name)
         };
-        let path = if self.path.is_empty() { quoted } else { format!("{}.{quoted}", self.path) };
+        let path = if self.path.is_empty() { quoted } else { [&self.path, ".", &quoted].concat() };
         Self { path, offset }
     }
 

@@ -6,6 +6,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, params, params_from_iter};
 use tollgate_core::api::{Change, Kind};
 use tollgate_core::directory::HolderKind;
+use tollgate_core::json::{self, Tape};
 use tollgate_core::units::Time;
 
 /// Something stored that could not be understood. It is kept out of the way, with the reason.
@@ -107,10 +108,18 @@ fn understood(kind: ValueRef<'_>, name: ValueRef<'_>, spec: ValueRef<'_>) -> Res
         .ok_or_else(|| format!("kind: {kind:?} is unknown, expected organisation, team, user, tag or key"))?;
     let name = text(name).filter(|name| !name.is_empty()).ok_or("name: expected a text that is not empty")?;
     let spec = text(spec).ok_or("spec: expected a text")?;
+    // There may be a hundred thousand: whoever takes them up builds values of them, here they are only
+    // looked through.
+    let is_object = Tape::parse(spec.as_bytes()).is_ok_and(|tape| tape.root().kind() == json::Kind::Object);
+    if !is_object {
+        check_object(spec)?;
+    }
+    Ok(Change { kind, name: name.to_owned(), spec: Some(Bytes::copy_from_slice(spec.as_bytes())) })
+}
+
+fn check_object(spec: &str) -> Result<(), String> {
     match serde_json::from_str::<serde_json::Value>(spec) {
-        Ok(serde_json::Value::Object(_)) => {
-            Ok(Change { kind, name: name.to_owned(), spec: Some(Bytes::copy_from_slice(spec.as_bytes())) })
-        }
+        Ok(serde_json::Value::Object(_)) => Ok(()),
         Ok(_) => Err("spec: expected a JSON object".to_owned()),
         Err(error) => Err(format!("spec: is no JSON, line {} column {}", error.line(), error.column())),
     }

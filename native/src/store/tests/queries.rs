@@ -277,6 +277,32 @@ async fn pages_of_requests_hold_each_that_was_asked_for_once_the_newest_first() 
     assert_eq!(store.request(RequestId(300)).await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn an_older_database_finds_its_requests_by_whose_they_are() {
+    let folder = Folder::new("older");
+    let Opened { store, .. } = open(&folder.store());
+    let rows: Vec<Row> = (0..200).map(row).collect();
+    rows.iter().cloned().for_each(|row| store.keep(row));
+    store.flush().await.unwrap();
+    drop(store);
+    let columns = ["organisation", "team", "user", "key", "end_user", "provider", "model"];
+    let indexes = columns.map(|name| format!("CREATE INDEX requests_by_{name} ON requests ({name}, at);"));
+    let older = format!("DROP TABLE runs; DROP TABLE marks; {} PRAGMA user_version = 3", indexes.concat());
+    behind_its_back(&folder.store(), &older);
+
+    let Opened { store, .. } = open(&folder.store());
+    for only in filters().into_iter().filter(|only| only.len() == 1) {
+        let (from, to) = (Time(0), Time::NEVER);
+        let query =
+            RequestQuery { from, to, only: only.clone(), outcome: Outcome::Any, after: None, limit: 1000 };
+        let found = store.requests(query).await.unwrap();
+        let wanted = rows.iter().filter(|row| {
+            values(row, only[0].dimension).iter().any(|value| value.as_ref() == Some(&only[0].value))
+        });
+        assert_eq!(found.len(), wanted.count(), "{only:?}");
+    }
+}
+
 fn assert_searched(connection: &Connection, sql: &str, values: Vec<Value>) {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let steps = explain.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
