@@ -1,5 +1,6 @@
 //! Facts about who is known, and what requests draw on.
 
+use super::spec::Around;
 use super::*;
 use crate::config::{self, Pattern, SecretRef, values};
 use crate::ledger::{Claim, Targets};
