@@ -106,7 +106,7 @@ impl Host for Desk {
     }
 
     fn fetch(&self, request: Fetch) -> Call {
-        Call::new(request)
+        Call::within(&self.env, request)
     }
 
     fn timer(&self) -> LazyTimer {

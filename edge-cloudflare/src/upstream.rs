@@ -1,13 +1,22 @@
-//! Calls to upstreams by the runtime's `fetch`.
+//! Calls to upstreams: by the runtime's `fetch`, or to Workers AI by its binding.
 
+use crate::clock;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::StatusCode;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING,
+};
 use http_body::Body as _;
-use js_sys::Uint8Array;
+use js_sys::{Function, Promise, Reflect, Uint8Array};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Upstream};
-use worker::{AbortController, Body, Headers, HttpResponse, Method, Request, RequestInit, RequestRedirect};
+use tollgate_edge::ai::{self, Chunks, Question};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
+use worker::{
+    AbortController, Body, Env, Headers, HttpResponse, Method, Request, RequestInit, RequestRedirect,
+};
 
 /// An upstream call in progress. Dropping it aborts the call and closes its connection.
 pub(crate) struct Call {
@@ -16,9 +25,22 @@ pub(crate) struct Call {
 }
 
 enum State {
-    Head(Pin<Box<dyn Future<Output = worker::Result<HttpResponse>>>>),
-    Body(Body),
+    Head(Pin<Box<dyn Future<Output = worker::Result<Answer>>>>),
+    Body(Stream),
     Over,
+}
+
+/// What came back.
+struct Answer {
+    head: Head,
+    body: Stream,
+}
+
+/// A body, and what becomes of it.
+struct Stream {
+    body: Body,
+    /// The words of Workers AI, where these are.
+    chunks: Option<Chunks>,
 }
 
 impl Call {
@@ -27,9 +49,65 @@ impl Call {
         let signal = abort.signal();
         let head = Box::pin(async move {
             let sent = worker::Fetch::Request(request(fetch)?).send_with_signal(&signal).await?;
-            HttpResponse::try_from(sent)
+            let (mut parts, body) = HttpResponse::try_from(sent)?.into_parts();
+            // The runtime has undone them.
+            for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
+                parts.headers.remove(name);
+            }
+            let head = Head { status: parts.status, headers: parts.headers };
+            Ok(Answer { head, body: Stream { body, chunks: None } })
         });
         Self { state: State::Head(head), abort: Some(abort) }
+    }
+
+    /// The same, where bindings may be called too.
+    pub(crate) fn within(env: &Env, fetch: Fetch) -> Self {
+        let Some(name) = fetch.uri.host().and_then(ai::binding) else { return Self::new(fetch) };
+        let env = env.clone();
+        Self { state: State::Head(Box::pin(async move { run(&env, &name, &fetch.body).await })), abort: None }
+    }
+}
+
+/// Asks Workers AI.
+async fn run(env: &Env, name: &str, call: &[u8]) -> worker::Result<Answer> {
+    let Question { model, inputs } = Question::of(call)?;
+    let missing = || {
+        worker::Error::from(format!(
+            "the binding {name} is missing: add [ai] with binding = \"{name}\" to wrangler.toml"
+        ))
+    };
+    let binding = Reflect::get(env.as_ref(), &name.into())?;
+    let run: Function =
+        Reflect::get(&binding, &"run".into()).ok().and_then(|run| run.dyn_into().ok()).ok_or_else(missing)?;
+    let inputs = js_sys::JSON::parse(&inputs)?;
+    let promise = Promise::resolve(&run.call2(&binding, &model.as_str().into(), &inputs)?);
+    let answer = JsFuture::from(promise).await?;
+    let seconds = clock::now().unix_secs();
+    let form = |form| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(form))]);
+    match answer.dyn_into::<web_sys::ReadableStream>() {
+        Ok(stream) => {
+            let head = Head { status: StatusCode::OK, headers: form("text/event-stream") };
+            let chunks = Some(Chunks::new(&model, seconds));
+            Ok(Answer { head, body: Stream { body: Body::new(stream), chunks } })
+        }
+        Err(answer) => {
+            let text = js_sys::JSON::stringify(&answer)?;
+            let whole = ai::completion(String::from(text).as_bytes(), &model, seconds);
+            let body = Body::from_stream(Once(Some(whole.to_vec())))?;
+            let head = Head { status: StatusCode::OK, headers: form("application/json") };
+            Ok(Answer { head, body: Stream { body, chunks: None } })
+        }
+    }
+}
+
+/// A stream of one piece.
+struct Once(Option<Vec<u8>>);
+
+impl futures_core::Stream for Once {
+    type Item = Result<Vec<u8>, worker::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
     }
 }
 
@@ -62,28 +140,26 @@ impl Upstream for Call {
         let State::Head(head) = &mut self.state else {
             return Poll::Ready(Err(broken("its head was read already")));
         };
-        let answer = match std::task::ready!(head.as_mut().poll(cx)) {
-            Ok(answer) => answer,
+        match std::task::ready!(head.as_mut().poll(cx)) {
+            Ok(Answer { head, body }) => {
+                self.state = State::Body(body);
+                Poll::Ready(Ok(head))
+            }
             Err(error) => {
                 self.state = State::Over;
-                return Poll::Ready(Err(failed(&error)));
+                Poll::Ready(Err(failed(&error)))
             }
-        };
-        let (mut head, body) = answer.into_parts();
-        // The runtime has undone them.
-        for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
-            head.headers.remove(name);
         }
-        self.state = State::Body(body);
-        Poll::Ready(Ok(Head { status: head.status, headers: head.headers }))
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
-        let State::Body(body) = &mut self.state else { return Poll::Ready(None) };
+        let State::Body(Stream { body, chunks }) = &mut self.state else { return Poll::Ready(None) };
         loop {
             match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    if let Ok(chunk) = frame.into_data() {
+                    let Ok(piece) = frame.into_data() else { continue };
+                    let chunk = chunks.as_mut().map_or(piece.clone(), |chunks| chunks.push(&piece));
+                    if !chunk.is_empty() {
                         return Poll::Ready(Some(Ok(chunk)));
                     }
                 }
