@@ -4,7 +4,7 @@
 use crate::entropy;
 use crate::issuers::Fetched;
 use crate::people::Known;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::cache::Memory;
@@ -36,6 +36,8 @@ pub(crate) struct Isolate {
     pub(crate) gauge: Arc<Gauge>,
     /// What `/metrics` tells: of this isolate.
     pub(crate) metrics: RefCell<Metrics>,
+    /// Requests to Durable Objects.
+    pub(crate) asked: Cell<u64>,
     random: OnceCell<Random>,
 }
 
@@ -47,6 +49,17 @@ impl Isolate {
     /// This one.
     pub(crate) fn here() -> Rc<Self> {
         HERE.with(Rc::clone)
+    }
+
+    /// What `/metrics` tells.
+    pub(crate) fn told(&self) -> String {
+        let asked = self.asked.get();
+        self.metrics.borrow().render()
+            + &format!(
+                "# HELP tollgate_ledger_requests_total Requests to Durable Objects.\n\
+                 # TYPE tollgate_ledger_requests_total counter\n\
+                 tollgate_ledger_requests_total {asked}\n"
+            )
     }
 
     /// Numbers for spreading load and naming requests.

@@ -75,6 +75,8 @@ impl Way {
     /// Asks it something, and waits for the whole answer.
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, Lost> {
         let stub = self.stub()?;
+        let here = Isolate::here();
+        here.asked.set(here.asked.get().saturating_add(1));
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(Uint8Array::from(&*body).into()));
         let request = Request::new_with_init(&format!("http://ledger{INSIDE}{path}"), &init).map_err(lost)?;

@@ -1,7 +1,7 @@
 //! Who there is, as an isolate knows it.
 //!
 //! ```text
-//!   every half minute ─▶ KV `entities`, else the registry
+//!   as often as the config ─▶ KV `entities`, else the registry
 //!   an unknown key, or a change made through this isolate ─▶ the registry, at once
 //! ```
 //! What is older than what is here is not taken up, so a slow KV takes nothing back.
@@ -9,7 +9,7 @@
 use crate::clock;
 use crate::isolate::Isolate;
 use crate::ledger::{Lost, Way};
-use crate::settings::CONFIG;
+use crate::settings::{self, CONFIG};
 use std::collections::BTreeMap;
 use tollgate_core::api::{Change, Kind};
 use tollgate_core::config::Config;
@@ -20,9 +20,6 @@ use worker::{Env, console_error};
 
 /// The name in KV.
 pub(crate) const ENTITIES: &str = "entities";
-
-/// How old it gets.
-const FRESH: Millis = Millis::from_secs(30);
 
 /// Between two questions to the registry because of keys that nobody knows: strangers may ask for these.
 const PAUSE: Millis = Millis::from_secs(1);
@@ -52,10 +49,11 @@ impl Known {
 /// then it must not be taken that there is nobody.
 pub(crate) async fn refresh(isolate: &Isolate, env: &Env, config: &Config) -> Result<(), Lost> {
     let now = clock::now();
+    let fresh = settings::fresh(env);
     let (version, is_due, is_old) = {
         let known = isolate.known.borrow();
         let version = known.version;
-        (version, version.is_none_or(|version| version < known.due), now.since(known.read) >= FRESH)
+        (version, version.is_none_or(|version| version < known.due), now.since(known.read) >= fresh)
     };
     if version.is_some() && !is_due && !is_old {
         return Ok(());

@@ -17,7 +17,7 @@ use tollgate_core::units::{Millis, Time};
 use tollgate_edge::document::{self, Document, Problem};
 use worker::{Env, console_error};
 
-/// How old a config gets, unless the variable says otherwise. KV's own caches are as old at least.
+/// Unless the variable says otherwise. KV's own caches are as old at least.
 const FRESH: Millis = Millis::from_secs(30);
 
 /// The variable of how old it gets, in seconds.
@@ -40,7 +40,6 @@ pub(crate) struct Settings {
     pub(crate) config: Arc<Config>,
     text: Option<Text>,
     read: Time,
-    fresh: Millis,
 }
 
 #[derive(PartialEq)]
@@ -53,7 +52,7 @@ struct Text {
 pub(crate) async fn current(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Problem> {
     let now = clock::now();
     if let Some(settings) = &*isolate.settings.borrow()
-        && now.since(settings.read) < settings.fresh
+        && now.since(settings.read) < fresh(env)
     {
         return Ok(Arc::clone(&settings.config));
     }
@@ -75,7 +74,7 @@ pub(crate) async fn read(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Pr
             let config = Arc::new(*config);
             isolate.directory.borrow_mut().reseat(&config);
             people::again(isolate, &config);
-            *place = Some(Settings { config: Arc::clone(&config), text, read: now, fresh: fresh(env) });
+            *place = Some(Settings { config: Arc::clone(&config), text, read: now });
             Ok(config)
         }
         (Err(problem), Some(settings)) => {
@@ -87,7 +86,8 @@ pub(crate) async fn read(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Pr
     }
 }
 
-fn fresh(env: &Env) -> Millis {
+/// How old a config gets, and what is known of who there is.
+pub(crate) fn fresh(env: &Env) -> Millis {
     let told = env.var(FRESHNESS).ok().and_then(|seconds| seconds.to_string().trim().parse().ok());
     told.map_or(FRESH, Millis::from_secs)
 }

@@ -173,7 +173,7 @@ impl Edge for Visit {
     }
 
     fn metrics(&self) -> String {
-        self.isolate.metrics.borrow().render()
+        self.isolate.told()
     }
 
     async fn look_again(&self) -> Again {

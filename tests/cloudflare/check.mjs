@@ -1,0 +1,286 @@
+// What is true of the Worker alone; what is true of every host is in tests/conformance.
+//
+//   node tests/cloudflare/check.mjs SIMULATOR [TEXT]      those with TEXT in their name
+//
+// SIMULATOR is the program tollgate-sim. Prints a line for each fact; the exit code is 0 if all hold.
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import http from "node:http";
+import os from "node:os";
+import path from "node:path";
+import { start } from "./gateway.mjs";
+
+const [simulator, wanted = ""] = process.argv.slice(2);
+const ADMIN = "admin-0123456789abcdef0123456789abcdef";
+const KEY = "tg-0123456789abcdef0123456789abcdef";
+
+const sim = spawn(path.resolve(simulator), ["--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
+const upstream = await new Promise((found) => sim.stdout.once("data", (line) => found(String(line).match(/http:\/\/[^\s/]+/)[0])));
+
+const DOCUMENT = `
+[server]
+admin_key = "env:ADMIN"
+[providers.sim]
+kind = "openai"
+base_url = "${upstream}/v1"
+keys = ["env:SIM_KEY"]
+[providers.workers-ai]
+kind = "openai"
+base_url = "https://ai.binding/v1"
+[prices."sim/demo"]
+input = 10
+output = 40
+[prices."workers-ai/@cf/some/model"]
+input = 1
+output = 1
+[[organisations]]
+name = "acme"
+[[keys]]
+name = "ci"
+value = "env:CI"
+organisation = "acme"
+budget = [{ usd = 5, per = "day" }]
+`;
+const env = { ADMIN, SIM_KEY: "anything", CI: KEY };
+
+function assert(truth, what) {
+  if (!truth) throw new Error(typeof what === "string" ? what : JSON.stringify(what));
+}
+
+function call(address, body, key = KEY) {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  return fetch(`${address}/v1/chat/completions`, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+const hello = (model, more = {}) => ({ model, messages: [{ role: "user", content: "hello" }], ...more });
+
+async function ask(address, at, key = ADMIN) {
+  const answer = await fetch(address + at, { headers: { authorization: `Bearer ${key}` } });
+  return answer.json();
+}
+
+/** Asks until it is so; nothing is decided by how long that takes. */
+async function eventually(what, look) {
+  let seen;
+  for (let tries = 0; tries < 600; tries++) {
+    seen = await look();
+    if (seen.so) return seen;
+    await new Promise((again) => setTimeout(again, 25));
+  }
+  throw new Error(`${what}: ${JSON.stringify(seen)}`);
+}
+
+/** One line of a Prometheus text. */
+async function metric(address, name) {
+  const text = await (await fetch(`${address}/metrics`)).text();
+  return Number(text.match(new RegExp(`^${name} (\\d+)`, "m"))?.[1]);
+}
+
+const facts = {
+  /** Nothing is held back: each event is out before the provider writes the next. */
+  async events_come_one_by_one_and_a_client_that_leaves_is_settled_for() {
+    const gateway = await start({ config: DOCUMENT, env });
+    try {
+      const [address] = gateway.addresses;
+      let closed;
+      const gone = new Promise((told) => (closed = told));
+      let say;
+      const provider = http.createServer((request, response) => {
+        request.resume();
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        say = (event) => response.write(`data: ${JSON.stringify(event)}\n\n`);
+        say({ id: "x", object: "chat.completion.chunk", choices: [{ index: 0, delta: { role: "assistant", content: "one " } }] });
+        response.on("close", closed);
+      });
+      await new Promise((listening) => provider.listen(0, "127.0.0.1", listening));
+      await gateway.configure(DOCUMENT.replace(upstream, `http://127.0.0.1:${provider.address().port}`));
+
+      const { port } = new URL(address);
+      const heard = [];
+      let wake = () => {};
+      const client = http.request({ port, host: "127.0.0.1", method: "POST", path: "/v1/chat/completions", headers: { authorization: `Bearer ${KEY}` } });
+      client.on("error", () => {});
+      client.end(JSON.stringify(hello("sim/demo", { stream: true, max_tokens: 100 })));
+      client.on("response", (response) => {
+        response.on("error", () => {});
+        response.on("data", (piece) => { heard.push(String(piece)); wake(); });
+      });
+      const until = (text) => new Promise((found) => {
+        wake = () => heard.join("").includes(text) && found();
+        wake();
+      });
+      await until("one ");
+      for (const word of ["two ", "three "]) {
+        say({ id: "x", object: "chat.completion.chunk", choices: [{ index: 0, delta: { content: word } }] });
+        await until(word);
+      }
+      client.destroy();
+      // The runtime tells of a client that leaves with the next piece that is written to it.
+      const talking = setInterval(() => say({ id: "x", object: "chat.completion.chunk", choices: [{ index: 0, delta: { content: "more " } }] }), 5);
+      await gone;
+      clearInterval(talking);
+      const { data: [row] } = await eventually("the request is recorded", async () => {
+        const answer = await ask(address, "/api/requests");
+        return { ...answer, so: answer.data.length === 1 };
+      });
+      assert(row.status === 200 && row.output_tokens > 0 && row.usd > 0, row);
+      const { data: [{ limits: [budget] }] } = await ask(address, "/api/limits/key/ci");
+      assert(budget.held === 0 && budget.used > 0, budget);
+      provider.close();
+    } finally {
+      await gateway.stop();
+    }
+  },
+
+  /** One before the answer and one after it; none and one without limits. */
+  async a_call_asks_its_book_twice_at_most() {
+    const keys = `${DOCUMENT}\n[[keys]]\nname = "free"\nvalue = "env:FREE"\norganisation = "acme"\n`;
+    const FREE = "tg-fedcba9876543210fedcba9876543210";
+    const gateway = await start({ config: keys, env: { ...env, FREE } });
+    try {
+      const [address] = gateway.addresses;
+      await (await call(address, hello("sim/demo"))).text();
+      for (const [key, stream, due] of [[KEY, false, 2], [KEY, true, 2], [FREE, false, 1], [FREE, true, 1]]) {
+        const before = await metric(address, "tollgate_ledger_requests_total");
+        const rows = (await ask(address, "/api/requests")).data.length;
+        for (let times = 0; times < 5; times++) {
+          const answer = await call(address, hello("sim/demo", { stream }), key);
+          assert(answer.status === 200, await answer.text());
+        }
+        await eventually("all are recorded", async () => ({ so: (await ask(address, "/api/requests")).data.length >= rows + 5 }));
+        const asked = (await metric(address, "tollgate_ledger_requests_total")) - before;
+        assert(asked === 5 * due, `${asked} for five calls, expected ${5 * due}`);
+      }
+    } finally {
+      await gateway.stop();
+    }
+  },
+
+  async what_is_missing_is_said_in_one_line_with_where_to_add_it() {
+    const cases = [
+      [{ without: ["LEDGER"] }, /LEDGER is missing: add \[\[durable_objects\.bindings\]\].*wrangler\.toml/],
+      [{ class: "Nothing" }, /class must be `Ledger`/],
+      [{ env: { ADMIN, CI: KEY } }, /SIM_KEY.*wrangler secret put SIM_KEY/],
+      [{ config: "[providers.sim]\nkey = 1\n" }, /CONFIG\/tollgate\.toml:2:.*did you mean `keys`/],
+      [{ config: "{" }, /CONFIG\/tollgate\.json.*not JSON/],
+    ];
+    for (const [spec, line] of cases) {
+      const gateway = await start({ config: DOCUMENT, env, ...spec });
+      try {
+        const [address] = gateway.addresses;
+        const answer = await call(address, hello("sim/demo"));
+        const { error } = await answer.json();
+        assert(answer.status === 503 && error.code === "store_unavailable", `${answer.status} ${error.code}`);
+        assert(answer.headers.get("retry-after"), "no retry-after");
+        assert(line.test(error.message) && !error.message.includes("\n"), error.message);
+        const other = await fetch(`${address}/v1/messages`, { method: "POST", body: "{}" });
+        if (other.status === 503) assert((await other.json()).type === "error", "not in the surface's shape");
+        assert((await fetch(`${address}/healthz`)).status === 200, "it lives");
+        assert((await fetch(`${address}/readyz`)).status === 503, "it is not ready");
+      } finally {
+        await gateway.stop();
+      }
+    }
+  },
+
+  async without_kv_and_objects_it_serves_whom_the_variable_says() {
+    const text = `[providers.sim]\nkind = "openai"\nbase_url = "${upstream}/v1"\nkeys = ["env:SIM_KEY"]\n`;
+    const gateway = await start({ without: ["CONFIG", "LEDGER"], env: { ...env, TOLLGATE_CONFIG: text } });
+    try {
+      const answer = await call(gateway.addresses[0], hello("sim/demo"));
+      assert(answer.status === 200, await answer.text());
+    } finally {
+      await gateway.stop();
+    }
+  },
+
+  async records_go_to_a_queue_that_is_bound() {
+    const gateway = await start({ config: DOCUMENT, env, queue: true });
+    try {
+      const answer = await call(gateway.addresses[0], hello("sim/demo"));
+      const id = answer.headers.get("x-tollgate-request-id");
+      await answer.text();
+      const kv = await gateway.mf.getKVNamespace("RECORDS", "records");
+      const { text } = await eventually("the record arrives", async () => {
+        const text = await kv.get(id);
+        return { text, so: text !== null };
+      });
+      const record = JSON.parse(text);
+      assert(record.key === "ci" && record.model === "sim/demo" && record.nano_dollars > 0, record);
+      assert(!text.includes("hello"), "there is something of the prompt in it");
+    } finally {
+      await gateway.stop();
+    }
+  },
+
+  async workers_ai_is_called_by_its_binding() {
+    const ai = `export default () => ({
+      async run(model, inputs) {
+        if (model !== "@cf/some/model") throw new Error("5007: no such model");
+        const said = "you said " + inputs.messages[0].content;
+        const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
+        if (!inputs.stream) return { response: said, usage };
+        const frames = [...said.split(" ").map((word) => ({ response: word + " " })), { response: "", usage }];
+        const text = frames.map((frame) => "data: " + JSON.stringify(frame) + "\\n\\n").join("") + "data: [DONE]\\n\\n";
+        return new Response(text).body;
+      },
+    })`;
+    const gateway = await start({ config: DOCUMENT, env, ai });
+    try {
+      const [address] = gateway.addresses;
+      const plain = await (await call(address, hello("workers-ai/@cf/some/model", { max_tokens: 9 }))).json();
+      assert(plain.choices?.[0].message.content === "you said hello" && plain.usage.completion_tokens === 4, plain);
+      const answer = await call(address, hello("workers-ai/@cf/some/model", { stream: true, max_tokens: 9 }));
+      const text = await answer.text();
+      const said = [...text.matchAll(/"content":"([^"]*)"/g)].map((found) => found[1]).join("");
+      assert(said.trim() === "you said hello" && text.trimEnd().endsWith("data: [DONE]"), text);
+      const wrong = await call(address, hello("workers-ai/@cf/other", { max_tokens: 9 }));
+      assert(wrong.status >= 400, wrong.status);
+      await gateway.stop();
+      const without = await start({ config: DOCUMENT, env });
+      try {
+        const missing = await call(without.addresses[0], hello("workers-ai/@cf/some/model", { max_tokens: 9 }));
+        const { error } = await missing.json();
+        assert(missing.status === 502 && /add \[ai\] with binding = "AI" to wrangler\.toml/.test(error.message), error);
+      } finally {
+        await without.stop();
+      }
+    } finally {
+      await gateway.stop().catch(() => {});
+    }
+  },
+
+  async an_equal_request_is_a_hit_also_after_the_isolate_is_gone() {
+    const persist = fs.mkdtempSync(path.join(os.tmpdir(), "tollgate-"));
+    const cached = DOCUMENT.replace("[[organisations]]", `[models.kept]\ntargets = ["sim/demo"]\ncache = true\n[[organisations]]`);
+    for (const due of ["miss", "hit"]) {
+      const gateway = await start({ config: cached, env, persist });
+      try {
+        const ask = () => call(gateway.addresses[0], hello("kept", { max_tokens: 9 }));
+        const first = await ask();
+        assert(first.headers.get("x-tollgate-cache") === due, `${first.headers.get("x-tollgate-cache")}, expected ${due}: ${await first.text()}`);
+        await first.text().catch(() => {});
+        const second = await ask();
+        assert(second.headers.get("x-tollgate-cache") === "hit", second.headers.get("x-tollgate-cache"));
+        await second.text();
+      } finally {
+        await gateway.stop();
+      }
+    }
+    fs.rmSync(persist, { recursive: true });
+  },
+};
+
+let failed = 0;
+for (const [name, fact] of Object.entries(facts).filter(([name]) => name.includes(wanted))) {
+  try {
+    await fact();
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED  ${name}\n    ${error.stack}`);
+  }
+}
+sim.kill();
+console.log(`workers: ${Object.keys(facts).length - failed} facts hold, ${failed} do not`);
+process.exit(failed === 0 ? 0 : 1);

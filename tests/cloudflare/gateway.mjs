@@ -1,0 +1,88 @@
+// The compiled Worker in a real workerd, through miniflare. What a spec may say is told in serve.mjs.
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const tools = process.env.TOLLGATE_TOOLS ?? path.join(os.homedir(), ".cache/tollgate-tools");
+const require = createRequire(path.join(tools, "cloudflare", "package.json"));
+export const { Miniflare, Log, LogLevel } = require("miniflare");
+
+const HOST = "127.0.0.1";
+const DATE = "2026-07-01";
+const FLAGS = ["enable_request_signal"];
+
+/** Takes records off the queue and keeps them where a test finds them. */
+const CONSUMER = `export default { async queue(batch, env) {
+  for (const message of batch.messages) await env.RECORDS.put(JSON.parse(message.body).id, message.body);
+} }`;
+
+/** One Worker; the first of them has the Durable Objects. */
+function worker(spec, build, number) {
+  const without = new Set(spec.without ?? []);
+  const className = spec.class ?? "Ledger";
+  const ledger = number === 0 ? { className, useSQLite: true } : { className, scriptName: "gateway-0", useSQLite: true };
+  return {
+    name: `gateway-${number}`,
+    modules: true,
+    rootPath: build,
+    scriptPath: path.join(build, "index.js"),
+    modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"], fallthrough: true }],
+    compatibilityDate: DATE,
+    compatibilityFlags: FLAGS,
+    // The config is looked up with every request here, not every half minute.
+    bindings: { TOLLGATE_CONFIG_FRESH: "0", ...spec.env },
+    kvNamespaces: without.has("CONFIG") ? {} : { CONFIG: "tollgate" },
+    durableObjects: without.has("LEDGER") ? {} : { LEDGER: ledger },
+    ...(spec.queue ? { queueProducers: { USAGE_QUEUE: { queueName: "usage" } } } : {}),
+    ...(spec.ai ? { wrappedBindings: { AI: { scriptName: "ai" } } } : {}),
+    unsafeDirectSockets: [{ host: HOST, port: 0 }],
+  };
+}
+
+/** Starts it. What it says is written to the standard output. */
+export async function start(spec) {
+  const build = path.resolve(spec.build ?? process.env.TOLLGATE_WORKER ?? path.join(here, "../../edge-cloudflare/build"));
+  const persist = spec.persist ? path.resolve(spec.persist) : undefined;
+  const isolates = spec.isolates ?? 1;
+  // Paths of modules must lie below the working folder.
+  process.chdir(build);
+  const workers = Array.from({ length: isolates }, (_, number) => worker(spec, build, number));
+  if (spec.queue) {
+    workers.push({ name: "records", modules: true, script: CONSUMER, compatibilityDate: DATE, kvNamespaces: { RECORDS: "records" }, queueConsumers: { usage: { maxBatchTimeout: 0.05 } } });
+  }
+  if (spec.ai) workers.push({ name: "ai", modules: true, script: spec.ai, compatibilityDate: DATE });
+  const mf = new Miniflare({
+    host: HOST,
+    port: spec.port ?? 0,
+    cf: false,
+    log: new Log(spec.verbose ? LogLevel.DEBUG : LogLevel.ERROR),
+    ...(persist ? { kvPersist: path.join(persist, "kv"), durableObjectsPersist: path.join(persist, "do"), cachePersist: path.join(persist, "cache") } : {}),
+    workers,
+  });
+  const first = await mf.ready;
+
+  /** Puts a document into KV in place of the one there. */
+  async function configure(document) {
+    if (document === undefined || spec.without?.includes("CONFIG")) return;
+    const kv = await mf.getKVNamespace("CONFIG", "gateway-0");
+    const [name, other] = document.trimStart().startsWith("{") ? ["tollgate.json", "tollgate.toml"] : ["tollgate.toml", "tollgate.json"];
+    await kv.delete(other);
+    await kv.put(name, document);
+  }
+
+  await configure(spec.config);
+  const addresses = [`http://${HOST}:${first.port}`];
+  for (let number = 1; number < isolates; number++) {
+    const url = await mf.unsafeGetDirectURL(`gateway-${number}`);
+    addresses.push(`http://${HOST}:${url.port}`);
+  }
+  for (const each of addresses) {
+    const answer = await fetch(`${each}/healthz`);
+    await answer.arrayBuffer();
+    if (!answer.ok) throw new Error(`/healthz answers ${answer.status}`);
+  }
+  return { addresses, configure, mf, stop: () => mf.dispose() };
+}
+
