@@ -55,10 +55,15 @@ impl Desk {
         Way::to_book(&self.env, book)
     }
 
+    fn asks(&self) {
+        self.isolate.asked.set(self.isolate.asked.get().saturating_add(1));
+    }
+
     /// Sends what has not been sent with a settlement: the row of a request that held nothing.
     pub(crate) async fn over(&self) {
         let row = self.row.borrow_mut().take();
         let Some(row) = row else { return };
+        self.asks();
         if let Err(Lost(why)) = self.way().post("/row", row.into_bytes()).await {
             console_error!("a request's record was lost: {why}");
         }
@@ -69,6 +74,7 @@ impl Desk {
         let order = Order::Settle { id: hold.id(), settlement };
         let row = self.row.borrow_mut().take();
         let way = self.way();
+        self.asks();
         match way.order(&order, row.as_deref()).await {
             Ok(reply) => self.warn(reply),
             Err(Lost(why)) => {
@@ -119,6 +125,7 @@ impl Host for Desk {
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
         let key = self.caller.as_ref().map(|caller| caller.key.name.as_str()).unwrap_or_default();
+        self.asks();
         let granted = ledger::reserve(&self.isolate, &self.way(), key, entry, self.config.store.fail).await;
         granted.map(|Granted { hold, place }| {
             self.place.set(place);

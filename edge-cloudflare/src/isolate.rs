@@ -36,7 +36,7 @@ pub(crate) struct Isolate {
     pub(crate) gauge: Arc<Gauge>,
     /// What `/metrics` tells: of this isolate.
     pub(crate) metrics: RefCell<Metrics>,
-    /// Requests to Durable Objects.
+    /// What calls have asked of books.
     pub(crate) asked: Cell<u64>,
     random: OnceCell<Random>,
 }
@@ -56,7 +56,7 @@ impl Isolate {
         let asked = self.asked.get();
         self.metrics.borrow().render()
             + &format!(
-                "# HELP tollgate_ledger_requests_total Requests to Durable Objects.\n\
+                "# HELP tollgate_ledger_requests_total What calls have asked of Durable Objects.\n\
                  # TYPE tollgate_ledger_requests_total counter\n\
                  tollgate_ledger_requests_total {asked}\n"
             )

@@ -75,8 +75,6 @@ impl Way {
     /// Asks it something, and waits for the whole answer.
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, Lost> {
         let stub = self.stub()?;
-        let here = Isolate::here();
-        here.asked.set(here.asked.get().saturating_add(1));
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(Uint8Array::from(&*body).into()));
         let request = Request::new_with_init(&format!("http://ledger{INSIDE}{path}"), &init).map_err(lost)?;
@@ -120,11 +118,11 @@ impl Way {
 /// What paths to objects begin with. Nothing is served there from outside.
 pub(crate) const INSIDE: &str = "/.ledger";
 
-/// An object of a class that is not exported cannot be asked; the runtime says so in its own words.
-fn lost(error: worker::Error) -> Lost {
+/// An object of a class that is not exported cannot be asked. The runtime calls that an internal error.
+pub(crate) fn lost(error: worker::Error) -> Lost {
     let why = error.to_string();
-    let help = if why.contains("class") {
-        " (the class must be `Ledger` in [[durable_objects.bindings]] and [[migrations]] of wrangler.toml)"
+    let help = if why.contains("internal error") || why.contains("class") {
+        " (if this stays: the class must be `Ledger` in [[durable_objects.bindings]] and [[migrations]] of wrangler.toml)"
     } else {
         ""
     };

@@ -9,11 +9,13 @@
 use crate::clock;
 use crate::isolate::Isolate;
 use crate::people;
+use crate::upstream;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tollgate_core::config::Config;
 use tollgate_core::units::{Millis, Time};
+use tollgate_edge::ai;
 use tollgate_edge::document::{self, Document, Problem};
 use worker::{Env, console_error};
 
@@ -107,6 +109,7 @@ async fn anew(isolate: &Isolate, env: &Env) -> Result<Anew, Problem> {
         return Ok(Anew::Same);
     }
     let config = compile(text.as_ref(), env).await?;
+    bound(&config, env)?;
     Ok(Anew::Changed { config: Box::new(config), text })
 }
 
@@ -122,6 +125,18 @@ async fn find(env: &Env) -> Result<Option<Text>, Problem> {
     }
     let bundled = env.var(BUNDLED).map(|text| text.to_string()).unwrap_or_default();
     Ok((!bundled.trim().is_empty()).then(|| Text { name: BUNDLED.to_owned(), text: bundled }))
+}
+
+/// Whether the bindings that providers stand for are there.
+fn bound(config: &Config, env: &Env) -> Result<(), Problem> {
+    let missing = config.providers.iter().find_map(|provider| {
+        let name = ai::binding(provider.base_url.host()?)?;
+        upstream::runner(env, &name).is_none().then_some((provider.name.as_str(), name))
+    });
+    let Some((provider, name)) = missing else { return Ok(()) };
+    Err(Problem(format!(
+        "providers.{provider}: the binding {name} is missing: add [ai] with binding = \"{name}\" to wrangler.toml"
+    )))
 }
 
 /// Secrets of the Secrets Store can only be had by waiting for them, so those that are not among the

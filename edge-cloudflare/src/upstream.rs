@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Upstream};
 use tollgate_edge::ai::{self, Chunks, Question};
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{
     AbortController, Body, Env, Headers, HttpResponse, Method, Request, RequestInit, RequestRedirect,
@@ -68,17 +68,24 @@ impl Call {
     }
 }
 
+/// What runs models.
+pub(crate) struct Runner {
+    binding: JsValue,
+    run: Function,
+}
+
+/// The binding of this name, if it is one of Workers AI.
+pub(crate) fn runner(env: &Env, name: &str) -> Option<Runner> {
+    let binding = Reflect::get(env.as_ref(), &name.into()).ok().filter(JsValue::is_object)?;
+    let run = Reflect::get(&binding, &"run".into()).ok()?.dyn_into().ok()?;
+    Some(Runner { binding, run })
+}
+
 /// Asks Workers AI.
 async fn run(env: &Env, name: &str, call: &[u8]) -> worker::Result<Answer> {
     let Question { model, inputs } = Question::of(call)?;
-    let missing = || {
-        worker::Error::from(format!(
-            "the binding {name} is missing: add [ai] with binding = \"{name}\" to wrangler.toml"
-        ))
-    };
-    let binding = Reflect::get(env.as_ref(), &name.into())?;
-    let run: Function =
-        Reflect::get(&binding, &"run".into()).ok().and_then(|run| run.dyn_into().ok()).ok_or_else(missing)?;
+    let Runner { binding, run } =
+        runner(env, name).ok_or_else(|| worker::Error::from(format!("the binding {name} is missing")))?;
     let inputs = js_sys::JSON::parse(&inputs)?;
     let promise = Promise::resolve(&run.call2(&binding, &model.as_str().into(), &inputs)?);
     let answer = JsFuture::from(promise).await?;

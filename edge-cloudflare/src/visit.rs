@@ -5,7 +5,7 @@ use crate::host::Desk;
 use crate::isolate::Isolate;
 use crate::issuers;
 use crate::leaving::Watch;
-use crate::ledger::{LEDGER, Lost, UNBOUND, Way};
+use crate::ledger::{self, LEDGER, Lost, UNBOUND, Way};
 use crate::people;
 use crate::registry::VERSION;
 use crate::settings;
@@ -104,9 +104,9 @@ async fn administer(isolate: &Isolate, request: HttpRequest, env: &Env) -> worke
             answer.try_into()
         }
         Err(error) => {
-            console_error!("the registry cannot be asked: {error}");
-            let why = format!("the registry cannot be asked: {error}");
-            sent(front::unable(&head, why.lines().next().unwrap_or_default(), id).map(Body::from))
+            let Lost(why) = ledger::lost(error);
+            console_error!("the registry cannot be asked: {why}");
+            sent(front::unable(&head, &format!("the registry cannot be asked: {why}"), id).map(Body::from))
         }
     }
 }

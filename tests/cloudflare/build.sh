@@ -16,6 +16,7 @@ has() { [ "$("$TOLLGATE_TOOLS/bin/$1" --version 2>/dev/null | grep -o '[0-9]\+\.
 # Quick to compile rather than quick to run: they run for seconds.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off
 has wasm-bindgen "$wasm_bindgen" || cargo install "wasm-bindgen-cli@$wasm_bindgen" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
+has worker-build "$worker_build" || pkg-config --exists openssl || apt-get install -qy libssl-dev pkg-config >&2
 has worker-build "$worker_build" || cargo install "worker-build@$worker_build" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
 unset CARGO_PROFILE_RELEASE_OPT_LEVEL CARGO_PROFILE_RELEASE_LTO
 

@@ -52,7 +52,7 @@ export async function start(spec) {
   if (spec.queue) {
     workers.push({ name: "records", modules: true, script: CONSUMER, compatibilityDate: DATE, kvNamespaces: { RECORDS: "records" }, queueConsumers: { usage: { maxBatchTimeout: 0.05 } } });
   }
-  if (spec.ai) workers.push({ name: "ai", modules: true, script: spec.ai, compatibilityDate: DATE });
+  if (spec.ai) workers.push({ name: "ai", modules: true, script: spec.ai });
   const mf = new Miniflare({
     host: HOST,
     port: spec.port ?? 0,
