@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 /// and the hold settled. The answer is complete if and only if `Out::End`, or a head with a body, was
 /// sent; otherwise the connection to the client is to be broken.
 pub async fn drive<H: Host, C: Client>(mut exchange: Box<Exchange>, host: &H, client: &C) {
-    let mut wires = Wires { upstream: Stage::Idle, timer: host.timer() };
+    let mut wires = Wires { upstream: Stage::Idle, timer: host.timer(), room: Room::Free };
     while !exchange.is_done() {
         match exchange.next_step() {
             Some(step) => perform(step, &mut exchange, &mut wires, host, client).await,
@@ -34,6 +34,8 @@ pub async fn drive<H: Host, C: Client>(mut exchange: Box<Exchange>, host: &H, cl
 struct Wires<H: Host> {
     upstream: Stage<H::Upstream>,
     timer: H::Timer,
+    /// Whether the last piece could be given to the client.
+    room: Room,
 }
 
 /// How far an upstream call has come.
@@ -74,12 +76,14 @@ async fn perform<H: Host, C: Client>(
         }
         Step::Fetch(fetch) => wires.upstream = Stage::Head(host.fetch(*fetch)),
         Step::Abort => wires.upstream = Stage::Idle,
+        // A piece that was not taken leaves a gap: nothing may follow it, and least of all a proper end.
+        Step::Emit(_) if wires.room == Room::Gone => {}
         Step::Emit(out) => {
             let patience = exchange.patience();
-            if poll_fn(|cx| wires.poll_room(cx, patience, client)).await == Room::Free {
-                client.send(out);
-            } else {
-                exchange.on(Input::ClientLeft, host.now());
+            wires.room = poll_fn(|cx| wires.poll_room(cx, patience, client)).await;
+            match wires.room {
+                Room::Free => client.send(out),
+                Room::Gone => exchange.on(Input::ClientLeft, host.now()),
             }
         }
         Step::Observe(lane, outcome) => {
@@ -98,7 +102,7 @@ async fn perform<H: Host, C: Client>(
 }
 
 /// Whether the client can be given another piece.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Room {
     Free,
     /// The client left, or took nothing until the exchange's patience was over.
