@@ -6,20 +6,25 @@
 mod books;
 mod check;
 mod client;
+mod crowd;
 mod script;
 mod upstream;
 
 pub use books::Limited;
 pub use check::Verdict;
+pub use crowd::{Crowd, alike};
 pub use script::{Behaviour, Script};
 
 use books::{Books, Tight};
+use bytes::Bytes;
 use client::SimClient;
+use crowd::{Answers, CacheMood};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use tollgate_core::admit::{Admission, Desk, admit};
+use tollgate_core::admit::{Admission, Admitted, Desk, admit};
+use tollgate_core::cache::{Kept, Lead, Lookup, Parting, Recall};
 use tollgate_core::config::{self, Config};
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::directory::Directory;
@@ -74,14 +79,16 @@ impl Dice {
 /// What all parts of the world see.
 #[derive(Debug)]
 pub struct World {
-    dice: Dice,
-    now: Cell<Time>,
+    dice: Rc<Dice>,
+    now: Rc<Cell<Time>>,
     /// The earliest thing that will happen.
-    next: Cell<Time>,
+    next: Rc<Cell<Time>>,
     config: Arc<Config>,
-    fleet: RefCell<Fleet>,
-    books: RefCell<Books>,
+    fleet: Rc<RefCell<Fleet>>,
+    books: Rc<RefCell<Books>>,
+    answers: Rc<Answers>,
     ledger_mood: Cell<LedgerMood>,
+    cache_mood: Cell<CacheMood>,
     script: Script,
     /// Everything that happened in the exchange being run.
     pub log: RefCell<Log>,
@@ -119,6 +126,16 @@ pub struct Log {
     pub refused: Option<Code>,
     /// Whether the process was killed in the middle.
     pub killed: bool,
+    /// Leads that were taken in the cache.
+    pub leads: u32,
+    /// Leads that were given up.
+    pub resigned: u32,
+    /// Whether it has waited for another request's answer.
+    pub waited: bool,
+    /// What was found in the cache.
+    pub recalled: Option<Bytes>,
+    /// What was kept there.
+    pub kept: Option<Bytes>,
 }
 
 /// The world's config: two OpenAI-dialect providers, one of each other dialect, with two keys each.
@@ -224,13 +241,15 @@ impl World {
         let config = config::load(text.as_bytes(), &|_| Err("the world has no secrets".to_owned()))
             .unwrap_or_else(|errors| panic!("the world's config is bad: {errors:?}"));
         Rc::new(Self {
-            dice: Dice::new(seed),
-            now: Cell::new(Time(1_800_000_000_000)),
-            next: Cell::new(Time::NEVER),
+            dice: Rc::new(Dice::new(seed)),
+            now: Rc::new(Cell::new(Time(1_800_000_000_000))),
+            next: Rc::new(Cell::new(Time::NEVER)),
             config: Arc::new(config),
-            fleet: RefCell::default(),
-            books: RefCell::new(Books::new(limited, tight)),
+            fleet: Rc::default(),
+            books: Rc::new(RefCell::new(Books::new(limited, tight))),
+            answers: Rc::default(),
             ledger_mood: Cell::new(LedgerMood::Prompt),
+            cache_mood: Cell::new(CacheMood::Odd),
             script,
             log: RefCell::default(),
         })
@@ -249,21 +268,28 @@ impl World {
         let client = SimClient::new(self.clone(), &order);
         let started = self.now.get();
         let id = RequestId(u128::from(self.dice.roll()) << 64 | u128::from(request));
-        let head = order.head();
+        let exchange = Exchange::new(self.admitted(&order, id), order.body(), self.now.get());
+        self.drive(exchange, &client);
+        let mut verdict = check::verdict(self, &order, &client, started);
+        if !self.log.borrow().killed {
+            let record = self.log.borrow().record.clone();
+            verdict.broken.extend(self.books.borrow_mut().audit(record.as_ref()));
+        }
+        verdict
+    }
+
+    /// Lets an order in.
+    fn admitted(&self, order: &client::Order, id: RequestId) -> Admitted {
         let directory = Directory::of(&self.config);
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
-        match admit(&head, &desk, id, started) {
+        match admit(&order.head(), &desk, id, self.now.get()) {
             Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) => {
                 panic!("a call is not a probe")
             }
             Admission::NeedsKeys(_) => panic!("there are no issuers"),
             Admission::Answered(response) => panic!("the door refused a good request: {response:?}"),
-            Admission::Wanted(admitted) => {
-                let exchange = Exchange::new(admitted, order.body(), self.now.get());
-                self.drive(exchange, &client);
-            }
+            Admission::Wanted(admitted) => admitted,
         }
-        check::verdict(self, &order, &client, started)
     }
 
     /// Between two requests of a limited world minutes may pass, and the process may be restarted.
@@ -413,6 +439,18 @@ impl Host for SimHost {
 
     async fn count(&self, _: Uncounted) -> Counted {
         Counted::default()
+    }
+
+    async fn recall(&self, lookup: Lookup) -> Recall {
+        self.0.recall(lookup).await
+    }
+
+    async fn keep(&self, kept: Kept) {
+        self.0.keep(kept);
+    }
+
+    async fn resign(&self, lead: Lead, parting: Parting) {
+        self.0.resign(lead, parting);
     }
 
     fn log(&self, record: Record) {

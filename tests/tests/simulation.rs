@@ -1,7 +1,8 @@
 //! A thousand seeded worlds. A failing seed is printed; `TOLLGATE_SEED=n` replays it alone, loudly.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tollgate_tests::world::{Limited, Script, World};
+use tollgate_core::cache::CacheUse;
+use tollgate_tests::world::{Crowd, Limited, Script, World, alike};
 
 const SEEDS: u64 = 1_000;
 const REQUESTS: u32 = 12;
@@ -33,7 +34,7 @@ fn run(seed: u64, limited: Limited, voice: Voice) -> Vec<String> {
 }
 
 /// Runs all seeds, or the one that `TOLLGATE_SEED` names.
-fn hold(limited: Limited) {
+fn hold(limited: Limited, run: fn(u64, Limited, Voice) -> Vec<String>) {
     if let Some(seed) = std::env::var("TOLLGATE_SEED").ok().and_then(|seed| seed.parse().ok()) {
         assert_eq!(run(seed, limited, Voice::Loud), Vec::<String>::new());
         return;
@@ -56,12 +57,75 @@ fn hold(limited: Limited) {
 
 #[test]
 fn a_thousand_seeds_hold_every_invariant() {
-    hold(Limited::Hardly);
+    hold(Limited::Hardly, run);
 }
 
 #[test]
 fn a_thousand_limited_seeds_hold_every_invariant() {
-    hold(Limited::Tightly);
+    hold(Limited::Tightly, run);
+}
+
+/// Two crowds of a world, one after the other.
+fn run_crowds(seed: u64, limited: Limited, voice: Voice) -> Vec<String> {
+    let world = World::with(seed, Script::Faulty(1 + seed % 4), limited);
+    let mut broken = Vec::new();
+    for number in 0..2 {
+        for (at, verdict) in world.run_crowd(Crowd::Mixed, 9, number).into_iter().enumerate() {
+            if voice == Voice::Loud {
+                println!("crowd {number}, request {at}: {verdict:?}");
+            }
+            let told = |what| format!("seed {seed}, crowd {number}, request {at}: {what}");
+            broken.extend(verdict.broken.into_iter().map(told));
+        }
+    }
+    broken
+}
+
+#[test]
+fn a_thousand_seeds_of_crowds_hold_every_invariant() {
+    hold(Limited::Hardly, run_crowds);
+}
+
+#[test]
+fn a_thousand_limited_seeds_of_crowds_hold_every_invariant() {
+    hold(Limited::Tightly, run_crowds);
+}
+
+#[test]
+fn k13_a_crowd_alike_makes_one_upstream_call() {
+    for seed in 0..100 {
+        let verdicts = alike(seed, 20);
+        let calls: usize = verdicts.iter().map(|verdict| verdict.calls).sum();
+        let hits = verdicts.iter().filter(|verdict| verdict.cache == CacheUse::Hit).count();
+        assert_eq!((calls, hits), (1, 19), "seed {seed}");
+        assert!(verdicts.iter().all(|verdict| verdict.broken.is_empty()), "seed {seed}: {verdicts:?}");
+    }
+}
+
+#[test]
+fn the_crowds_are_nasty_enough_to_prove_something() {
+    let (mut hits, mut waited_hit, mut waited_led, mut left, mut refused, mut failed) = (0, 0, 0, 0, 0, 0);
+    for seed in 0..200 {
+        let limited = if seed % 2 == 0 { Limited::Hardly } else { Limited::Tightly };
+        let world = World::with(seed, Script::Faulty(1 + seed % 4), limited);
+        for number in 0..3 {
+            for verdict in world.run_crowd(Crowd::Mixed, 9, number) {
+                let hit = verdict.cache == CacheUse::Hit;
+                hits += u32::from(hit);
+                waited_hit += u32::from(hit && verdict.waited);
+                waited_led += u32::from(verdict.waited && verdict.calls > 0);
+                left += u32::from(verdict.waited && verdict.left && verdict.calls == 0);
+                refused += u32::from(verdict.status == 429);
+                failed += u32::from(verdict.status >= 500);
+            }
+        }
+    }
+    let told = format!(
+        "{hits} hits, {waited_hit} of them waited for; {waited_led} waited and asked; {left} left waiting; \
+         {refused} refused, {failed} failed"
+    );
+    assert!(hits > 1_000 && waited_hit > 300 && waited_led > 100, "{told}");
+    assert!(left > 20 && refused > 100 && failed > 100, "{told}");
 }
 
 #[test]

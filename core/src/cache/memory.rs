@@ -125,6 +125,11 @@ impl Memory {
         self.size
     }
 
+    /// Whether nobody leads and nobody waits.
+    pub fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.told.is_empty()
+    }
+
     /// Looks for an answer; makes the request the leader of its key if there is neither answer nor
     /// leader.
     pub fn look(&mut self, lookup: &Lookup, now: Time) -> Found {

@@ -18,9 +18,31 @@ pub struct Order {
     pub leaves_after: Option<Millis>,
     /// How long it takes to take a piece.
     pub slowness: Millis,
+    /// What it says of the cache: a header and its value.
+    pub cache: Option<(&'static str, &'static str)>,
 }
 
 impl Order {
+    /// One of a few questions, most of them for the cache.
+    pub fn draw_cached(dice: &Dice) -> Self {
+        let model = if dice.one_in(4) { "far" } else { "solo" };
+        let cache = match dice.below(12) {
+            0 => None,
+            1 => Some(("x-tollgate-cache", "no-cache")),
+            2 => Some(("x-tollgate-cache", "off")),
+            3 => Some(("x-tollgate-cache-ttl", "2")),
+            _ => Some(("x-tollgate-cache", "use")),
+        };
+        let stream = !dice.one_in(3);
+        Self { model, stream, usage: true, cache, ..Self::draw(dice) }
+    }
+
+    /// A stream, asked of the cache by somebody who waits.
+    pub fn alike() -> Self {
+        let cache = Some(("x-tollgate-cache", "use"));
+        Self { model: "chat", stream: true, usage: true, leaves_after: None, slowness: Millis(0), cache }
+    }
+
     pub fn draw(dice: &Dice) -> Self {
         let model = match dice.below(8) {
             0 => "solo",
@@ -30,16 +52,17 @@ impl Order {
         };
         let leaves_after = dice.one_in(6).then(|| Millis(dice.below(8_000)));
         let slowness = if dice.one_in(5) { Millis(dice.below(300)) } else { Millis(0) };
-        Self { model, stream: !dice.one_in(3), usage: dice.one_in(2), leaves_after, slowness }
+        Self { model, stream: !dice.one_in(3), usage: dice.one_in(2), leaves_after, slowness, cache: None }
     }
 
     pub fn head(&self) -> Parts {
-        let request = http::Request::post("/v1/chat/completions")
+        let mut request = http::Request::post("/v1/chat/completions")
             .header("authorization", format!("Bearer {CLIENT_SECRET}"))
-            .header("content-type", "application/json")
-            .body(())
-            .unwrap();
-        request.into_parts().0
+            .header("content-type", "application/json");
+        if let Some((name, value)) = self.cache {
+            request = request.header(name, value);
+        }
+        request.body(()).unwrap().into_parts().0
     }
 
     pub fn body(&self) -> Bytes {
