@@ -285,6 +285,19 @@ impl Pattern {
             Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
         }
     }
+
+    /// The pattern of all names that fit both, where there are any.
+    pub fn meet(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Exact(name), pattern) | (pattern, Self::Exact(name)) => {
+                pattern.matches(name).then(|| Self::Exact(name.clone()))
+            }
+            (Self::Prefix(one), Self::Prefix(other)) => {
+                let (wide, narrow) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+                narrow.starts_with(wide.as_str()).then(|| Self::Prefix(narrow.clone()))
+            }
+        }
+    }
 }
 
 /// How long an upstream may take.

@@ -437,8 +437,9 @@ fn a_token_is_minted_works_and_is_no_wider_than_its_key() {
     assert!(token.matches('.').count() == 2 && minted.said.contains("valid until"), "{minted:?}");
     assert_eq!([setting.status(&token), setting.status(&token)], [200, 200]);
     assert_eq!(setting.status(&token), 429, "two requests and no more");
-    let wider = ["token", "mint", "--parent", "ci", "--models", "chat,other"];
-    setting.run(&wider).refused(&["models", "other"]);
+    let wider = setting.run(&["token", "mint", "--parent", "ci", "--models", "ch*,other"]).line();
+    assert_eq!((setting.status(&wider), setting.call(&wider, "other").code()), (200, "model_not_allowed"));
+    setting.run(&["token", "mint", "--parent", "ci", "--models", "other"]).refused(&["models", "`ci`"]);
     let all = setting.run(&["token", "mint", "--parent", "ci"]).line();
     assert_eq!(setting.call(&all, "other").code(), "model_not_allowed");
     // What its key may is cut later: the token goes with it.

@@ -1,7 +1,7 @@
 //! What is asked rather than changed: spend, requests, limits, prices, the audit log; and tokens.
 
 use super::answer::{answer, object, ok};
-use super::rights::all_covered;
+use super::rights::narrowed;
 use super::routes::Reach;
 use super::shape::{self, Field, Nulls, Shape, body, check_text, moment, optional};
 use super::spec::{self, text};
@@ -421,10 +421,7 @@ impl Turn<'_> {
         if key.blocked || key.expires.is_some_and(|expires| expires <= self.now) {
             return Err(conflict(format!("the key `{parent}` is blocked or has expired")).at("key"));
         }
-        let models = spec::patterns(spec::texts(&asked, "models"));
-        if !models.is_empty() {
-            all_covered("models", &key.models, &models)?;
-        }
+        let models = narrowed(key, spec::patterns(spec::texts(&asked, "models")))?;
         let tokens = &self.desk.config.tokens;
         let Some(signer) = tokens.signer() else {
             return Err(conflict("there is nothing to sign tokens with: set `server.admin_key` or `tokens`"));
@@ -439,6 +436,7 @@ impl Turn<'_> {
             ));
         }
         let count = |name: &str| asked.get(name).and_then(Value::as_u64);
+        let narrow: Vec<_> = models.iter().map(|pattern| json!(pattern.to_string())).collect();
         let claims = Claims {
             lifetime: ttl,
             models,
@@ -452,6 +450,9 @@ impl Turn<'_> {
         let expires = (self.now + ttl).min(key.expires.unwrap_or(Time::NEVER));
         let mut shown = object([("id", json!(format!("{id:032x}"))), ("key", json!(parent))]);
         shown.extend(asked.into_iter().filter(|(name, _)| name != "key" && name != "ttl"));
+        if !narrow.is_empty() {
+            shown.insert("models".to_owned(), Value::Array(narrow));
+        }
         shown.insert("expires".to_owned(), json!(spec::written(Time(expires.unix_secs() * 1000))));
         let mut deed = self.deed("token.mint", format!("token:{id:032x}"));
         deed.after = Some(spec::bytes(&shown));

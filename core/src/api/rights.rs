@@ -84,8 +84,27 @@ fn shared(key: &Key) -> Share {
     }
 }
 
-/// The field of a token's or key's patterns that its parent does not have, if any.
-pub(super) fn all_covered(field: &str, own: &[Pattern], theirs: &[Pattern]) -> Result<(), Fault> {
+/// What of the patterns asked for a token its parent has too; nothing asked is all the parent has. Fails
+/// where nothing is left.
+pub(super) fn narrowed(parent: &Key, asked: Vec<Pattern>) -> Result<Vec<Pattern>, Fault> {
+    if parent.models.is_empty() || asked.is_empty() {
+        return Ok(asked);
+    }
+    let mut left = Vec::new();
+    for both in asked.iter().flat_map(|asked| parent.models.iter().filter_map(|own| own.meet(asked))) {
+        if !left.contains(&both) {
+            left.push(both);
+        }
+    }
+    if left.is_empty() {
+        let message = format!("models: the key `{}` may ask for none of these", parent.name);
+        return Err(Fault::new(Code::NotPermitted, message).at("models"));
+    }
+    Ok(left)
+}
+
+/// Fails where patterns of a key go beyond those of its creator.
+fn all_covered(field: &str, own: &[Pattern], theirs: &[Pattern]) -> Result<(), Fault> {
     if own.is_empty() {
         return Ok(());
     }

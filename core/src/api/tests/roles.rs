@@ -216,6 +216,9 @@ fn tokens_are_minted_for_oneself_and_never_with_more() {
     assert_eq!(stage.call(&token, "POST", "/api/tokens", "{}").code(), "not_permitted");
     let told = stage.call(&caller, "POST", "/api/tokens", r#"{"models":["claude-3"]}"#);
     assert_eq!((told.status, told.param()), (403, "models"));
+    // What it asks beyond its key is left out, not given.
+    let told = stage.call(&caller, "POST", "/api/tokens", r#"{"models":["gpt-*","claude-3"]}"#);
+    assert_eq!((told.status, &told.body["models"]), (201, &serde_json::json!(["gpt-4o*"])));
     for key in [&caller, &viewer] {
         assert_eq!(stage.call(key, "POST", "/api/tokens", r#"{"key":"the-admin"}"#).status, 404);
     }
