@@ -1,7 +1,7 @@
 //! From a request to its answer.
 
 use crate::api;
-use crate::body;
+use crate::body::{self, Rest};
 use crate::contain::{Panicked, contained};
 use crate::flight::{Answer, Flight};
 use crate::gauges;
@@ -9,7 +9,8 @@ use crate::host::{Native, held};
 use crate::jwks::{self, Asked};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -63,7 +64,8 @@ async fn serve(
     config: Arc<Config>,
     peer: Option<IpAddr>,
 ) -> Response<Answer> {
-    let (mut head, body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
+    let line = Line::of(&head);
     // The server leaves out the body of an answer to HEAD by itself.
     if head.method == Method::HEAD {
         head.method = Method::GET;
@@ -77,30 +79,32 @@ async fn serve(
     }
     let issuers = &host.shared.issuers;
     let admitted = match admission {
-        Admission::Answered(answer) => return answer.map(Answer::from),
+        Admission::Answered(answer) => return early(answer, body, line).await,
         Admission::Ready(answer) => return ready(&host, answer),
-        Admission::NeedsKeys(needs) => return needs.otherwise.map(Answer::from),
+        Admission::NeedsKeys(needs) => return early(needs.otherwise, body, line).await,
         Admission::Metrics(answer) => return metrics(&host, answer),
         Admission::Admin(knock) => {
             if let Principal::Key(caller) = &knock.principal {
                 issuers.used(Some(caller), asked);
             }
-            return api::answer(&host.shared, knock, body).await.map(Answer::from);
+            let answer = api::answer(&host.shared, knock, &mut body).await;
+            return early(answer, body, line).await;
         }
         Admission::Wanted(admitted) => admitted,
     };
     issuers.used(admitted.caller.as_deref(), asked);
     drop(head);
-    let body = match body::read(body, config.server.max_body).await {
-        Ok(body) => body,
-        Err(fault) => return admitted.refuse(&fault).map(Answer::from),
+    let whole = match body::read(&mut body, config.server.max_body).await {
+        Ok(whole) => whole,
+        Err(fault) => return early(admitted.refuse(&fault), body, line).await,
     };
+    drop(body);
     held(&host.shared.metrics).began();
     let now = host.now();
-    let exchange = if body.len() < LARGE {
-        Exchange::new(admitted, body, now)
+    let exchange = if whole.len() < LARGE {
+        Exchange::new(admitted, whole, now)
     } else {
-        match tokio::task::spawn_blocking(move || begun_ahead(admitted, body, now)).await {
+        match tokio::task::spawn_blocking(move || begun_ahead(admitted, whole, now)).await {
             Ok(exchange) => exchange,
             Err(_) => return speechless(),
         }
@@ -118,6 +122,43 @@ fn begun_ahead(admitted: Admitted, body: Bytes, now: Time) -> Box<Exchange> {
     let mut exchange = Exchange::new(admitted, body, now);
     exchange.read_ahead();
     exchange
+}
+
+/// An answer that may come before all of the request. The connection cannot be read past what is left
+/// of it, so the answer says that it is the last one there: a client that sent another request would
+/// find the connection closed, and not know why.
+async fn early(mut answer: Response<Bytes>, body: Incoming, line: Line) -> Response<Answer> {
+    let rest = match line {
+        Line::Http2 => Rest::None,
+        // It is not told to go on.
+        Line::Waiting if !body.is_end_stream() => Rest::Left,
+        Line::Waiting | Line::Http1 => body::skip(body).await,
+    };
+    if rest == Rest::Left {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer.map(Answer::from)
+}
+
+/// How what is left of a request comes.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// In a stream of its own.
+    Http2,
+    /// Before the next request.
+    Http1,
+    /// Likewise, once the client is told to go on.
+    Waiting,
+}
+
+impl Line {
+    fn of(head: &Parts) -> Self {
+        match head.version {
+            Version::HTTP_2 => Self::Http2,
+            _ if head.headers.contains_key(header::EXPECT) => Self::Waiting,
+            _ => Self::Http1,
+        }
+    }
 }
 
 /// Decides on a request by its head, as things are now.

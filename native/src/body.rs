@@ -1,10 +1,10 @@
-//! Reads a request's body, all of it, within limits.
+//! Reads a request's body, all of it, within limits, or away.
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tollgate_core::fault::{Code, Fault};
 
 /// Between two pieces of a body.
@@ -19,6 +19,46 @@ const ROOM: u64 = 1 << 20;
 /// A body up to this size is copied out of the connection's read buffer, of 8 KiB or more, which would
 /// otherwise live as long as the exchange and have to be made anew for the next request.
 const SMALL: usize = 4096;
+
+/// A body up to this size is read away where nobody wants it.
+const SHORT: u64 = 64 * 1024;
+
+/// How long a body that nobody wants is waited for.
+const SOON: Duration = Duration::from_millis(50);
+
+/// What there is of a body that nobody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing more.
+    None,
+    /// More than is read away.
+    Left,
+}
+
+/// Reads away a body that nobody wants, if it is short and comes soon: then its connection can serve the
+/// next request.
+pub async fn skip<B>(mut body: B) -> Rest
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // Before anything is read, so that a client that waits for a `100 Continue` does not send it.
+    if body.size_hint().lower() > SHORT {
+        return Rest::Left;
+    }
+    let away = async {
+        let mut room = SHORT;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return Rest::Left };
+            let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match room.checked_sub(size) {
+                Some(less) => room = less,
+                None => return Rest::Left,
+            }
+        }
+        Rest::None
+    };
+    timeout(SOON, away).await.unwrap_or(Rest::Left)
+}
 
 /// The whole body, at most `limit` bytes. A large body that comes in one piece is not copied.
 pub async fn read<B>(mut body: B, limit: u64) -> Result<Bytes, Fault>
@@ -159,6 +199,17 @@ mod tests {
         ] {
             assert_eq!(fault.code, Code::BodyTooLarge);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_wants_is_read_away_if_it_is_short_and_comes() {
+        assert_eq!(skip(pieces(&[])).await, Rest::None);
+        assert_eq!(skip(pieces(&["a", "", "b"])).await, Rest::None);
+        assert_eq!(skip(Full::new(Bytes::from(vec![b'a'; 64 * 1024 + 1]))).await, Rest::Left);
+        let many: Vec<&str> = vec!["0123456789abcdef"; 4097];
+        assert_eq!(skip(pieces(&many)).await, Rest::Left);
+        assert_eq!(skip(Pieces(vec![Ok(Bytes::from_static(b"{")), Err("cut")])).await, Rest::Left);
+        assert_eq!(skip(Silence).await, Rest::Left);
     }
 
     #[tokio::test]

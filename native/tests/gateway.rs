@@ -263,6 +263,42 @@ fn a_client_that_waits_for_a_go_ahead_gets_one() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
+/// Reads one answer and tells whether it is the connection's last.
+fn is_last(client: &mut TcpStream) -> bool {
+    let answer = read_until(client, "error");
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let head = answer.split("\r\n\r\n").next().unwrap();
+    let length = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
+    let whole = head.len() + 4 + length.parse::<usize>().unwrap();
+    client.read_exact(&mut vec![0; whole.saturating_sub(answer.len())]).unwrap();
+    head.contains("connection: close")
+}
+
+#[test]
+fn a_refusal_before_the_body_says_whether_the_connection_goes_on() {
+    let key = "require_key = true";
+    let gateway = Gateway::start("early", &upstream(), key);
+    let head = |path: &str, length: usize, more: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: a\r\n{more}content-length: {length}\r\n\r\n")
+    };
+    for path in ["/v1/chat/completions", "/v1/nothing", "/api/keys"] {
+        // In two pieces, as most clients write it: the next request follows unless the answer forbids it.
+        let mut client = gateway.connect();
+        for _ in 0..20 {
+            client.write_all(head(path, 2, "").as_bytes()).unwrap();
+            client.write_all(b"{}").unwrap();
+            if is_last(&mut client) {
+                client = gateway.connect();
+            }
+        }
+        for (length, more) in [(1 << 20, ""), (2, "expect: 100-continue\r\n"), (2, "")] {
+            let mut client = gateway.connect();
+            client.write_all(head(path, length, more).as_bytes()).unwrap();
+            assert!(is_last(&mut client), "{path}: {length} bytes that do not come, {more}");
+        }
+    }
+}
+
 #[test]
 fn half_a_body_gets_an_error() {
     let gateway = Gateway::start("half", &upstream(), "");
