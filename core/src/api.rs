@@ -82,6 +82,8 @@ fn marked(mut answer: Response<Bytes>, id: RequestId) -> Response<Bytes> {
     if let Ok(value) = HeaderValue::from_str(RequestIdText::new(id).as_str()) {
         answer.headers_mut().insert("x-tollgate-request-id", value);
     }
+    answer.headers_mut().insert("x-tollgate-attempts", HeaderValue::from_static("0"));
+    answer.headers_mut().insert("x-tollgate-cache", HeaderValue::from_static("off"));
     answer
 }
 

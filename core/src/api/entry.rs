@@ -5,8 +5,8 @@ use super::routes::Reach;
 use super::shape::{Field, Nulls, Object, Shape, body, check_object, dollars, optional, required};
 use super::spec::{self, hex, text};
 use super::{Change, Commit, Kind, Plan, Turn, conflict, not_found, question};
-use crate::directory::HolderKind;
 use crate::directory::spec::{Around, holder_json, key_json};
+use crate::directory::{Directory, HolderKind};
 use crate::fault::{Code, Fault};
 use crate::keyring;
 use crate::limit::Period;
@@ -208,7 +208,17 @@ impl Turn<'_> {
     }
 
     /// Checks everything about a new entry that its types do not tell.
-    pub(super) fn new_entry(&self, kind: Kind, mut spec: Object) -> Result<Entry, Fault> {
+    pub(super) fn new_entry(&self, kind: Kind, spec: Object) -> Result<Entry, Fault> {
+        self.new_entry_among(kind, spec, self.desk.directory)
+    }
+
+    /// The same for one that may refer to those of `near`.
+    pub(super) fn new_entry_among(
+        &self,
+        kind: Kind,
+        mut spec: Object,
+        near: &Directory,
+    ) -> Result<Entry, Fault> {
         if kind == Kind::Key && self.knock.reach == Reach::Team {
             self.inherit(&mut spec);
         }
@@ -217,8 +227,8 @@ impl Turn<'_> {
         if self.entry(kind, name).is_some() {
             return Err(conflict(format!("{}:{name} is there already", kind.name())).at("name"));
         }
-        self.known(&spec)?;
-        let entry = Entry::read(kind, &spec, &self.around())?;
+        known(&spec, near)?;
+        let entry = Entry::read(kind, &spec, &Around::written(self.desk.config, near))?;
         self.checked(&entry, None)?;
         Ok(entry)
     }
@@ -237,7 +247,7 @@ impl Turn<'_> {
     }
 
     fn saved(&self, kind: Kind, before: &Entry, spec: Object) -> Result<Entry, Fault> {
-        self.known(&spec)?;
+        known(&spec, self.desk.directory)?;
         let after = Entry::read(kind, &spec, &self.around())?;
         if after.name != before.name {
             let expected = format!("`{}`, since names do not change", before.name);
@@ -250,20 +260,6 @@ impl Turn<'_> {
     /// What names in specs are looked up in.
     pub(super) fn around(&self) -> Around<'_> {
         Around::written(self.desk.config, self.desk.directory)
-    }
-
-    /// Whom a spec refers to exists.
-    fn known(&self, spec: &Object) -> Result<(), Fault> {
-        for kind in [HolderKind::Organisation, HolderKind::Team, HolderKind::User] {
-            let Some(name) = text(spec, kind.name()) else { continue };
-            self.exists(kind, name, kind.name())?;
-        }
-        spec::texts(spec, "tags").try_for_each(|tag| self.exists(HolderKind::Tag, tag, "tags"))
-    }
-
-    fn exists(&self, kind: HolderKind, name: &str, field: &str) -> Result<(), Fault> {
-        let found = self.desk.directory.holder(kind, name);
-        found.map(drop).ok_or_else(|| not_found(kind.name(), name).at(field))
     }
 
     /// Its secret is its own, and who gives it has no less.
@@ -405,6 +401,19 @@ impl Turn<'_> {
         self.commit_as(action, before, after, answer)
     }
 
+    /// Stores a new entry with those that are made for it.
+    pub(super) fn commit_with(&self, made: &[Entry], entry: &Entry, answer: http::Response<Bytes>) -> Plan {
+        let mut deed = self.deed(&format!("{}.create", entry.kind.name()), entry.subject());
+        let mut after = entry.public();
+        if !made.is_empty() {
+            let made = made.iter().map(|made| (made.subject(), Value::Object(made.public())));
+            after.insert("made".to_owned(), Value::Object(made.collect()));
+        }
+        deed.after = Some(spec::bytes(&after));
+        let changes = made.iter().chain([entry]).map(Entry::change).collect();
+        Plan::Commit(Box::new(Commit { changes, deed, answer }))
+    }
+
     fn commit_as(
         &self,
         action: &str,
@@ -440,6 +449,17 @@ impl Turn<'_> {
         let key = self.knock.principal.key().map(AsRef::as_ref);
         key.ok_or_else(|| Fault::new(Code::BadField, "the admin key has no key of its own"))
     }
+}
+
+/// Whom a spec refers to exists.
+fn known(spec: &Object, directory: &Directory) -> Result<(), Fault> {
+    let exists = |kind: HolderKind, name: &str, field: &str| {
+        directory.holder(kind, name).map(drop).ok_or_else(|| not_found(kind.name(), name).at(field))
+    };
+    for kind in [HolderKind::Organisation, HolderKind::Team, HolderKind::User] {
+        text(spec, kind.name()).map_or(Ok(()), |name| exists(kind, name, kind.name()))?;
+    }
+    spec::texts(spec, "tags").try_for_each(|tag| exists(HolderKind::Tag, tag, "tags"))
 }
 
 /// A name as a segment of a path.

@@ -6,7 +6,7 @@
 use crate::config::{closest_few, values};
 use crate::directory::{IpRange, MAX_NAME, wrong_name};
 use crate::fault::{Code, Fault};
-use crate::json::Tape;
+use crate::json::{JsonError, Tape};
 use crate::price::plain;
 use crate::units::NanoDollars;
 use serde_json::{Map, Number, Value, json};
@@ -146,11 +146,25 @@ pub fn parse(text: &[u8]) -> Result<Object, Fault> {
         return Ok(Object::new());
     }
     // The tape refuses what the parser below would let through: repeated keys, lone surrogates.
-    Tape::parse(text).map_err(|fault| Fault::new(Code::BadJson, format!("the body is not JSON: {fault}")))?;
+    Tape::parse(text).map_err(|wrong| not_json(text, &wrong))?;
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(other) => Err(Fault::bad_field("body", "an object", kind(&other))),
         Err(_) => Err(Fault::new(Code::BadJson, "the body is not JSON")),
+    }
+}
+
+/// Names the field whose value is wrong: JSON has no `NaN` and no `Infinity`, programs write them all the
+/// same.
+fn not_json(text: &[u8], wrong: &JsonError) -> Fault {
+    let before = text.get(..wrong.offset).unwrap_or_default().trim_ascii_end();
+    let before = before.strip_suffix(b"-").unwrap_or(before).trim_ascii_end();
+    let quoted = before.strip_suffix(b":").and_then(|name| name.trim_ascii_end().strip_suffix(b"\""));
+    let name = quoted.and_then(|name| name.rsplit(|byte| *byte == b'"').next());
+    let plain = |name: &&[u8]| name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
+    match name.filter(plain).and_then(|name| std::str::from_utf8(name).ok()) {
+        Some(name) => Fault::new(Code::BadJson, format!("{name}: the body is not JSON: {wrong}")).at(name),
+        None => Fault::new(Code::BadJson, format!("the body is not JSON: {wrong}")),
     }
 }
 

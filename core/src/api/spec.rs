@@ -6,7 +6,7 @@ use super::shape::{Field, Object, Shape, optional, required};
 use crate::cache::Share;
 use crate::config::{ConfigError, Pattern, values};
 use crate::directory::spec::{self, Around};
-use crate::directory::{HolderKind, Key};
+use crate::directory::{Holder, HolderKind, Key};
 use crate::fault::{Code, Fault};
 use crate::units::{NanoDollars, Time};
 use bytes::Bytes;
@@ -165,14 +165,16 @@ pub fn read_key(spec: &Object, around: &Around<'_>) -> Result<Key, Fault> {
     spec::read_key(&bytes(spec), around).map_err(|errors| fault(&errors))
 }
 
+/// Reads an organisation, a team, a user or a tag. Fails with the first mistake, by its field.
+pub fn read_holder(kind: HolderKind, spec: &Object, around: &Around<'_>) -> Result<Holder, Fault> {
+    spec::read_holder(kind, &bytes(spec), around).map_err(|errors| fault(&errors))
+}
+
 /// Reads a spec and brings it to the form in which it is stored.
 pub fn read(kind: Kind, spec: &Object, around: &Around<'_>) -> Result<Object, Fault> {
     let read = match kind {
         Kind::Key => spec::key_json(&read_key(spec, around)?),
-        Kind::Holder(kind) => {
-            let holder = spec::read_holder(kind, &bytes(spec), around);
-            spec::holder_json(&holder.map_err(|errors| fault(&errors))?)
-        }
+        Kind::Holder(kind) => spec::holder_json(&read_holder(kind, spec, around)?),
     };
     Ok(object(&read))
 }

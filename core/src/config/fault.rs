@@ -171,8 +171,9 @@ fn score(wanted: &str, candidate: &str) -> f64 {
     }
     let edits = strsim::normalized_damerau_levenshtein(wanted, candidate);
     if wanted.len().min(candidate.len()) < 3 {
-        edits
-    } else {
-        edits.max(strsim::jaro_winkler(wanted, candidate))
+        return edits;
     }
+    // Of three letters one is a third, and one slip all the same.
+    let slip = if strsim::damerau_levenshtein(wanted, candidate) == 1 { 0.8 } else { 0.0 };
+    edits.max(strsim::jaro_winkler(wanted, candidate)).max(slip)
 }

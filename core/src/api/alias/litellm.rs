@@ -1,36 +1,26 @@
 //! LiteLLM's `/key/generate`, `/key/info`, `/key/update`, `/key/delete` and `/team/new`.
 
+mod asked; // a body, and what it is in our words
+
 use crate::api::answer::ok;
 use crate::api::entry::Entry;
-use crate::api::rights::holds_something;
+use crate::api::routes::Reach;
 use crate::api::shape::{
-    Field, Nulls, Object, Shape, check_object, dollars, is_name, optional, parse, required,
+    Field, Nulls, Object, Shape, check_object, is_name, optional, parse, required,
 };
-use crate::api::spec::{self, amount, from_hex, hex, text, texts};
+use crate::api::spec::{self, from_hex, hex, text, texts};
 use crate::api::{
     Change, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Plan, SpendAsk, SpendForm, SpendQuery, Turn,
 };
-use crate::directory::HolderKind;
+use crate::directory::{Directory, Holder, HolderKind};
 use crate::fault::{Code, Fault};
 use crate::keyring;
-use crate::units::{Millis, NanoDollars, Time};
+use crate::units::{Millis, Time};
+use asked::{Asked, PERIODS};
 use serde_json::{Value, json};
 
-/// Periods by LiteLLM's words. Thirty days are a month there too: both begin with it.
-const PERIODS: &[(&str, &str)] = &[
-    ("60s", "minute"),
-    ("1m", "minute"),
-    ("60m", "hour"),
-    ("1h", "hour"),
-    ("24h", "day"),
-    ("1d", "day"),
-    ("7d", "week"),
-    ("1w", "week"),
-    ("30d", "month"),
-    ("1mo", "month"),
-    ("365d", "year"),
-];
-const PERIOD_WORDS: &[&str] = &["60s", "1m", "60m", "1h", "24h", "1d", "7d", "1w", "30d", "1mo", "365d"];
+const PERIOD_WORDS: &[&str] = &["1m", "60s", "1h", "60m", "1d", "24h", "7d", "1w", "30d", "1mo", "365d"];
+
 const KEY_TYPES: &[&str] = &["default", "llm_api", "read_only"];
 
 const WINDOW: &[Field] = &[
@@ -108,51 +98,6 @@ pub(in crate::api) const DELETE: &[Field] = &[
 pub(in crate::api) const INFO: &[Field] =
     &[optional("key", Shape::Text(1024), "The key, its SHA-256 or its name; one's own unless given.")];
 
-/// Fields that change nothing here whatever they hold.
-const HARMLESS: &[&str] = &[
-    "send_invite_email",
-    "rpm_limit_type",
-    "tpm_limit_type",
-    "default_estimated_output_tokens",
-    "throttle_on_budget_exceeded",
-    "team_member_permissions",
-];
-
-/// Fields that stand for something there is not here: refused unless they are empty.
-const REFUSED: &[&str] = &[
-    "access_group_ids",
-    "admins",
-    "agent_id",
-    "aliases",
-    "allowed_cache_controls",
-    "allowed_passthrough_routes",
-    "allowed_vector_store_indexes",
-    "auto_rotate",
-    "budget_fallbacks",
-    "budget_id",
-    "config",
-    "denied_passthrough_routes",
-    "disable_global_guardrails",
-    "end_user_budget_id",
-    "enforced_params",
-    "guardrails",
-    "mcp_rpm_limit",
-    "members",
-    "members_with_roles",
-    "model_aliases",
-    "object_permission",
-    "permissions",
-    "policies",
-    "project_id",
-    "prompts",
-    "rotation_interval",
-    "router_settings",
-    "spend",
-    "tag_rpm_limit",
-    "team_member_budget",
-    "tpd_limit",
-];
-
 /// The fields of `/key/generate`.
 pub(in crate::api) fn generate_fields() -> Vec<Field> {
     KEY.iter().copied().chain([OWN_KEY]).collect()
@@ -163,163 +108,11 @@ pub(in crate::api) fn update_fields() -> Vec<Field> {
     KEY.iter().copied().chain([WHICH]).collect()
 }
 
-/// A body in LiteLLM's form: its fields, and what of it changes nothing.
-struct Asked {
-    fields: Object,
-    warnings: Vec<String>,
-}
-
-impl Asked {
-    /// Reads a body. Absent, empty and `null` mean the same there.
-    fn read(body: &[u8], fields: &[Field]) -> Result<Self, Fault> {
-        let mut asked = parse(body)?;
-        let mut warnings = Vec::new();
-        let is_known = |name: &str| fields.iter().any(|field| field.name == name);
-        let names: Vec<String> = asked.keys().filter(|name| !is_known(name)).cloned().collect();
-        for name in names {
-            if HARMLESS.contains(&name.as_str()) {
-                asked.shift_remove(&name);
-                warnings.push(format!("{name}: has no effect here"));
-            } else if REFUSED.contains(&name.as_str()) || name == "models" {
-                let value = asked.shift_remove(&name).unwrap_or_default();
-                if holds_something(&value) {
-                    let message = format!("{name}: there is no such thing here: leave it out");
-                    return Err(Fault::new(Code::Unsupported, message).at(name));
-                }
-            }
-        }
-        check_object(&mut asked, fields, Nulls::Remove, "")?;
-        Ok(Self { fields: asked, warnings })
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.fields.contains_key(name)
-    }
-
-    /// Writes a field under our name; `null` and empty lists stay `null`, which removes in a patch.
-    fn copy(&self, theirs: &str, ours: &str, spec: &mut Object) {
-        let Some(value) = self.fields.get(theirs) else { return };
-        let empty = value.as_array().is_some_and(Vec::is_empty);
-        spec.insert(ours.to_owned(), if empty { Value::Null } else { value.clone() });
-    }
-
-    /// Everything but name and secret in our words. Fields that are absent stay so.
-    fn spec(&self, now: Time) -> Result<Object, Fault> {
-        let mut spec = Object::new();
-        let plain = [
-            ("models", "models"),
-            ("tpm_limit", "tpm"),
-            ("rpm_limit", "rpm"),
-            ("max_parallel_requests", "concurrency"),
-            ("team_id", "team"),
-            ("user_id", "user"),
-            ("organization_id", "organisation"),
-            ("tags", "tags"),
-            ("blocked", "blocked"),
-            ("metadata", "metadata"),
-        ];
-        for (theirs, ours) in plain {
-            self.copy(theirs, ours, &mut spec);
-        }
-        if texts(&self.fields, "allowed_routes").any(|route| !route.starts_with('/')) {
-            let expected = r#"paths such as "/v1/chat/completions""#;
-            return Err(Fault::bad_field("allowed_routes", expected, "a group of routes"));
-        }
-        self.copy("allowed_routes", "routes", &mut spec);
-        match text(&self.fields, "duration").and_then(crate::api::shape::span) {
-            Some(span) => drop(spec.insert("expires".to_owned(), json!(spec::written(now + span)))),
-            None if self.has("duration") => drop(spec.insert("expires".to_owned(), Value::Null)),
-            None => {}
-        }
-        match text(&self.fields, "key_type") {
-            Some("read_only") => drop(spec.insert("role".to_owned(), json!("viewer"))),
-            Some(_) => drop(spec.insert("role".to_owned(), json!("caller"))),
-            None => {}
-        }
-        if ["max_budget", "budget_limits", "budget_duration", "soft_budget"].iter().any(|name| self.has(name))
-        {
-            spec.insert("budget".to_owned(), self.budgets()?);
-        }
-        if ["model_rpm_limit", "model_tpm_limit", "model_max_budget"].iter().any(|name| self.has(name)) {
-            spec.insert("limits".to_owned(), self.by_model());
-        }
-        Ok(spec)
-    }
-
-    fn budgets(&self) -> Result<Value, Fault> {
-        let mut budgets = Vec::new();
-        let soft = self.fields.get("soft_budget").and_then(amount);
-        let duration = text(&self.fields, "budget_duration");
-        match self.fields.get("max_budget").and_then(amount) {
-            Some(most) => budgets.push(budget(most, duration, warn(most, soft)?)),
-            None if duration.is_some() => {
-                return Err(Fault::missing_field("max_budget", "the amount that `budget_duration` is for"));
-            }
-            None if soft.is_some() => {
-                return Err(Fault::missing_field("max_budget", "the amount that `soft_budget` is a part of"));
-            }
-            None => {}
-        }
-        let more = self.fields.get("budget_limits").and_then(Value::as_array).into_iter().flatten();
-        for window in more.filter_map(Value::as_object) {
-            if let Some(most) = window.get("max_budget").and_then(amount) {
-                budgets.push(budget(most, text(window, "budget_duration"), None));
-            }
-        }
-        Ok(if budgets.is_empty() { Value::Null } else { Value::Array(budgets) })
-    }
-
-    fn by_model(&self) -> Value {
-        let mut limits = Object::new();
-        let mut put = |model: &str, name: &str, value: Value| {
-            let place = limits.entry(model.to_owned()).or_insert_with(|| json!({"model": model}));
-            if let Value::Object(place) = place {
-                place.insert(name.to_owned(), value);
-            }
-        };
-        for (theirs, ours) in [("model_rpm_limit", "rpm"), ("model_tpm_limit", "tpm")] {
-            for (model, limit) in self.fields.get(theirs).and_then(Value::as_object).into_iter().flatten() {
-                put(model, ours, limit.clone());
-            }
-        }
-        let budgets = self.fields.get("model_max_budget").and_then(Value::as_object);
-        for (model, window) in budgets.into_iter().flatten() {
-            let Some(window) = window.as_object() else { continue };
-            if let Some(most) = window.get("budget_limit").and_then(amount) {
-                put(model, "budget", json!([budget(most, text(window, "time_period"), None)]));
-            }
-        }
-        let limits: Vec<_> = limits.into_iter().map(|(_, limits)| limits).collect();
-        if limits.is_empty() { Value::Null } else { Value::Array(limits) }
-    }
-}
-
-fn budget(most: NanoDollars, duration: Option<&str>, warn: Option<u64>) -> Value {
-    let known = PERIODS.iter().find(|(word, _)| Some(*word) == duration);
-    let mut budget = Object::new();
-    budget.insert("usd".to_owned(), dollars(most));
-    budget.insert("per".to_owned(), json!(known.map_or("never", |(_, per)| *per)));
-    if let Some(warn) = warn {
-        budget.insert("warn".to_owned(), json!(warn));
-    }
-    Value::Object(budget)
-}
-
-/// A soft budget as per cent of the hard one, rounded down, so that nobody is warned later than he asked.
-fn warn(most: NanoDollars, soft: Option<NanoDollars>) -> Result<Option<u64>, Fault> {
-    let Some(soft) = soft else { return Ok(None) };
-    if soft > most {
-        return Err(Fault::bad_field("soft_budget", "at most `max_budget`", "more"));
-    }
-    let part = u128::from(soft.get()) * 100 / u128::from(most.get().max(1));
-    Ok(Some(u64::try_from(part).unwrap_or(100).clamp(1, 100)))
-}
-
 impl Turn<'_> {
     pub(in crate::api) fn key_generate(&self) -> Result<Plan, Fault> {
         self.nothing_asked()?;
         let asked = Asked::read(self.ask.body, &generate_fields())?;
-        let mut spec = asked.spec(self.now)?;
+        let mut spec = asked.spec(&Object::new(), self.now)?;
         spec.retain(|_, value| !value.is_null());
         let name = text(&asked.fields, "key_alias").map_or_else(|| self.made_name("key"), str::to_owned);
         spec.insert("name".to_owned(), json!(name));
@@ -328,12 +121,66 @@ impl Turn<'_> {
             None => self.fresh().secret,
         };
         spec.insert("sha256".to_owned(), json!(hex(&keyring::digest(secret.as_bytes()))));
-        let entry = self.new_entry(Kind::Key, spec).map_err(in_their_words)?;
+        let made = self.unmade(&spec).map_err(in_their_words)?;
+        let entry = match made.as_slice() {
+            [] => self.new_entry(Kind::Key, spec),
+            made => self.near(&spec, made).and_then(|near| self.new_entry_among(Kind::Key, spec, &near)),
+        };
+        let entry = entry.map_err(in_their_words)?;
         let mut shown = info(&entry);
         shown.insert("key".to_owned(), json!(secret));
         shown.insert("spend".to_owned(), json!(0));
-        shown.insert("warnings".to_owned(), json!(asked.warnings));
-        Ok(self.commit(None, &entry, ok(&Value::Object(shown))))
+        let warnings = made.iter().map(|made| format!("{} was not there: it has been made", made.subject()));
+        let warnings: Vec<_> = asked.warnings.iter().cloned().chain(warnings).collect();
+        shown.insert("warnings".to_owned(), json!(warnings));
+        Ok(self.commit_with(&made, &entry, ok(&Value::Object(shown))))
+    }
+
+    /// The user and the tags of a new key that are not there: LiteLLM's need not be made before they are
+    /// named. Only for those who may make them.
+    fn unmade(&self, spec: &Object) -> Result<Vec<Entry>, Fault> {
+        if self.knock.reach != Reach::All {
+            return Ok(Vec::new());
+        }
+        let directory = self.desk.directory;
+        let team = text(spec, "team").and_then(|team| directory.holder(HolderKind::Team, team));
+        let book = text(spec, "organisation").or(team.and_then(|team| team.organisation.as_deref()));
+        let user = text(spec, "user").map(|user| (HolderKind::User, user, book));
+        let tags = texts(spec, "tags").map(|tag| (HolderKind::Tag, tag, None));
+        let absent =
+            user.into_iter().chain(tags).filter(|(kind, name, _)| directory.holder(*kind, name).is_none());
+        let made = absent.map(|(kind, name, book)| {
+            let mut holder = Object::new();
+            holder.insert("name".to_owned(), json!(name));
+            book.into_iter().for_each(|book| drop(holder.insert("organisation".to_owned(), json!(book))));
+            self.new_entry(Kind::Holder(kind), holder)
+        });
+        made.collect()
+    }
+
+    /// Those whom a new key names: who is there, and who is made with it.
+    fn near(&self, spec: &Object, made: &[Entry]) -> Result<Directory, Fault> {
+        let mut near = Directory::default();
+        let one = [HolderKind::Organisation, HolderKind::Team, HolderKind::User];
+        let named = one.iter().filter_map(|kind| Some((*kind, text(spec, kind.name())?)));
+        let tags = texts(spec, "tags").map(|tag| (HolderKind::Tag, tag));
+        for (kind, name) in named.chain(tags) {
+            if let Some(holder) = self.desk.directory.holder(kind, name) {
+                near.put_holder(Holder::clone(holder));
+                let book = holder.organisation.as_deref();
+                if let Some(book) =
+                    book.and_then(|book| self.desk.directory.holder(HolderKind::Organisation, book))
+                {
+                    near.put_holder(Holder::clone(book));
+                }
+            }
+        }
+        for entry in made {
+            if let Kind::Holder(kind) = entry.kind {
+                near.put_holder(spec::read_holder(kind, &entry.spec, &self.around())?);
+            }
+        }
+        Ok(near)
     }
 
     pub(in crate::api) fn key_update(&self) -> Result<Plan, Fault> {
@@ -348,7 +195,7 @@ impl Turn<'_> {
                 "another one",
             ));
         }
-        let patch = asked.spec(self.now)?;
+        let patch = asked.spec(&before.spec, self.now)?;
         let after = self.patched(&before, patch).map_err(in_their_words)?;
         let mut shown = info(&after);
         shown.insert("key".to_owned(), json!(after.name));
@@ -417,7 +264,7 @@ impl Turn<'_> {
             asked.warnings.push("team_alias: not kept beside team_id".to_owned());
         }
         asked.fields.shift_remove("team_id");
-        let mut spec = asked.spec(self.now)?;
+        let mut spec = asked.spec(&Object::new(), self.now)?;
         spec.retain(|_, value| !value.is_null());
         spec.insert("name".to_owned(), json!(name));
         let entry = self.new_entry(Kind::Holder(HolderKind::Team), spec).map_err(in_their_words)?;
@@ -472,8 +319,7 @@ fn info(entry: &Entry) -> Object {
     let list = |name: &str| spec.get(name).cloned().unwrap_or_else(|| json!([]));
     let first = spec.get("budget").and_then(|budgets| budgets.get(0)).and_then(Value::as_object);
     let per = first.and_then(|budget| text(budget, "per"));
-    // The shortest of our words for it is the last one of the list.
-    let duration = PERIODS.iter().rev().find(|(_, ours)| Some(*ours) == per).map(|(theirs, _)| *theirs);
+    let duration = PERIODS.iter().find(|(_, ours)| Some(*ours) == per).map(|(theirs, _)| *theirs);
     let entries = [
         ("token", json!(entry.name)),
         ("key_name", json!(entry.name)),

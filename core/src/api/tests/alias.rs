@@ -33,6 +33,66 @@ fn a_litellm_key_is_made_with_its_limits_and_works() {
 }
 
 #[test]
+fn of_a_litellm_budget_what_an_update_does_not_name_stays() {
+    let mut stage = Stage::open();
+    let body = r#"{"key_alias":"a","max_budget":10,"soft_budget":8,"budget_duration":"30d",
+        "budget_limits":[{"max_budget":1,"budget_duration":"1d"}],"model_rpm_limit":{"m":5},
+        "model_max_budget":{"m":{"budget_limit":2,"time_period":"1d"}}}"#;
+    assert_eq!(stage.made("/key/generate", body).body["budget_duration"], "30d");
+    let mut update = |fields: &str| {
+        let told = stage.made("/key/update", &format!(r#"{{"key":"a",{fields}}}"#)).body;
+        let own = stage.admin("GET", "/api/keys/a", "").body;
+        (told["max_budget"].clone(), told["budget_duration"].clone(), own)
+    };
+    let day = json!({"usd": 1, "per": "day", "zone": "UTC"});
+    let (most, duration, own) = update(r#""max_budget":20"#);
+    assert_eq!((most, duration), (json!(20), json!("30d")));
+    assert_eq!(own["budget"], json!([{"usd": 20, "per": "month", "zone": "UTC", "warn": 80}, day]));
+    let (most, duration, own) = update(r#""budget_duration":"7d""#);
+    assert_eq!((most, duration), (json!(20), json!("7d")));
+    assert_eq!(own["budget"][1], day);
+    let (_, _, own) = update(r#""model_rpm_limit":{"m":7,"n":1}"#);
+    let budget = json!([{"usd": 2, "per": "day", "zone": "UTC"}]);
+    assert_eq!(own["limits"], json!([{"model": "m", "rpm": 7, "budget": budget}, {"model": "n", "rpm": 1}]));
+    let (most, _, own) = update(r#""max_budget":null,"budget_duration":null,"soft_budget":null"#);
+    assert_eq!((most, own["budget"].clone()), (json!(1), json!([day])));
+    assert_eq!(stage.admin("POST", "/key/update", r#"{"key":"a","rpm_limit":5}"#).status, 200);
+    assert_eq!(stage.admin("GET", "/api/keys/a", "").body["budget"], json!([day]));
+}
+
+#[test]
+fn a_litellm_key_for_all_models_may_call_all() {
+    let mut stage = Stage::open();
+    for (name, models) in [("a", "all-proxy-models"), ("b", "all-team-models")] {
+        let body = format!(r#"{{"key_alias":"{name}","models":["{models}"]}}"#);
+        assert_eq!(stage.made("/key/generate", &body).body["models"], json!([]));
+    }
+    let none = stage.admin("POST", "/key/generate", r#"{"models":["no-default-models"]}"#);
+    assert_eq!((none.code(), none.param()), ("unsupported", "models"));
+}
+
+#[test]
+fn the_user_and_tags_of_a_litellm_key_are_made_where_they_are_not_there() {
+    let mut stage = Stage::open();
+    stage.made("/api/organisations", r#"{"name":"acme"}"#);
+    stage.made("/api/teams", r#"{"name":"t","organisation":"acme"}"#);
+    let body = r#"{"key_alias":"k","team_id":"t","user_id":"ann@example.com","tags":["batch"]}"#;
+    let told = stage.made("/key/generate", body);
+    assert_eq!((&told.body["user_id"], &told.body["tags"]), (&json!("ann@example.com"), &json!(["batch"])));
+    assert_eq!(told.body["warnings"].as_array().unwrap().len(), 2);
+    assert_eq!(stage.admin("GET", "/api/users/ann@example.com", "").body["organisation"], "acme");
+    assert_eq!(stage.admin("GET", "/api/tags/batch", "").status, 200);
+    let deed = stage.deeds.last().unwrap();
+    let after = String::from_utf8_lossy(deed.after.as_ref().unwrap()).into_owned();
+    assert!(after.contains("user:ann@example.com") && after.contains("tag:batch"), "{after}");
+    assert_eq!(stage.call(&told.secret(), "GET", "/api/me", "").body["key"]["user"], "ann@example.com");
+    // There now: named once more, nothing is made. What is refused makes nobody.
+    assert_eq!(stage.made("/key/generate", &body.replace("\"k\"", "\"l\"")).body["warnings"], json!([]));
+    let refused = stage.admin("POST", "/key/generate", r#"{"key_alias":"k","user_id":"bob"}"#);
+    assert_eq!((refused.status, stage.admin("GET", "/api/users/bob", "").status), (409, 404));
+}
+
+#[test]
 fn b5_key_info_tells_the_spend_that_the_budget_counts() {
     let mut stage = Stage::open();
     stage.made("/key/generate", r#"{"key_alias":"a","max_budget":10}"#);

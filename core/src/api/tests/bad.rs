@@ -2,6 +2,24 @@ use super::*;
 use crate::api::routes::ROUTES;
 
 #[test]
+fn b12_a_number_that_json_has_not_is_refused_by_its_field() {
+    let mut stage = Stage::open();
+    for number in ["NaN", "Infinity", "-Infinity", "inf"] {
+        for (target, body) in [
+            ("/api/keys", format!(r#"{{"name":"x","rpm": {number}}}"#)),
+            ("/key/generate", format!(r#"{{"key_alias":"x","rpm" :{number}}}"#)),
+        ] {
+            let told = stage.admin("POST", target, &body);
+            assert_eq!((told.code(), told.param()), ("bad_json", "rpm"), "{body}: {}", told.text);
+        }
+    }
+    // What stands in its place may be a secret.
+    let told = stage.admin("POST", "/api/keys", r#"{"tg-SECRET":NaN}"#);
+    assert!(!told.text.contains("SECRET"), "{}", told.text);
+    assert!(stage.deeds.is_empty());
+}
+
+#[test]
 fn b12_amounts_and_limits_that_make_no_sense_are_refused_by_field() {
     let mut stage = Stage::open();
     for (field, value) in [

@@ -128,3 +128,14 @@ fn more_fallbacks_than_any_request_needs_are_refused() {
     let fault = refused("chat", &["chat"; 17]);
     assert_eq!((fault.code, fault.param.as_deref()), (Code::BadField, Some("fallbacks")));
 }
+
+#[test]
+fn one_slip_in_a_short_word_is_still_that_word() {
+    let periods = ["minute", "hour", "day", "week", "month", "year", "never"];
+    for (slip, meant) in [("dya", "day"), ("dai", "day"), ("daily", "day"), ("wek", "week"), ("yera", "year")] {
+        assert_eq!(crate::config::fault::closest(slip, periods), Some(meant), "{slip}");
+    }
+    for other in ["fortnight", "d", "eon"] {
+        assert_eq!(crate::config::fault::closest(other, periods), None, "{other}");
+    }
+}
