@@ -9,9 +9,10 @@ use crate::config::Config;
 use crate::count::Gauge;
 use crate::dialect::Dialect;
 use crate::directory::{self, Caller, Directory};
-use crate::exchange::{RequestId, RequestIdText, retry_hints};
+use crate::exchange::{RequestId, RequestIdText, rate_limits, retry_hints};
 use crate::fault::{Code, Fault};
 use crate::keyring::{self, Presented};
+use crate::ledger::{Report, Scope, Standing};
 use crate::models;
 use crate::mount::{self, Located, Mounted};
 use crate::surface::{self, RequestLine, Surface, openai_chat::OpenAiChat};
@@ -27,6 +28,9 @@ use std::sync::Arc;
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
     Answered(Response<Bytes>),
+    /// It asks for models and draws on nothing, but its key has rates: the host has the ledger say where
+    /// they stand, for the answer's headers.
+    Listed(Box<Listed>),
     /// It asks whether the host can take requests; this is the answer's head if it can. One that cannot
     /// answers with [`unready`].
     Ready(Response<()>),
@@ -39,6 +43,26 @@ pub enum Admission {
     Admin(Box<Knock>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
+}
+
+/// An answer that is still to tell where its caller's rates stand.
+#[derive(Debug)]
+pub struct Listed {
+    /// The answer without them.
+    pub answer: Response<Bytes>,
+    /// In whose books they are.
+    pub book: Arc<str>,
+    /// Whose rates.
+    pub scopes: Vec<Arc<Scope>>,
+}
+
+impl Listed {
+    /// The whole answer, by what the ledger reports of [`Listed::scopes`].
+    pub fn told(self, reports: &[Report]) -> Response<Bytes> {
+        let mut answer = self.answer;
+        rate_limits(answer.headers_mut(), &Standing::of(reports));
+        answer
+    }
 }
 
 /// Keys of an issuer that are to be fetched.
@@ -266,10 +290,16 @@ fn list(
         Some(model) => models::one(desk.config, caller, shape, model),
         None => Ok(models::list(desk.config, caller, shape)),
     };
-    Admission::Answered(match found {
+    let answer = match found {
         Ok(body) => json(body, id),
         Err(fault) => refusal(surface::speaking(shape), &fault, id),
-    })
+    };
+    match caller.map(|caller| (caller.rated(), &caller.book)) {
+        Some((scopes, book)) if !scopes.is_empty() => {
+            Admission::Listed(Box::new(Listed { answer, book: Arc::clone(book), scopes }))
+        }
+        Some(_) | None => Admission::Answered(answer),
+    }
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

@@ -44,7 +44,7 @@ mod splice;
 #[cfg(test)]
 mod stage;
 
-pub(crate) use answer::retry_hints;
+pub(crate) use answer::{rate_limits, retry_hints};
 pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;

@@ -37,6 +37,11 @@ impl Limits {
         *self == Self::default()
     }
 
+    /// Whether requests or tokens a minute are limited.
+    pub fn has_rate(&self) -> bool {
+        self.rpm.is_some() || [self.tpm, self.tpm_input, self.tpm_output].iter().any(Option::is_some)
+    }
+
     /// Whether money is limited.
     pub fn has_budget(&self) -> bool {
         !self.budgets.is_empty()

@@ -168,6 +168,7 @@ where
     }
     match admission {
         Admission::Answered(answer) => answer.map(Body::from),
+        Admission::Listed(listed) => listed.answer.map(Body::from),
         Admission::NeedsKeys(needs) => needs.otherwise.map(Body::from),
         Admission::Ready(answer) => match edge.ready().await {
             Ok(()) => answer.map(|()| Body::from(ready(edge.shortcoming()))),

@@ -80,6 +80,10 @@ async fn serve(
     let issuers = &host.shared.issuers;
     let admitted = match admission {
         Admission::Answered(answer) => return early(answer, body, line).await,
+        Admission::Listed(listed) => {
+            let reports = host.shared.ledger.reports(&listed.book, &listed.scopes, asked).await;
+            return early(listed.told(&reports), body, line).await;
+        }
         Admission::Ready(answer) => return ready(&host, answer),
         Admission::NeedsKeys(needs) => return early(needs.otherwise, body, line).await,
         Admission::Metrics(answer) => return metrics(&host, answer),

@@ -34,6 +34,7 @@ fn asked(method: &str, path: &str, headers: &[(&str, &str)]) -> Admission {
 fn status(admission: &Admission) -> u16 {
     match admission {
         Admission::Answered(answer) => answer.status().as_u16(),
+        Admission::Listed(listed) => listed.answer.status().as_u16(),
         Admission::NeedsKeys(needs) => needs.otherwise.status().as_u16(),
         Admission::Ready(_) | Admission::Metrics(_) | Admission::Admin(_) | Admission::Wanted(_) => 200,
     }

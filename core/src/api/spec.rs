@@ -68,9 +68,13 @@ const NOTE: Field = optional("note", Shape::Text(1000), "A sentence for people."
 const METADATA: Field =
     optional("metadata", Shape::Ignored, "For people and programs; nothing here is looked at.");
 
+const MODELS: Field =
+    optional("models", Shape::List(&Shape::Pattern, 1000), "What it may call; absent: everything.");
+
 /// An organisation, in a request.
 pub const ORGANISATION_FIELDS: &[Field] = &[
     NAME,
+    MODELS,
     RPM,
     TPM,
     TPM_INPUT,
@@ -90,6 +94,7 @@ pub const ORGANISATION_FIELDS: &[Field] = &[
 pub const HOLDER_FIELDS: &[Field] = &[
     NAME,
     ORGANISATION,
+    MODELS,
     RPM,
     TPM,
     TPM_INPUT,
@@ -130,7 +135,7 @@ pub const KEY_FIELDS: &[Field] = &[
     ORGANISATION,
     optional("tags", Shape::List(&Shape::Name, 64), "What it is marked with."),
     optional("client_tags", Shape::List(&Shape::Pattern, 64), "Tags a client may add."),
-    optional("models", Shape::List(&Shape::Pattern, 1000), "What it may call; absent: everything."),
+    MODELS,
     optional("routes", Shape::List(&Shape::Pattern, 100), "Paths it may call; absent: everything."),
     optional("ips", Shape::List(&Shape::Range, 100), "Addresses it may be used from; absent: everywhere."),
     optional("role", Shape::Word(ROLES), "What it may do in this API; `caller` unless given."),

@@ -164,7 +164,7 @@ fn key_line(out: &mut String, key: &Key, bounds: &Bounds) -> fmt::Result {
 }
 
 fn holder_line(out: &mut String, holder: &Holder) -> fmt::Result {
-    let Holder { kind, name, organisation, scope, within, each_end_user, blocked, .. } = holder;
+    let Holder { kind, name, organisation, models, scope, within, each_end_user, blocked, .. } = holder;
     write!(out, "  {} {name}: {}", kind.name(), Shown(&scope.limits))?;
     within_parts(out, within)?;
     if let Some(limits) = each_end_user {
@@ -172,6 +172,9 @@ fn holder_line(out: &mut String, holder: &Holder) -> fmt::Result {
     }
     if let Some(organisation) = organisation {
         write!(out, "; organisation {organisation}")?;
+    }
+    if !models.is_empty() {
+        write!(out, "; {}", listed(models))?;
     }
     writeln!(out, "{}", if *blocked { "; blocked" } else { "" })
 }

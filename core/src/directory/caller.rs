@@ -28,9 +28,12 @@ impl fmt::Debug for Caller {
 }
 
 impl Caller {
-    /// Whether it may ask for this model name: the key must allow it, and the token too.
+    /// Whether it may ask for this model name: the key must allow it, and so must all that it belongs to
+    /// and its token.
     pub fn allows(&self, model: &str) -> bool {
-        self.key.allows(model) && self.token.as_ref().is_none_or(|token| token.allows(model))
+        self.key.allows(model)
+            && self.holders.iter().all(|holder| holder.allows(model))
+            && self.token.as_ref().is_none_or(|token| token.allows(model))
     }
 
     /// What it may do in the admin API. A token is for calls, whatever its parent may do.
@@ -71,6 +74,12 @@ impl Caller {
             source.claims(&request, &mut claims);
         }
         claims
+    }
+
+    /// The scopes whose rates all its requests draw on.
+    pub fn rated(&self) -> Vec<Arc<Scope>> {
+        let scopes = self.sources().map(|source| source.scope);
+        scopes.filter(|scope| scope.limits.has_rate()).map(Arc::clone).collect()
     }
 
     fn sources(&self) -> impl Iterator<Item = Source<'_>> {

@@ -43,6 +43,8 @@ pub struct Holder {
     pub name: String,
     /// The organisation it belongs to; never for an organisation.
     pub organisation: Option<String>,
+    /// What its keys may ask for, of what they may themselves. Empty: all of that.
+    pub models: Vec<Pattern>,
     /// What all its keys together may consume.
     pub scope: Arc<Scope>,
     /// What they may consume of some models or providers.
@@ -66,6 +68,7 @@ impl Holder {
             kind,
             name,
             organisation: None,
+            models: Vec::new(),
             scope: Arc::new(scope),
             within: Vec::new(),
             each_end_user: None,
@@ -73,6 +76,11 @@ impl Holder {
             created: None,
             remarks: None,
         }
+    }
+
+    /// Whether its keys may ask for this name.
+    pub fn allows(&self, name: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(name))
     }
 }
 

@@ -77,11 +77,22 @@ pub fn key_json(key: &Key) -> Bytes {
 
 /// A holder as [`read_holder`] reads it.
 pub fn holder_json(holder: &Holder) -> Bytes {
-    let Holder { kind: _, name, organisation, scope, within, each_end_user, blocked, created, remarks } =
-        holder;
+    let Holder {
+        kind: _,
+        name,
+        organisation,
+        models,
+        scope,
+        within,
+        each_end_user,
+        blocked,
+        created,
+        remarks,
+    } = holder;
     let mut out = Object::default();
     out.put("name", name.as_str());
     out.some("organisation", organisation.as_deref());
+    out.list("models", models.iter());
     out.bounds(&scope.limits, within, each_end_user.as_ref());
     out.end(*blocked, *created, remarks.as_deref())
 }

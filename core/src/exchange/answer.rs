@@ -170,7 +170,7 @@ impl RateNames {
 }
 
 /// How close the caller is to its rate limits; nothing where it has none.
-fn rate_limits(headers: &mut HeaderMap, standing: &Standing) {
+pub(crate) fn rate_limits(headers: &mut HeaderMap, standing: &Standing) {
     if let Some(Level { limit, left, reset }) = standing.requests {
         REQUESTS.write(headers, limit.get(), left.get(), reset);
     }

@@ -1,5 +1,7 @@
 //! What is asked of the ledger, what it gives, and what ends that.
 
+use super::report::{Reading, Report};
+use super::window;
 use crate::exchange::RequestId;
 use crate::limit::Limits;
 use crate::price::PerMillion;
@@ -185,6 +187,39 @@ pub struct Standing {
     pub requests: Option<Level<Requests>>,
     /// Tokens a minute.
     pub tokens: Option<Level<Tokens>>,
+}
+
+impl Standing {
+    /// Where these scopes stand, the closest of each kind. Reports do not tell when a rate is whole
+    /// again, so what has been drawn on is said to be so at the latest possible.
+    pub fn of(reports: &[Report]) -> Self {
+        let level = |reading: &Reading| {
+            let drawn = reading.used.saturating_add(reading.held);
+            let reset = if drawn == 0 { Millis(0) } else { window::LENGTH };
+            (reading.most, reading.most.saturating_sub(drawn), reset)
+        };
+        let closest = |limits: &[&str]| {
+            let of_kind = |report: &Report| {
+                let named = |limit: &&str| report.gauges.iter().find(|reading| reading.limit == *limit);
+                limits.iter().filter_map(named).map(level).collect::<Vec<_>>()
+            };
+            reports.iter().flat_map(of_kind).min_by_key(|(_, left, _)| *left)
+        };
+        let requests = closest(&["rpm"]);
+        let tokens = closest(&["tpm"]).or_else(|| closest(&["tpm_input", "tpm_output"]));
+        Self {
+            requests: requests.map(|(limit, left, reset)| Level {
+                limit: Requests(limit),
+                left: Requests(left),
+                reset,
+            }),
+            tokens: tokens.map(|(limit, left, reset)| Level {
+                limit: Tokens(limit),
+                left: Tokens(left),
+                reset,
+            }),
+        }
+    }
 }
 
 /// How much of a limit is left.

@@ -60,6 +60,8 @@ fn k3_every_answer_of_a_limited_key_says_what_is_left() {
         ("refused upstream", chat("sim/m+error=bad_request")),
         ("failed upstream", chat("two/m+status=500")),
         ("no such model", chat("nobody/m")),
+        ("list of models", Request::get("/v1/models")),
+        ("one model", Request::get("/v1/models/sim%2Fnobody")),
         ("bad field", Request::post(CHAT, &json!({"model": "sim/m", "messages": 7}))),
     ];
     for (what, request) in answers {

@@ -5,9 +5,7 @@ mod asked; // a body, and what it is in our words
 use crate::api::answer::ok;
 use crate::api::entry::Entry;
 use crate::api::routes::Reach;
-use crate::api::shape::{
-    Field, Nulls, Object, Shape, check_object, is_name, optional, parse, required,
-};
+use crate::api::shape::{Field, Nulls, Object, Shape, check_object, is_name, optional, parse, required};
 use crate::api::spec::{self, from_hex, hex, text, texts};
 use crate::api::{
     Change, Commit, Dimension, Kind, LimitsAsk, LimitsForm, Only, Plan, SpendAsk, SpendForm, SpendQuery, Turn,
@@ -41,11 +39,14 @@ const ORGANIZATION: Field = optional("organization_id", Shape::Name, "Its organi
 const METADATA: Field = optional("metadata", Shape::Ignored, "For people and programs.");
 const BLOCKED: Field = optional("blocked", Shape::Truth, "Whether it is refused.");
 
+const MODELS: Field =
+    optional("models", Shape::MaybeEmpty(&Shape::Pattern, 1000), "What it may call; empty: everything.");
+
 /// What a key may hold.
 const KEY: &[Field] = &[
     optional("key_alias", Shape::Name, "Its name."),
     optional("duration", Shape::Span, "How long it is valid."),
-    optional("models", Shape::MaybeEmpty(&Shape::Pattern, 1000), "What it may call; empty: everything."),
+    MODELS,
     MAX_BUDGET,
     optional("soft_budget", Shape::Dollars, "When to warn."),
     BUDGET_DURATION,
@@ -78,6 +79,7 @@ pub(in crate::api) const TEAM: &[Field] = &[
     optional("team_id", Shape::Name, "Its name."),
     optional("team_alias", Shape::Name, "Its name, where `team_id` is absent."),
     ORGANIZATION,
+    MODELS,
     MAX_BUDGET,
     optional("soft_budget", Shape::Dollars, "When to warn."),
     BUDGET_DURATION,

@@ -72,6 +72,23 @@ fn a_litellm_key_for_all_models_may_call_all() {
 }
 
 #[test]
+fn a_teams_models_hold_for_all_its_keys() {
+    let mut stage = Stage::open();
+    let told = stage.made("/team/new", r#"{"team_alias":"t","models":["gpt-4o","claude*"]}"#);
+    assert_eq!(told.body["models"], json!(["gpt-4o", "claude*"]));
+    assert_eq!(stage.admin("GET", "/api/teams/t", "").body["models"], json!(["gpt-4o", "claude*"]));
+    let wide = stage.made("/key/generate", r#"{"team_id":"t","models":["all-team-models"]}"#).secret();
+    let narrow = stage.made("/key/generate", r#"{"team_id":"t","models":["gpt-*"]}"#).secret();
+    for (secret, allowed) in [(wide, ["gpt-4o", "claude-3"].as_slice()), (narrow, &["gpt-4o"])] {
+        let key = stage.directory.key_of(&crate::keyring::digest(secret.as_bytes())).unwrap();
+        let caller = stage.directory.caller(key, None);
+        for model in ["gpt-4o", "claude-3", "gpt-4.1"] {
+            assert_eq!(caller.allows(model), allowed.contains(&model), "{model}");
+        }
+    }
+}
+
+#[test]
 fn the_user_and_tags_of_a_litellm_key_are_made_where_they_are_not_there() {
     let mut stage = Stage::open();
     stage.made("/api/organisations", r#"{"name":"acme"}"#);
@@ -172,7 +189,6 @@ fn what_litellm_has_and_we_do_not_is_refused_by_name() {
         let told = stage.admin("POST", "/key/generate", body);
         assert_eq!((told.code(), told.param()), (code, param), "{body}: {}", told.text);
     }
-    assert_eq!(stage.admin("POST", "/team/new", r#"{"models":["x"]}"#).param(), "models");
     assert!(stage.deeds.is_empty());
 }
 

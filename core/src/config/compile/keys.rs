@@ -113,7 +113,8 @@ impl<'a> Known<'a> {
     }
 
     fn holder(&self, raw: file::Holder, errors: &mut Errors) -> Holder {
-        let file::Holder { kind, name, organisation, bounds, blocked, created, remarks } = raw;
+        self.known_models(&raw.models, errors);
+        let file::Holder { kind, name, organisation, models, bounds, blocked, created, remarks } = raw;
         if let Some(organisation) = &organisation {
             self.find(HolderKind::Organisation, organisation, errors);
         }
@@ -121,6 +122,7 @@ impl<'a> Known<'a> {
         let Limited { scope, within, each_end_user } = self.limited(&holder.scope.name, bounds, errors);
         Holder {
             organisation: organisation.map(|organisation| organisation.value),
+            models: patterns(models, errors),
             scope,
             within,
             each_end_user,

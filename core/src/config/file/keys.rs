@@ -12,8 +12,8 @@ use crate::limit::Limits;
 use crate::limit::calendar::Zone;
 use crate::units::Time;
 
-pub(super) const HOLDER: &[&str] = &["name", "organisation", "limits", "end_user", "blocked"];
-const ORGANISATION: &[&str] = &["name", "limits", "end_user", "blocked"];
+pub(super) const HOLDER: &[&str] = &["name", "organisation", "models", "limits", "end_user", "blocked"];
+const ORGANISATION: &[&str] = &["name", "models", "limits", "end_user", "blocked"];
 pub(super) const KEY: &[&str] = &[
     "name",
     VALUE,
@@ -77,6 +77,7 @@ pub(in crate::config) struct Holder {
     pub(in crate::config) kind: HolderKind,
     pub(in crate::config) name: Spot<String>,
     pub(in crate::config) organisation: Option<Spot<String>>,
+    pub(in crate::config) models: Vec<Spot<String>>,
     pub(in crate::config) bounds: Bounds,
     pub(in crate::config) blocked: bool,
     pub(in crate::config) created: Option<Time>,
@@ -149,12 +150,13 @@ impl Holder {
         let table = Table::read(cell, &[own, LIMITS, REMARKS].concat(), errors)?;
         let of_another = table.get("organisation").filter(|_| kind != HolderKind::Organisation);
         let organisation = of_another.and_then(|cell| cell.name(errors));
+        let models = table.get("models").map_or_else(Vec::new, |cell| patterns(&cell, "model", errors));
         let bounds = Bounds::read(&table, zone, errors);
         let blocked = table.get("blocked").and_then(|cell| cell.truth(errors)).unwrap_or(false);
         let created = table.get("created").and_then(|cell| cell.moment(errors)).map(|at| at.value);
         let remarks = remarks(&table, errors);
         let name = name(&table, "what keys call it", errors)?;
-        Some(Self { kind, name, organisation, bounds, blocked, created, remarks })
+        Some(Self { kind, name, organisation, models, bounds, blocked, created, remarks })
     }
 }
 

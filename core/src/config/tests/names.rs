@@ -132,7 +132,7 @@ fn more_fallbacks_than_any_request_needs_are_refused() {
 #[test]
 fn one_slip_in_a_short_word_is_still_that_word() {
     let periods = ["minute", "hour", "day", "week", "month", "year", "never"];
-    for (slip, meant) in [("dya", "day"), ("dai", "day"), ("daily", "day"), ("wek", "week"), ("yera", "year")] {
+    for (slip, meant) in [("dya", "day"), ("dai", "day"), ("wek", "week"), ("yera", "year")] {
         assert_eq!(crate::config::fault::closest(slip, periods), Some(meant), "{slip}");
     }
     for other in ["fortnight", "d", "eon"] {

@@ -2,6 +2,33 @@
 
 use super::*;
 
+#[test]
+fn where_rates_stand_is_told_by_the_closest_of_all_scopes() {
+    let reading = |limit, most, used, held| crate::ledger::Reading {
+        limit,
+        budget: None,
+        most,
+        used,
+        held,
+        resets_at: None,
+    };
+    let report = |gauges| crate::ledger::Report { scope: "key:k".to_owned(), gauges };
+    let minute = Millis::from_secs(60);
+    let wide =
+        report(vec![reading("rpm", 100, 0, 0), reading("tpm_input", 50, 10, 0), reading("budget", 1, 1, 0)]);
+    let standing = Standing::of(std::slice::from_ref(&wide));
+    assert_eq!(
+        standing.requests,
+        Some(Level { limit: Requests(100), left: Requests(100), reset: Millis(0) })
+    );
+    assert_eq!(standing.tokens, Some(Level { limit: Tokens(50), left: Tokens(40), reset: minute }));
+    let narrow = report(vec![reading("rpm", 5, 3, 1), reading("tpm", 1000, 0, 300)]);
+    let standing = Standing::of(&[wide, narrow]);
+    assert_eq!(standing.requests, Some(Level { limit: Requests(5), left: Requests(1), reset: minute }));
+    assert_eq!(standing.tokens, Some(Level { limit: Tokens(1000), left: Tokens(700), reset: minute }));
+    assert_eq!(Standing::of(&[]), Standing::default());
+}
+
 fn of(limits: Limits) -> Arc<Scope> {
     scope("key:ci", limits)
 }

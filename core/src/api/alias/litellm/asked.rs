@@ -87,7 +87,7 @@ impl Asked {
             if HARMLESS.contains(&name.as_str()) {
                 asked.shift_remove(&name);
                 warnings.push(format!("{name}: has no effect here"));
-            } else if REFUSED.contains(&name.as_str()) || name == "models" {
+            } else if REFUSED.contains(&name.as_str()) {
                 let value = asked.shift_remove(&name).unwrap_or_default();
                 if holds_something(&value) {
                     let message = format!("{name}: there is no such thing here: leave it out");
