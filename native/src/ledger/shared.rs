@@ -334,7 +334,8 @@ impl Inner {
     /// One call: within the deadline, past the breaker, and only if not too many are under way.
     async fn ask(&self, call: &Call, deadline: Instant, lateness: Lateness) -> Result<Value, Lost> {
         let _place = UnderWay::enter(&self.under_way)?;
-        if let Permit::No { .. } = held(&self.breaker).may_ask(self.clock.now()) {
+        let asked = self.clock.now();
+        if let Permit::No { .. } = held(&self.breaker).may_ask(asked) {
             return Err(Lost { sent: Sent::No, late: false, cause: "the breaker is open".to_owned() });
         }
         let age = Age(self.age.load(Ordering::Relaxed));
@@ -342,7 +343,7 @@ impl Inner {
         match &outcome {
             Ok(_) => self.answered(),
             Err(lost) if lost.late && lateness == Lateness::IsTolerated => {}
-            Err(lost) => self.failed(lost),
+            Err(lost) => self.failed(lost, asked),
         }
         outcome
     }
@@ -363,8 +364,8 @@ impl Inner {
         }
     }
 
-    fn failed(&self, lost: &Lost) {
-        let change = held(&self.breaker).on_failure(self.clock.now());
+    fn failed(&self, lost: &Lost, asked: Time) {
+        let change = held(&self.breaker).on_failure(asked, self.clock.now());
         if change == Some(Change::Opened) {
             // What is still unread on old connections is for nobody any more.
             self.age.fetch_add(1, Ordering::Relaxed);

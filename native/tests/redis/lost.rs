@@ -437,3 +437,29 @@ async fn a_settlement_whose_future_is_dropped_is_not_lost() {
     gateway.drain(Millis(30_000)).await;
     assert_eq!(standing(&gateway, &scope).await, (30, 0), "and what was asked for nobody is taken back");
 }
+
+/// Both the answer and the deadline have come before the thread gets to look at either.
+#[tokio::test]
+async fn an_answer_that_came_while_the_thread_was_kept_from_running_counts() {
+    let server = Server::start();
+    let gateway = prompt(&server, "stalled", all(Fallback::Closed));
+    let scope = scope("key:stalled", rpm(100));
+    assert_eq!(one(&gateway, &scope, 1).await, "granted");
+    let mut other = server.connection();
+    for _ in 0..10 {
+        let entry = entry(&[&scope]);
+        let stall = async {
+            // The call has gone out.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            // What was asked before this has been answered.
+            for _ in 0..2 {
+                redis::cmd("PING").query::<String>(&mut other).unwrap();
+            }
+        };
+        let (outcome, ()) = tokio::join!(gateway.reserve(&entry, now()), stall);
+        gateway.settle(outcome.unwrap(), spent(1, 1, 1), now()).await;
+    }
+}

@@ -10,7 +10,9 @@
 //! 1. While it is open nobody waits for the server.
 //! 2. Half open, one probe is out; where its outcome is not told within two seconds, another follows.
 //! 3. A success that was asked for before it opened closes nothing.
-//! 4. Only closing and opening from closed are told as changes, so an outage logs two lines.
+//! 4. Calls that were under way at once and fail together are one failure: a burst that one stall has
+//!    caught says no more than a single call.
+//! 5. Only closing and opening from closed are told as changes, so an outage logs two lines.
 
 use tollgate_core::units::{Millis, Time};
 
@@ -29,15 +31,29 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Time, wait: Millis },
-    HalfOpen { since: Time, wait: Millis },
+    /// The last failure counts from when it was told.
+    Closed {
+        failures: u32,
+        last: Time,
+    },
+    Open {
+        until: Time,
+        wait: Millis,
+    },
+    HalfOpen {
+        since: Time,
+        wait: Millis,
+    },
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::Closed { failures: 0 }
+        Self::WELL
     }
+}
+
+impl State {
+    const WELL: Self = Self::Closed { failures: 0, last: Time(0) };
 }
 
 /// Whether somebody may ask.
@@ -97,22 +113,23 @@ impl Breaker {
     pub fn on_success(&mut self) -> Option<Change> {
         match self.state {
             State::Closed { .. } => {
-                self.state = State::Closed { failures: 0 };
+                self.state = State::WELL;
                 None
             }
             State::Open { .. } => None,
             State::HalfOpen { .. } => {
-                self.state = State::Closed { failures: 0 };
+                self.state = State::WELL;
                 Some(Change::Closed)
             }
         }
     }
 
-    /// The server did not answer, or cannot do what it is there for.
-    pub fn on_failure(&mut self, now: Time) -> Option<Change> {
+    /// The server did not answer what it was asked then, or cannot do what it is there for.
+    pub fn on_failure(&mut self, asked: Time, now: Time) -> Option<Change> {
         match self.state {
-            State::Closed { failures } if failures + 1 < FAILURES => {
-                self.state = State::Closed { failures: failures + 1 };
+            State::Closed { failures, last } if failures > 0 && asked < last => None,
+            State::Closed { failures, .. } if failures + 1 < FAILURES => {
+                self.state = State::Closed { failures: failures + 1, last: now };
                 None
             }
             State::Closed { .. } => {
@@ -135,7 +152,7 @@ mod tests {
 
     fn opened(at: Time) -> Breaker {
         let mut breaker = Breaker::default();
-        let changes: Vec<_> = (0..3).map(|_| breaker.on_failure(at)).collect();
+        let changes: Vec<_> = (0..3).map(|_| breaker.on_failure(at, at)).collect();
         assert_eq!(changes, [None, None, Some(Change::Opened)]);
         breaker
     }
@@ -144,12 +161,23 @@ mod tests {
     fn e2_three_failures_in_a_row_open_it_and_a_success_between_starts_over() {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
-            assert_eq!(breaker.on_failure(Time(0)), None);
-            assert_eq!(breaker.on_failure(Time(0)), None);
+            assert_eq!(breaker.on_failure(Time(0), Time(0)), None);
+            assert_eq!(breaker.on_failure(Time(0), Time(0)), None);
             assert_eq!(breaker.on_success(), None);
         }
         assert!(breaker.is_closed());
         assert_eq!(opened(Time(5)).may_ask(Time(5)), Permit::No { retry_after: Millis(1000) });
+    }
+
+    #[test]
+    fn a_burst_that_one_stall_has_caught_is_one_failure() {
+        let mut breaker = Breaker::default();
+        for stall in 1..=2 {
+            let (asked, now) = (Time(stall * 100), Time(stall * 100 + 75));
+            assert!((0..50).all(|_| breaker.on_failure(asked, now).is_none()));
+        }
+        assert!(breaker.is_closed());
+        assert_eq!(breaker.on_failure(Time(300), Time(375)), Some(Change::Opened));
     }
 
     #[test]
@@ -169,7 +197,7 @@ mod tests {
             assert_eq!(breaker.may_ask(now), Permit::No { retry_after: Millis(wait) });
             now = now + Millis(wait);
             assert_eq!(breaker.may_ask(now), Permit::Probe);
-            assert_eq!(breaker.on_failure(now), None, "an outage is told once");
+            assert_eq!(breaker.on_failure(now, now), None, "an outage is told once");
         }
     }
 
