@@ -13,7 +13,7 @@ use crate::shutdown::{Baton, Conductor, Ends, Phase, Signals, Told, phases};
 use crate::upstream::pool::Outside;
 use crate::worker;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -147,13 +147,17 @@ fn announce(shared: &Shared, url: &str, greeting: Option<&str>) {
     } else {
         "no key is required"
     };
-    println!("tollgate {} on {url}, providers: {providers}, {keys}", env!("CARGO_PKG_VERSION"));
+    let mut said =
+        format!("tollgate {} on {url}, providers: {providers}, {keys}\n", env!("CARGO_PKG_VERSION"));
     for note in &config.notes {
-        println!("note: {note}");
+        said.push_str(&format!("note: {note}\n"));
     }
     if let Some(greeting) = greeting {
-        println!("{}", greeting.replace("{url}", url));
+        said.push_str(&format!("{}\n", greeting.replace("{url}", url)));
     }
+    // Whoever started it may read the first line and no more, or nothing: that stops no gateway.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(said.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Loads what the first encrypted call would wait for.

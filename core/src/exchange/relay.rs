@@ -225,13 +225,16 @@ impl Relay {
     }
 
     /// Looks at each frame and passes it on. `exact` holds the same bytes as one piece, to be passed
-    /// on without gathering them again where no frame had to be mended or left out.
+    /// on without gathering them again where no frame had to be mended or left out. Where what was paid
+    /// for is used up, the client gets no more; what the rest of the frames say is charged.
     fn pass_chunk(&mut self, frames: &[Frame], exact: Option<Bytes>, now: Time) -> Verdict {
         let (provider, target) = (self.sent.provider(), self.sent.target());
         let mut out = Outgoing { exact, gathered: Gather::default(), frames };
+        let mut serving = Serving::Goes;
         for (at, frame) in frames.iter().enumerate() {
             let glance = provider.glance(frame);
             match glance {
+                Glance::Fault if serving == Serving::IsOver => break,
                 Glance::Fault => {
                     out.part(at);
                     let fault = read::in_band_fault(provider, frame, &HeaderMap::new(), &target);
@@ -252,6 +255,9 @@ impl Relay {
             let hidden =
                 usage.is_some() && self.sent.usage == UsageAsk::Added && provider.is_usage_alone(frame);
             self.usage = usage.or(self.usage.take());
+            if serving == Serving::IsOver {
+                continue;
+            }
             match provider.mend(frame, &target) {
                 _ if hidden => out.part(at),
                 Some(mended) => {
@@ -260,26 +266,29 @@ impl Relay {
                 }
                 None => out.pass(frame),
             }
-        }
-        match &self.ration {
-            Some(ration) if ration.is_used_up(&self.heard) => {
-                out.part(frames.len());
+            if let Some(ration) = self.ration.as_ref().filter(|ration| ration.is_used_up(&self.heard)) {
+                out.part(at + 1);
                 out.gathered.push(ration.cut_off(&self.heard));
-                Verdict::Exhausted(out.take())
+                serving = Serving::IsOver;
             }
-            Some(_) | None => Verdict::More(out.take()),
+        }
+        match serving {
+            Serving::IsOver => Verdict::Exhausted(out.take()),
+            Serving::Goes => Verdict::More(out.take()),
         }
     }
 
     fn translate(&mut self, events: Vec<Event>, now: Time) -> Verdict {
         let mut out = BytesMut::new();
         let Form::Translate { renderer, .. } = &mut self.form else { return Verdict::More(Bytes::new()) };
+        let mut serving = Serving::Goes;
         for event in events {
             read::hear(&event, &mut self.heard);
             if let Some(ration) = &mut self.ration {
                 ration.on_event(&event, &self.heard);
             }
             match &event {
+                Event::Fault(_) if serving == Serving::IsOver => break,
                 Event::Fault(fault) => return Verdict::Failed(out.freeze(), fault.clone()),
                 Event::End => self.progress = Progress::Ended(now),
                 Event::Stop { .. } => self.progress = Progress::Finished,
@@ -298,20 +307,33 @@ impl Relay {
                 | Event::LogProbs { .. }
                 | Event::Extras { .. } => {}
             }
+            if serving == Serving::IsOver {
+                continue;
+            }
             renderer.on(&event, &mut out);
-        }
-        match &self.ration {
-            Some(ration) if ration.is_used_up(&self.heard) => {
+            if let Some(ration) = self.ration.as_ref().filter(|ration| ration.is_used_up(&self.heard)) {
                 for choice in ration.open() {
                     let stop = Event::Stop { choice: *choice, stop: Stop::Length, sequence: None };
                     renderer.on(&stop, &mut out);
                 }
                 renderer.on(&Event::End, &mut out);
-                Verdict::Exhausted(out.freeze())
+                serving = Serving::IsOver;
             }
-            Some(_) | None => Verdict::More(out.freeze()),
+        }
+        match serving {
+            Serving::IsOver => Verdict::Exhausted(out.freeze()),
+            Serving::Goes => Verdict::More(out.freeze()),
         }
     }
+}
+
+/// Whether the client gets what comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serving {
+    /// It does.
+    Goes,
+    /// It has had what was paid for, and a proper end.
+    IsOver,
 }
 
 /// What goes to the client of some frames.

@@ -41,6 +41,23 @@ fn promise_5_a_stream_that_overruns_its_hold_ends_with_length_and_its_upstream_i
 }
 
 #[test]
+fn promise_5_an_overrun_that_comes_in_one_piece_is_cut_where_the_hold_ends() {
+    for model in ["sim", "claude"] {
+        let setting = Setting::of_key("tpm = 400");
+        let mut question = question(&format!("{model}/m+chars=8000,events=100,uncapped"));
+        question["max_tokens"] = json!(100);
+        question["stream"] = json!(true);
+        let answer = setting.ask("k", &Request::post(CHAT, &question));
+        assert!(answer.is_done() && answer.error().is_null(), "{model}: {}", answer.text());
+        assert_eq!(finish(&answer), "length", "{model}");
+        let said = answer.said().len();
+        assert!((200..1500).contains(&said), "{model}: {said} bytes came of 100 tokens");
+        let spent = setting.settled("key:k", 1);
+        assert!(spent.output >= 100, "what came is paid: {spent:?}");
+    }
+}
+
+#[test]
 fn promise_5_a_stream_that_keeps_to_its_cap_is_left_alone() {
     let setting = Setting::of_key("budget = [{ usd = 1, per = \"day\" }]\ntpm = 1000");
     for model in ["sim", "claude"] {
