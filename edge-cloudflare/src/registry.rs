@@ -118,6 +118,7 @@ impl Registry {
         };
         let answer = match admission {
             Admission::Answered(answer) => answer,
+            Admission::Listed(listed) => listed.answer,
             Admission::NeedsKeys(needs) => needs.otherwise,
             Admission::Admin(knock) => {
                 let bounds =
