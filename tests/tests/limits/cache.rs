@@ -165,6 +165,38 @@ fn k12_whatever_changes_the_answer_is_another_question() {
 }
 
 #[test]
+fn k12_every_surface_keeps_its_own_answers_in_its_own_form() {
+    let setting = Setting::of_key("cache = true");
+    let messages = |streamed: bool| {
+        let mut question = question("claude/m");
+        question["max_tokens"] = json!(50);
+        question["stream"] = json!(streamed);
+        Request::post("/v1/messages", &question).header("anthropic-version", "2023-06-01")
+    };
+    let google = |place: &str| {
+        let question = json!({"contents": [{"role": "user", "parts": [{"text": "hello"}]}]});
+        Request::post(&format!("/v1beta/models/sim/m:{place}"), &question)
+    };
+    let requests = [
+        messages(false),
+        messages(true),
+        messages(true).header("anthropic-beta", "x"),
+        google("generateContent"),
+        google("streamGenerateContent"),
+        google("streamGenerateContent?alt=sse"),
+    ];
+    let first = requests.each_ref().map(|request| setting.ask("k", request));
+    let second = requests.each_ref().map(|request| setting.ask("k", request));
+    for (first, second) in first.iter().zip(&second) {
+        assert_eq!((first.status, cache(first), cache(second)), (200, "miss", "hit"), "{}", first.text());
+        assert_eq!(first.text(), second.text());
+        assert!(first.text().contains("hello"), "{}", first.text());
+        assert_eq!(first.header("content-type"), second.header("content-type"));
+    }
+    assert_eq!(setting.seen(), requests.len() as u64);
+}
+
+#[test]
 fn j1_answers_are_nobody_elses_unless_sharing_is_asked_for() {
     let team = |name: &str| format!("[[teams]]\nname = \"{name}\"\norganisation = \"o\"\n");
     let route = |name: &str, share: &str| {
