@@ -131,7 +131,8 @@ impl Stage {
     pub(crate) fn stored(&self, name: &'static str, store: &Path, keys: Keys) -> Result<Peer, String> {
         let address = free_address()?;
         let path = format!("path = \"{}\"\n", store.display());
-        let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &path);
+        // Without any key no store is written.
+        let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &path) + FREE;
         let command = self.gateway_with(&text, &store.with_extension("toml"), address)?;
         let mut peer = start(name, address, command)?;
         peer.keys = keys;

@@ -20,6 +20,9 @@ const KINDS: [Kind; 3] = [
     Kind { name: "translated", key: "sk-large", model: "translated" },
 ];
 
+/// Between two large prompts.
+const PAUSE: Duration = Duration::from_millis(200);
+
 const CONFIG: &str = r#"
 [prices]
 "claude/*" = { input = 1, output = 2 }
@@ -108,6 +111,7 @@ fn measure(plan: &Plan, gateway: &Peer, kind: Option<&Kind>, megabytes: u32) -> 
                     200 | 429 => large.fetch_add(1, Ordering::AcqRel),
                     other => return Err(format!("status {other} for a large prompt")),
                 };
+                std::thread::sleep(PAUSE);
             }
             Ok(())
         });
