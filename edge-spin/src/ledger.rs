@@ -16,13 +16,14 @@ mod sqlite; // rows in tables
 
 use crate::clock::Clock;
 use crate::settings::{Settings, Wanted};
-use crate::timer::within;
+use crate::timer::patiently;
 use crate::trouble;
 use books::{Act, Books, Done, is_limited, restored, unavailable};
 use queue::Queue;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::Waiting;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::ledger::{
     self, Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning,
@@ -129,12 +130,12 @@ impl Ledger {
     }
 
     /// Takes an entry's quota from all its scopes or from none. Answers within the patience.
-    pub(crate) async fn reserve(&self, entry: Entry) -> Asked {
+    pub(crate) async fn reserve(self: &Rc<Self>, entry: Entry) -> Asked {
         if !is_limited(&entry) {
             let most = entry.ask.most_output.0.max(entry.ask.least_output.0);
             return Asked { answer: Ok(ungauged(entry, most)), unsure: None };
         }
-        let why = match within(PATIENCE, self.act(Act::Reserve(entry.clone()))).await {
+        let why = match self.patiently(Act::Reserve(entry.clone())).await {
             Some(Ok(Done::Reserved(answer))) => return Asked { answer, unsure: None },
             Some(Ok(Done::Settled(_))) => "it answers what was not asked".to_owned(),
             Some(Err(Lost(why))) => why,
@@ -147,13 +148,13 @@ impl Ledger {
 
     /// Ends a hold, and answers with the budgets that have passed their threshold. What is not taken
     /// within the patience is given back, to be tried again.
-    pub(crate) async fn settle(&self, owed: Owed) -> Result<Vec<Warning>, Box<Owed>> {
+    pub(crate) async fn settle(self: &Rc<Self>, owed: Owed) -> Result<Vec<Warning>, Box<Owed>> {
         if !is_limited(&owed.hold.entry) {
             return Ok(Vec::new());
         }
         let Hold { entry, output, closed, standing } = &owed.hold;
         let hold = Hold { entry: entry.clone(), output: *output, closed: *closed, standing: *standing };
-        match within(PATIENCE, self.act(Act::Settle(hold, owed.settlement))).await {
+        match self.patiently(Act::Settle(hold, owed.settlement)).await {
             Some(Ok(Done::Settled(warnings))) => Ok(warnings),
             Some(Ok(Done::Reserved(_)) | Err(_)) | None => Err(Box::new(owed)),
         }
@@ -199,6 +200,11 @@ impl Ledger {
         let rows = books.read(book, &names, now).await?;
         let ledger = restored(&rows.stored);
         Ok(scopes.iter().map(|scope| ledger.report(scope, now)).collect())
+    }
+
+    async fn patiently(self: &Rc<Self>, act: Act) -> Option<Result<Done, Lost>> {
+        let ledger = Rc::clone(self);
+        patiently(PATIENCE, async move { ledger.act(act).await }).await
     }
 
     async fn act(&self, act: Act) -> Result<Done, Lost> {

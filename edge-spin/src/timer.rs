@@ -45,6 +45,22 @@ pub(crate) async fn within<T>(patience: Millis, awaited: impl Future<Output = T>
     }
 }
 
+/// Waits for something so long. What is not there then goes on behind: a store that is asked is not to be
+/// left in the middle of it.
+pub(crate) async fn patiently<T: 'static>(
+    patience: Millis,
+    awaited: impl Future<Output = T> + 'static,
+) -> Option<T> {
+    let sleep = pin!(spin_sdk::time::sleep(Duration::from_millis(patience.get())));
+    match select(Box::pin(awaited), sleep).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(((), awaited)) => {
+            spin_sdk::wasip3::spawn(async move { drop(awaited.await) });
+            None
+        }
+    }
+}
+
 impl host::Timer for Timer {
     fn poll_until(&mut self, at: Time, cx: &mut Context<'_>) -> Poll<()> {
         if at == Time::NEVER {

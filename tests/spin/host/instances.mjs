@@ -12,6 +12,9 @@ const MOST_REQUESTS = 128; // an instance takes no more in its life
 // for ever, so that each request that is under way has an instance to itself: the harder case for what is
 // shared, since nothing of it can be in memory.
 const MOST_AT_ONCE = 1;
+// A platform has a thread for each core and this host has one: more than this do not begin at once, or all
+// would wait for each other past their patience. Who has called an upstream has begun.
+const MOST_BEGINNING = 2;
 const IDLE = 1000; // ms after which an instance without requests is given up
 
 /** All instances of one component. */
@@ -21,6 +24,8 @@ export class Fleet {
   #least;
   #instances = [];
   #next = 0;
+  #beginning = 0;
+  #waiting = [];
 
   /** `spec.instances`: so many take turns from the start. */
   static async load(component, stores, spec) {
@@ -33,20 +38,32 @@ export class Fleet {
 
   /** An instance for one more request. */
   async enter() {
+    if (this.#beginning >= MOST_BEGINNING) await new Promise((turn) => this.#waiting.push(turn));
+    else this.#beginning += 1;
     const open = this.#instances.filter((each) => each.begun < MOST_REQUESTS && each.active < MOST_AT_ONCE);
     let instance = open.length >= this.#least ? open[this.#next++ % open.length] : undefined;
     if (instance === undefined) {
-      instance = { begun: 0, active: 0, exports: this.#instantiate() };
+      instance = { begun: 0, active: 0, began: () => {} };
+      instance.exports = this.#instantiate(instance);
       this.#instances.push(instance);
     }
     instance.begun += 1;
     instance.active += 1;
     clearTimeout(instance.timer);
+    let first = true;
+    instance.began = () => {
+      if (!first) return;
+      first = false;
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#beginning -= 1;
+    };
     return instance;
   }
 
   /** A request is over, its answer's last byte included. */
   leave(instance) {
+    instance.began();
     instance.active -= 1;
     if (instance.active > 0) return;
     if (instance.begun >= MOST_REQUESTS) return this.retire(instance);
@@ -65,9 +82,17 @@ export class Fleet {
     await new Promise((done) => setTimeout(done, 200));
   }
 
-  async #instantiate() {
+  async #instantiate(instance) {
     const { instantiate, modules } = this.#app;
-    const exports = await instantiate((name) => modules(name), this.#stores.imports);
+    const { client } = this.#stores;
+    const outwards = {
+      async send(request) {
+        instance.began();
+        return await client.send(request);
+      },
+    };
+    const imports = { ...this.#stores.imports, "wasi:http/client": outwards };
+    const exports = await instantiate((name) => modules(name), imports);
     return exports.handler ?? exports["wasi:http/handler@0.3.0"];
   }
 }

@@ -19,6 +19,7 @@ export async function platform(grants, spec) {
   const kv = keyValue(grants, file);
   const wasi = wasiKeyValue(grants, file);
   return {
+    client: client(grants),
     imports: {
       "wasi:cli/environment": { ...cli.environment, getEnvironment: () => [] },
       "wasi:cli/exit": cli.exit,
@@ -33,7 +34,6 @@ export async function platform(grants, spec) {
       // Of both versions: the standard library asks for the older one.
       "wasi:clocks/monotonic-clock": { ...clocks.monotonicClock, ...monotonicClock },
       "wasi:clocks/wall-clock": clocks.wallClock,
-      "wasi:http/client": client(grants),
       "wasi:http/types": types,
       "wasi:io/error": io.error,
       "wasi:io/poll": io.poll,
