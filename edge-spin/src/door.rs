@@ -136,7 +136,7 @@ impl Edge for Door {
             return Err(format!("the database does not answer: {why}"));
         }
         let probe = Arc::new(Scope { name: "probe".to_owned(), limits: Limits::default() });
-        match gateway.ledger().reports("", &[probe]).await {
+        match gateway.ledger().reports(&Arc::from(""), &[probe]).await {
             Ok(_) => Ok(()),
             Err(Lost(why)) => Err(format!("the ledger ({}) does not answer: {why}", gateway.ledger().name())),
         }

@@ -8,6 +8,8 @@ use crate::trouble;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
+#[cfg(feature = "key-value")]
+use tollgate_core::cache::{Kept, Lookup, Recall};
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::exchange::Record;
 use tollgate_core::fleet::Fleet;
@@ -114,6 +116,16 @@ impl Host for Platform {
 
     async fn count(&self, text: Uncounted) -> Counted {
         self.gateway.gauge.count(&text)
+    }
+
+    #[cfg(feature = "key-value")]
+    async fn recall(&self, lookup: Lookup) -> Recall {
+        crate::cache::recall(lookup, self.now()).await
+    }
+
+    #[cfg(feature = "key-value")]
+    async fn keep(&self, kept: Kept) {
+        crate::cache::keep(kept).await;
     }
 
     fn log(&self, record: Record) {

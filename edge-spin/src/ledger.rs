@@ -11,6 +11,8 @@ mod books; // core's ledger on rows
 #[cfg(feature = "key-value")]
 mod key_value; // rows in one value
 mod queue; // several go together
+#[cfg(feature = "redis")]
+mod redis; // scripts
 #[cfg(feature = "sqlite")]
 mod sqlite; // rows in tables
 
@@ -62,6 +64,8 @@ pub(crate) struct Ledger {
 }
 
 enum Kind {
+    #[cfg(feature = "redis")]
+    Redis(Box<redis::Redis>),
     #[cfg(feature = "sqlite")]
     Sqlite { sql: crate::store::Sqlite, random: Random },
     #[cfg(feature = "key-value")]
@@ -102,6 +106,8 @@ impl Ledger {
     /// What does not hold as it should, in words for the log and for `/readyz`.
     pub(crate) fn shortcoming(&self) -> Option<&'static str> {
         match &self.kind {
+            #[cfg(feature = "redis")]
+            Kind::Redis(_) => None,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { .. } => None,
             #[cfg(feature = "key-value")]
@@ -121,6 +127,8 @@ impl Ledger {
     /// Its name, for people.
     pub(crate) fn name(&self) -> &'static str {
         match &self.kind {
+            #[cfg(feature = "redis")]
+            Kind::Redis(_) => "redis",
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { .. } => "sqlite",
             #[cfg(feature = "key-value")]
@@ -164,6 +172,9 @@ impl Ledger {
     /// comes by. Answers with the budgets that have passed their threshold.
     pub(crate) async fn upkeep(&self) -> Result<Vec<Warning>, Lost> {
         match &self.kind {
+            #[cfg(feature = "redis")]
+            // The scripts sweep what they touch.
+            Kind::Redis(_) => Ok(Vec::new()),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => sqlite::SqlBooks { sql, random }.upkeep(self.clock.now()).await,
             #[cfg(feature = "key-value")]
@@ -174,8 +185,10 @@ impl Ledger {
     }
 
     /// Where scopes of a book stand, in their order.
-    pub(crate) async fn reports(&self, book: &str, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Lost> {
+    pub(crate) async fn reports(&self, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Lost> {
         match &self.kind {
+            #[cfg(feature = "redis")]
+            Kind::Redis(redis) => redis.reports(book, scopes, self.clock.now()).await,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => {
                 self.read_reports(&sqlite::SqlBooks { sql, random }, book, scopes).await
@@ -192,7 +205,7 @@ impl Ledger {
     async fn read_reports<B: Books>(
         &self,
         books: &B,
-        book: &str,
+        book: &Arc<str>,
         scopes: &[Arc<Scope>],
     ) -> Result<Vec<Report>, Lost> {
         let now = self.clock.now();
@@ -209,6 +222,8 @@ impl Ledger {
 
     async fn act(&self, act: Act) -> Result<Done, Lost> {
         match &self.kind {
+            #[cfg(feature = "redis")]
+            Kind::Redis(redis) => redis.act(act, self.clock.now()).await,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => {
                 self.queue.join(act, &sqlite::SqlBooks { sql, random }, self.clock).await
@@ -235,8 +250,22 @@ async fn best(settings: &Settings, seed: [u8; 32]) -> Result<Kind, Problem> {
     Ok(key_value(seed).await.unwrap_or_else(|_| Kind::Alone(Box::default())))
 }
 
+#[cfg(feature = "redis")]
+fn redis(settings: &Settings) -> Result<Kind, Problem> {
+    let Some(address) = &settings.redis else {
+        let line = "the ledger is to be in redis, and there is no address: set `redis` under [store], or the \
+                    variable redis_url (SPIN_VARIABLE_REDIS_URL)";
+        return Err(Problem(line.to_owned()));
+    };
+    if !address.starts_with("redis://") && !address.starts_with("rediss://") {
+        return Err(Problem("the address of redis does not begin with redis:// or rediss://".to_owned()));
+    }
+    Ok(Kind::Redis(Box::new(redis::Redis::new(address, &settings.config.store.namespace))))
+}
+
+#[cfg(not(feature = "redis"))]
 fn redis(_settings: &Settings) -> Result<Kind, Problem> {
-    Err(Problem("this component was built without the feature `redis`".to_owned()))
+    Err(Problem("the ledger is to be in redis: build this component with the feature `redis`".to_owned()))
 }
 
 #[cfg(feature = "sqlite")]

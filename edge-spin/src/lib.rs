@@ -25,6 +25,8 @@ mod door; // from a request to its answer
 #[cfg(feature = "sqlite")]
 mod store; // SQLite
 mod ledger; // where limits are kept
+#[cfg(feature = "key-value")]
+mod cache; // answers that are kept
 mod desk; // who there is, what was done and spent
 mod site; // what the admin API sees of that
 

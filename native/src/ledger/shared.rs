@@ -35,30 +35,24 @@
 //! has a thread of its own.
 
 mod address;
-mod answered;
-mod asked;
 mod background;
 mod beliefs;
 mod breaker;
-mod edges;
 mod fallback;
 mod kept;
 mod link;
-mod minute;
-mod pack;
 mod script;
 
 pub use address::{Address, BadUrl};
 pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
 pub(super) use fallback::mode;
+use script::items;
 pub(crate) use script::{Call, Script, What};
 
 use crate::clock::Clock;
 use crate::host::held;
 use crate::upstream::tls::Roots;
-use answered::Reserved;
-use asked::{Asker, Ending, Own, Sequence, is_lasting, limiting};
 use beliefs::Beliefs;
 use kept::Kept;
 use link::{Age, Link, Lost, Sent};
@@ -74,6 +68,8 @@ use tokio::time::Instant;
 use tollgate_core::config::{Fail, Fallback as WhenLost};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning};
 use tollgate_core::units::{Millis, Time};
+use tollgate_redis_ledger::answered::{self, Reserved};
+use tollgate_redis_ledger::asked::{Asker, Ending, Own, Sequence, is_lasting, limiting};
 
 /// So many calls are under way at once; more are not made.
 const MOST_UNDER_WAY: usize = 1024;
@@ -243,7 +239,7 @@ impl SharedLedger {
         match outcome {
             Ok(value) => {
                 delivery.call = None;
-                answered::warned(&entry, &value).unwrap_or_default()
+                answered::warned(&entry, &items(&value)).unwrap_or_default()
             }
             Err(_) => own_warnings,
         }
@@ -254,7 +250,7 @@ impl SharedLedger {
         let inner = &*self.inner;
         let call = inner.asker.report(book, scopes, now);
         let outcome = inner.ask(&call, after(inner.settings.patience.reserve), Lateness::Fails).await;
-        let reports = outcome.ok().and_then(|value| answered::reports(scopes, &value).ok());
+        let reports = outcome.ok().and_then(|value| answered::reports(scopes, &items(&value)).ok());
         reports.unwrap_or_else(|| scopes.iter().map(|scope| inner.own.report(scope, now)).collect())
     }
 
@@ -319,7 +315,7 @@ impl Inner {
             let own = self.own_for(entry, now);
             let call = self.asker.reserve(entry, own.as_deref(), now);
             let value = self.ask(&call, deadline, Lateness::Fails).await?;
-            match answered::reserved(entry, &value).map_err(|_| strange())? {
+            match answered::reserved(entry, &items(&value)).map_err(|_| strange())? {
                 Reserved::Unseeded => self.forget(entry),
                 Reserved::Held { epoch, hold } => {
                     self.learn(entry, &epoch);

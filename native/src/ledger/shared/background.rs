@@ -1,11 +1,8 @@
 //! The thread that retries: it probes a server that did not answer, delivers what was kept, and looks
 //! whether the server has lost its data.
 
-use super::answered::text;
-use super::asked::{is_lasting, is_summed};
 use super::link::Lost;
-use super::minute::Minute;
-use super::script::Call;
+use super::script::{Call, text};
 use super::{Inner, Lateness, after};
 use crate::host::held;
 use redis::Value;
@@ -17,6 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tollgate_core::ledger::Scope;
 use tollgate_core::units::Millis;
+use tollgate_redis_ledger::asked::{is_lasting, is_summed};
+use tollgate_redis_ledger::minute::Minute;
 
 /// Between two looks, if nobody wakes the thread.
 const TICK: Duration = Duration::from_millis(250);

@@ -10,7 +10,7 @@
 //! 2. A connection from before an outage is not used after it: nothing waits behind its unread answers.
 
 use super::address::{Address, Node, Wire};
-use super::script::Call;
+use super::script::{Call, command, with_text};
 use crate::upstream::tls::Roots;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value};
@@ -268,13 +268,13 @@ enum Step {
 impl Step {
     async fn send(self, call: &Call, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
         match self {
-            Self::Plain => connection.send_packed_command(&call.command()).await?.extract_error(),
+            Self::Plain => connection.send_packed_command(&command(call)).await?.extract_error(),
             Self::WithText => {
-                let command = call.with_text().unwrap_or_else(|| call.command());
+                let command = with_text(call).unwrap_or_else(|| command(call));
                 connection.send_packed_command(&command).await?.extract_error()
             }
             Self::Asking => {
-                let command = call.with_text().unwrap_or_else(|| call.command());
+                let command = with_text(call).unwrap_or_else(|| command(call));
                 let mut both = redis::pipe();
                 both.cmd("ASKING").ignore().add_command(command);
                 let mut values: Vec<Value> = both.query_async(connection).await?;

@@ -1,75 +1,59 @@
-//! The scripts that run in the server, and calls to them.
+//! Calls to the ledger's scripts, as they are sent.
 
-use redis::Cmd;
-use std::sync::{Arc, LazyLock};
+use redis::{Cmd, Value};
+use tollgate_redis_ledger::answered::Item;
+pub(crate) use tollgate_redis_ledger::script::{Call, Script, What};
 
-/// A script, with the digest the server knows it by.
-#[derive(Debug)]
-pub(crate) struct Script {
-    text: &'static str,
-    digest: String,
-}
-
-macro_rules! script {
-    ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("books.lua"), include_str!($file))))
-    };
-}
-
-pub(super) static RESERVE: LazyLock<Script> = script!("reserve.lua");
-pub(super) static SETTLE: LazyLock<Script> = script!("settle.lua");
-pub(super) static SEED: LazyLock<Script> = script!("seed.lua");
-pub(super) static REPORT: LazyLock<Script> = script!("report.lua");
-
-impl Script {
-    pub(crate) fn new(text: &'static str) -> Self {
-        Self { text, digest: redis::Script::new(text).get_hash().to_owned() }
-    }
-}
-
-/// A command with all its keys in one hash slot.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    /// Names the hash slot.
-    pub(crate) book: Arc<str>,
-    pub(crate) what: What,
-    pub(crate) keys: Vec<String>,
-    pub(crate) args: Vec<Vec<u8>>,
-}
-
-/// What is called.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum What {
-    /// A script.
-    Script(&'static Script),
-    /// A plain command, keys before arguments.
-    Command(&'static str),
-}
-
-impl Call {
-    /// As it is sent first.
-    pub(super) fn command(&self) -> Cmd {
-        match self.what {
-            What::Script(script) => self.script("EVALSHA", &script.digest),
-            What::Command(name) => {
-                let mut command = redis::cmd(name);
-                command.arg(&self.keys).arg(&self.args);
-                command
-            }
+/// As a call is sent first.
+pub(super) fn command(call: &Call) -> Cmd {
+    match call.what {
+        What::Script(script) => with_script(call, "EVALSHA", &script.digest),
+        What::Command(name) => {
+            let mut command = redis::cmd(name);
+            command.arg(&call.keys).arg(&call.args);
+            command
         }
     }
+}
 
-    /// As it is sent to a server that does not know the script; it does then.
-    pub(super) fn with_text(&self) -> Option<Cmd> {
-        match self.what {
-            What::Script(script) => Some(self.script("EVAL", script.text)),
-            What::Command(_) => None,
-        }
+/// As it is sent to a server that does not know the script; it does then.
+pub(super) fn with_text(call: &Call) -> Option<Cmd> {
+    match call.what {
+        What::Script(script) => Some(with_script(call, "EVAL", script.text)),
+        What::Command(_) => None,
     }
+}
 
-    fn script(&self, verb: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.args);
-        command
+fn with_script(call: &Call, verb: &str, script: &str) -> Cmd {
+    let mut command = redis::cmd(verb);
+    command.arg(script).arg(call.keys.len()).arg(&call.keys).arg(&call.args);
+    command
+}
+
+/// What was answered, lists in lists as one.
+pub(super) fn items(value: &Value) -> Vec<Item<'_>> {
+    let Value::Array(values) = value else { return Vec::new() };
+    let mut all = Vec::with_capacity(values.len());
+    for value in values {
+        if let Value::Array(_) = value { all.extend(items(value)) } else { all.push(item(value)) }
     }
+    all
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a type of another crate, of which scripts give two kinds"
+)]
+fn item(value: &Value) -> Item<'_> {
+    match value {
+        Value::Int(number) => Item::Number(*number),
+        Value::BulkString(bytes) => Item::Text(bytes),
+        _ => Item::Other,
+    }
+}
+
+/// A text, if it is one.
+pub(super) fn text(value: &Value) -> Option<&str> {
+    let Value::BulkString(bytes) = value else { return None };
+    std::str::from_utf8(bytes).ok()
 }

@@ -11,7 +11,7 @@ use tollgate_core::units::{Requests, Time, Tokens};
 
 /// Who asks, and under which names the books are kept.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub struct Asker {
     /// The keys' prefix, already free of braces.
     namespace: String,
     /// Names this gateway, also after a restart.
@@ -22,33 +22,50 @@ pub(super) struct Asker {
 
 /// Counts this process's reservations and settlements; later ones are larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sequence(pub(super) u64);
+pub struct Sequence(pub u64);
 
 /// What this gateway has settled in a scope so far, and asked in the last minute, by its own books.
 #[derive(Clone, Debug)]
-pub(super) struct Own {
+pub struct Own {
     /// All reservations and settlements up to this one are in it.
-    pub(super) sequence: Sequence,
-    pub(super) report: Report,
-    pub(super) at: Time,
+    pub sequence: Sequence,
+    /// By own books.
+    pub report: Report,
+    /// When.
+    pub at: Time,
 }
 
 /// How an entry ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ending<'a> {
+pub enum Ending<'a> {
     /// It was granted by the books of this epoch, and has this number in own books.
-    Granted { epoch: &'a str, taken: Sequence, settlement: &'a Settlement },
+    Granted {
+        /// Of the books.
+        epoch: &'a str,
+        /// Of the reservation.
+        taken: Sequence,
+        /// What came of it.
+        settlement: &'a Settlement,
+    },
     /// It was granted without asking, or without an answer in time.
-    Unasked { taken: Sequence, settlement: &'a Settlement },
+    Unasked {
+        /// Of the reservation.
+        taken: Sequence,
+        /// What came of it.
+        settlement: &'a Settlement,
+    },
     /// Nothing is known of how it was granted: it ends if it is open.
-    Found { settlement: &'a Settlement },
+    Found {
+        /// What came of it.
+        settlement: &'a Settlement,
+    },
     /// Nothing came of it, and whether it was granted is not known.
     Cancelled,
 }
 
 /// The claims that limit anything for the entry's targets, each scope once. Places in scripts' answers
 /// count these.
-pub(super) fn limiting(entry: &Entry) -> Vec<Claim> {
+pub fn limiting(entry: &Entry) -> Vec<Claim> {
     let mut all: Vec<Claim> = Vec::with_capacity(entry.claims.len());
     for claim in entry.claims.iter().filter(|claim| !claim.scope.limits.is_unlimited()) {
         let targets = if entry.targets.is_none() { Targets::ALL } else { claim.targets };
@@ -69,12 +86,13 @@ fn all_of(entry: &Entry) -> Targets {
 }
 
 impl Asker {
-    pub(super) fn new(namespace: &str, gateway: &str, process: String) -> Self {
+    /// Of a gateway, which keeps its name over restarts, and a process of it, under keys that begin so.
+    pub fn new(namespace: &str, gateway: &str, process: String) -> Self {
         Self { namespace: unbraced(namespace), gateway: gateway.to_owned(), process }
     }
 
     /// Asks for an entry's quota. `own` is sent along for scopes that may not know it.
-    pub(super) fn reserve(&self, entry: &Entry, own: Option<&[Own]>, now: Time) -> Call {
+    pub fn reserve(&self, entry: &Entry, own: Option<&[Own]>, now: Time) -> Call {
         let mut pack = Pack::default();
         let mut fields = self.fields(&mut pack, &entry.book);
         let Entry { id, book, claims: _, targets: _, ask, lease } = entry;
@@ -108,7 +126,7 @@ impl Asker {
     }
 
     /// Ends an entry that was granted so much output, or might have been.
-    pub(super) fn settle(&self, hold: &Hold, ending: Ending<'_>, sequence: Sequence, now: Time) -> Call {
+    pub fn settle(&self, hold: &Hold, ending: Ending<'_>, sequence: Sequence, now: Time) -> Call {
         let spent = match ending {
             Ending::Granted { settlement, .. }
             | Ending::Unasked { settlement, .. }
@@ -122,7 +140,7 @@ impl Asker {
     }
 
     /// Takes back a reservation of which it is not known whether it arrived.
-    pub(super) fn cancel(&self, entry: &Entry, sequence: Sequence, now: Time) -> Call {
+    pub fn cancel(&self, entry: &Entry, sequence: Sequence, now: Time) -> Call {
         self.end(entry, Tokens::ZERO, Ending::Cancelled, None, sequence, now)
     }
 
@@ -171,7 +189,7 @@ impl Asker {
     }
 
     /// Brings what this gateway has asked and spent into books that may have lost it.
-    pub(super) fn seed(&self, book: &Arc<str>, scopes: &[(Arc<Scope>, Own)], now: Time) -> Call {
+    pub fn seed(&self, book: &Arc<str>, scopes: &[(Arc<Scope>, Own)], now: Time) -> Call {
         let mut pack = Pack::default();
         let mut fields = self.fields(&mut pack, book);
         let list = fields.with("claims");
@@ -188,7 +206,7 @@ impl Asker {
     }
 
     /// Asks where scopes stand.
-    pub(super) fn report(&self, book: &Arc<str>, scopes: &[Arc<Scope>], now: Time) -> Call {
+    pub fn report(&self, book: &Arc<str>, scopes: &[Arc<Scope>], now: Time) -> Call {
         let mut pack = Pack::default();
         let mut fields = self.fields(&mut pack, book);
         let list = fields.with("claims");
@@ -202,13 +220,13 @@ impl Asker {
     }
 
     /// Asks which books these are: another answer than before says that they were lost in between.
-    pub(super) fn epoch(&self, book: &Arc<str>) -> Call {
+    pub fn epoch(&self, book: &Arc<str>) -> Call {
         let keys = vec![self.key(book, "epoch")];
         Call { book: Arc::clone(book), what: What::Command("GET"), keys, args: Vec::new() }
     }
 
     /// Asks whether the server takes anything at all.
-    pub(super) fn probe(&self) -> Call {
+    pub fn probe(&self) -> Call {
         let book: Arc<str> = Arc::from("");
         let keys = vec![self.key(&book, "probe")];
         let args = ["1", "PX", "1000"].map(|arg| arg.as_bytes().to_vec()).to_vec();
@@ -261,12 +279,12 @@ fn verdict(entry: &Entry, claim: &Claim, spent: Option<&Spent>) -> &'static str 
 }
 
 /// Whether it counts what is past, so that it must survive the loss of the server's data.
-pub(super) fn is_lasting(limits: &Limits) -> bool {
+pub fn is_lasting(limits: &Limits) -> bool {
     is_rated(limits) || is_summed(limits)
 }
 
 /// Whether it counts for longer than a minute.
-pub(super) fn is_summed(limits: &Limits) -> bool {
+pub fn is_summed(limits: &Limits) -> bool {
     limits.has_budget() || limits.max_requests.is_some() || limits.max_tokens.is_some()
 }
 

@@ -5,16 +5,19 @@ use tollgate_core::units::{Requests, Tokens};
 
 /// What was asked in the last minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Minute {
-    pub(super) requests: Requests,
-    pub(super) input: Tokens,
-    pub(super) output: Tokens,
+pub struct Minute {
+    /// Requests.
+    pub requests: Requests,
+    /// Prompts.
+    pub input: Tokens,
+    /// Answers.
+    pub output: Tokens,
 }
 
 impl Minute {
     /// By a report, what is held included. Own books count only what a limit asks for: where all tokens
     /// are known but not all of their parts, the rest goes to a part that nobody limits.
-    pub(super) fn of(report: &Report) -> Self {
+    pub fn of(report: &Report) -> Self {
         let find = |limit| report.gauges.iter().find(|gauge| gauge.limit == limit);
         let all_of = |limit| find(limit).map(|gauge| gauge.used.saturating_add(gauge.held));
         let (input, output) = (all_of("tpm_input"), all_of("tpm_output"));
@@ -29,7 +32,7 @@ impl Minute {
     }
 
     /// Whether nothing was.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let Self { requests, input, output } = self;
         requests.is_zero() && input.is_zero() && output.is_zero()
     }

@@ -10,7 +10,7 @@ use tollgate_core::units::{Millis, Time};
 
 /// How a budget's time is told to the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Turns {
+pub(crate) enum Turns {
     /// Spans lie between these.
     At(Vec<Time>),
     /// What was spent so long ago does not count.
@@ -33,7 +33,7 @@ struct Remembered {
 
 impl Turns {
     /// Of this budget, as seen from now.
-    pub(super) fn of(budget: &Budget, now: Time) -> Self {
+    pub(crate) fn of(budget: &Budget, now: Time) -> Self {
         match (&budget.reset, length(budget.per)) {
             (_, None) => Self::At(vec![Time(0), Time::NEVER]),
             (Reset::Rolling, Some(length)) => Self::After(length),
@@ -43,7 +43,7 @@ impl Turns {
 }
 
 /// The first moment of the span that this gateway takes for the present one; zero where there are none.
-pub(super) fn began(budget: &Budget, now: Time) -> Time {
+pub(crate) fn began(budget: &Budget, now: Time) -> Time {
     match (&budget.reset, budget.per) {
         (_, Period::Never) | (Reset::Rolling, _) => Time(0),
         (Reset::Calendar(zone), per) => calendar::span(per, zone, now).from,

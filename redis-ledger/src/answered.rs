@@ -1,7 +1,6 @@
 //! What the scripts answer.
 
 use super::asked::limiting;
-use redis::Value;
 use std::sync::Arc;
 use tollgate_core::ledger::{
     Claim, Entry, Hold, Lack, Level, Limited, Reading, Refusal, Report, Scope, Standing, Targets, Warning,
@@ -12,9 +11,14 @@ use tollgate_core::units::{Millis, NanoDollars, Requests, Time, Tokens};
 
 /// What a reservation came to.
 #[derive(Debug)]
-pub(super) enum Reserved {
+pub enum Reserved {
     /// Granted, by the books of an epoch.
-    Held { epoch: Arc<str>, hold: Box<Hold> },
+    Held {
+        /// Of the books.
+        epoch: Arc<str>,
+        /// What was granted.
+        hold: Box<Hold>,
+    },
     /// A limit has no room.
     Refused(Refusal),
     /// A scope does not know what this gateway has spent before.
@@ -25,23 +29,34 @@ pub(super) enum Reserved {
 
 /// An answer that no script of ours gives.
 #[derive(Debug)]
-pub(super) struct Strange;
+pub struct Strange;
+
+/// One thing of an answer; lists in lists are one list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(&'a [u8]),
+    /// What no script of ours gives.
+    Other,
+}
 
 /// Reads an answer from its front.
-struct Answer<'a>(std::slice::Iter<'a, Value>);
+struct Answer<'a>(std::slice::Iter<'a, Item<'a>>);
 
 impl<'a> Answer<'a> {
-    fn of(value: &'a Value) -> Result<Self, Strange> {
-        let Value::Array(values) = value else { return Err(Strange) };
-        Ok(Self(values.iter()))
+    fn of(items: &'a [Item<'a>]) -> Self {
+        Self(items.iter())
     }
 
     fn text(&mut self) -> Result<&'a str, Strange> {
-        self.0.next().and_then(text).ok_or(Strange)
+        let Some(Item::Text(bytes)) = self.0.next() else { return Err(Strange) };
+        std::str::from_utf8(bytes).map_err(|_| Strange)
     }
 
     fn signed(&mut self) -> Result<i64, Strange> {
-        let Some(Value::Int(number)) = self.0.next() else { return Err(Strange) };
+        let Some(Item::Number(number)) = self.0.next() else { return Err(Strange) };
         Ok(*number)
     }
 
@@ -74,15 +89,9 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// A text, if it is one.
-pub(super) fn text(value: &Value) -> Option<&str> {
-    let Value::BulkString(bytes) = value else { return None };
-    std::str::from_utf8(bytes).ok()
-}
-
 /// Reads the answer to a reservation.
-pub(super) fn reserved(entry: &Entry, value: &Value) -> Result<Reserved, Strange> {
-    let mut answer = Answer::of(value)?;
+pub fn reserved(entry: &Entry, items: &[Item<'_>]) -> Result<Reserved, Strange> {
+    let mut answer = Answer::of(items);
     match answer.text()? {
         "held" => {
             let epoch = Arc::from(answer.text()?);
@@ -129,8 +138,8 @@ fn which(name: &str, per: Option<Period>, resets_at: Option<Time>) -> Option<Whi
 }
 
 /// Reads the answer to a settlement: the budgets that have passed their threshold.
-pub(super) fn warned(entry: &Entry, value: &Value) -> Result<Vec<Warning>, Strange> {
-    let mut answer = Answer::of(value)?;
+pub fn warned(entry: &Entry, items: &[Item<'_>]) -> Result<Vec<Warning>, Strange> {
+    let mut answer = Answer::of(items);
     answer.text()?;
     let (claims, mut warnings) = (limiting(entry), Vec::new());
     while !answer.is_over() {
@@ -147,9 +156,9 @@ pub(super) fn warned(entry: &Entry, value: &Value) -> Result<Vec<Warning>, Stran
 }
 
 /// Reads where scopes stand.
-pub(super) fn reports(scopes: &[Arc<Scope>], value: &Value) -> Result<Vec<Report>, Strange> {
-    let Value::Array(lines) = value else { return Err(Strange) };
-    scopes.iter().zip(lines).map(|(scope, line)| report(scope, &mut Answer::of(line)?)).collect()
+pub fn reports(scopes: &[Arc<Scope>], items: &[Item<'_>]) -> Result<Vec<Report>, Strange> {
+    let mut answer = Answer::of(items);
+    scopes.iter().map(|scope| report(scope, &mut answer)).collect()
 }
 
 fn report(scope: &Scope, answer: &mut Answer<'_>) -> Result<Report, Strange> {

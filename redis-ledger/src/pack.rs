@@ -5,32 +5,32 @@ const EXACT: u64 = 1 << 53;
 
 /// A value being written.
 #[derive(Debug, Default)]
-pub(super) struct Pack(Vec<u8>);
+pub(crate) struct Pack(Vec<u8>);
 
 impl Pack {
     /// What was written.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
     /// A map; so many pairs of name and value must follow.
-    pub(super) fn map(&mut self, pairs: usize) {
+    pub(crate) fn map(&mut self, pairs: usize) {
         self.head(0xde, pairs);
     }
 
     /// A list; so many values must follow.
-    pub(super) fn list(&mut self, values: usize) {
+    pub(crate) fn list(&mut self, values: usize) {
         self.head(0xdc, values);
     }
 
     /// A name in a map; its value must follow.
-    pub(super) fn name(&mut self, name: &str) -> &mut Self {
+    pub(crate) fn name(&mut self, name: &str) -> &mut Self {
         self.text(name);
         self
     }
 
     /// A text.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         match u8::try_from(text.len()) {
             Ok(length) => self.0.extend([0xd9, length]),
             Err(_) => {
@@ -42,7 +42,7 @@ impl Pack {
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, number: u64) {
+    pub(crate) fn number(&mut self, number: u64) {
         match u8::try_from(number) {
             Ok(small) if small < 0x80 => self.0.push(small),
             _ => {
@@ -53,7 +53,7 @@ impl Pack {
     }
 
     /// True.
-    pub(super) fn yes(&mut self) {
+    pub(crate) fn yes(&mut self) {
         self.0.push(0xc3);
     }
 
@@ -65,7 +65,7 @@ impl Pack {
 
 /// A map whose pairs are counted as they are written.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     pack: &'a mut Pack,
     head: usize,
     pairs: u16,
@@ -73,37 +73,37 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Opens a map.
-    pub(super) fn open(pack: &'a mut Pack) -> Self {
+    pub(crate) fn open(pack: &'a mut Pack) -> Self {
         let head = pack.0.len();
         pack.map(0);
         Self { pack, head, pairs: 0 }
     }
 
     /// Opens a pair; its value must be written.
-    pub(super) fn with(&mut self, name: &str) -> &mut Pack {
+    pub(crate) fn with(&mut self, name: &str) -> &mut Pack {
         self.pairs += 1;
         self.pack.name(name)
     }
 
     /// A number under a name.
-    pub(super) fn number(&mut self, name: &str, number: u64) {
+    pub(crate) fn number(&mut self, name: &str, number: u64) {
         self.with(name).number(number);
     }
 
     /// A number under a name, if there is one.
-    pub(super) fn optional(&mut self, name: &str, number: Option<u64>) {
+    pub(crate) fn optional(&mut self, name: &str, number: Option<u64>) {
         if let Some(number) = number {
             self.number(name, number);
         }
     }
 
     /// A text under a name.
-    pub(super) fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.with(name).text(text);
     }
 
     /// A name that is there if something holds.
-    pub(super) fn flag(&mut self, name: &str, holds: bool) {
+    pub(crate) fn flag(&mut self, name: &str, holds: bool) {
         if holds {
             self.with(name).yes();
         }
