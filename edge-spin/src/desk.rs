@@ -86,7 +86,10 @@ impl Desk {
                 }
                 outcome => Ok(outcome?),
             },
-            Kind::Closed => Ok(()),
+            Kind::Closed => {
+                let _ = row;
+                Ok(())
+            }
         }
     }
 
@@ -124,7 +127,10 @@ impl Keeper for Desk {
                 self.known.set(known + 1);
                 Ok(())
             }
-            Kind::Closed => Err(Unkept::Gone(CLOSED.to_owned())),
+            Kind::Closed => {
+                let _ = (changes, deed);
+                Err(Unkept::Gone(CLOSED.to_owned()))
+            }
         }
     }
 
@@ -132,7 +138,10 @@ impl Keeper for Desk {
         match &self.kind {
             #[cfg(feature = "sqlite")]
             Kind::Sql(tables) => tables.spend(query).await,
-            Kind::Closed => Err(Unkept::Gone(CLOSED.to_owned())),
+            Kind::Closed => {
+                let _ = query;
+                Err(Unkept::Gone(CLOSED.to_owned()))
+            }
         }
     }
 
@@ -140,7 +149,10 @@ impl Keeper for Desk {
         match &self.kind {
             #[cfg(feature = "sqlite")]
             Kind::Sql(tables) => tables.requests(query).await,
-            Kind::Closed => Err(Unkept::Gone(CLOSED.to_owned())),
+            Kind::Closed => {
+                let _ = query;
+                Err(Unkept::Gone(CLOSED.to_owned()))
+            }
         }
     }
 
@@ -148,7 +160,10 @@ impl Keeper for Desk {
         match &self.kind {
             #[cfg(feature = "sqlite")]
             Kind::Sql(tables) => tables.audit(query).await,
-            Kind::Closed => Err(Unkept::Gone(CLOSED.to_owned())),
+            Kind::Closed => {
+                let _ = query;
+                Err(Unkept::Gone(CLOSED.to_owned()))
+            }
         }
     }
 

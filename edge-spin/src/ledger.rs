@@ -32,6 +32,7 @@ use tollgate_core::ledger::{
 };
 use tollgate_core::units::{Millis, Tokens};
 use tollgate_edge::document::Problem;
+#[cfg(any(feature = "sqlite", feature = "key-value"))]
 use tollgate_edge::random::Random;
 use tollgate_edge::sql::Failed;
 
@@ -196,6 +197,7 @@ impl Ledger {
             #[cfg(feature = "key-value")]
             Kind::KeyValue(books) => self.read_reports(books, book, scopes).await,
             Kind::Alone(own) => {
+                let _ = book;
                 let now = self.clock.now();
                 Ok(scopes.iter().map(|scope| own.borrow().report(scope, now)).collect())
             }

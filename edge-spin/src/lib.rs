@@ -11,6 +11,8 @@
 //!
 //! In reading order:
 
+#![cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "what only a store that is left out needs"))]
+
 mod clock; // the time
 mod timer; // one exchange's alarm
 mod fetch; // upstream calls

@@ -37,4 +37,6 @@ install
 export TOLLGATE_SPIN_HOST=$place
 export TOLLGATE_SPIN_COMPONENT=${TOLLGATE_SPIN_COMPONENT:-$("$here/build.sh")}
 node=$(node_binary)
+# The tests of this host run on the same Node.
+if [ "${SPIN_RUN:-serve}" = test ]; then exec "$node" --no-warnings --test "$@"; fi
 exec "$node" --no-warnings "$here/serve.mjs" "$@"
