@@ -414,7 +414,7 @@ impl Ledger {
 fn outcome(open: &Open, taken: &Taken, settlement: &Settlement) -> Outcome {
     match settlement {
         Settlement::Release if taken.covers(open.targets) => Outcome::Released,
-        Settlement::Release => Outcome::Elsewhere,
+        Settlement::Release | Settlement::Return => Outcome::Elsewhere,
         Settlement::Settle(spent) if taken.covers(open.targets) || taken.targets.meets(spent.targets) => {
             let Spent { input: Metered(input), output: Metered(output), cost, targets: _ } = *spent;
             Outcome::Consumed(Share { input, output, cost })

@@ -4,7 +4,7 @@ use crate::alert;
 use crate::answers;
 use crate::clock;
 use crate::isolate::Isolate;
-use crate::ledger::{self, Granted, Lost, Way, Where};
+use crate::ledger::{self, Asker, Granted, Lost, Way, Where};
 use crate::storage;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
@@ -125,8 +125,9 @@ impl Host for Desk {
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {
         let key = self.caller.as_ref().map(|caller| caller.key.name.as_str()).unwrap_or_default();
-        self.asks();
-        let granted = ledger::reserve(&self.isolate, &self.way(), key, entry, self.config.store.fail).await;
+        let (isolate, context, way) = (&self.isolate, &*self.context, &self.way());
+        let asker = Asker { isolate, context, way, key, fail: self.config.store.fail };
+        let granted = ledger::reserve(&asker, entry).await;
         granted.map(|Granted { hold, place }| {
             self.place.set(place);
             hold

@@ -13,6 +13,7 @@ use tollgate_core::directory::Directory;
 use tollgate_core::fleet::Fleet;
 use tollgate_core::ledger::Ledger;
 use tollgate_core::metrics::Metrics;
+use tollgate_edge::lease::Leases;
 use tollgate_edge::random::Random;
 
 /// An isolate's memory.
@@ -30,6 +31,8 @@ pub(crate) struct Isolate {
     pub(crate) issuers: RefCell<Fetched>,
     /// Limits of calls whose book could not be asked.
     pub(crate) own: RefCell<Ledger>,
+    /// Quota that was taken in advance.
+    pub(crate) leases: RefCell<Leases>,
     /// Answers that are kept here, and who waits for one.
     pub(crate) answers: RefCell<Memory>,
     /// How bytes become tokens.

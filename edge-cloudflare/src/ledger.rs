@@ -11,12 +11,17 @@ use crate::isolate::Isolate;
 use js_sys::Uint8Array;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tollgate_core::config::{Fail, Fallback};
-use tollgate_core::ledger::{Entry, Hold, Order, Refusal, Reply};
+use tollgate_core::ledger::{Entry, Held, Hold, Order, Refusal, Reply};
 use tollgate_core::units::Millis;
-use worker::{Delay, Env, Method, Request, RequestInit, Stub, console_error};
+use tollgate_edge::lease::{self, Turn};
+use worker::{Context, Delay, Env, Method, Request, RequestInit, Stub, console_error};
+
+/// The variable of how many spares an isolate may have of a busy key.
+const LEASES: &str = "TOLLGATE_LEASES";
 
 /// The binding of the Durable Objects.
 pub(crate) const LEDGER: &str = "LEDGER";
@@ -156,31 +161,94 @@ pub(crate) struct Granted {
     pub(crate) place: Where,
 }
 
-/// Takes quota, from the object or as the config says for when it cannot be asked.
-pub(crate) async fn reserve(
-    isolate: &Isolate,
-    way: &Way,
-    key: &str,
-    entry: Entry,
-    fail: Fail,
-) -> Result<Granted, Refusal> {
-    let order = Order::Reserve { key: key.to_owned(), entry: Box::new(entry) };
-    let mut reply = way.order(&order, None).await;
-    if reply.is_err() {
-        // Objects are moved and started anew; the same entry twice is one.
-        reply = way.order(&order, None).await;
+/// What a reservation is about, besides the entry.
+pub(crate) struct Asker<'a> {
+    pub(crate) isolate: &'a Rc<Isolate>,
+    pub(crate) context: &'a Context,
+    pub(crate) way: &'a Way,
+    /// The name of the key.
+    pub(crate) key: &'a str,
+    pub(crate) fail: Fail,
+}
+
+/// Takes quota: from a spare, from the object, or as the config says for when it cannot be asked.
+pub(crate) async fn reserve(asker: &Asker<'_>, entry: Entry) -> Result<Granted, Refusal> {
+    let (most, now) = (spares(&asker.way.env), clock::now());
+    let turn = match most {
+        0 => Turn::Ask { spares: 0 },
+        _ => asker.isolate.leases.borrow_mut().turn(&asker.place(), &entry, most, now),
+    };
+    match turn {
+        Turn::Spare(hold) => Ok(Granted { hold: *hold, place: Where::Object }),
+        Turn::Ask { spares: 0 } => {
+            let order = Order::Reserve { key: asker.key.to_owned(), entry: Box::new(entry.clone()) };
+            asker.ask(&order, entry).await
+        }
+        Turn::Ask { spares } => asker.lease(entry, spares).await,
     }
-    let Order::Reserve { entry, .. } = order else { return Err(Refusal::Unavailable { retry_after: RETRY }) };
-    match reply {
-        Ok(Reply::Held(held)) => Ok(Granted { hold: held.of_entry(*entry), place: Where::Object }),
-        Ok(Reply::Refused(refusal)) => Err(refusal),
-        Ok(Reply::Settled(_) | Reply::Reports(_) | Reply::Done) => {
-            Err(Refusal::Unavailable { retry_after: RETRY })
+}
+
+/// How many spares an isolate may have of a key; none unless the variable says so.
+fn spares(env: &Env) -> usize {
+    env.var(LEASES).ok().and_then(|most| most.to_string().trim().parse().ok()).unwrap_or_default()
+}
+
+impl Asker<'_> {
+    /// A key's name, unlike that of another organisation's.
+    fn place(&self) -> String {
+        format!("{}/{}", self.way.name, self.key)
+    }
+
+    async fn ask(&self, order: &Order, entry: Entry) -> Result<Granted, Refusal> {
+        self.isolate.asked.set(self.isolate.asked.get().saturating_add(1));
+        let mut reply = self.way.order(order, None).await;
+        if reply.is_err() {
+            // Objects are moved and started anew; the same entry twice is one.
+            reply = self.way.order(order, None).await;
         }
-        Err(Lost(why)) => {
-            console_error!("the ledger cannot be asked: {why}");
-            alone(isolate, *entry, fail)
+        match reply {
+            Ok(Reply::Held(held)) => Ok(Granted { hold: held.of_entry(entry), place: Where::Object }),
+            Ok(Reply::Leased(all)) => self.put(order, all, entry),
+            Ok(Reply::Refused(refusal)) => Err(refusal),
+            Ok(Reply::Settled(_) | Reply::Reports(_) | Reply::Done) => {
+                Err(Refusal::Unavailable { retry_after: RETRY })
+            }
+            Err(Lost(why)) => {
+                console_error!("the ledger cannot be asked: {why}");
+                alone(self.isolate, entry, self.fail)
+            }
         }
+    }
+
+    async fn lease(&self, entry: Entry, spares: usize) -> Result<Granted, Refusal> {
+        let names = (0..spares).map(|_| self.isolate.random().request_id());
+        let like = Box::new(lease::spacious(&entry));
+        let order = Order::Lease { key: self.key.to_owned(), entry: like, spares: names.collect() };
+        self.ask(&order, entry).await
+    }
+
+    /// Keeps spares for their span; then, behind this answer, those that are left are returned.
+    fn put(&self, order: &Order, mut all: Vec<Held>, entry: Entry) -> Result<Granted, Refusal> {
+        let Order::Lease { entry: like, spares, .. } = order else {
+            return Err(Refusal::Unavailable { retry_after: RETRY });
+        };
+        if all.is_empty() {
+            return Err(Refusal::Unavailable { retry_after: RETRY });
+        }
+        let first = all.remove(0);
+        let place = self.place();
+        self.isolate.leases.borrow_mut().put(&place, Entry::clone(like), spares, all, clock::now());
+        let (isolate, way) = (Rc::clone(self.isolate), self.way.clone());
+        self.context.wait_until(async move {
+            Delay::from(Duration::from_millis(lease::SPAN.get())).await;
+            let spares = isolate.leases.borrow_mut().over(&place, clock::now());
+            if !spares.is_empty()
+                && let Err(Lost(why)) = way.insist(&Order::Return { spares }, None).await
+            {
+                console_error!("spares were not returned, and their leases will charge them: {why}");
+            }
+        });
+        Ok(Granted { hold: first.of_entry(entry), place: Where::Object })
     }
 }
 

@@ -15,12 +15,14 @@
 #[cfg(test)]
 mod tests;
 
+use crate::lease;
 use crate::sql::{Failed, Row, Sql, Value};
 use std::collections::BTreeMap;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::fault::Code;
 use tollgate_core::ledger::{
-    Changed, Held, Ledger, Limited, Note, Order, Read, Refusal, Reply, Settlement, Standing, Stored, Warning,
+    Changed, Entry, Held, Ledger, Limited, Note, Order, Read, Refusal, Reply, Report, Settlement, Standing,
+    Stored, Warning,
 };
 use tollgate_core::units::{Millis, Time};
 
@@ -118,25 +120,17 @@ impl<S: Sql> Book<S> {
     /// asked again.
     pub async fn serve(&mut self, order: Order, now: Time) -> Result<Reply, Failed> {
         match order {
-            Order::Reserve { key, entry } => {
-                if let Some(code) = self.barred.get(&key) {
-                    return Ok(Reply::Refused(barred(&key, *code)));
+            Order::Reserve { key, entry } => self.reserve(&key, *entry, now).await,
+            Order::Lease { key, entry, spares } => {
+                let first = self.reserve(&key, *entry.clone(), now).await?;
+                let Reply::Held(held) = first else { return Ok(first) };
+                Ok(Reply::Leased(self.lease(&key, &entry, held, spares, now).await?))
+            }
+            Order::Return { spares } => {
+                for id in spares {
+                    self.settle(id, Settlement::Return, now).await?;
                 }
-                let known = self.ledger.is_open(entry.id);
-                let hold = match self.ledger.reserve(*entry, now) {
-                    Ok(hold) => hold,
-                    Err(refusal) => return Ok(Reply::Refused(refusal)),
-                };
-                let (id, held) = (hold.id(), Held::of(&hold));
-                let (output, closed) = (hold.output, hold.closed);
-                let note = Note::Reserved { entry: Box::new(hold.entry), output, closed, at: now };
-                if !known && self.note(&note).await.is_err() {
-                    // Nothing was sent, so nothing can warn.
-                    self.ledger.settle_entry(id, &Settlement::Release, now);
-                    self.freshness = Freshness::Changed;
-                    return Ok(Reply::Refused(Refusal::Unavailable { retry_after: RETRY }));
-                }
-                Ok(Reply::Held(held))
+                Ok(Reply::Done)
             }
             Order::Settle { id, settlement } => Ok(Reply::Settled(self.settle(id, settlement, now).await?)),
             Order::Report { scopes } => {
@@ -184,6 +178,55 @@ impl<S: Sql> Book<S> {
     /// When the first lease of an open entry is over.
     pub fn next_lease(&self) -> Option<Time> {
         self.ledger.next_lease()
+    }
+
+    async fn reserve(&mut self, key: &str, entry: Entry, now: Time) -> Result<Reply, Failed> {
+        if let Some(code) = self.barred.get(key) {
+            return Ok(Reply::Refused(barred(key, *code)));
+        }
+        let known = self.ledger.is_open(entry.id);
+        let hold = match self.ledger.reserve(entry, now) {
+            Ok(hold) => hold,
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        let (id, held) = (hold.id(), Held::of(&hold));
+        let (output, closed) = (hold.output, hold.closed);
+        let note = Note::Reserved { entry: Box::new(hold.entry), output, closed, at: now };
+        if !known && self.note(&note).await.is_err() {
+            // Nothing was sent, so nothing can warn.
+            self.ledger.settle_entry(id, &Settlement::Release, now);
+            self.freshness = Freshness::Changed;
+            return Ok(Reply::Refused(Refusal::Unavailable { retry_after: RETRY }));
+        }
+        Ok(Reply::Held(held))
+    }
+
+    /// As many more as there is ample room for, after the first.
+    async fn lease(
+        &mut self,
+        key: &str,
+        entry: &Entry,
+        first: Held,
+        spares: Vec<RequestId>,
+        now: Time,
+    ) -> Result<Vec<Held>, Failed> {
+        let mut all = vec![first];
+        for id in spares {
+            let claims = entry.claims.iter();
+            let reports: Vec<Report> = claims.map(|claim| self.ledger.report(&claim.scope, now)).collect();
+            if !lease::is_ample(&reports) {
+                break;
+            }
+            match self.reserve(key, Entry { id, ..entry.clone() }, now).await? {
+                Reply::Held(held) => all.push(held),
+                Reply::Refused(_)
+                | Reply::Leased(_)
+                | Reply::Settled(_)
+                | Reply::Reports(_)
+                | Reply::Done => break,
+            }
+        }
+        Ok(all)
     }
 
     /// What is in memory is right already when the note fails, and is so again in the next life by the

@@ -19,6 +19,7 @@ pub mod office; // the admin API, done
 pub mod sql; // what the platform's SQL must be able to do
 pub mod keeper; // entities, deeds, requests and spend in SQL
 pub mod book; // the ledger of one organisation in SQL
+pub mod lease; // quota taken in advance
 
 #[cfg(test)]
 mod testing;

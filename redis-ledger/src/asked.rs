@@ -132,7 +132,8 @@ impl Asker {
             | Ending::Unasked { settlement, .. }
             | Ending::Found { settlement } => match settlement {
                 Settlement::Settle(spent) => Some(spent),
-                Settlement::Release => None,
+                // Nothing is taken in advance here.
+                Settlement::Release | Settlement::Return => None,
             },
             Ending::Cancelled => None,
         };

@@ -158,6 +158,28 @@ const facts = {
     }
   },
 
+  /** A busy key asks once for several calls, and no limit is passed by that. */
+  async spares_save_the_question_and_hold_the_limits() {
+    const limited = DOCUMENT.replace("budget = [{ usd = 5", "rpm = 100\nbudget = [{ usd = 5");
+    const gateway = await start({ config: limited, env: { ...env, TOLLGATE_LEASES: "8" }, isolates: 2 });
+    try {
+      const [address, other] = gateway.addresses;
+      for (let times = 0; times < 40; times++) await (await call(address, hello("sim/demo", { max_tokens: 9 }))).text();
+      const asked = await metric(address, "tollgate_ledger_requests_total");
+      // Forty settlements, and far fewer than forty questions.
+      assert(asked >= 40 && asked < 60, `${asked} for 40 calls`);
+      const statuses = await Promise.all(Array.from({ length: 100 }, (_, number) => call(number % 2 ? address : other, hello("sim/demo", { max_tokens: 9 })).then(async (answer) => {
+        await answer.text();
+        return answer.status;
+      })));
+      const served = 40 + statuses.filter((status) => status === 200).length;
+      assert(served <= 100 && served >= 100 - 16, `${served} of 100 a minute`);
+      assert(statuses.every((status) => status === 200 || status === 429), statuses);
+    } finally {
+      await gateway.stop();
+    }
+  },
+
   async what_is_missing_is_said_in_one_line_with_where_to_add_it() {
     const cases = [
       [{ without: ["LEDGER"] }, /LEDGER is missing: add \[\[durable_objects\.bindings\]\].*wrangler\.toml/],

@@ -238,6 +238,8 @@ pub struct Level<Q> {
 pub enum Settlement {
     /// Nothing was sent anywhere. The request still counts as one.
     Release,
+    /// It was taken in advance for a call that never came: everything is given back, the request too.
+    Return,
     /// Something was sent.
     Settle(Spent),
 }

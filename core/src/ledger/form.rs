@@ -143,6 +143,7 @@ pub(super) fn write_settlement(settlement: &Settlement, pen: &mut Pen<'_>) {
             pen.number(cost.get());
             write_targets(*targets, pen);
         }
+        Settlement::Return => pen.byte(2),
     }
 }
 
@@ -154,6 +155,7 @@ pub(super) fn read_settlement(eye: &mut Eye<'_>) -> Result<Settlement, Garbled> 
             let cost = eye.money()?;
             Ok(Settlement::Settle(Spent { input, output, cost, targets: read_targets(eye)? }))
         }
+        2 => Ok(Settlement::Return),
         other => Err(Garbled::new(format!("a settlement of a kind {other}"))),
     }
 }

@@ -30,6 +30,21 @@ pub enum Order {
         /// What is to be taken.
         entry: Box<Entry>,
     },
+    /// The same, and as many like it as there is ample room for, under these names; [`Reply::Leased`] or
+    /// [`Reply::Refused`].
+    Lease {
+        /// The name of the key.
+        key: String,
+        /// What is to be taken.
+        entry: Box<Entry>,
+        /// Names of further entries.
+        spares: Vec<RequestId>,
+    },
+    /// Entries that were taken in advance and for which no call came; [`Reply::Done`].
+    Return {
+        /// Their names.
+        spares: Vec<RequestId>,
+    },
     /// The end of an entry; [`Reply::Settled`].
     Settle {
         /// Its name.
@@ -70,6 +85,8 @@ pub enum Order {
 pub enum Reply {
     /// The entry is open.
     Held(Held),
+    /// The entry is open, and the first so many of its spares.
+    Leased(Vec<Held>),
     /// It is not, and why.
     Refused(Refusal),
     /// The entry has ended; budgets have passed their thresholds by that.
@@ -147,6 +164,16 @@ impl Order {
                 write_budget(budget, pen);
                 pen.number(spent.get());
             }
+            Self::Lease { key, entry, spares } => {
+                pen.byte(7);
+                pen.text(key);
+                write_entry(entry, pen);
+                pen.list(spares.iter(), |pen, id| pen.id(id.0));
+            }
+            Self::Return { spares } => {
+                pen.byte(8);
+                pen.list(spares.iter(), |pen, id| pen.id(id.0));
+            }
         });
     }
 
@@ -170,6 +197,11 @@ impl Order {
                 let (scope, budget) = (eye.text()?.to_owned(), read_budget(&mut eye)?);
                 Self::Credit { scope, budget, spent: eye.money()? }
             }
+            7 => {
+                let (key, entry) = (eye.text()?.to_owned(), Box::new(read_entry(&mut eye)?));
+                Self::Lease { key, entry, spares: eye.list(|eye| Ok(RequestId(eye.id()?)))? }
+            }
+            8 => Self::Return { spares: eye.list(|eye| Ok(RequestId(eye.id()?)))? },
             other => return Err(Garbled::new(format!("an order of a kind {other}"))),
         };
         eye.end()?;
@@ -182,11 +214,13 @@ impl Reply {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         seal(&mut out, |pen| match self {
-            Self::Held(Held { output, closed, standing }) => {
+            Self::Held(held) => {
                 pen.byte(1);
-                pen.number(output.get());
-                write_targets(*closed, pen);
-                write_standing(*standing, pen);
+                write_held(pen, held);
+            }
+            Self::Leased(all) => {
+                pen.byte(7);
+                pen.list(all.iter(), write_held);
             }
             Self::Refused(Refusal::Unavailable { retry_after }) => {
                 pen.byte(2);
@@ -227,10 +261,8 @@ impl Reply {
         let mut eye = open_only(bytes)?;
         let reply =
             match eye.byte()? {
-                1 => {
-                    let (output, closed) = (eye.tokens()?, read_targets(&mut eye)?);
-                    Self::Held(Held { output, closed, standing: read_standing(&mut eye)? })
-                }
+                1 => Self::Held(read_held(&mut eye)?),
+                7 => Self::Leased(eye.list(read_held)?),
                 2 => Self::Refused(Refusal::Unavailable { retry_after: Millis(eye.number()?) }),
                 3 => Self::Refused(Refusal::Limited(Box::new(read_limited(&mut eye)?))),
                 4 => Self::Settled(eye.list(|eye| {
@@ -246,6 +278,18 @@ impl Reply {
         eye.end()?;
         Ok(reply)
     }
+}
+
+fn write_held(pen: &mut Pen<'_>, held: &Held) {
+    let Held { output, closed, standing } = held;
+    pen.number(output.get());
+    write_targets(*closed, pen);
+    write_standing(*standing, pen);
+}
+
+fn read_held(eye: &mut Eye<'_>) -> Result<Held, Garbled> {
+    let (output, closed) = (eye.tokens()?, read_targets(eye)?);
+    Ok(Held { output, closed, standing: read_standing(eye)? })
 }
 
 fn read_limited(eye: &mut Eye<'_>) -> Result<Limited, Garbled> {

@@ -78,7 +78,9 @@ fn serve(book: &mut Book<Lite>, order: Order, now: Time) -> Reply {
 fn reports(book: &mut Book<Lite>, now: Time) -> Vec<Report> {
     match serve(book, Order::Report { scopes: scopes() }, now) {
         Reply::Reports(reports) => reports,
-        Reply::Held(_) | Reply::Refused(_) | Reply::Settled(_) | Reply::Done => panic!("no reports"),
+        Reply::Held(_) | Reply::Leased(_) | Reply::Refused(_) | Reply::Settled(_) | Reply::Done => {
+            panic!("no reports")
+        }
     }
 }
 
@@ -114,7 +116,12 @@ fn a_book_decides_as_a_ledger_does_and_is_the_same_after_each_life() {
             Order::Settle { id, settlement } => {
                 assert_eq!(reply, Reply::Settled(ledger.settle_entry(id, &settlement, now)));
             }
-            Order::Report { .. } | Order::Bar { .. } | Order::Forget { .. } | Order::Credit { .. } => {
+            Order::Report { .. }
+            | Order::Bar { .. }
+            | Order::Forget { .. }
+            | Order::Credit { .. }
+            | Order::Lease { .. }
+            | Order::Return { .. } => {
                 panic!("what is this?")
             }
         }
@@ -161,7 +168,12 @@ fn an_object_that_is_gone_in_the_middle_has_given_nothing_that_it_does_not_know(
                     );
                 }
                 Order::Settle { id, settlement } => drop(ledger.settle_entry(id, &settlement, now)),
-                Order::Report { .. } | Order::Bar { .. } | Order::Forget { .. } | Order::Credit { .. } => {
+                Order::Report { .. }
+                | Order::Bar { .. }
+                | Order::Forget { .. }
+                | Order::Credit { .. }
+                | Order::Lease { .. }
+                | Order::Return { .. } => {
                     panic!("what is this?")
                 }
             }

@@ -111,7 +111,7 @@ impl Books {
             return;
         };
         let (tokens, cost) = match settlement {
-            Settlement::Release => (Tokens::ZERO, NanoDollars::ZERO),
+            Settlement::Release | Settlement::Return => (Tokens::ZERO, NanoDollars::ZERO),
             Settlement::Settle(spent) => (spent.input.0 + spent.output.0, spent.cost),
         };
         admitted.over = cost.less(admitted.cost);

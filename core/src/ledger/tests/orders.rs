@@ -22,7 +22,11 @@ fn all_limits() -> Limits {
 fn orders() -> Vec<Order> {
     let key = scope("key:ci", all_limits());
     let team = scope("team:a", with_budget(budget(7, Period::Month)));
+    let leased = Box::new(entry(8, &[&key, &team], tokens(1, 2)));
     vec![
+        Order::Lease { key: "ci".to_owned(), entry: leased, spares: vec![RequestId(9), RequestId(10)] },
+        Order::Return { spares: vec![RequestId(9)] },
+        Order::Settle { id: RequestId(9), settlement: Settlement::Return },
         Order::Reserve { key: "ci".to_owned(), entry: Box::new(entry(7, &[&key, &team], cents(3))) },
         Order::Settle { id: RequestId(7), settlement: spent(1, 2, NanoDollars(3)) },
         Order::Settle { id: RequestId(u128::MAX), settlement: Settlement::Release },
@@ -40,11 +44,13 @@ fn replies() -> Vec<Reply> {
     let mut ledger = Ledger::default();
     let hold = ledger.reserve(entry(1, &[&key], tokens(10, 20)), at(0)).unwrap();
     let held = Reply::Held(Held::of(&hold));
+    let leased = Reply::Leased(vec![Held::of(&hold); 2]);
     let refused = ledger.reserve(entry(2, &[&key], tokens(1000, 1)), at(1)).unwrap_err();
     let warnings = ledger.settle(hold, &spent(1, 1, NanoDollars(9 * DOLLAR)), at(2));
     assert_eq!(warnings.len(), 1);
     vec![
         held,
+        leased,
         Reply::Refused(refused),
         Reply::Refused(Refusal::Unavailable { retry_after: Millis(7) }),
         Reply::Settled(warnings),
