@@ -10,7 +10,7 @@ export TOLLGATE_TOOLS=${TOLLGATE_TOOLS:-$HOME/.cache/tollgate-tools}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$TOLLGATE_TOOLS/target}
 worker_build=0.8.7
 wasm_bindgen=$(sed -n 's/^wasm-bindgen = "=\([0-9.]*\)".*/\1/p' Cargo.toml)
-most=$((900 * 1024))
+aim=$((900 * 1024)) most=1000000
 
 has() { [ "$("$TOLLGATE_TOOLS/bin/$1" --version 2>/dev/null | grep -o '[0-9]\+\.[0-9]\+\.[0-9]\+' | head -1)" = "$2" ]; }
 # Quick to compile rather than quick to run: they run for seconds.
@@ -23,10 +23,10 @@ unset CARGO_PROFILE_RELEASE_OPT_LEVEL CARGO_PROFILE_RELEASE_LTO
 node=$(tests/cloudflare/tools.sh)
 export WASM_BINDGEN_BIN="$TOLLGATE_TOOLS/bin/wasm-bindgen"
 export ESBUILD_BIN="$node/node_modules/.bin/esbuild" WASM_OPT_BIN="$node/node_modules/.bin/wasm-opt"
-(cd edge-cloudflare && "$TOLLGATE_TOOLS/bin/worker-build" --profile wasm "$@") >&2
+(cd edge-cloudflare && "$TOLLGATE_TOOLS/bin/worker-build" --profile wasm "$@" && node strip.mjs build/index_bg.wasm) >&2
 
 built=$PWD/edge-cloudflare/build
 size=$(cat "$built/index.js" "$built/index_bg.wasm" | gzip -9 | wc -c)
-echo "worker: $(cat "$built/index.js" "$built/index_bg.wasm" | wc -c) bytes, $size gzipped, at most $most" >&2
+echo "worker: $(cat "$built/index.js" "$built/index_bg.wasm" | wc -c) bytes, $size gzipped (aim $aim, at most $most)" >&2
 [ "$size" -le "$most" ] || { echo "the worker is too large" >&2; exit 1; }
 echo "$built"
