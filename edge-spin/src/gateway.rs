@@ -149,7 +149,8 @@ impl Gateway {
     pub(crate) async fn reload(&self) -> Result<(), Problem> {
         let known = self.settings();
         if let Reread::New(settings) = known.reread().await? {
-            if settings.ledger != known.ledger || settings.redis != known.redis {
+            let ledger = |settings: &Settings| (settings.ledger, settings.redis.clone(), settings.patience);
+            if ledger(&settings) != ledger(&known) {
                 let ledger = chosen(&settings, self.clock).await?;
                 self.ledger.replace(Rc::new(ledger));
             }

@@ -36,9 +36,6 @@ use tollgate_edge::document::Problem;
 use tollgate_edge::random::Random;
 use tollgate_edge::sql::Failed;
 
-/// How long anybody waits for quota, and for a settlement before it is kept to be tried again.
-const PATIENCE: Millis = Millis(100);
-
 /// What the platform says of a store that the manifest does not name.
 #[cfg(feature = "key-value")]
 pub(crate) const NO_STORE: &str = "there is no key-value store: add key_value_stores = [\"default\"] to \
@@ -62,6 +59,7 @@ pub(crate) struct Ledger {
     kind: Kind,
     queue: Queue,
     clock: Clock,
+    patience: Millis,
 }
 
 enum Kind {
@@ -101,7 +99,7 @@ impl Ledger {
             Wanted::Sqlite => sqlite(seed).await?,
             Wanted::KeyValue => key_value(seed).await?,
         };
-        Ok(Self { kind, queue: Queue::default(), clock })
+        Ok(Self { kind, queue: Queue::default(), clock, patience: settings.patience })
     }
 
     /// What does not hold as it should, in words for the log and for `/readyz`.
@@ -219,7 +217,7 @@ impl Ledger {
 
     async fn patiently(self: &Rc<Self>, act: Act) -> Option<Result<Done, Lost>> {
         let ledger = Rc::clone(self);
-        patiently(PATIENCE, async move { ledger.act(act).await }).await
+        patiently(self.patience, async move { ledger.act(act).await }).await
     }
 
     async fn act(&self, act: Act) -> Result<Done, Lost> {

@@ -5,8 +5,15 @@ use tollgate_core::vendor::VENDORS;
 use toml::{Table, Value};
 
 /// What the gateway itself looks for, beside vendors' keys.
-const OWN: [&str; 6] =
-    ["gateway_config", "tollgate_ledger", "tollgate_admin_key", "redis_url", "tollgate_key", "alert_url"];
+const OWN: [&str; 7] = [
+    "gateway_config",
+    "tollgate_ledger",
+    "tollgate_patience",
+    "tollgate_admin_key",
+    "redis_url",
+    "tollgate_key",
+    "alert_url",
+];
 
 fn manifest() -> Table {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../spin.toml");
@@ -49,7 +56,7 @@ fn every_secret_that_is_looked_for_by_itself_is_a_variable() {
         let variable = application[name].as_table().unwrap();
         assert_eq!(variable["default"].as_str(), Some(""), "{name}: not set by itself");
         let is_secret = variable.get("secret").and_then(Value::as_bool) == Some(true);
-        let is_plain = ["gateway_config", "tollgate_ledger"].contains(&name.as_str());
+        let is_plain = ["gateway_config", "tollgate_ledger", "tollgate_patience"].contains(&name.as_str());
         assert_eq!(is_secret, !is_plain, "{name}: secret");
     }
 }

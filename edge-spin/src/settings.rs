@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tollgate_core::config::Config;
+use tollgate_core::units::Millis;
 use tollgate_edge::document::{Document, Problem, compile};
 
 /// The variable that holds the document.
@@ -19,9 +20,14 @@ const VARIABLE: &str = "GATEWAY_CONFIG";
 const LEDGER: &str = "TOLLGATE_LEDGER";
 /// The variable that holds the address of Redis where the document names none.
 const REDIS: &str = "REDIS_URL";
+/// The variable that says how many milliseconds a store may take before quota is refused.
+const PATIENCE: &str = "TOLLGATE_PATIENCE";
 /// The keys that may hold it, in the default store.
 #[cfg(feature = "key-value")]
 const KEYS: [&str; 2] = ["tollgate.toml", "config"];
+
+/// The patience where none is named.
+const USUAL: Millis = Millis(100);
 
 /// What the gateway runs by.
 #[derive(Clone, Debug)]
@@ -32,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) ledger: Wanted,
     /// Where Redis is, if anywhere.
     pub(crate) redis: Option<String>,
+    /// How long anybody waits for quota, and for a settlement before it is tried again behind.
+    pub(crate) patience: Millis,
     source: Source,
 }
 
@@ -90,14 +98,15 @@ impl Settings {
     }
 
     async fn of(text: Option<Text>) -> Result<Self, Problem> {
-        let mut names: BTreeSet<String> = [LEDGER, REDIS].map(str::to_owned).into();
+        let mut names: BTreeSet<String> = [LEDGER, REDIS, PATIENCE].map(str::to_owned).into();
         names.extend(asked(text.as_ref()));
         let variables = Variables::read(names.clone()).await;
         let config = Arc::new(compile(document(text.as_ref()), &|name| variables.secret(name))?);
         let ledger = wanted(&variables)?;
         let named = config.store.redis.as_ref().map(|url| url.expose().to_owned());
         let redis = named.or_else(|| variables.secret(REDIS).ok());
-        Ok(Self { config, ledger, redis, source: Source { text, variables, names } })
+        let patience = patience(&variables)?;
+        Ok(Self { config, ledger, redis, patience, source: Source { text, variables, names } })
     }
 }
 
@@ -114,6 +123,19 @@ fn asked(text: Option<&Text>) -> BTreeSet<String> {
         Ok("-".to_owned())
     });
     names.into_inner()
+}
+
+fn patience(variables: &Variables) -> Result<Millis, Problem> {
+    let Ok(text) = variables.secret(PATIENCE) else { return Ok(USUAL) };
+    match text.trim().parse::<u64>() {
+        Ok(millis) if (10..=60_000).contains(&millis) => Ok(Millis(millis)),
+        Ok(_) | Err(_) => {
+            let text: String = text.chars().take(40).collect();
+            Err(Problem(format!(
+                "the variable tollgate_patience is `{text}`, expected milliseconds from 10 to 60000, or nothing"
+            )))
+        }
+    }
 }
 
 fn wanted(variables: &Variables) -> Result<Wanted, Problem> {

@@ -25,10 +25,14 @@ function call(transport, url, request) {
       method: verb(request.getMethod()),
       headers: ["host", url.host, ...raw(request.getHeaders())],
     });
-    onCancel(() => asked.destroy());
+    let wanted = true;
+    onCancel(() => {
+      wanted = false;
+      asked.destroy();
+    });
     const left = new Promise((gone) => asked.on("close", gone));
-    asked.on("response", (answer) => head(response(answer)));
-    asked.on("error", (error) => failed(HttpError.from(error)));
+    asked.on("response", (answer) => (wanted ? head(response(answer)) : answer.destroy()));
+    asked.on("error", (error) => wanted && failed(HttpError.from(error)));
     const [body, trailers] = Request.consumeBody(request);
     outgoing(body, trailers, asked, left).then(
       (end) => (end === "whole" ? asked.end() : asked.destroy()),

@@ -5,7 +5,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { transpileBytes } from "@bytecodealliance/jco-transpile";
-import { telling } from "./cancel.mjs";
+import { Calls, telling } from "./cancel.mjs";
 
 const MOST_REQUESTS = 128; // an instance takes no more in its life
 // Spin gives an instance sixteen. Under this engine several calls of one instance can wait for each other
@@ -43,7 +43,7 @@ export class Fleet {
     const open = this.#instances.filter((each) => each.begun < MOST_REQUESTS && each.active < MOST_AT_ONCE);
     let instance = open.length >= this.#least ? open[this.#next++ % open.length] : undefined;
     if (instance === undefined) {
-      instance = { begun: 0, active: 0, began: () => {} };
+      instance = { begun: 0, active: 0, began: () => {}, calls: new Calls() };
       instance.exports = this.#instantiate(instance);
       this.#instances.push(instance);
     }
@@ -61,9 +61,10 @@ export class Fleet {
     return instance;
   }
 
-  /** A request is over, its answer's last byte included. */
-  leave(instance) {
+  /** A request is answered. The instance is free when what goes on behind the answer is over too. */
+  async leave(instance) {
     instance.began();
+    await instance.calls.rest();
     instance.active -= 1;
     if (instance.active > 0) return;
     if (instance.begun >= MOST_REQUESTS) return this.retire(instance);
@@ -76,10 +77,9 @@ export class Fleet {
     this.#instances = this.#instances.filter((each) => each !== instance);
   }
 
-  /** Waits until no instance has a request. What is spawned has then had its time. */
+  /** Waits until no instance has a request. */
   async idle() {
     while (this.#instances.some((each) => each.active > 0)) await new Promise((done) => setTimeout(done, 10));
-    await new Promise((done) => setTimeout(done, 200));
   }
 
   async #instantiate(instance) {
@@ -91,7 +91,7 @@ export class Fleet {
         return await client.send(request);
       },
     };
-    const imports = { ...this.#stores.imports, "wasi:http/client": outwards };
+    const imports = { ...this.#stores.imports, "wasi:http/client": outwards, tollgate: instance.calls };
     const exports = await instantiate((name) => modules(name), imports);
     return exports.handler ?? exports["wasi:http/handler@0.3.0"];
   }

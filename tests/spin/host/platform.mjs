@@ -4,6 +4,7 @@ import * as clocks from "@bytecodealliance/preview2-shim/clocks";
 import * as io from "@bytecodealliance/preview2-shim/io";
 import * as random from "@bytecodealliance/preview2-shim/random";
 import { monotonicClock } from "@bytecodealliance/preview3-shim/clocks";
+import { onCancel } from "./cancel.mjs";
 import { client } from "./client.mjs";
 import { database } from "./database.mjs";
 import { keyValue, wasiKeyValue } from "./key-value.mjs";
@@ -32,7 +33,7 @@ export async function platform(grants, spec) {
       "wasi:cli/terminal-stdin": cli.terminalStdin,
       "wasi:cli/terminal-stdout": cli.terminalStdout,
       // Of both versions: the standard library asks for the older one.
-      "wasi:clocks/monotonic-clock": { ...clocks.monotonicClock, ...monotonicClock },
+      "wasi:clocks/monotonic-clock": { ...clocks.monotonicClock, ...monotonicClock, waitFor },
       "wasi:clocks/wall-clock": clocks.wallClock,
       "wasi:http/types": types,
       "wasi:io/error": io.error,
@@ -54,6 +55,14 @@ export async function platform(grants, spec) {
       file.close();
     },
   };
+}
+
+function waitFor(nanoseconds) {
+  return new Promise((over) => {
+    const most = 2 ** 31 - 1;
+    const timer = setTimeout(over, Math.min(Number((nanoseconds + 999_999n) / 1_000_000n), most));
+    onCancel(() => clearTimeout(timer));
+  });
 }
 
 function variables(grants) {

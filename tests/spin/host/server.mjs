@@ -30,7 +30,7 @@ async function respond(fleet, asked, answer) {
     fleet.retire(instance);
     throw error;
   } finally {
-    fleet.leave(instance);
+    void fleet.leave(instance);
   }
 }
 
