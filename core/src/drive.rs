@@ -21,6 +21,7 @@ pub async fn drive<H: Host, C: Client>(mut exchange: Box<Exchange>, host: &H, cl
     let mut wires = Wires { upstream: Stage::Idle, timer: host.timer(), room: Room::Free };
     while !exchange.is_done() {
         match exchange.next_step() {
+            Some(Step::Choose) => exchange = choose(exchange, host).await,
             Some(step) => perform(step, &mut exchange, &mut wires, host, client).await,
             None => {
                 let input = poll_fn(|cx| wires.poll_input(cx, &exchange, client)).await;
@@ -45,6 +46,13 @@ enum Stage<U> {
     Body(U),
 }
 
+/// Handed over to the host and back, since a large request takes long to be written for its upstream.
+async fn choose<H: Host>(exchange: Box<Exchange>, host: &H) -> Box<Exchange> {
+    let (now, random) = (host.now(), host.random());
+    let choice = host.with_fleet(|fleet| fleet.choose(&exchange.query(now, random)));
+    host.chosen(exchange, choice, now).await
+}
+
 async fn perform<H: Host, C: Client>(
     step: Step,
     exchange: &mut Exchange,
@@ -65,11 +73,8 @@ async fn perform<H: Host, C: Client>(
             drop(recall);
             exchange.on(input, host.now());
         }
-        Step::Choose => {
-            let (now, random) = (host.now(), host.random());
-            let choice = host.with_fleet(|fleet| fleet.choose(&exchange.query(now, random)));
-            exchange.on(Input::Chosen(choice), now);
-        }
+        // The driver's own: see `choose`.
+        Step::Choose => {}
         Step::Count(uncounted) => {
             let counted = host.count(*uncounted).await;
             exchange.on(Input::Counted(counted), host.now());

@@ -49,7 +49,7 @@ pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
 use crate::cache::{Kept, Lead, Lookup, Parting, Recall};
-use crate::config::{Config, Priced, Route, RouteTarget};
+use crate::config::{Config, Priced, Route};
 use crate::count::{Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
@@ -271,17 +271,9 @@ impl Exchange {
         exchange
     }
 
-    /// Reads now what an upstream of another dialect will need. Changes nothing that is decided later:
-    /// for hosts that begin large requests in a thread where nobody else waits.
-    pub fn read_ahead(&mut self) {
-        let own = self.request.surface.dialect();
-        let translates = |target: &RouteTarget| {
-            self.request.config.provider(target.provider).is_some_and(|provider| provider.dialect != own)
-        };
-        if self.request.route.targets.iter().any(translates) {
-            // What is wrong with it is told when the upstream has been chosen.
-            let _ = self.request.call();
-        }
+    /// How large its request is, in bytes.
+    pub fn size(&self) -> usize {
+        self.request.body.len()
     }
 
     /// The next thing to do, until there is none.

@@ -5,8 +5,8 @@
 
 use crate::cache::{Kept, Lead, Lookup, Parting, Recall};
 use crate::count::{Counted, Uncounted};
-use crate::exchange::Record;
-use crate::fleet::Fleet;
+use crate::exchange::{Exchange, Input, Record};
+use crate::fleet::{Choice, Fleet};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::units::Time;
 use bytes::Bytes;
@@ -35,6 +35,19 @@ pub trait Host {
 
     /// What has been learned of the upstreams, to read or to change. Not kept across an await.
     fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R;
+
+    /// Tells an exchange where it goes. It then writes its call for that upstream: milliseconds of work where
+    /// the request is large ([`Exchange::size`]), which a host whose threads have others waiting does
+    /// elsewhere.
+    fn chosen(
+        &self,
+        mut exchange: Box<Exchange>,
+        choice: Choice,
+        now: Time,
+    ) -> impl Future<Output = Box<Exchange>> {
+        exchange.on(Input::Chosen(choice), now);
+        std::future::ready(exchange)
+    }
 
     /// Takes quota from every scope of an entry or from none. Idempotent by the entry's id. Answers
     /// within 100 ms, if need be with [`Refusal::Unavailable`].

@@ -1,6 +1,7 @@
 //! From a request to its answer.
 
 use crate::api;
+use crate::aside::aside;
 use crate::body::{self, Rest};
 use crate::contain::{Panicked, contained};
 use crate::flight::{Answer, Flight};
@@ -16,14 +17,13 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use tollgate_core::admit::{Admission, Admitted, Desk, admit, unready};
+use tollgate_core::admit::{Admission, Desk, admit, unready};
 use tollgate_core::api::Principal;
 use tollgate_core::config::Config;
 use tollgate_core::cors::Page;
 use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
 use tollgate_core::host::Host;
-use tollgate_core::units::Time;
 
 /// Answers a request, whatever it is and whatever happens.
 pub async fn answer(
@@ -50,10 +50,6 @@ async fn respond(host: Rc<Native>, request: Request<Incoming>, peer: Option<IpAd
     page.mark(answer.headers_mut());
     answer
 }
-
-/// A body of so many bytes is read in another thread: on the worker's own it would keep every other request
-/// waiting for milliseconds.
-const LARGE: usize = 256 * 1024;
 
 /// What says that requests can be taken.
 const READY: &[u8] = b"{\"status\":\"ok\"}";
@@ -105,27 +101,14 @@ async fn serve(
     drop(body);
     held(&host.shared.metrics).began();
     let now = host.now();
-    let exchange = if whole.len() < LARGE {
-        Exchange::new(admitted, whole, now)
-    } else {
-        match tokio::task::spawn_blocking(move || begun_ahead(admitted, whole, now)).await {
-            Ok(exchange) => exchange,
-            Err(_) => return speechless(),
-        }
-    };
+    let size = whole.len();
+    let exchange = aside(size, move || Exchange::new(admitted, whole, now)).await;
     let aloft = host.aloft.clone();
     let flight = Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await });
     match Answer::of(flight).await {
         Ok(answer) => answer,
         Err(_) => speechless(),
     }
-}
-
-/// Begins with a large body.
-fn begun_ahead(admitted: Admitted, body: Bytes, now: Time) -> Box<Exchange> {
-    let mut exchange = Exchange::new(admitted, body, now);
-    exchange.read_ahead();
-    exchange
 }
 
 /// An answer that may come before all of the request. The connection cannot be read past what is left

@@ -2,6 +2,7 @@
 
 use crate::alert;
 use crate::api::{Bell, Office};
+use crate::aside::aside;
 use crate::cache::Answers;
 use crate::clock::Clock;
 use crate::flight::Aloft;
@@ -19,8 +20,8 @@ use tollgate_core::cache::{Kept, Lead, Lookup, Parting, Recall};
 use tollgate_core::config::Config;
 use tollgate_core::count::{Counted, Gauge, Uncounted};
 use tollgate_core::directory::Directory;
-use tollgate_core::exchange::Record;
-use tollgate_core::fleet::Fleet;
+use tollgate_core::exchange::{Exchange, Input, Record};
+use tollgate_core::fleet::{Choice, Fleet};
 use tollgate_core::host::{Fetch, Host};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
 use tollgate_core::metrics::Metrics;
@@ -120,6 +121,15 @@ impl Host for Native {
 
     fn with_fleet<R>(&self, act: impl FnOnce(&mut Fleet) -> R) -> R {
         act(&mut held(&self.shared.fleet))
+    }
+
+    async fn chosen(&self, mut exchange: Box<Exchange>, choice: Choice, now: Time) -> Box<Exchange> {
+        let size = exchange.size();
+        let work = move || {
+            exchange.on(Input::Chosen(choice), now);
+            exchange
+        };
+        aside(size, work).await
     }
 
     async fn reserve(&self, entry: Entry) -> Result<Hold, Refusal> {

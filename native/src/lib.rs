@@ -36,6 +36,7 @@ pub mod arrears; // what was spent before there was a budget
 pub mod cache; // answers that are kept
 pub mod ledger; // where limits' counters are kept
 
+mod aside; // work on large requests
 pub mod count; // tokens, where no provider has counted them
 pub mod host; // the platform an exchange runs on
 pub mod shutdown;
