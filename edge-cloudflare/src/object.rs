@@ -69,7 +69,8 @@ impl DurableObject for Ledger {
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         // Not by the runtime's own parser of addresses, which would bring Unicode's tables along.
         let address = request.inner().url();
-        let path = address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+        let path =
+            address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
         let Some(inside) = path.and_then(|path| path.strip_prefix(INSIDE)) else {
             return self.administer(request).await;
         };

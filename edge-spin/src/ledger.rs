@@ -149,7 +149,7 @@ impl Ledger {
             None => "the store takes too long".to_owned(),
         };
         trouble::say(&format!("no quota can be given: {why}"));
-        let unsure = Owed { hold: ungauged(entry, Tokens::ZERO), settlement: Settlement::Release };
+        let unsure = Owed { hold: ungauged(entry, Tokens::ZERO), settlement: Settlement::Return };
         Asked { answer: Err(unavailable()), unsure: Some(unsure) }
     }
 

@@ -85,7 +85,7 @@ impl Redis {
         let ending = match (&epoch, settlement) {
             (Some(epoch), _) => Ending::Granted { epoch, taken: LATER, settlement },
             // Nobody waited for the answer: whether it was granted is not known.
-            (None, Settlement::Release) => Ending::Cancelled,
+            (None, Settlement::Release | Settlement::Return) => Ending::Cancelled,
             (None, Settlement::Settle(_)) => Ending::Found { settlement },
         };
         let answer = self.call(&self.asker.settle(hold, ending, LATER, now)).await?;
