@@ -32,6 +32,17 @@ pub enum Verdict {
     NotHere(String),
 }
 
+impl Verdict {
+    /// The same with more to say of a failure.
+    #[must_use]
+    pub fn with(self, more: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Failed(why) => Self::Failed(why + &more()),
+            other @ (Self::Passed | Self::NotHere(_)) => other,
+        }
+    }
+}
+
 impl Played {
     /// With the time since it was begun.
     pub fn new(case: &Case, verdict: Verdict, begun: Instant) -> Self {

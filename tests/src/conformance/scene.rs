@@ -68,6 +68,14 @@ impl Scene {
         Ok(())
     }
 
+    /// The end of what the gateway has said, for whoever looks for a cause.
+    pub fn last_words(&self) -> String {
+        const MOST: usize = 1500;
+        let said = self.host.said();
+        let start = said.char_indices().nth_back(MOST).map_or(0, |(at, _)| at);
+        format!("\n    the gateway said: {}", said[start..].trim_end())
+    }
+
     /// Stops the gateway; an error if it does not end well.
     pub fn close(mut self) -> Result<(), String> {
         self.host.stop()

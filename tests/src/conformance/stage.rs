@@ -49,7 +49,7 @@ fn play_together(launcher: &Launcher, cases: &[&Case], tell: &mut dyn FnMut(Play
         while let Some((case, after)) = rest.split_first() {
             rest = after;
             let begun = Instant::now();
-            let mut outcome = verdict(|| open.play(case));
+            let mut outcome = verdict(|| open.play(case)).with(|| open.last_words());
             let failed = outcome != Verdict::Passed;
             if rest.is_empty() && !failed {
                 outcome = verdict(|| open.close());
@@ -69,8 +69,10 @@ fn play_alone(launcher: &Launcher, case: &Case) -> Result<(), String> {
         return Scene::refuses(launcher, case);
     }
     let mut scene = Scene::open(launcher, case.script.place, &[case])?;
-    scene.play(case)?;
-    scene.close()
+    match verdict(|| scene.play(case)).with(|| scene.last_words()) {
+        Verdict::Failed(why) => Err(why),
+        Verdict::Passed | Verdict::NotHere(_) => scene.close(),
+    }
 }
 
 fn verdict(play: impl FnOnce() -> Result<(), String>) -> Verdict {
