@@ -4,6 +4,8 @@
 // "ledger": "sqlite" | "redis" | "key-value", "redis": "redis://…", "variables": {…}, "instances": n,
 // "hosts": ["http://…"], "without": ["key-value", "sqlite"], "component": "<file>"}. All may be left out.
 //
+// On SIGHUP it reads the spec again, takes up its variables and document, and prints `reloaded`.
+//
 // Prints `listening http://127.0.0.1:PORT`, and ends with 0 on SIGTERM when what is in flight is over.
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -20,14 +22,16 @@ registerHooks({
   },
 });
 
-const spec = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const read = () => JSON.parse(readFileSync(process.argv[2], "utf8"));
+const spec = read();
 const { manifest } = await import("./host/manifest.mjs");
 const { platform } = await import("./host/platform.mjs");
 const { Fleet } = await import("./host/instances.mjs");
 const { serve } = await import("./host/server.mjs");
 
 const root = new URL("../../", import.meta.url);
-const grants = manifest(new URL("spin.toml", root), spec);
+const file = new URL("spin.toml", root);
+const grants = manifest(file, spec);
 const stores = await platform(grants, spec);
 const fleet = await Fleet.load(spec.component ?? process.env.TOLLGATE_SPIN_COMPONENT, stores, spec);
 const server = await serve(fleet, spec.port ?? 0);
@@ -42,5 +46,9 @@ async function end() {
   await stores.close();
   process.exit(0);
 }
+process.on("SIGHUP", () => {
+  grants.variables = manifest(file, read()).variables;
+  console.log("reloaded");
+});
 process.on("SIGTERM", end);
 process.on("SIGINT", end);

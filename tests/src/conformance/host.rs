@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -101,7 +102,10 @@ impl Host {
     pub fn restart(&mut self, stop: Stop) -> Result<(), String> {
         match stop {
             Stop::Orderly => self.stop()?,
-            Stop::Killed => drop(self.gateway.take()),
+            Stop::Killed => {
+                self.kill();
+                self.gateway = None;
+            }
         }
         self.run()
     }
@@ -130,6 +134,16 @@ impl Host {
         gateway.signal("TERM");
         let status = gateway.wait();
         if status.success() { Ok(()) } else { Err(format!("it ended with {status}: {}", gateway.said())) }
+    }
+
+    /// Ends it, with whatever a launcher has started.
+    fn kill(&self) {
+        if let Some(gateway) = &self.gateway
+            && self.launcher.kind != Kind::Native
+        {
+            // A launcher leads a group of its own; that it is gone already is as well.
+            let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", gateway.id())]).status();
+        }
     }
 
     fn gateway(&self) -> &Gateway {
@@ -184,18 +198,13 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // A launcher that is killed would leave its own children behind.
-        if self.kind() != Kind::Native
-            && let Some(gateway) = &mut self.gateway
-        {
-            gateway.signal("TERM");
-            gateway.wait();
-        }
+        self.kill();
     }
 }
 
 fn launch(with: &str, script: &str, file: &Path) -> Command {
     let mut command = Command::new(with);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script)).arg(file);
+    command.process_group(0);
     command
 }
