@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 pub(super) mod fault;
 mod glance;
+mod model;
 mod stream;
 mod text;
 mod usage;

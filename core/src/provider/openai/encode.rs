@@ -6,6 +6,7 @@
 mod content;
 mod messages;
 
+use super::model::Reasons;
 use crate::call::{
     Attribution, CacheMark, Call, Delivery, Effort, Format, JsonSchema, LogProbs, Output, ParallelTools,
     Reasoning, ReasoningMode, ReasoningShown, Sampling, Tool, ToolChoice, ToolFunction,
@@ -18,6 +19,7 @@ use crate::vendor::{
 };
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// See [`crate::provider::Provider::encode`].
 pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Result<Encoded, Fault> {
@@ -37,14 +39,18 @@ pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Re
         origin,
         extras,
     } = call;
-    let mut body =
-        Body { fields: Map::new(), lost: Vec::new(), quirks: target.vendor.quirks, origin: *origin };
+    // Whoever speaks this dialect knows what the model takes, and is told what is wrong by its provider.
+    let reasons = if *origin == Dialect::OpenAi { Reasons::Unknown } else { Reasons::of(target.model) };
+    let (fields, lost, quirks) = (Map::new(), Vec::new(), target.vendor.quirks);
+    let mut body = Body { fields, lost, quirks, origin: *origin, reasons };
     body.put("model", target.model.into());
     let messages = messages::encode(system, messages, &mut body);
     body.put("messages", Value::Array(messages));
     body.tools(tools, tool_choice.as_ref());
-    if let Some(parallel) = parallel_tools {
-        body.put("parallel_tool_calls", (*parallel == ParallelTools::Allowed).into());
+    // Without tools it is refused.
+    let told = *origin == Dialect::OpenAi || body.fields.contains_key("tools");
+    if let Some(parallel) = parallel_tools.filter(|_| told) {
+        body.put("parallel_tool_calls", (parallel == ParallelTools::Allowed).into());
     }
     body.sampling(sampling);
     body.output(output);
@@ -53,7 +59,7 @@ pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Re
     }
     body.delivery(*delivery);
     body.attribution(attribution);
-    let mark = body.mark(cache.as_ref());
+    let mark = body.mark(cache.as_ref(), "");
     body.maybe("cache_control", mark);
     for (key, value) in extras {
         body.extra(key, value);
@@ -68,6 +74,7 @@ struct Body {
     lost: Vec<String>,
     quirks: Quirks,
     origin: Dialect,
+    reasons: Reasons,
 }
 
 impl Body {
@@ -103,11 +110,12 @@ impl Body {
         }
     }
 
-    /// A cache mark as it is written, or nothing and a note.
-    fn mark(&mut self, mark: Option<&CacheMark>) -> Option<Value> {
+    /// A cache mark as it is written, or nothing and a note. `at` is the path of what is marked, empty
+    /// for the call.
+    fn mark(&mut self, mark: Option<&CacheMark>, at: &str) -> Option<Value> {
         let CacheMark { ttl, extras } = mark?;
         if self.quirks.cache_marks == CacheMarks::AsWritten && self.origin != Dialect::OpenAi {
-            self.lose("cache_control");
+            self.lose(if at.is_empty() { "cache_control".to_owned() } else { format!("{at}.cache_control") });
             return None;
         }
         let mut value = json!({"type": "ephemeral"});
@@ -160,7 +168,9 @@ impl Body {
             }
         }
         outer.insert("function".to_owned(), Value::Object(inner));
-        outer.extend(self.mark(cache.as_ref()).map(|mark| ("cache_control".to_owned(), mark)));
+        outer.extend(
+            self.mark(cache.as_ref(), &format!("tools[{i}]")).map(|mark| ("cache_control".to_owned(), mark)),
+        );
         Value::Object(outer)
     }
 
@@ -200,8 +210,8 @@ impl Body {
             logprobs,
         } = sampling;
         let number = |number: &Option<serde_json::Number>| number.clone().map(Value::Number);
-        self.maybe("temperature", number(temperature));
-        self.maybe("top_p", number(top_p));
+        self.drawn("temperature", temperature.as_ref());
+        self.drawn("top_p", top_p.as_ref());
         match (self.quirks.top_k, self.origin) {
             (TopK::Known, _) | (TopK::Unknown, Dialect::OpenAi) => self.maybe("top_k", number(top_k)),
             (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini) if top_k.is_some() => self.lose("top_k"),
@@ -215,12 +225,34 @@ impl Body {
         self.maybe("presence_penalty", number(presence_penalty));
         self.maybe("frequency_penalty", number(frequency_penalty));
         self.maybe("logit_bias", logit_bias.clone());
-        self.maybe("stop", (!stop.is_empty()).then(|| stop.clone()));
+        self.stop(stop);
         self.maybe("n", *n);
         if let Some(LogProbs { top }) = logprobs {
             self.put("logprobs", true.into());
             self.maybe("top_logprobs", *top);
         }
+    }
+
+    /// Models that reason take no other value than one.
+    fn drawn(&mut self, name: &str, value: Option<&serde_json::Number>) {
+        let Some(value) = value else { return };
+        match self.reasons {
+            Reasons::Yes if value.as_f64() != Some(1.0) => self.lose(name),
+            Reasons::Yes => {}
+            Reasons::No | Reasons::Unknown => self.put(name, Value::Number(value.clone())),
+        }
+    }
+
+    fn stop(&mut self, stop: &[String]) {
+        if self.reasons == Reasons::Yes && !stop.is_empty() {
+            return self.lose("stop");
+        }
+        let most = if self.origin == Dialect::OpenAi { stop.len() } else { stop.len().min(MOST_STOPS) };
+        if most < stop.len() {
+            self.lose("stop");
+        }
+        let sent: Vec<_> = stop.iter().take(most).cloned().collect();
+        self.maybe("stop", (!sent.is_empty()).then_some(sent));
     }
 
     fn output(&mut self, output: &Output) {
@@ -240,13 +272,23 @@ impl Body {
     fn reasoning(&mut self, reasoning: &Reasoning) {
         let Reasoning { mode, effort, budget, shown } = reasoning;
         let hidden = *shown == Some(ReasoningShown::Hidden);
+        if self.reasons == Reasons::No {
+            // Not to think is what it does.
+            let asked = effort.is_some_and(|effort| effort != Effort::None) || budget.is_some();
+            if asked || matches!(mode, ReasoningMode::On) {
+                self.lose("reasoning_effort");
+            }
+            return;
+        }
         let effort_word = effort.map(Effort::as_str);
         match self.quirks.reasoning {
             ReasoningAsk::Effort => {
                 // Saying `none` to a model that does not reason is refused; it says nothing anyway.
                 let derived = (*mode != ReasoningMode::Off).then(|| budget.map(effort_of)).flatten();
                 self.maybe("reasoning_effort", effort_word.or(derived));
-                if *mode != ReasoningMode::Unsaid && effort.is_none() && budget.is_none() {
+                // To think as it sees fit is what a model does that can.
+                let said = matches!(mode, ReasoningMode::On | ReasoningMode::Off);
+                if said && effort.is_none() && budget.is_none() {
                     self.lose("thinking");
                 }
             }
@@ -291,10 +333,18 @@ impl Body {
         }
     }
 
+    /// A name too long for this dialect is told by its hash: it is only compared.
+    fn user(&self, user: &str) -> String {
+        if self.origin == Dialect::OpenAi || user.len() <= MOST_OF_USER {
+            return user.to_owned();
+        }
+        Sha256::digest(user.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn attribution(&mut self, attribution: &Attribution) {
         let Attribution { user, safety_identifier, metadata, service_tier, store, prompt_cache_key } =
             attribution;
-        self.maybe("user", user.clone());
+        self.maybe("user", user.as_deref().map(|user| self.user(user)));
         self.maybe("safety_identifier", safety_identifier.clone());
         self.maybe("metadata", metadata.clone());
         self.maybe("service_tier", service_tier.clone());
@@ -302,6 +352,11 @@ impl Body {
         self.maybe("prompt_cache_key", prompt_cache_key.clone());
     }
 }
+
+/// More are refused.
+const MOST_STOPS: usize = 4;
+/// A longer name of an end user is refused.
+const MOST_OF_USER: usize = 64;
 
 fn switch(mode: ReasoningMode) -> Option<bool> {
     match mode {

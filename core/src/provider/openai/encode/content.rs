@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 pub(super) fn part(part: &Part, body: &mut Body, at: &str) -> Vec<Value> {
     let encoded = match part {
         Part::Text(text) => Some(self::text(text, body, at)),
-        Part::Image(image) => self::image(image, body),
+        Part::Image(image) => self::image(image, body, at),
         Part::Audio(audio) => self::audio(audio),
         Part::Video(Video { source }) => {
             url_of(source).map(|url| json!({"type": "video_url", "video_url": {"url": url}}))
@@ -34,7 +34,7 @@ fn text(text: &Text, body: &mut Body, at: &str) -> Value {
     if citations.is_some() {
         body.lose(format!("{at}.citations"));
     }
-    marked(json!({"type": "text", "text": text}), body.mark(cache.as_ref()))
+    marked(json!({"type": "text", "text": text}), body.mark(cache.as_ref(), at))
 }
 
 fn marked(mut part: Value, mark: Option<Value>) -> Value {
@@ -44,12 +44,12 @@ fn marked(mut part: Value, mark: Option<Value>) -> Value {
     part
 }
 
-fn image(image: &Image, body: &mut Body) -> Option<Value> {
+fn image(image: &Image, body: &mut Body, at: &str) -> Option<Value> {
     let Image { source, detail, cache } = image;
     let mut inner = Map::new();
     inner.insert("url".to_owned(), url_of(source)?.into());
     inner.extend(detail.as_deref().map(|detail| ("detail".to_owned(), detail.into())));
-    Some(marked(json!({"type": "image_url", "image_url": inner}), body.mark(cache.as_ref())))
+    Some(marked(json!({"type": "image_url", "image_url": inner}), body.mark(cache.as_ref(), at)))
 }
 
 fn audio(audio: &Audio) -> Option<Value> {
@@ -85,7 +85,7 @@ fn document(document: &Document, body: &mut Body, at: &str) -> Vec<Value> {
             or_lost(file, body, at)
         }
     };
-    let mark = body.mark(cache.as_ref());
+    let mark = body.mark(cache.as_ref(), at);
     if let Some(last) = list.pop() {
         list.push(marked(last, mark));
     }

@@ -147,7 +147,7 @@ impl Encoder<'_> {
                 turn.refusal.get_or_insert_default().push_str(text)
             }
             Part::ToolCall(call) => {
-                let call = self.tool_call(call);
+                let call = self.tool_call(j, call);
                 turn.calls.push(call);
             }
             Part::Audio(audio) if role == Role::Assistant => match &audio.id {
@@ -161,7 +161,7 @@ impl Encoder<'_> {
                 turn.calls.push(block.value.clone());
             }
             Part::Text(Text { signature: Some(signature), text, .. }) => {
-                self.signed(signature, turn);
+                self.signed(j, signature, turn);
                 if !text.is_empty() {
                     turn.content.extend(content::part(part, self.body, &self.at(j)));
                 }
@@ -179,11 +179,11 @@ impl Encoder<'_> {
     }
 
     /// Google's endpoint takes its proofs back in the field it sends them in.
-    fn signed(&mut self, signature: &Signature, turn: &mut Turn) {
+    fn signed(&mut self, j: usize, signature: &Signature, turn: &mut Turn) {
         if signature.origin == Dialect::Gemini && self.body.origin == Dialect::OpenAi {
             turn.extra = Some(json!({"google": {"thought_signature": signature.value}}));
         } else {
-            self.body.lose(format!("messages[{}].signature", self.i));
+            self.body.lose(format!("{}.signature", self.at(j)));
         }
     }
 
@@ -206,18 +206,21 @@ impl Encoder<'_> {
             }
         }
         if signature.is_some() || sealed.is_some() {
-            self.body.lose(format!("messages[{}].thinking_blocks", self.i));
+            match self.body.origin {
+                Dialect::OpenAi => self.body.lose(format!("messages[{}].thinking_blocks", self.i)),
+                Dialect::Anthropic | Dialect::Gemini => self.lose(j),
+            }
         }
     }
 
-    fn tool_call(&mut self, call: &ToolCall) -> Value {
+    fn tool_call(&mut self, j: usize, call: &ToolCall) -> Value {
         let ToolCall { id, name, arguments, signature, cache } = call;
         let mut value = json!({
             "id": tool_id(id, self.body.quirks.tool_ids),
             "type": "function",
             "function": {"name": name, "arguments": arguments},
         });
-        let mark = self.body.mark(cache.as_ref());
+        let mark = self.body.mark(cache.as_ref(), &self.at(j));
         let Some(fields) = value.as_object_mut() else { return value };
         fields.extend(mark.map(|mark| ("cache_control".to_owned(), mark)));
         match signature {
@@ -225,7 +228,7 @@ impl Encoder<'_> {
                 let extra = json!({"google": {"thought_signature": signature.value}});
                 fields.insert("extra_content".to_owned(), extra);
             }
-            Some(_) => self.body.lose(format!("messages[{}].tool_calls.signature", self.i)),
+            Some(_) => self.body.lose(format!("{}.signature", self.at(j))),
             None => {}
         }
         value
@@ -273,7 +276,7 @@ impl Encoder<'_> {
         if self.body.origin == Dialect::OpenAi {
             fields.extend(failed.map(|failed| ("is_error".to_owned(), failed.into())));
         }
-        fields.extend(self.body.mark(cache.as_ref()).map(|mark| ("cache_control".to_owned(), mark)));
+        fields.extend(self.body.mark(cache.as_ref(), at).map(|mark| ("cache_control".to_owned(), mark)));
         fields
     }
 

@@ -153,3 +153,73 @@ fn k14_cache_marks_stay_wherever_they_stood() {
         assert_eq!(encoded.pointer(path), body.pointer(path), "{path}");
     }
 }
+
+/// What is sent, and what is lost, of a Messages request.
+fn of_messages(model: &str, more: &Value) -> (Value, Vec<String>) {
+    let mut body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let line = crate::surface::RequestLine::default();
+    let call =
+        crate::surface::anthropic_messages::MESSAGES.parse(body.to_string().as_bytes(), &line).unwrap();
+    let target = Target { vendor: crate::vendor::find("openai").unwrap(), model };
+    let encoded = crate::provider::encode(&call, &target).unwrap();
+    (serde_json::from_slice(&encoded.body).unwrap(), encoded.lost)
+}
+
+#[test]
+fn settings_of_another_dialect_that_a_model_refuses_are_lost_by_name() {
+    let settings = json!({
+        "temperature": 0.5, "top_p": 1, "stop_sequences": ["a"], "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "low"}, "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
+    });
+    let (sent, lost) = of_messages("gpt-5.4", &settings);
+    assert_eq!(
+        (&sent["reasoning_effort"], sent.get("temperature"), sent.get("stop")),
+        (&"low".into(), None, None)
+    );
+    assert_eq!(sent.get("parallel_tool_calls"), None, "there are no tools");
+    assert_eq!(lost, ["temperature", "stop_sequences"]);
+    let (sent, lost) = of_messages("gpt-4o", &settings);
+    assert_eq!(
+        (sent.get("reasoning_effort"), &sent["temperature"], &sent["stop"]),
+        (None, &json!(0.5), &json!(["a"]))
+    );
+    assert_eq!(lost, ["thinking"]);
+}
+
+#[test]
+fn five_stop_texts_and_a_long_user_are_more_than_the_dialect_takes() {
+    let user = "user_".repeat(30);
+    let settings = json!({"stop_sequences": ["a", "b", "c", "d", "e"], "metadata": {"user_id": user}});
+    let (sent, lost) = of_messages("gpt-4o", &settings);
+    assert_eq!((&sent["stop"], lost), (&json!(["a", "b", "c", "d"]), vec!["stop_sequences".to_owned()]));
+    assert_eq!(sent["user"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn results_of_one_turn_become_messages_before_what_the_user_says() {
+    let picture =
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}});
+    let (sent, lost) = of_messages(
+        "gpt-4o",
+        &json!({"system": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}], "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+                {"type": "tool_use", "id": "b", "name": "g", "input": {"x": 1}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "b", "is_error": true, "content": "no"},
+                {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "yes"}, picture]},
+                {"type": "text", "text": "and?"}]},
+            {"role": "system", "content": "later"},
+        ]}),
+    );
+    let roles: Vec<_> = sent["messages"].as_array().unwrap().iter().map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "tool", "tool", "user", "system"]);
+    assert_eq!(sent["messages"][3]["content"], r#"{"error":"no"}"#);
+    assert_eq!(sent["messages"][4]["content"], "yes");
+    assert_eq!(sent["messages"][5]["content"][0]["type"], "image_url");
+    assert_eq!(sent["messages"][5]["content"][1]["text"], "and?");
+    assert_eq!(sent["messages"][2]["tool_calls"][1]["function"]["arguments"], r#"{"x":1}"#);
+    assert!(lost.is_empty(), "{lost:?}");
+}
