@@ -31,6 +31,7 @@
 mod answer;
 mod attempt;
 mod caching;
+mod counting;
 mod gather;
 mod quota;
 mod ration;
@@ -63,6 +64,7 @@ use crate::units::{Millis, Time, Tokens};
 use attempt::Sent;
 use bytes::Bytes;
 use caching::Caching;
+use counting::Tally;
 use http::HeaderValue;
 use quota::Quota;
 use read::Reading;
@@ -204,6 +206,8 @@ pub struct Exchange {
     begun: Begun,
     /// Its use of the cache of answers, as long as there is one.
     caching: Option<Box<Caching>>,
+    /// What is counted is what the client asked for.
+    tally: Tally,
     /// Output that was paid for and will never be seen.
     abandoned: Option<Tokens>,
     /// Of the target that was called last.
@@ -259,6 +263,7 @@ impl Exchange {
             farewell: None,
             begun: Begun::No,
             caching: None,
+            tally: Tally::None,
             abandoned: None,
             price: None,
             called: None,
@@ -396,6 +401,9 @@ impl Exchange {
     }
 
     fn send(&mut self, lane: Lane, now: Time) {
+        if self.request.counts() && !self.request.speaks_with(lane) {
+            return self.tally(lane, now);
+        }
         match Sent::new(&mut self.request, lane, now) {
             Ok((sent, fetch)) => {
                 self.calls += 1;
@@ -632,6 +640,9 @@ impl Exchange {
         let Some(lane) = self.lane() else { return };
         let (class, retry_after) = (fault.class, fault.retry_after);
         self.steps.push_back(Step::Abort);
+        if self.request.counts() && counting::is_not_served(&fault) {
+            return self.tally(lane, now);
+        }
         let verdict = retry::verdict(class);
         let outcome = match verdict {
             Verdict::PassOn => Outcome::Unknown,
@@ -703,12 +714,15 @@ impl Exchange {
         }
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
-        self.record.charge(self.price.as_deref(), self.terms, now);
+        self.charge(now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
         self.draft_whole(&head);
         self.farewell = Some(Out::Head(head));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
-        self.steps.push_back(Step::Observe(lane, reading.sent.answered(output, now)));
+        // How fast an upstream counts says nothing of how fast it answers.
+        let counts = self.request.counts();
+        let outcome = if counts { Outcome::Unknown } else { reading.sent.answered(output, now) };
+        self.steps.push_back(Step::Observe(lane, outcome));
         self.settle(now);
     }
 

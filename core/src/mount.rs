@@ -73,6 +73,7 @@ pub const PLACES: &[Place] = &[
     post("/v1/messages", SurfaceId::AnthropicMessages),
     post("/v1beta/models/{model}:generateContent", SurfaceId::GeminiGenerate),
     post("/v1beta/models/{model}:streamGenerateContent", SurfaceId::GeminiStream),
+    post("/v1/messages/count_tokens", SurfaceId::AnthropicCount),
     get("/v1/models", Serves::Models(Shape::Asked)),
     get("/v1/models/{model}", Serves::Models(Shape::Asked)),
     get("/v1beta/models", Serves::Models(Shape::Of(Dialect::Gemini))),

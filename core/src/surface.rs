@@ -60,6 +60,12 @@ pub trait Surface: Sync {
     /// Builds the canonical call from a body that `inspect` has accepted.
     fn parse(&self, body: &[u8], line: &RequestLine) -> Result<Call, Fault>;
 
+    /// The answer to a request that asks how many tokens its prompt has, where the surface has such.
+    fn counted(&self, input: Tokens) -> Option<Bytes> {
+        let _ = input;
+        None
+    }
+
     /// Renders a whole reply as the body to send.
     fn render(&self, reply: &Reply, asked: &Asked) -> Bytes;
 

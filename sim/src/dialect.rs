@@ -35,6 +35,17 @@ pub(crate) struct Dialect {
     pub(crate) status: fn(Kind) -> u16,
     /// The header that carries the request's id.
     pub(crate) id_header: &'static str,
+    /// What it answers where only the prompt's tokens are asked for.
+    pub(crate) counted: fn(u64) -> Value,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// An answer.
+    Answer,
+    /// The number of the prompt's tokens, which costs nothing.
+    Count,
 }
 
 impl Dialect {
@@ -54,6 +65,7 @@ pub(crate) struct Arrival<'a> {
     /// The last user message without directives.
     pub(crate) said: String,
     pub(crate) quirks: &'a Quirks,
+    pub(crate) wanted: Wanted,
 }
 
 /// Where a request leads.
@@ -61,6 +73,7 @@ pub(crate) struct Target {
     pub(crate) dialect: &'static Dialect,
     pub(crate) place: Place,
     pub(crate) framing: Framing,
+    pub(crate) wanted: Wanted,
 }
 
 /// Where the model and the delivery stand.
@@ -84,10 +97,13 @@ pub(crate) enum Framing {
 
 /// The dialect that serves `path`, if any does.
 pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
-    let body = |dialect| Some(Target { dialect, place: Place::Body, framing: Framing::Sse });
+    let target =
+        |dialect, wanted| Some(Target { dialect, place: Place::Body, framing: Framing::Sse, wanted });
+    let body = |dialect| target(dialect, Wanted::Answer);
     match path {
         "/v1/chat/completions" | "/chat/completions" => body(&openai::DIALECT),
         "/v1/messages" | "/messages" => body(&anthropic::DIALECT),
+        "/v1/messages/count_tokens" | "/messages/count_tokens" => target(&anthropic::DIALECT, Wanted::Count),
         _ => gemini_route(path, query),
     }
 }
@@ -96,9 +112,10 @@ pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
 fn gemini_route(path: &str, query: &str) -> Option<Target> {
     let (_, last) = path.split_once("/models/")?;
     let (model, action) = last.rsplit_once(':')?;
-    let delivery = match action {
-        "generateContent" => Delivery::Whole,
-        "streamGenerateContent" => Delivery::Stream,
+    let (delivery, wanted) = match action {
+        "generateContent" => (Delivery::Whole, Wanted::Answer),
+        "streamGenerateContent" => (Delivery::Stream, Wanted::Answer),
+        "countTokens" => (Delivery::Whole, Wanted::Count),
         _ => return None,
     };
     let sse = query.split('&').any(|pair| pair == "alt=sse");
@@ -107,6 +124,7 @@ fn gemini_route(path: &str, query: &str) -> Option<Target> {
         dialect: &gemini::DIALECT,
         place: Place::Path { model: decoded(model), delivery },
         framing,
+        wanted,
     })
 }
 

@@ -4,6 +4,7 @@ use super::read::Reading;
 use super::request::Request;
 use super::{Record, RequestIdText};
 use crate::cache::{Form, StoredHead};
+use crate::count::Basis;
 use crate::fault::{Code, Fault, UpstreamFault};
 use crate::ledger::{Level, Standing};
 use crate::price;
@@ -19,6 +20,7 @@ const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
 const COST: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
+const BASIS: HeaderName = HeaderName::from_static("x-tollgate-basis");
 const LOST: HeaderName = HeaderName::from_static("x-tollgate-lost");
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-tollgate-upstream-id");
 const REQUESTS: RateNames = RateNames {
@@ -107,6 +109,16 @@ pub(super) fn to_keep(headers: &HeaderMap, form: Form, at: Time, expires: Time) 
         model: text(MODEL).unwrap_or_default(),
         lost: text(LOST),
     }
+}
+
+/// The answer to a request for a count, which the gateway has counted itself.
+pub(super) fn tally(request: &Request, body: Bytes, basis: Basis, calls: u32) -> Response<Option<Bytes>> {
+    let mut response = Response::new(Some(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    common(headers, request, calls);
+    headers.insert(BASIS, HeaderValue::from_static(basis.word()));
+    response
 }
 
 /// What has been tried before a refusal.

@@ -85,6 +85,9 @@ impl fmt::Debug for Draft {
 impl Caching {
     /// Absent for a request that does not use the cache, which nothing is worked out for. (hot)
     pub(super) fn of(request: &Request) -> Option<Box<Self>> {
+        if request.counts() {
+            return None;
+        }
         let of_key = request.caller.as_ref().and_then(|caller| caller.key.cache);
         let of_route = request.route.cache;
         if request.wish.asked == Asked::Nothing && of_key.is_none() && of_route.is_none() {

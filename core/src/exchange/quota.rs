@@ -58,6 +58,9 @@ impl Quota {
     /// What is to be reserved; nothing for a request that no limit holds for. A fault where a budget
     /// would have to pay a price nobody knows.
     pub(super) fn entry(&mut self, request: &Request) -> Result<Option<Entry>, Fault> {
+        if request.counts() {
+            return Ok(Self::entry_of_one(request));
+        }
         let Some(mut entry) = bare(request) else { return Ok(None) };
         if self.certainty == Certainty::Estimated {
             self.input = request.estimate();
@@ -78,8 +81,8 @@ impl Quota {
         Ok(Some(entry))
     }
 
-    /// What is reserved for a request that is going to reach no upstream, as it is refused or its answer
-    /// was kept: it counts as one.
+    /// What is reserved for a request that consumes nothing, as it is refused, its answer was kept or it
+    /// asks for a count: it counts as one.
     pub(super) fn entry_of_one(request: &Request) -> Option<Entry> {
         let mut entry = bare(request)?;
         entry.ask.cost = Some(AskCost::default());

@@ -1,5 +1,6 @@
 //! An exchange's quota, before anything is sent.
 
+use super::counting::Tally;
 use super::quota::{Certainty, Quota};
 use super::{Exchange, Phase, Step};
 use crate::count::Counted;
@@ -94,6 +95,7 @@ impl Exchange {
                     None => self.on_refused(refusal, None, now),
                 }
             }
+            None if self.tally == Tally::Asked => self.answer_tally(counted, now),
             None => {
                 let output = counted.output.max(self.abandoned.take());
                 self.record.counted(Counted { output, ..counted });

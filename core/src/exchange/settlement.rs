@@ -5,6 +5,7 @@ use super::{Exchange, Phase, Step};
 use crate::count::{Basis, Heard, Uncounted};
 use crate::fault::UpstreamClass;
 use crate::fleet::{Lane, Notice};
+use crate::price::Charge;
 use crate::units::{Metered, Time};
 
 impl Exchange {
@@ -53,6 +54,9 @@ impl Exchange {
     /// nothing.
     pub(super) fn may_be_billed(&self, class: UpstreamClass) -> bool {
         use UpstreamClass as Class;
+        if self.request.counts() {
+            return false;
+        }
         match &self.phase {
             Phase::Sent(_) => class == Class::Timeout,
             Phase::Read(reading) => {
@@ -65,6 +69,14 @@ impl Exchange {
             | Phase::Relay(_)
             | Phase::Count
             | Phase::Done => false,
+        }
+    }
+
+    /// Counting is free everywhere.
+    pub(super) fn charge(&mut self, now: Time) {
+        self.record.charge(self.price.as_deref(), self.terms, now);
+        if self.request.counts() {
+            self.record.cost = Charge::Nothing;
         }
     }
 
@@ -84,7 +96,7 @@ impl Exchange {
 
     /// What has to be counted before the request can be settled.
     fn uncounted(&mut self) -> Option<Uncounted> {
-        let heard = self.unreported.take()?;
+        let heard = self.unreported.take().filter(|_| !self.request.counts())?;
         // Another model than was asked for first may have answered.
         let (family, prompt) = (self.request.family_at(self.called), self.request.prompt());
         Some(Uncounted::missing(family, prompt, heard, self.record.usage.as_deref()))
@@ -96,7 +108,7 @@ impl Exchange {
         if let (Basis::Reported, Some(usage)) = (self.record.basis, &self.record.usage) {
             self.request.observe(self.called, usage.prompt());
         }
-        self.record.charge(self.price.as_deref(), self.terms, now);
+        self.charge(now);
         if let (Some(lane), Some(usage)) = (self.called, &self.record.usage)
             && self.request.limits_tokens(lane)
         {

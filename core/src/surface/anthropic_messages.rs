@@ -23,6 +23,7 @@ use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::json::Tape;
 use crate::reply::Reply;
+use crate::units::Tokens;
 use bytes::Bytes;
 use http::HeaderName;
 
@@ -68,6 +69,11 @@ impl Surface for AnthropicMessages {
 
     fn parse(&self, body: &[u8], _line: &RequestLine) -> Result<Call, Fault> {
         parse::parse(body)
+    }
+
+    fn counted(&self, input: Tokens) -> Option<Bytes> {
+        let input = input.get();
+        (self.operation == Operation::Count).then(|| Bytes::from(format!("{{\"input_tokens\":{input}}}")))
     }
 
     fn render(&self, reply: &Reply, asked: &Asked) -> Bytes {

@@ -25,6 +25,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
     interrupt: |refusal, status| Frame::data(refuse(refusal, status)),
     status,
     id_header: "x-request-id",
+    // It has no such requests.
+    counted: |_| Value::Null,
 };
 
 fn whole(ask: &Ask, answer: &Answer, quirks: &Quirks) -> Value {

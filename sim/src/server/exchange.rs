@@ -18,7 +18,7 @@ use super::fast::Prepared;
 use super::link::Link;
 use crate::answer::{compose, tokens};
 use crate::ask::{fingerprint, last_user_text};
-use crate::dialect::{self, Arrival, Dialect, Framing, Place, Target, openai};
+use crate::dialect::{self, Arrival, Dialect, Framing, Place, Target, Wanted, openai};
 use crate::fault::{Kind, Refusal};
 use crate::gate::Gates;
 use crate::json::Fields as _;
@@ -268,8 +268,8 @@ impl Talk<'_> {
     fn fulfil(self, heard: &Heard<'_>) -> Answered {
         let Heard { target, body, model, said, delivery, quirks, id } = heard;
         let dialect = target.dialect;
-        let arrival =
-            Arrival { headers: &self.parts.headers, body, model: model.clone(), said: said.clone(), quirks };
+        let (model, said, wanted) = (model.clone(), said.clone(), target.wanted);
+        let arrival = Arrival { headers: &self.parts.headers, body, model, said, quirks, wanted };
         let ask = match (dialect.read)(&arrival) {
             Ok(ask) => ask,
             Err(refusal) => return self.refuse(dialect, &refusal, quirks),
@@ -281,6 +281,10 @@ impl Talk<'_> {
             content.cache_write = content.cache_write.or(Some(tokens(cached.written)));
         }
         let answer = compose(&ask, &content, *id);
+        if target.wanted == Wanted::Count {
+            let head = self.head(StatusCode::OK, dialect, quirks, "application/json");
+            return self.whole(head, (dialect.counted)(answer.usage.input).to_string().into(), quirks);
+        }
         self.watch.comes_to(answer.usage);
         let status = quirks.failure.status.filter(|code| *code < 400).unwrap_or(200);
         let status = StatusCode::from_u16(status).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::answer::signature_of;
-use crate::dialect::Arrival;
+use crate::dialect::{Arrival, Wanted};
 use crate::fault::Refusal;
 use crate::json::Fields as _;
 
@@ -27,8 +27,13 @@ pub(super) fn check(arrival: &Arrival<'_>) -> Checked {
     if arrival.model.is_empty() {
         return Err(Refusal::bad("model: Field required"));
     }
-    if let Some(name) = ["max_tokens", "messages"].iter().find(|name| body.at(name).is_null()) {
+    let counts = arrival.wanted == Wanted::Count;
+    let needed: &[&str] = if counts { &["messages"] } else { &["max_tokens", "messages"] };
+    if let Some(name) = needed.iter().find(|name| body.at(name).is_null()) {
         return Err(Refusal::bad(format!("{name}: Field required")));
+    }
+    if let Some(name) = ["max_tokens", "stream"].iter().find(|name| counts && !body.at(name).is_null()) {
+        return Err(Refusal::bad(format!("{name}: Extra inputs are not permitted")));
     }
     if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&format!(" {name} "))) {
         return Err(Refusal::bad(format!("{name}: Extra inputs are not permitted")));
@@ -41,7 +46,8 @@ pub(super) fn check(arrival: &Arrival<'_>) -> Checked {
 }
 
 fn check_numbers(body: &Value, version: &str) -> Checked {
-    if body.at("max_tokens").as_u64().is_none_or(|given| given == 0) {
+    let cap = body.at("max_tokens");
+    if !cap.is_null() && cap.as_u64().is_none_or(|given| given == 0) {
         return Err(Refusal::bad("max_tokens: Input should be greater than or equal to 1"));
     }
     if let Some(name) = ["temperature", "top_p", "top_k"].iter().find(|name| !body.at(name).is_null())
