@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Real client libraries against a gateway, or against the simulated provider itself.
 #
-#   tests/sdk/run.sh [client...]         clients: openai3 openai2 langchain litellm node ai
+#   tests/sdk/run.sh [client...]         clients: openai3 openai2 langchain litellm anthropic2 node
+#                                        anthropic-node ai
 #
 #   TOLLGATE_SIM_BIN  the simulator (target/release/tollgate-sim, else target/debug)
 #   TOLLGATE_BIN      the gateway; without it the clients talk to the simulator, which proves
@@ -93,11 +94,17 @@ write_config() {
     echo '[models.chat]'
     echo 'targets = [{ to = "good/gpt-sim" }]'
     for name in good $(seq -f 'fresh-%g' 0 $((fresh - 1))); do
-        echo "[providers.$name]"
-        echo 'kind = "openai"'
-        echo "base_url = \"$TOLLGATE_SIM_URL/v1\""
-        echo "keys = [{ value = \"$TOLLGATE_KEY\" }]"
+        write_provider "$name" openai v1
     done
+    write_provider anthropic anthropic v1
+    write_provider gemini gemini v1beta
+}
+
+write_provider() {
+    echo "[providers.$1]"
+    echo "kind = \"$2\""
+    echo "base_url = \"$TOLLGATE_SIM_URL/$3\""
+    echo "keys = [{ value = \"$TOLLGATE_KEY\" }]"
 }
 
 # Starts what is under test anew, so that no client inherits another's failures.
@@ -120,6 +127,7 @@ start() {
     (cd "$work" && exec "$TOLLGATE_BIN" serve --config tollgate.toml --listen "$listen") >"$work/gateway.log" 2>&1 &
     children+=($!)
     export TOLLGATE_URL=http://$listen TOLLGATE_MODEL=chat TOLLGATE_FRESH_MODEL='fresh-{}/gpt-sim'
+    export TOLLGATE_MODELS='anthropic/claude-sonnet-4-5 good/openai-sim gemini/gemini-2.5-flash'
     for _ in $(seq 200); do
         python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1])' "$TOLLGATE_URL/healthz" 2>/dev/null && return
         sleep 0.05
@@ -134,6 +142,8 @@ run_client() {
     openai3 | openai2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/openai_chat.py" ;;
     langchain) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/langchain_chat.py" ;;
     litellm) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/litellm_chat.py" ;;
+    anthropic2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/anthropic_messages.py" ;;
+    anthropic-node) node_modules && "$(node_binary)" "$tools/node/anthropic_messages.mjs" ;;
     node) node_modules && "$(node_binary)" "$tools/node/openai_chat.mjs" ;;
     ai) node_modules && "$(node_binary)" "$tools/node/ai_sdk.mjs" ;;
     *) echo "unknown client '$1'" >&2 && return 1 ;;
@@ -145,7 +155,7 @@ export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 export PYTHONDONTWRITEBYTECODE=1 LITELLM_LOCAL_MODEL_COST_MAP=True
 given=${TOLLGATE_URL:-}
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 langchain litellm node ai)
+[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 langchain litellm anthropic2 node anthropic-node ai)
 for client in "${clients[@]}"; do
     : >"$work/out"
     if [ -n "$given" ] || start; then

@@ -83,10 +83,15 @@ pub(super) fn allowed<'t>(
     fitting(value, shape, &at.field(key)).map(Some)
 }
 
-/// The value, if it has this shape.
+/// The value, if it has this shape. Among texts the first that is none is to blame.
 pub(super) fn fitting<'t>(value: Value<'t>, shape: Shape, at: &Path<'_>) -> Result<Value<'t>, Fault> {
     if shape.fits(value) {
         return Ok(value);
+    }
+    if let Shape::Texts = shape {
+        for (i, element) in value.elements().enumerate() {
+            fitting(element, Shape::Text, &at.item(i))?;
+        }
     }
     Err(Fault::bad_field(at.to_string(), shape.expected(), found(value)))
 }

@@ -169,12 +169,19 @@ fn check_settings(root: Value<'_>, turns: &mut Turns<'_>) -> Result<(), Fault> {
                 let at = Path::root("metadata");
                 allowed(fitting(value, Shape::Object, &at)?, "user_id", Shape::Text, &at)?;
             }
+            "output_format" => check_format(value, &Path::root("output_format"))?,
+            "cache_control" => {
+                let at = Path::root("cache_control");
+                needed(value, "type", Shape::Text, &at)?;
+                allowed(value, "ttl", Shape::Text, &at)?;
+            }
             "thinking" => check_thinking(value)?,
             "output_config" => {
                 let at = Path::root("output_config");
                 fitting(value, Shape::Object, &at)?;
                 allowed(value, "effort", Shape::Text, &at)?;
-                allowed(value, "format", Shape::Object, &at)?;
+                let format = allowed(value, "format", Shape::Object, &at)?;
+                format.map_or(Ok(()), |format| check_format(format, &at.field("format")))?;
             }
             "tool_choice" => {
                 let at = Path::root("tool_choice");
@@ -198,6 +205,11 @@ fn check_system(system: Value<'_>, turns: &mut Turns<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+fn check_format(format: Value<'_>, at: &Path<'_>) -> Result<(), Fault> {
+    needed(format, "type", Shape::Text, at)?;
+    needed(format, "schema", Shape::Object, at).map(drop)
+}
+
 fn check_thinking(thinking: Value<'_>) -> Result<(), Fault> {
     let at = Path::root("thinking");
     let kind = needed(fitting(thinking, Shape::Object, &at)?, "type", Shape::Text, &at)?;
@@ -217,7 +229,7 @@ fn check_tools(tools: Option<Value<'_>>) -> Result<(), Fault> {
         let at = list.item(i);
         fitting(tool, Shape::Object, &at)?;
         let kind = allowed(tool, "type", Shape::Text, &at)?;
-        allowed(tool, "cache_control", Shape::Object, &at)?;
+        block::mark(tool, &at)?;
         if kind.is_some_and(|kind| !kind.is_text("custom")) {
             allowed(tool, "name", Shape::Text, &at)?;
             continue;

@@ -25,7 +25,7 @@ pub(super) fn check(block: Value<'_>, side: Side, at: &Path<'_>, bulk: &mut Bulk
         return Err(Fault::bad_field(at.to_string(), "an object with a type", noun(block)));
     }
     let kind = needed(block, "type", Shape::Text, at)?.as_str().unwrap_or_default();
-    allowed(block, "cache_control", Shape::Object, at)?;
+    mark(block, at)?;
     match kind.as_ref() {
         "text" => {
             needed(block, "text", Shape::Text, at)?;
@@ -36,6 +36,7 @@ pub(super) fn check(block: Value<'_>, side: Side, at: &Path<'_>, bulk: &mut Bulk
         "search_result" => {
             needed(block, "source", Shape::Text, at)?;
             needed(block, "title", Shape::Text, at)?;
+            switch(block, at)?;
             within(needed(block, "content", Shape::Array, at)?, &at.field("content"), bulk)?;
         }
         "thinking" if side == Side::Assistant => {
@@ -67,6 +68,14 @@ pub(super) fn check(block: Value<'_>, side: Side, at: &Path<'_>, bulk: &mut Bulk
     Ok(())
 }
 
+/// The mark of a prompt cache.
+pub(super) fn mark(object: Value<'_>, at: &Path<'_>) -> Result<(), Fault> {
+    let Some(mark) = allowed(object, "cache_control", Shape::Object, at)? else { return Ok(()) };
+    let at = at.field("cache_control");
+    needed(mark, "type", Shape::Text, &at)?;
+    allowed(mark, "ttl", Shape::Text, &at).map(drop)
+}
+
 fn expected(side: Side) -> &'static str {
     match side {
         Side::System => "a block of instructions",
@@ -94,13 +103,13 @@ fn image(block: Value<'_>, at: &Path<'_>, bulk: &mut Bulk) -> Result<(), Fault> 
 fn document(block: Value<'_>, at: &Path<'_>, bulk: &mut Bulk) -> Result<(), Fault> {
     allowed(block, "title", Shape::Text, at)?;
     allowed(block, "context", Shape::Text, at)?;
-    allowed(block, "citations", Shape::Object, at)?;
+    switch(block, at)?;
     let source = needed(block, "source", Shape::Object, at)?;
     let at = at.field("source");
     let kind = needed(source, "type", Shape::Text, &at)?;
     if kind.is_text("text") {
         needed(source, "data", Shape::Text, &at)?;
-        return Ok(());
+        return allowed(source, "media_type", Shape::Text, &at).map(drop);
     }
     if kind.is_text("content") {
         let content = needed(source, "content", Shape::TextOrArray, &at)?;
@@ -111,6 +120,12 @@ fn document(block: Value<'_>, at: &Path<'_>, bulk: &mut Bulk) -> Result<(), Faul
         None => bulk.media.references += 1,
     }
     Ok(())
+}
+
+/// Whether a document is to be cited.
+fn switch(block: Value<'_>, at: &Path<'_>) -> Result<(), Fault> {
+    let Some(citations) = allowed(block, "citations", Shape::Object, at)? else { return Ok(()) };
+    allowed(citations, "enabled", Shape::Bool, &at.field("citations")).map(drop)
 }
 
 /// Where a picture or a file is; its bytes, where they stand here.

@@ -112,7 +112,7 @@ pub(super) fn block(value: Value, place: &Place, names: &mut Names) -> Result<Bl
     let mut carried = None;
     let part = match kind.as_str() {
         "text" => Part::Text(text(&mut fields)?),
-        "image" => Part::Image(image(&mut fields)?),
+        "image" => Part::Image(image(&mut fields, place, &mut inner)?),
         "document" => Part::Document(document(&mut fields, place, &mut inner)?),
         "search_result" => Part::Document(search_result(&mut fields, place, &mut inner)?),
         "thinking" => {
@@ -140,17 +140,24 @@ fn text(fields: &mut Fields) -> Result<Text, Fault> {
     Ok(Text { text: fields.needed_text("text")?, cache: fields.cache()?, signature: None, citations })
 }
 
-fn image(fields: &mut Fields) -> Result<Image, Fault> {
+fn image(fields: &mut Fields, place: &Place, rest: &mut Extras) -> Result<Image, Fault> {
     let cache = fields.cache()?;
     let mut source = source(fields)?;
     let kind = source.needed_text("type")?;
     let media = media(&kind, &mut source)?.ok_or_else(|| wrong_source(&source, "base64, url or file"))?;
+    rest.extend(rest_of(source, place));
     Ok(Image { source: media, detail: None, cache })
 }
 
 fn source(fields: &mut Fields) -> Result<Fields, Fault> {
     let missing = Fault::missing_field(fields.path("source"), "an object with a type");
     fields.object("source")?.ok_or(missing)
+}
+
+/// Fields of a source that nobody knows.
+fn rest_of(source: Fields, place: &Place) -> Extras {
+    let named = |(name, value)| (format!("{}.source.{name}", place.key), value);
+    source.rest().into_iter().map(named).collect()
 }
 
 fn wrong_source(source: &Fields, expected: &str) -> Fault {
@@ -197,6 +204,7 @@ fn document(fields: &mut Fields, place: &Place, rest: &mut Extras) -> Result<Doc
             DocumentBody::Media(media.ok_or_else(|| wrong_source(&source, expected))?)
         }
     };
+    rest.extend(rest_of(source, place));
     Ok(Document {
         body,
         title: fields.text("title")?,

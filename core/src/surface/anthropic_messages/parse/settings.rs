@@ -48,29 +48,40 @@ pub(super) fn tool_choice(fields: &mut Fields) -> Result<Choice, Fault> {
         _ => return Err(Fault::bad_field(object.path("type"), "auto, any, tool or none", "another word")),
     };
     let parallel = object.flag("disable_parallel_tool_use")?;
-    let rest = object.rest();
-    if !rest.is_empty() {
-        fields.put("tool_choice", Value::Object(rest));
-    }
+    put_rest(fields, "tool_choice", object);
     let parallel = parallel.map(|off| if off { ParallelTools::Forbidden } else { ParallelTools::Allowed });
     Ok(Choice { choice: Some(choice), parallel })
 }
 
 /// `output_config.format`, and the `output_format` it replaced.
 pub(super) fn format(fields: &mut Fields) -> Result<Option<Format>, Fault> {
-    if let Some(older) = fields.object("output_format")? {
-        return schema(older).map(Some);
+    if let Some(mut older) = fields.object("output_format")? {
+        let format = schema(&mut older)?;
+        put_rest(fields, "output_format", older);
+        return Ok(Some(format));
     }
     let Some(mut config) = fields.object("output_config")? else { return Ok(None) };
-    let format = config.object("format")?.map(schema).transpose()?;
-    let rest = config.rest();
-    if !rest.is_empty() {
-        fields.put("output_config", Value::Object(rest));
-    }
+    let format = match config.object("format")? {
+        None => None,
+        Some(mut format) => {
+            let read = schema(&mut format)?;
+            put_rest(&mut config, "format", format);
+            Some(read)
+        }
+    };
+    put_rest(fields, "output_config", config);
     Ok(format)
 }
 
-fn schema(mut format: Fields) -> Result<Format, Fault> {
+/// Puts back what was not understood of an object.
+fn put_rest(fields: &mut Fields, key: &str, object: Fields) {
+    let rest = object.rest();
+    if !rest.is_empty() {
+        fields.put(key, Value::Object(rest));
+    }
+}
+
+fn schema(format: &mut Fields) -> Result<Format, Fault> {
     if format.needed_text("type")? != "json_schema" {
         return Err(Fault::bad_field(format.path("type"), "json_schema", "another word"));
     }
@@ -85,10 +96,7 @@ pub(super) fn reasoning(fields: &mut Fields) -> Result<Option<Reasoning>, Fault>
     let mut all = Reasoning { effort: effort(fields)?, ..Reasoning::default() };
     if let Some(mut thinking) = fields.object("thinking")? {
         self::thinking(&mut thinking, &mut all)?;
-        let rest = thinking.rest();
-        if !rest.is_empty() {
-            fields.put("thinking", Value::Object(rest));
-        }
+        put_rest(fields, "thinking", thinking);
     }
     Ok((all != Reasoning::default()).then_some(all))
 }
@@ -99,10 +107,7 @@ fn effort(fields: &mut Fields) -> Result<Option<Effort>, Fault> {
     let expected = "low, medium, high, xhigh or max";
     let wrong = || Fault::bad_field(config.path("effort"), expected, "another word");
     let effort = word.map(|word| Effort::parse(&word).ok_or_else(wrong)).transpose()?;
-    let rest = config.rest();
-    if !rest.is_empty() {
-        fields.put("output_config", Value::Object(rest));
-    }
+    put_rest(fields, "output_config", config);
     Ok(effort)
 }
 
