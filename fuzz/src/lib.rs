@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use tollgate_core::dialect::Dialect;
+use tollgate_core::json::Tape;
 use tollgate_core::provider::{self, Target};
 use tollgate_core::reply::Event;
 use tollgate_core::sse::{Frame, Framer};
+use tollgate_core::surface::{ModelPlace, RequestLine, Surface};
 use tollgate_core::vendor::{VENDORS, Vendor};
 
 /// How many bytes at the beginning of an input are lengths of pieces.
@@ -73,4 +75,33 @@ fn decoded(frames: &[Frame], dialect: Dialect, target: &Target<'_>) -> Vec<Event
     }
     decoder.on_end(&mut events);
     events
+}
+
+/// Reads an input as a request's body: what `inspect` accepts has a model where it says, and cuts that
+/// leave valid JSON; what `parse` takes can be encoded for every provider.
+pub fn request(surface: &dyn Surface, body: &[u8]) {
+    let line = RequestLine::default();
+    let Ok(tape) = Tape::parse(body) else { return };
+    let Ok(envelope) = surface.inspect(&tape, &line) else { return };
+    let ModelPlace::Body(span) = &envelope.model_place else { panic!("a body names its model") };
+    let model = body.get(span.clone()).expect("the model's span lies within the body");
+    let model = Tape::parse(model).expect("the model's span is a value");
+    assert!(model.root().is_text(&envelope.model));
+
+    let mut left = body.to_vec();
+    let mut behind = body.len();
+    for cut in envelope.cuts.iter().rev() {
+        assert!(cut.end <= behind, "cuts ascend and do not overlap");
+        behind = cut.start;
+        left.drain(cut.clone());
+    }
+    Tape::parse(&left).expect("what goes upstream is valid");
+
+    let Ok(call) = surface.parse(body, &line) else { return };
+    for vendor in VENDORS {
+        let target = Target { vendor, model: "some-model" };
+        if let Ok(encoded) = provider::encode(&call, &target) {
+            serde_json::from_slice::<serde_json::Value>(&encoded.body).expect("what is encoded is valid");
+        }
+    }
 }
