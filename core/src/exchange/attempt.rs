@@ -258,7 +258,9 @@ fn fetch(
     }
     let betas = if path == Path::Pass { betas(&request.forward, &provider.headers) } else { None };
     all.extend(provider.headers.clone());
-    all.extend(betas.map(|betas| (BETAS, betas)));
+    if let Some(betas) = betas {
+        all.insert(BETAS, betas);
+    }
     authenticate(provider, lane, &mut all)?;
     Ok(Fetch { method: Method::POST, uri: uri(provider, below)?, headers: all, body, reuse: Reuse::Allowed })
 }
