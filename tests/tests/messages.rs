@@ -1,7 +1,6 @@
 //! The Messages surface before an upstream of its own dialect, where both see each other's bytes, and
 //! the counting of tokens before all of them.
 
-
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
