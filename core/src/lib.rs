@@ -7,6 +7,7 @@ pub mod units; // requests, tokens, money, time: never mixed up
 pub mod secret; // what must not be printed
 pub mod dialect; // wire formats by name
 pub mod call; // the canonical call
+pub mod embedding; // the same for vectors of texts
 pub mod reply; // the canonical reply, whole and streamed
 pub mod usage; // what a call consumed
 pub mod fault; // what can go wrong, by blame

@@ -13,7 +13,8 @@ pub(crate) mod wait;
 
 use crate::call::{Call, Delivery, Operation};
 use crate::dialect::Dialect;
-use crate::fault::{Fault, UpstreamFault};
+use crate::embedding::{EmbeddingCall, Embeddings};
+use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::framing::Framing;
 use crate::reply::{Event, Reply};
 use crate::usage::Usage;
@@ -35,6 +36,20 @@ pub trait Provider: Sync {
     /// Writes the call in this dialect. What it cannot carry is in [`Encoded::lost`]; what makes no
     /// sense to it at all is a fault. Both may name fields as OpenAI does: see [`encode`].
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault>;
+
+    /// Writes a call for vectors in this dialect; a fault where it has none.
+    fn encode_embedding(&self, call: &EmbeddingCall, target: &Target<'_>) -> Result<Encoded, Fault> {
+        let _ = call;
+        let message = format!("{} has no embeddings: ask for another model", target.vendor.title);
+        Err(Fault::new(Code::Unsupported, message).at("model"))
+    }
+
+    /// Reads the answer to such a call. An error object inside it is an `Err`.
+    fn decode_embeddings(&self, body: &[u8], target: &Target<'_>) -> Result<Embeddings, Box<UpstreamFault>> {
+        let _ = (body, target);
+        let what = "vectors from a provider that has none";
+        Err(Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)))
+    }
 
     /// Reads a whole answer with a 2xx status. An error object inside it is an `Err`.
     fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>>;

@@ -6,6 +6,7 @@
 pub mod anthropic_messages;
 pub mod gemini;
 pub mod openai_chat;
+pub mod openai_embeddings;
 
 mod bulk; // how much a prompt holds
 mod conversation; // what identifies a conversation
@@ -16,7 +17,8 @@ mod shape; // what a field's value must be
 use crate::call::{Call, Operation, UsageChunk};
 use crate::count::{Besides, Media};
 use crate::dialect::Dialect;
-use crate::fault::Fault;
+use crate::embedding::{EmbeddingCall, Embeddings};
+use crate::fault::{Code, Fault};
 use crate::framing::Framing;
 use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
@@ -57,8 +59,12 @@ pub trait Surface: Sync {
     /// the prompt counts for besides. Of a body that `inspect` would refuse, whatever can be found.
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides;
 
-    /// Builds the canonical call from a body that `inspect` has accepted.
-    fn parse(&self, body: &[u8], line: &RequestLine) -> Result<Call, Fault>;
+    /// Builds the canonical call from a body that `inspect` has accepted. Of a surface that asks for
+    /// vectors a fault: see [`Self::parse_embedding`].
+    fn parse(&self, body: &[u8], line: &RequestLine) -> Result<Call, Fault> {
+        let _ = (body, line);
+        Err(Fault::new(Code::Bug, "a surface that is not for chat was asked for a chat call"))
+    }
 
     /// The answer to a request that asks how many tokens its prompt has, where the surface has such.
     fn counted(&self, input: Tokens) -> Option<Bytes> {
@@ -66,11 +72,29 @@ pub trait Surface: Sync {
         None
     }
 
-    /// Renders a whole reply as the body to send.
-    fn render(&self, reply: &Reply, asked: &Asked) -> Bytes;
+    /// The same for a surface that asks for vectors.
+    fn parse_embedding(&self, body: &[u8], line: &RequestLine) -> Result<EmbeddingCall, Fault> {
+        let _ = (body, line);
+        Err(Fault::new(Code::Bug, "a surface that is not for vectors was asked for a call for some"))
+    }
 
-    /// Renders a stream, event by event.
-    fn renderer(&self, asked: Asked) -> Box<dyn Render>;
+    /// Renders vectors as the body to send; empty for a surface that has none.
+    fn render_embeddings(&self, embeddings: &Embeddings, call: &EmbeddingCall, asked: &Asked) -> Bytes {
+        let _ = (embeddings, call, asked);
+        Bytes::new()
+    }
+
+    /// Renders a whole reply as the body to send; empty for a surface that is not for chat.
+    fn render(&self, reply: &Reply, asked: &Asked) -> Bytes {
+        let _ = (reply, asked);
+        Bytes::new()
+    }
+
+    /// Renders a stream, event by event; nothing for a surface that has none.
+    fn renderer(&self, asked: Asked) -> Box<dyn Render> {
+        let _ = asked;
+        Box::new(Silent)
+    }
 
     /// The body of an error answer. Status and headers are the caller's to set.
     fn fault(&self, fault: &Fault, request_id: &str) -> Bytes;
@@ -80,7 +104,10 @@ pub trait Surface: Sync {
 
     /// What ends a passed-on stream of this dialect well although its upstream goes on: every answer
     /// that is still open stops for its length, then the end mark.
-    fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes;
+    fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
+        let _ = (so_far, asked);
+        Bytes::new()
+    }
 }
 
 /// What a request's line says of the call, in dialects that say something there.
@@ -130,6 +157,14 @@ pub enum SurfaceId {
     GeminiGenerate,
     /// Google's `streamGenerateContent`.
     GeminiStream,
+    /// Google's `countTokens`.
+    GeminiCount,
+    /// Google's `embedContent`.
+    GeminiEmbed,
+    /// Google's `batchEmbedContents`.
+    GeminiEmbedBatch,
+    /// OpenAI embeddings.
+    OpenAiEmbeddings,
 }
 
 /// The surface of a name.
@@ -140,6 +175,10 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::AnthropicCount => &anthropic_messages::COUNT,
         SurfaceId::GeminiGenerate => &gemini::WHOLE,
         SurfaceId::GeminiStream => &gemini::STREAM,
+        SurfaceId::GeminiCount => &gemini::COUNT,
+        SurfaceId::GeminiEmbed => &gemini::EMBED,
+        SurfaceId::GeminiEmbedBatch => &gemini::EMBED_BATCH,
+        SurfaceId::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
     }
 }
 
@@ -172,6 +211,13 @@ pub trait Render: Send {
     /// Appends what this event says to `out`; nothing is a valid answer. After `Event::End` or
     /// `Event::Fault` nothing more is rendered.
     fn on(&mut self, event: &Event, out: &mut BytesMut);
+}
+
+/// Of surfaces that have no streams.
+struct Silent;
+
+impl Render for Silent {
+    fn on(&mut self, _event: &Event, _out: &mut BytesMut) {}
 }
 
 /// What routing needs to know of a request, and where in its bytes it stands.

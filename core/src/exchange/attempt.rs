@@ -187,10 +187,14 @@ fn pass(request: &Request, target: &Target<'_>) -> Result<(Encoded, UsageAsk), F
 fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
     let strictness = request.strictness;
     let cap = request.output_cap.map(|cap| splice::known(cap, target));
-    let call = request.call()?;
-    let encoded = match cap.and_then(|cap| capped(call, cap)) {
-        Some(call) => encode_capped(call, target)?,
-        None => provider::encode(call, target)?,
+    let encoded = if request.embeds() {
+        provider::of(target.vendor.dialect).encode_embedding(request.embedding()?, target)?
+    } else {
+        let call = request.call()?;
+        match cap.and_then(|cap| capped(call, cap)) {
+            Some(call) => encode_capped(call, target)?,
+            None => provider::encode(call, target)?,
+        }
     };
     match (strictness, encoded.lost.as_slice()) {
         (Strictness::Refuse, [first, ..]) => {

@@ -297,6 +297,7 @@ impl Request {
             envelope,
             forward,
             call: _,
+            embedding: _,
         } = self;
         let mut digest = Digest::new();
         self.tenant(share, &mut digest);

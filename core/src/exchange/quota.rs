@@ -214,6 +214,9 @@ impl Request {
     fn output(&self) -> Output {
         let choices = self.choices();
         let times = |tokens: Tokens| Estimated(Tokens(tokens.get().saturating_mul(choices)));
+        if self.embeds() {
+            return Output { least: Estimated(Tokens::ZERO), most: Estimated(Tokens::ZERO) };
+        }
         match self.envelope.max_tokens {
             Some(cap) => {
                 let cap = times(cap.min(self.known_cap().unwrap_or(cap)));

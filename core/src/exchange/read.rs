@@ -312,6 +312,20 @@ impl Reading {
             }
             return Verdict::Whole(Box::new(Whole { body, usage, heard }));
         }
+        if request.embeds() {
+            return match provider.decode_embeddings(&body, &target) {
+                Err(fault) => Verdict::Failed(fault),
+                Ok(vectors) => {
+                    let body = if may_pass { Some(body) } else { request.shown(&vectors) };
+                    let heard = Heard::default();
+                    Verdict::Whole(Box::new(Whole {
+                        body: body.unwrap_or_default(),
+                        usage: vectors.usage,
+                        heard,
+                    }))
+                }
+            };
+        }
         match provider.decode(&body, &target) {
             Err(fault) => Verdict::Failed(fault),
             Ok(reply) if request.wants_stream() => {

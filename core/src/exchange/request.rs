@@ -3,10 +3,11 @@
 use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::cache::{CacheUse, Wish};
-use crate::call::{Call, Delivery, UsageChunk};
+use crate::call::{Call, Delivery, Operation, UsageChunk};
 use crate::config::{self, Config, Route, RouteTarget};
 use crate::count::{Gauge, Media};
 use crate::directory::Caller;
+use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::json::Tape;
@@ -50,6 +51,8 @@ pub(super) struct Request {
     pub(super) forward: HeaderMap,
     /// The canonical call, once an upstream of another dialect has needed it.
     pub(super) call: Option<Box<Call>>,
+    /// The same of a request for vectors.
+    pub(super) embedding: Option<Box<EmbeddingCall>>,
 }
 
 impl fmt::Debug for Request {
@@ -112,6 +115,7 @@ impl Request {
             envelope,
             forward,
             call: None,
+            embedding: None,
         };
         (request, fault)
     }
@@ -172,6 +176,26 @@ impl Request {
             usage,
             framing: self.line.framing,
         }
+    }
+
+    /// Whether it asks for vectors.
+    pub(super) fn embeds(&self) -> bool {
+        matches!(self.surface.operation(), Operation::Embed | Operation::EmbedBatch)
+    }
+
+    /// The canonical call for vectors. Parsed on first use.
+    pub(super) fn embedding(&mut self) -> Result<&EmbeddingCall, Fault> {
+        let call = match self.embedding.take() {
+            Some(call) => call,
+            None => Box::new(self.surface.parse_embedding(&self.body, &self.line)?),
+        };
+        Ok(self.embedding.insert(call))
+    }
+
+    /// The vectors as the client is shown them; `None` where it never asked for any.
+    pub(super) fn shown(&self, embeddings: &Embeddings) -> Option<Bytes> {
+        let call = self.embedding.as_deref()?;
+        Some(self.surface.render_embeddings(embeddings, call, &self.asked()))
     }
 
     /// The canonical call. Parsed on first use: a pass-through never needs it.

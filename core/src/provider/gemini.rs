@@ -6,6 +6,7 @@
 
 mod contents;
 mod decode;
+mod embeddings;
 mod fault;
 mod generation;
 mod media;
@@ -23,6 +24,7 @@ mod tests;
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
 use crate::call::{Call, Delivery, Operation};
 use crate::dialect::Dialect;
+use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamFault};
 use crate::framing::Framing;
 use crate::reply::Reply;
@@ -56,6 +58,15 @@ impl Provider for Gemini {
             body: Bytes::from(body),
             lost: lost.names,
         })
+    }
+
+    fn encode_embedding(&self, call: &EmbeddingCall, target: &Target<'_>) -> Result<Encoded, Fault> {
+        let purpose = Purpose { operation: Operation::EmbedBatch, ..Purpose::chat(Delivery::Whole) };
+        embeddings::encode(call, target, endpoint(target, purpose))
+    }
+
+    fn decode_embeddings(&self, body: &[u8], _target: &Target<'_>) -> Result<Embeddings, Box<UpstreamFault>> {
+        embeddings::decode(body)
     }
 
     fn decode(&self, body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {

@@ -6,6 +6,7 @@
 
 mod chunk;
 mod decode;
+mod embeddings;
 mod encode;
 pub(super) mod fault;
 mod glance;
@@ -18,6 +19,7 @@ use super::scan;
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
 use crate::call::{Call, Operation};
 use crate::dialect::Dialect;
+use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
 use crate::sse::Frame;
@@ -45,6 +47,14 @@ impl Provider for OpenAi {
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         encode::encode(call, target, endpoint(target, "/chat/completions"))
+    }
+
+    fn encode_embedding(&self, call: &EmbeddingCall, target: &Target<'_>) -> Result<Encoded, Fault> {
+        embeddings::encode(call, target, endpoint(target, "/embeddings"))
+    }
+
+    fn decode_embeddings(&self, body: &[u8], target: &Target<'_>) -> Result<Embeddings, Box<UpstreamFault>> {
+        embeddings::decode(body, target)
     }
 
     fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {

@@ -29,6 +29,11 @@ impl Fields {
         Self { map, ..self }
     }
 
+    /// All that is left, leaving nothing.
+    pub(super) fn taken(&mut self) -> Self {
+        Self { map: std::mem::take(&mut self.map), prefix: self.prefix.clone() }
+    }
+
     /// True once every field is taken.
     pub(super) fn is_empty(&self) -> bool {
         self.map.values().all(Value::is_null)

@@ -7,7 +7,9 @@
 
 pub mod form;
 
+mod count;
 mod cut_off;
+mod embed;
 mod fault;
 mod frame;
 mod grounding;
@@ -34,6 +36,11 @@ use bytes::Bytes;
 pub struct Generate {
     delivery: Delivery,
 }
+
+/// `countTokens`.
+pub static COUNT: count::Count = count::Count;
+
+pub use embed::{BATCH as EMBED_BATCH, ONE as EMBED};
 
 /// `generateContent`.
 pub static WHOLE: Generate = Generate { delivery: Delivery::Whole };

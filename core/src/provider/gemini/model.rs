@@ -61,6 +61,14 @@ impl Model {
 }
 
 /// The path of a model: `/models/gemini-2.5-flash`. A tuned model keeps its own collection.
+/// The name of the resource a model is, as a body has it.
+pub(super) fn resource(name: &str) -> String {
+    match name.split_once('/') {
+        Some(("models" | "tunedModels", _)) => name.to_owned(),
+        _ => format!("models/{name}"),
+    }
+}
+
 pub(super) fn path(name: &str) -> String {
     let (collection, name) = match name.split_once('/') {
         Some(("models", rest)) => ("models", rest),

@@ -77,6 +77,27 @@ pub static GENERATE: &[Field] = &[
     optional("fallbacks", Form::Many(&Form::Text)),
 ];
 
+/// The body of `countTokens`.
+pub static COUNT: &[Field] = &[
+    optional("contents", Form::Many(&Form::Object(CONTENT))),
+    optional("generateContentRequest", Form::Object(GENERATE)),
+    optional("model", Form::Text),
+];
+
+/// The body of `embedContent`.
+pub static EMBED: &[Field] = &[
+    needed("content", Form::Object(CONTENT)),
+    optional("model", Form::Text),
+    optional("taskType", Form::Word),
+    optional("title", Form::Text),
+    optional("outputDimensionality", Form::Whole),
+    optional("fallbacks", Form::Many(&Form::Text)),
+];
+
+/// The body of `batchEmbedContents`.
+pub static EMBED_BATCH: &[Field] =
+    &[needed("requests", Form::Many(&Form::Object(EMBED))), optional("fallbacks", Form::Many(&Form::Text))];
+
 static CONTENT: &[Field] =
     &[optional("role", Form::Text), optional("parts", Form::Many(&Form::Object(PART)))];
 

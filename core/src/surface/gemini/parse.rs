@@ -9,7 +9,7 @@ mod part;
 mod schema;
 mod tools;
 
-use crate::call::{Attribution, Call, Delivery, Extras};
+use crate::call::{Attribution, Call, Delivery, Extras, Part};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use crate::surface::RequestLine;
@@ -18,7 +18,11 @@ use serde_json::{Map, Number, Value};
 
 /// A chat call.
 pub(super) fn generate(body: &[u8], line: &RequestLine, delivery: Delivery) -> Result<Call, Fault> {
-    let mut fields = root(body)?;
+    call(root(body)?, line, delivery)
+}
+
+/// The same, of its fields.
+pub(super) fn call(mut fields: Fields, line: &RequestLine, delivery: Delivery) -> Result<Call, Fault> {
     let asked = generation::parse(fields.object("generationConfig")?.map(camel))?;
     let tools = tools::parse(list(&mut fields, "tools"))?;
     let chosen = tools::choice(fields.object("toolConfig")?.map(camel))?;
@@ -60,6 +64,11 @@ pub(super) fn root(body: &[u8]) -> Result<Fields, Fault> {
     Ok(camel(Fields::of(body, "body")?.at_root()))
 }
 
+/// The parts of a content that nobody in particular says.
+pub(super) fn content_parts(fields: &mut Fields, key: &str) -> Result<Vec<Part>, Fault> {
+    contents::alone(fields, key)
+}
+
 fn attribution(fields: &mut Fields) -> Result<Attribution, Fault> {
     let tier = word(fields, "serviceTier")?.map(|tier| tier.to_ascii_lowercase());
     let tier = tier.filter(|tier| tier != "service_tier_unspecified" && tier != "unspecified");
@@ -91,12 +100,12 @@ fn camel(fields: Fields) -> Fields {
 }
 
 /// An object that stands in a list.
-fn item(value: Value, path: &str) -> Result<Fields, Fault> {
+pub(super) fn item(value: Value, path: &str) -> Result<Fields, Fault> {
     Fields::of(value, path).map(camel)
 }
 
 /// A list, or what stands alone in its place.
-fn list(fields: &mut Fields, key: &str) -> Vec<Value> {
+pub(super) fn list(fields: &mut Fields, key: &str) -> Vec<Value> {
     match fields.value(key) {
         None => Vec::new(),
         Some(Value::Array(list)) => list,
@@ -128,7 +137,7 @@ fn number(fields: &mut Fields, key: &str) -> Result<Option<Number>, Fault> {
 }
 
 /// A whole number of at least zero, also as a string.
-fn whole(fields: &mut Fields, key: &str) -> Result<Option<u64>, Fault> {
+pub(super) fn whole(fields: &mut Fields, key: &str) -> Result<Option<u64>, Fault> {
     if let Some(number) = number(fields, key)? {
         fields.put(key, Value::Number(number));
     }
@@ -136,7 +145,7 @@ fn whole(fields: &mut Fields, key: &str) -> Result<Option<u64>, Fault> {
 }
 
 /// One of a list of words, in capitals. Their numbers are not known here.
-fn word(fields: &mut Fields, key: &str) -> Result<Option<String>, Fault> {
+pub(super) fn word(fields: &mut Fields, key: &str) -> Result<Option<String>, Fault> {
     let Some(value) = fields.value(key) else { return Ok(None) };
     match value.as_str() {
         Some(word) => Ok(Some(word.to_ascii_uppercase())),

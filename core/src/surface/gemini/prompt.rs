@@ -15,8 +15,14 @@ const FUNCTION: Tokens = Tokens(8);
 
 /// See [`crate::surface::Surface::prompt_text`].
 pub(super) fn texts(body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {
-    let Ok(tape) = Tape::parse(body) else { return Besides::default() };
-    let root = tape.root();
+    match Tape::parse(body) {
+        Ok(tape) => of(tape.root(), each),
+        Err(_) => Besides::default(),
+    }
+}
+
+/// The same, of a call that is parsed.
+pub(super) fn of(root: Value<'_>, each: &mut dyn FnMut(&str)) -> Besides {
     let mut count = Count { each, frame: Tokens::ZERO };
     field(root, "systemInstruction").into_iter().for_each(|content| count.content(content));
     many(field(root, "contents")).for_each(|content| count.content(content));

@@ -27,19 +27,24 @@ pub(super) enum Given {
 
 /// The instructions. What the canonical form has no word for is put back by its whole path.
 pub(super) fn system(fields: &mut Fields) -> Result<Vec<Part>, Fault> {
-    let Some(content) = fields.object("systemInstruction")? else { return Ok(Vec::new()) };
+    alone(fields, "systemInstruction")
+}
+
+/// The parts of the content in this field.
+pub(super) fn alone(fields: &mut Fields, key: &str) -> Result<Vec<Part>, Fault> {
+    let Some(content) = fields.object(key)? else { return Ok(Vec::new()) };
     let mut content = super::camel(content);
     let mut parts = Vec::new();
     for (at, value) in list(&mut content, "parts").into_iter().enumerate() {
-        let path = format!("systemInstruction.parts[{at}]");
-        let Parsed { part, rest } = part::parse(value, &path, &mut Vec::new())?;
+        let path = format!("{key}.parts[{at}]");
+        let Parsed { part, rest } = part::parse(value, &fields.path(&path), &mut Vec::new())?;
         rest.into_iter().for_each(|(name, value)| fields.put(&format!("{path}.{name}"), value));
         parts.push(part);
     }
     // Whose they are is not in question.
     content.drop("role");
     let rest = content.rest().into_iter();
-    rest.for_each(|(name, value)| fields.put(&format!("systemInstruction.{name}"), value));
+    rest.for_each(|(name, value)| fields.put(&format!("{key}.{name}"), value));
     Ok(parts)
 }
 
