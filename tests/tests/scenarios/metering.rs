@@ -36,7 +36,9 @@ fn a_stream_that_runs_past_what_was_paid_for_is_ended_well_and_cancelled() {
             chunks.iter().filter_map(|chunk| chunk["choices"][0]["finish_reason"].as_str()).collect();
         assert_eq!(finished, ["length"], "{provider}");
         assert!(chunks.iter().all(|chunk| chunk["id"] == chunks[0]["id"]), "{provider}");
-        assert!(answer.said().len() >= 500, "{provider}: {}", answer.said().len());
+        // All 100 tokens that were paid for, of four bytes each; not much beyond, though 400 events came.
+        let said = answer.said().len();
+        assert!((400..=600).contains(&said), "{provider}: {said}");
         setting.wait_until_ended("client_closed");
     }
 }
