@@ -102,11 +102,7 @@ impl Stage {
     pub(crate) fn new() -> Result<Self, String> {
         let folder = std::env::temp_dir().join(format!("tollgate-bench-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let address = free_address()?;
-        let mut command = Command::new(program("TOLLGATE_SIM", "tollgate-sim")?);
-        command.args(["--listen", &address.to_string()]);
-        let sim = start("sim", address, command)?;
-        Ok(Self { folder, sim })
+        Ok(Self { folder, sim: provider("sim")? })
     }
 
     pub(crate) fn nginx(&self) -> Result<Peer, String> {
@@ -191,6 +187,14 @@ impl Stage {
         command.args(std::env::var("TOLLGATE_ARGS").unwrap_or_default().split_whitespace());
         Ok(command)
     }
+}
+
+/// A simulated provider.
+pub(crate) fn provider(name: &'static str) -> Result<Peer, String> {
+    let address = free_address()?;
+    let mut command = Command::new(program("TOLLGATE_SIM", "tollgate-sim")?);
+    command.args(["--listen", &address.to_string()]);
+    start(name, address, command)
 }
 
 /// A program named by a variable, or one that lies beside this one.

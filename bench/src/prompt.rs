@@ -1,7 +1,7 @@
 //! Small requests beside a client that sends prompts of megabytes, one after the other.
 
 use crate::load::{self, Connection, Plan, Shape, request_of};
-use crate::peers::{Keeping, LIMITED, Peer, Stage};
+use crate::peers::{Keeping, LIMITED, Peer, Stage, provider};
 use crate::{Options, quantile};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,39 +9,52 @@ use std::time::Duration;
 /// What becomes of a large prompt.
 struct Kind {
     name: &'static str,
-    key: &'static str,
+    keys: Keys,
     model: &'static str,
 }
 
+/// Whose large prompts are.
+enum Keys {
+    /// All of this key, which has no limits.
+    One(&'static str),
+    /// Each of another key, whose limit of tokens holds one such prompt but not the estimate of it, so that
+    /// it has to be counted.
+    Narrow,
+}
+
 const KINDS: [Kind; 3] = [
-    // Its estimate does not fit into the key's limit, so that it is counted.
-    Kind { name: "counted", key: "sk-counted", model: "large" },
-    Kind { name: "passed on", key: "sk-large", model: "large" },
-    Kind { name: "translated", key: "sk-large", model: "translated" },
+    Kind { name: "counted", keys: Keys::Narrow, model: "large" },
+    Kind { name: "passed on", keys: Keys::One("sk-large"), model: "large" },
+    Kind { name: "translated", keys: Keys::One("sk-large"), model: "translated" },
 ];
+
+/// Keys whose prompts are counted: more than fit into the rounds.
+const NARROW: u32 = 2_000;
 
 /// Between two large prompts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-const CONFIG: &str = r#"
-[prices]
+const PRICES: &str = r#"[prices]
 "claude/*" = { input = 1, output = 2 }
+"apart/*" = { input = 1, output = 2 }
+"#;
 
+const CONFIG: &str = r#"
 [providers.claude]
 kind = "anthropic"
-base_url = "http://UPSTREAM/v1"
+base_url = "http://APART/v1"
+keys = ["sk-sim"]
+
+[providers.apart]
+kind = "openai"
+base_url = "http://APART/v1"
 keys = ["sk-sim"]
 
 [models.large]
-targets = ["sim/gpt-4o+fast,chars=100"]
+targets = ["apart/gpt-4o+fast,chars=100"]
 
 [models.translated]
 targets = ["claude/claude-sim+chars=100"]
-
-[[keys]]
-name = "counted"
-value = "sk-counted"
-tpm = 1_200_000
 
 [[keys]]
 name = "large"
@@ -50,11 +63,19 @@ value = "sk-large"
 
 pub(crate) fn beside(options: &Options) -> Result<(), String> {
     let stage = Stage::new()?;
-    let (sim, claude) =
-        (r#""sim/*" = { input = 1, output = 2 }"#, r#""claude/*" = { input = 1, output = 2 }"#);
-    let limited = LIMITED.replace(sim, &format!("{sim}\n{claude}"));
-    let own = CONFIG.replace(&format!("[prices]\n{claude}\n"), "");
-    let gateway = stage.keyed("tollgate", &format!("{limited}{own}"), Keeping::Sqlite)?;
+    // Large prompts have a provider of their own, since reading one keeps a simulated provider busy.
+    let apart = provider("sim apart")?;
+    let mut config = LIMITED.replace("[prices]\n", PRICES);
+    config.push_str(&CONFIG.replace("APART", &apart.address.to_string()));
+    // What a token holds of such text, and some.
+    let room = u64::from(options.megabytes) * 1_000_000 / 4;
+    for number in 0..NARROW {
+        config.push_str(&format!(
+            "[[keys]]\nname = \"narrow-{number}\"\nvalue = \"{}\"\ntpm = {room}\n",
+            narrow(number)
+        ));
+    }
+    let gateway = stage.keyed("tollgate", &config, Keeping::Sqlite)?;
     println!("| beside | large prompts | p50 | p90 | p99 | p99.9 | longest |");
     println!("|---|---|---|---|---|---|---|");
     let plan = Plan {
@@ -66,10 +87,11 @@ pub(crate) fn beside(options: &Options) -> Result<(), String> {
     load::run(&Plan { requests: 200, ..plan }, &gateway)?;
     let mut tallies: Vec<(&str, u32, Vec<Duration>)> = vec![("nothing", 0, Vec::new())];
     tallies.extend(KINDS.iter().map(|kind| (kind.name, 0, Vec::new())));
+    let next = AtomicU32::new(0);
     for _ in 0..options.rounds {
         for (kind, (_, sent, times)) in std::iter::once(None).chain(KINDS.iter().map(Some)).zip(&mut tallies)
         {
-            let round = measure(&plan, &gateway, kind, options.megabytes)?;
+            let round = measure(&plan, &gateway, kind, options.megabytes, &next)?;
             *sent += round.large;
             times.extend(round.times);
         }
@@ -99,16 +121,31 @@ struct Round {
     times: Vec<Duration>,
 }
 
-fn measure(plan: &Plan, gateway: &Peer, kind: Option<&Kind>, megabytes: u32) -> Result<Round, String> {
+/// The secret of a narrow key.
+fn narrow(number: u32) -> String {
+    format!("sk-narrow-{number}")
+}
+
+fn measure(
+    plan: &Plan,
+    gateway: &Peer,
+    kind: Option<&Kind>,
+    megabytes: u32,
+    next: &AtomicU32,
+) -> Result<Round, String> {
     let (over, large) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| -> Result<(), String> {
-            let Some(Kind { name: _, key, model }) = kind else { return Ok(()) };
-            let request = request_of(key, &body(model, megabytes));
+            let Some(Kind { name: _, keys, model }) = kind else { return Ok(()) };
+            let body = body(model, megabytes);
             while !over.load(Ordering::Acquire) {
+                let key = match keys {
+                    Keys::One(key) => (*key).to_owned(),
+                    Keys::Narrow => narrow(next.fetch_add(1, Ordering::AcqRel) % NARROW),
+                };
                 let mut connection = Connection::open(gateway.address)?;
-                match connection.status(&request)? {
-                    200 | 429 => large.fetch_add(1, Ordering::AcqRel),
+                match connection.status(&request_of(&key, &body))? {
+                    200 => large.fetch_add(1, Ordering::AcqRel),
                     other => return Err(format!("status {other} for a large prompt")),
                 };
                 std::thread::sleep(PAUSE);

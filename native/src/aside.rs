@@ -7,6 +7,17 @@ use tokio::task::spawn_blocking;
 /// worker's own thread every other request of it would wait for that.
 const LARGE: usize = 256 * 1024;
 
+/// What a thread that computes for long is nicer by, so that on a machine with few cores a worker does not
+/// wait for its slice to end.
+#[cfg(unix)]
+const NICER: i32 = 10;
+
+/// Lets other threads go before the calling one. Where the system does not allow it, it stays as it is.
+pub(crate) fn give_way() {
+    #[cfg(unix)]
+    let _ = rustix::process::nice(NICER);
+}
+
 /// Does work on a request of so many bytes: at once, or in another thread where it is large. Panics if the
 /// work does.
 pub(crate) async fn aside<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {

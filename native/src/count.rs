@@ -15,6 +15,7 @@
 
 mod pieces;
 
+use crate::aside::give_way;
 use pieces::Pieces;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +83,7 @@ fn hand_over(text: Uncounted, gauge: &Arc<Gauge>, bytes: u64) -> Option<oneshot:
 }
 
 fn run(work: &Receiver<Job>) {
+    give_way();
     for Job { text, gauge, bytes, answer } in work {
         load(text.family);
         // Nobody waits for it any longer.

@@ -1,6 +1,7 @@
 //! A worker: a thread with its own runtime, listener and connections.
 
 use crate::answer::answer;
+use crate::aside::give_way;
 use crate::contain::contained;
 use crate::host::{Native, Shared};
 use crate::linger::Linger;
@@ -42,8 +43,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Runs a worker until it is told to stop and what it was doing is over.
 pub fn run(shared: Arc<Shared>, listener: std::net::TcpListener, baton: Baton) -> io::Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Its other threads, that is: this one is not started by it.
+    let runtime = builder.enable_all().on_thread_start(give_way).build_local(Default::default())?;
     let served = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
         Rc::new(Worker::new(shared)).serve(listener, baton).await;
