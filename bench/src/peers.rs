@@ -127,8 +127,9 @@ impl Stage {
     pub(crate) fn stored(&self, name: &'static str, store: &Path, keys: Keys) -> Result<Peer, String> {
         let address = free_address()?;
         let path = format!("path = \"{}\"\n", store.display());
-        // Without any key no store is written.
-        let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &path) + FREE;
+        let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &path);
+        // Without any key no store is written, and under a budget nothing goes unpriced.
+        let text = format!("{text}{FREE}\n[prices]\n\"sim/*\" = {{ input = 1, output = 2 }}\n");
         let command = self.gateway_with(&text, &store.with_extension("toml"), address)?;
         let mut peer = start(name, address, command)?;
         peer.keys = keys;
@@ -191,8 +192,19 @@ impl Stage {
 
 /// A simulated provider.
 pub(crate) fn provider(name: &'static str) -> Result<Peer, String> {
+    let command = Command::new(program("TOLLGATE_SIM", "tollgate-sim")?);
+    listening(name, command)
+}
+
+/// One that takes no time from others, as if it ran elsewhere.
+pub(crate) fn remote_provider(name: &'static str) -> Result<Peer, String> {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(program("TOLLGATE_SIM", "tollgate-sim")?);
+    listening(name, command)
+}
+
+fn listening(name: &'static str, mut command: Command) -> Result<Peer, String> {
     let address = free_address()?;
-    let mut command = Command::new(program("TOLLGATE_SIM", "tollgate-sim")?);
     command.args(["--listen", &address.to_string()]);
     start(name, address, command)
 }

@@ -1,7 +1,7 @@
 //! Small requests beside a client that sends prompts of megabytes, one after the other.
 
 use crate::load::{self, Connection, Plan, Shape, request_of};
-use crate::peers::{Keeping, LIMITED, Peer, Stage, provider};
+use crate::peers::{Keeping, LIMITED, Peer, Stage, remote_provider};
 use crate::{Options, quantile};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -64,7 +64,7 @@ value = "sk-large"
 pub(crate) fn beside(options: &Options) -> Result<(), String> {
     let stage = Stage::new()?;
     // Large prompts have a provider of their own, since reading one keeps a simulated provider busy.
-    let apart = provider("sim apart")?;
+    let apart = remote_provider("sim apart")?;
     let mut config = LIMITED.replace("[prices]\n", PRICES);
     config.push_str(&CONFIG.replace("APART", &apart.address.to_string()));
     // What a token holds of such text, and some.
