@@ -29,7 +29,7 @@ fn limits() -> Limits {
 }
 
 fn scope(name: String) -> Arc<Scope> {
-    Arc::new(Scope { name, limits: limits() })
+    Arc::new(Scope::new(name, limits()))
 }
 
 fn entry(id: u128, scopes: &[Arc<Scope>]) -> Entry {

@@ -302,7 +302,7 @@ impl Ledger {
             }
             let place = self.shelf.place(&scope.name);
             match all.iter_mut().find(|taken| taken.place == place) {
-                Some(again) => again.targets = again.targets.and(*targets),
+                Some(again) => again.targets = again.targets.or(*targets),
                 None => {
                     let (scope, targets) = (Arc::clone(scope), *targets);
                     all.push(Taken { scope, targets, place, seats: Seats::default() });

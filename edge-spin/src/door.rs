@@ -135,7 +135,7 @@ impl Edge for Door {
         if let Err(Unkept::Gone(why)) = gateway.desk.check().await {
             return Err(format!("the database does not answer: {why}"));
         }
-        let probe = Arc::new(Scope { name: "probe".to_owned(), limits: Limits::default() });
+        let probe = Arc::new(Scope::new("probe", Limits::default()));
         match gateway.ledger().reports(&Arc::from(""), &[probe]).await {
             Ok(_) => Ok(()),
             Err(Lost(why)) => Err(format!("the ledger ({}) does not answer: {why}", gateway.ledger().name())),

@@ -55,7 +55,7 @@ fn scope(name: &str) -> Arc<Scope> {
         budgets: vec![budget(Period::Day), budget(Period::Month)],
         ..Limits::default()
     };
-    Arc::new(Scope { name: name.to_owned(), limits })
+    Arc::new(Scope::new(name, limits))
 }
 
 fn pairs(title: &str, ledger: &LocalLedger) {

@@ -59,7 +59,7 @@ fn scope() -> Arc<Scope> {
     let amount = NanoDollars(1 << 60);
     let budget = Budget { amount, per: Period::Never, reset: Reset::Rolling, warn: None };
     let limits = Limits { budgets: vec![budget], ..Limits::default() };
-    Arc::new(Scope { name: "key:ci".to_owned(), limits })
+    Arc::new(Scope::new("key:ci", limits))
 }
 
 fn cost(id: u64) -> u64 {

@@ -73,7 +73,7 @@ pub fn limiting(entry: &Entry) -> Vec<Claim> {
             continue;
         }
         match all.iter_mut().find(|known| known.scope.name == claim.scope.name) {
-            Some(again) => again.targets = again.targets.and(targets),
+            Some(again) => again.targets = again.targets.or(targets),
             None => all.push(Claim { scope: Arc::clone(&claim.scope), targets }),
         }
     }

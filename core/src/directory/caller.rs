@@ -123,7 +123,7 @@ impl Source<'_> {
         }
         if let Some(limits) = self.each_end_user {
             let name = format!("{}/end-user:{}", self.scope.name, end_user(request.end_user));
-            claim(&Arc::new(Scope { name, limits: limits.clone() }), Targets::ALL, claims);
+            claim(&Arc::new(Scope::new(name, limits.clone())), Targets::ALL, claims);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Holder {
     /// A holder without limits.
     pub fn new(kind: HolderKind, name: impl Into<String>) -> Self {
         let name = name.into();
-        let scope = Scope { name: format!("{}:{name}", kind.name()), limits: Limits::default() };
+        let scope = Scope::new(format!("{}:{name}", kind.name()), Limits::default());
         Self {
             kind,
             name,

@@ -69,7 +69,7 @@ impl Key {
     pub fn new(name: impl Into<String>, sha256: [u8; 32]) -> Self {
         let name = name.into();
         Self {
-            scope: Arc::new(Scope { name: format!("key:{name}"), limits: Limits::default() }),
+            scope: Arc::new(Scope::new(format!("key:{name}"), Limits::default())),
             name,
             sha256,
             retiring: None,

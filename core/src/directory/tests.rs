@@ -126,7 +126,7 @@ fn a_tokens_end_user_cannot_be_replaced_and_its_scope_is_drawn_on() {
         parent: "ci".to_owned(),
         bound: None,
         models: vec![Pattern::Exact("chat".to_owned())],
-        scope: Arc::new(crate::ledger::Scope { name: "token:7f".to_owned(), limits }),
+        scope: Arc::new(crate::ledger::Scope::new("token:7f", limits)),
         expires: Time::NEVER,
         end_user: Some("ann".to_owned()),
     };

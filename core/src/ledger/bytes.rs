@@ -21,7 +21,7 @@ pub(super) fn seal(out: &mut Vec<u8>, body: impl FnOnce(&mut Pen<'_>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
     out.push(VERSION);
-    body(&mut Pen { out });
+    body(&mut Pen::new(out));
     let (head, body) = out.split_at_mut(start + HEAD);
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
     let sum = crc32fast::hash(body).to_le_bytes();
@@ -72,7 +72,16 @@ pub(super) struct Pen<'a> {
     out: &'a mut Vec<u8>,
 }
 
-impl Pen<'_> {
+impl<'a> Pen<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// What a pen wrote before.
+    pub(super) fn raw(&mut self, written: &[u8]) {
+        self.out.extend_from_slice(written);
+    }
+
     pub(super) fn byte(&mut self, byte: u8) {
         self.out.push(byte);
     }

@@ -6,7 +6,7 @@ use crate::exchange::RequestId;
 use crate::limit::Limits;
 use crate::price::PerMillion;
 use crate::units::{Estimated, Metered, Millis, NanoDollars, Requests, Tokens};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Whom limits are for, and what they are. Names are unique in a gateway and begin with their kind:
 /// `key:ci`, `team:search`, `user:ann`, `organisation:acme`, `tag:batch`, `token:7f…`; a scope inside
@@ -18,6 +18,43 @@ pub struct Scope {
     pub name: String,
     /// What it may consume, all its requests together.
     pub limits: Limits,
+    /// Both as the ledger's own bytes, which every note of a hold has in it.
+    form: Form,
+}
+
+impl Scope {
+    /// A scope of this name.
+    pub fn new(name: impl Into<String>, limits: Limits) -> Self {
+        Self { name: name.into(), limits, form: Form::default() }
+    }
+
+    /// The ledger's own bytes, as `write` makes them of name and limits. They are made once: nobody may
+    /// change either after that.
+    pub(super) fn form(&self, write: impl FnOnce(&Self, &mut Vec<u8>)) -> &[u8] {
+        self.form.0.get_or_init(|| {
+            let mut out = Vec::new();
+            write(self, &mut out);
+            out.into()
+        })
+    }
+}
+
+/// Bytes that follow from what stands beside them, so that they make no difference to what is equal.
+#[derive(Clone, Default)]
+struct Form(OnceLock<Box<[u8]>>);
+
+impl PartialEq for Form {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Form {}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
 }
 
 /// A scope that a request draws on.
@@ -55,12 +92,6 @@ impl Targets {
     /// Those in either.
     #[must_use]
     pub const fn or(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    /// Those of either.
-    #[must_use]
-    pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 

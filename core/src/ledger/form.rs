@@ -62,7 +62,10 @@ pub(super) fn read_targets(eye: &mut Eye<'_>) -> Result<Targets, Garbled> {
 }
 
 pub(super) fn write_scope(scope: &Scope, pen: &mut Pen<'_>) {
-    let Scope { name, limits } = scope;
+    pen.raw(scope.form(|Scope { name, limits, .. }, out| write_limited(name, limits, &mut Pen::new(out))));
+}
+
+fn write_limited(name: &str, limits: &Limits, pen: &mut Pen<'_>) {
     pen.text(name);
     let Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets } = limits;
     for limit in [rpm, concurrency, max_requests] {
@@ -96,7 +99,7 @@ pub(super) fn read_scope(eye: &mut Eye<'_>) -> Result<Scope, Garbled> {
     let (tpm, tpm_input, tpm_output, max_tokens) = (tokens()?, tokens()?, tokens()?, tokens()?);
     let budgets = eye.list(read_budget)?;
     let limits = Limits { rpm, tpm, tpm_input, tpm_output, concurrency, max_requests, max_tokens, budgets };
-    Ok(Scope { name, limits })
+    Ok(Scope::new(name, limits))
 }
 
 /// A period and how it begins again.

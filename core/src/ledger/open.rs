@@ -94,7 +94,7 @@ impl<'a> Barriers<'a> {
 
     /// Targets that cannot be reached.
     pub(super) fn closed(&self) -> Targets {
-        let all = self.before.iter().fold(Targets::NONE, |all, before| all.and(before.targets));
+        let all = self.before.iter().fold(Targets::NONE, |all, before| all.or(before.targets));
         self.targets.without(self.targets.without(all))
     }
 

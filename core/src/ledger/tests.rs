@@ -21,7 +21,7 @@ fn at(millis: u64) -> Time {
 }
 
 fn scope(name: &str, limits: Limits) -> Arc<Scope> {
-    Arc::new(Scope { name: name.to_owned(), limits })
+    Arc::new(Scope::new(name, limits))
 }
 
 fn budget(dollars: u64, per: Period) -> Budget {

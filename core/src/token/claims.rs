@@ -180,7 +180,7 @@ impl Reader<'_> {
         let parent = self.parent()?;
         let models = self.models()?;
         let id = self.id(&parent)?;
-        let scope = Scope { name: format!("token:{id}"), limits: self.limits()? };
+        let scope = Scope::new(format!("token:{id}"), self.limits()?);
         let bound = match self.signer {
             SignedBy::Us => self.text("key")?.map(str::to_owned),
             SignedBy::Other(_) => None,

@@ -28,7 +28,7 @@ fn scopes() -> Vec<Arc<Scope>> {
     let organisation = Limits { budgets: vec![budget(3, Period::Never)], ..Limits::default() };
     [("key:ci", key), ("team:a", team), ("organisation:acme", organisation)]
         .into_iter()
-        .map(|(name, limits)| Arc::new(Scope { name: name.to_owned(), limits }))
+        .map(|(name, limits)| Arc::new(Scope::new(name, limits)))
         .collect()
 }
 

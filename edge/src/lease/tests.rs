@@ -29,7 +29,7 @@ fn scope() -> Arc<Scope> {
     let (amount, reset) = (NanoDollars(BUDGET), Reset::Calendar(Zone::default()));
     let budgets = vec![Budget { amount, per: Period::Never, reset, warn: None }];
     let limits = Limits { rpm: Some(Requests(RPM)), budgets, ..Limits::default() };
-    Arc::new(Scope { name: "key:ci".to_owned(), limits })
+    Arc::new(Scope::new("key:ci", limits))
 }
 
 fn entry(scope: &Arc<Scope>, id: u128, input: u64) -> Entry {

@@ -129,7 +129,7 @@ pub(crate) fn with_settings(settings: Settings) -> Gateway {
 }
 
 pub(crate) fn scope(name: &str, limits: Limits) -> Arc<Scope> {
-    Arc::new(Scope { name: name.to_owned(), limits })
+    Arc::new(Scope::new(name, limits))
 }
 
 pub(crate) fn rpm(limit: u64) -> Limits {

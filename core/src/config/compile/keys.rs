@@ -260,10 +260,10 @@ impl<'a> Known<'a> {
                 errors.push(&place, "limits for this are there twice", "make one entry of both");
                 continue;
             }
-            inner.push(Within { what, scope: Arc::new(Scope { name, limits }) });
+            inner.push(Within { what, scope: Arc::new(Scope::new(name, limits)) });
         }
         inner.shrink_to_fit();
-        let scope = Arc::new(Scope { name: scope.to_owned(), limits });
+        let scope = Arc::new(Scope::new(scope, limits));
         Limited { scope, within: inner, each_end_user: end_user }
     }
 

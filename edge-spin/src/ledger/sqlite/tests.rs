@@ -177,10 +177,8 @@ fn ending(dice: &mut Dice, hold: &Hold) -> Settlement {
 fn compare(seed: u64, step: u64, warn: Option<Percent>) {
     let (mut dice, database, mut core) = (Dice(seed), Database::new(), Ledger::default());
     let names = ["key:a", "user:b", "team:c", "organisation:d"];
-    let scopes: Vec<_> = names
-        .iter()
-        .map(|name| Arc::new(Scope { name: (*name).to_owned(), limits: limits(&mut dice, warn) }))
-        .collect();
+    let scopes: Vec<_> =
+        names.iter().map(|name| Arc::new(Scope::new(*name, limits(&mut dice, warn)))).collect();
     let (mut open, mut now) = (Vec::new(), Time(1_000_000_000_000));
     for round in 0..120_u64 {
         now = now + Millis(dice.below(step));
@@ -224,7 +222,7 @@ fn rows_decide_as_cores_ledger_does_when_leases_are_over() {
 }
 
 fn one(id: u128, limits: Limits) -> Entry {
-    let scope = Arc::new(Scope { name: "key:a".to_owned(), limits });
+    let scope = Arc::new(Scope::new("key:a", limits));
     let mut entry = entry(&mut Dice(7), id, &[]);
     entry.claims = vec![Claim { scope, targets: Targets::ALL }];
     entry

@@ -19,7 +19,7 @@ fn scope(rpm: Option<u64>) -> Arc<Scope> {
     let budget =
         Budget { amount: NanoDollars(1 << 50), per: Period::Never, reset: Reset::Rolling, warn: None };
     let limits = Limits { rpm: rpm.map(Requests), budgets: vec![budget], ..Limits::default() };
-    Arc::new(Scope { name: "key:ci".to_owned(), limits })
+    Arc::new(Scope::new("key:ci", limits))
 }
 
 fn entry(id: u128, scope: &Arc<Scope>) -> Entry {
@@ -204,7 +204,7 @@ fn a_full_disk_gives_no_hold_and_loses_no_settlement() {
 fn f1_on_a_full_disk_limits_are_kept_here_and_what_was_granted_is_noted_when_there_is_room() {
     let folder = Folder::new("no-room-local");
     let limits = Limits { rpm: Some(Requests(1)), ..Limits::default() };
-    let limited = Arc::new(Scope { name: "key:limited".to_owned(), limits });
+    let limited = Arc::new(Scope::new("key:limited", limits));
     let Opened { ledger, .. } = take_up(&folder);
     ledger.reserve(entry(1, &scope(None)), NOW).map(|hold| ledger.settle(hold, cost(5), NOW)).unwrap();
     let mut segment = ledger.shared.desk().journal.as_ref().unwrap().segment();
@@ -360,7 +360,7 @@ fn books_of_expired_tokens_are_gone_from_the_store_too() {
     let folder = Folder::new("tokens");
     let Opened { ledger, .. } = take_up(&folder);
     let limits = Limits { max_requests: Some(Requests(3)), ..Limits::default() };
-    let token = Arc::new(Scope { name: "token:7f".to_owned(), limits });
+    let token = Arc::new(Scope::new("token:7f", limits));
     let hold = ledger.reserve(entry(1, &token), NOW).unwrap();
     ledger.settle(hold, cost(5), NOW);
     ledger.checkpoint().unwrap();
@@ -389,7 +389,7 @@ fn f1_a_ledger_whose_store_is_opened_late_adds_what_it_did_meanwhile_to_the_book
     std::fs::rename(&place, &away).unwrap();
 
     let limits = Limits { rpm: Some(Requests(9)), ..Limits::default() };
-    let limited = Arc::new(Scope { name: "key:limited".to_owned(), limits });
+    let limited = Arc::new(Scope::new("key:limited", limits));
     let ledger = take_up();
     let unavailable = Refusal::Unavailable { retry_after: Millis(1000) };
     assert_eq!(ledger.reserve(entry(2, &scope(None)), NOW).unwrap_err(), unavailable);
