@@ -143,7 +143,7 @@ impl Edge for Door {
     }
 
     fn shortcoming(&self) -> Option<String> {
-        self.gateway.ledger().shortcoming().map(str::to_owned)
+        self.gateway.shortcoming()
     }
 
     fn metrics(&self) -> String {

@@ -3,8 +3,10 @@
 use crate::alert;
 use crate::clock::Clock;
 use crate::desk::{Desk, Everybody};
+use crate::last;
 use crate::ledger::{Ledger, Lost};
-use crate::settings::{Reread, Settings};
+use crate::settings::{Begun, Reread, Settings};
+use crate::timer::patiently;
 use crate::trouble;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,6 +24,9 @@ use tollgate_edge::random::Random;
 
 /// How old a config becomes before it is read again.
 const FRESH: Millis = Millis::from_secs(3);
+
+/// How long an instance waits for its first look at who is stored.
+const FIRST_LOOK: Millis = Millis::from_secs(1);
 
 /// Between two sweeps of the ledger by one instance.
 const UPKEEP: Millis = Millis::from_secs(20);
@@ -52,7 +57,11 @@ pub(crate) struct Gateway {
     directory: RefCell<Directory>,
     /// When the settings were last read.
     read: Cell<Time>,
+    /// What is wrong with the config that is there now.
     told: RefCell<Option<Problem>>,
+    /// Whether somebody reads who is stored, and whether that was ever read.
+    looks_up: Cell<bool>,
+    knows: Cell<bool>,
     /// When the ledger was last swept.
     kept_up: Cell<Time>,
     /// Budgets that have passed their threshold.
@@ -75,11 +84,31 @@ impl Gateway {
                 gateway
             }
         };
-        // What cannot be read now has been read before, or its keys are told to come back.
-        if let Err(Unkept::Gone(why)) = gateway.catch_up().await {
-            trouble::say(&format!("who is stored cannot be read: {why}"));
-        }
+        gateway.look_up().await;
         Ok(gateway)
+    }
+
+    /// Catches up within the patience. What cannot be read now has been read before, or its keys are told
+    /// to come back.
+    async fn look_up(self: &Rc<Self>) {
+        if self.looks_up.get() {
+            // A store that is that late is not waited for again.
+            return;
+        }
+        let patience = if self.knows.get() { self.settings().patience } else { FIRST_LOOK };
+        let gateway = Rc::clone(self);
+        let look = async move {
+            gateway.looks_up.set(true);
+            let outcome = gateway.catch_up().await;
+            gateway.looks_up.set(false);
+            gateway.knows.set(outcome.is_ok() || gateway.knows.get());
+            outcome
+        };
+        match patiently(patience, look).await {
+            Some(Ok(()) | Err(Unkept::Behind)) => {}
+            Some(Err(Unkept::Gone(why))) => trouble::say(&format!("who is stored cannot be read: {why}")),
+            None => trouble::say("who is stored cannot be read: the store takes too long"),
+        }
     }
 
     /// Brings the directory up to what is stored.
@@ -106,13 +135,18 @@ impl Gateway {
 
     async fn begin() -> Result<Self, Problem> {
         let clock = Clock::start();
-        let settings = Settings::read().await.inspect_err(|problem| trouble::say(&problem.0))?;
+        let begun = Settings::begin().await.inspect_err(|problem| trouble::say(&problem.0))?;
+        let Begun { settings, refused } = begun;
+        if let Some(problem) = &refused {
+            trouble::say(&stays(problem));
+        }
         let mut directory = Directory::of(&settings.config);
         let desk = Desk::open().await;
         if !desk.is_closed() {
             directory.await_others();
         }
         let ledger = chosen(&settings, clock).await.inspect_err(|problem| trouble::say(&problem.0))?;
+        last::keep(settings.text()).await;
         Ok(Self {
             random: Random::seeded(trouble::entropy()?),
             gauge: Arc::default(),
@@ -123,7 +157,9 @@ impl Gateway {
             settings: RefCell::new(Rc::new(settings)),
             directory: RefCell::new(directory),
             read: Cell::new(clock.now()),
-            told: RefCell::default(),
+            told: RefCell::new(refused),
+            looks_up: Cell::default(),
+            knows: Cell::default(),
             kept_up: Cell::new(clock.now()),
             untold: RefCell::default(),
             clock,
@@ -140,7 +176,7 @@ impl Gateway {
         if let Err(problem) = self.reload().await {
             let known = self.told.replace(Some(problem.clone()));
             if known.as_ref() != Some(&problem) {
-                trouble::say(&format!("the new config is refused, the old one stays: {problem}"));
+                trouble::say(&stays(&problem));
             }
         }
     }
@@ -155,10 +191,19 @@ impl Gateway {
                 self.ledger.replace(Rc::new(ledger));
             }
             self.directory.borrow_mut().reseat(&settings.config);
-            self.settings.replace(Rc::from(settings));
+            let settings: Rc<Settings> = Rc::from(settings);
+            self.settings.replace(Rc::clone(&settings));
+            last::keep(settings.text()).await;
         }
         self.told.replace(None);
         Ok(())
+    }
+
+    /// What does not hold as it should, in words.
+    pub(crate) fn shortcoming(&self) -> Option<String> {
+        let refused = self.told.borrow().as_ref().map(stays);
+        let ledger = self.ledger().shortcoming().map(str::to_owned);
+        refused.into_iter().chain(ledger).reduce(|all, more| format!("{all}; {more}"))
     }
 
     /// Budgets have passed their threshold: their owners are told when nobody waits for it.
@@ -206,6 +251,10 @@ impl Gateway {
     pub(crate) fn with_directory<R>(&self, act: impl FnOnce(&mut Directory) -> R) -> R {
         act(&mut self.directory.borrow_mut())
     }
+}
+
+fn stays(problem: &Problem) -> String {
+    format!("the new config is refused, the old one stays: {problem}")
 }
 
 async fn chosen(settings: &Settings, clock: Clock) -> Result<Ledger, Problem> {

@@ -18,6 +18,7 @@ mod timer; // one exchange's alarm
 mod fetch; // upstream calls
 mod trouble; // what is wrong with the set-up, in a line
 mod variables; // where secrets are
+mod last; // the last config that could be used
 mod settings; // where the config is from
 mod alert; // tells of budgets that run out
 mod gateway; // what an instance is

@@ -3,9 +3,12 @@
 //! ```text
 //!   variable gateway_config ──▶ key-value tollgate.toml, config ──▶ none: every provider with a key
 //! ```
+//! A document that cannot be used does not take the place of one that could: see [`last`](crate::last).
 //! Which secrets a document names is known when it is read. So it is read without any first, and then with
 //! all that were asked for.
 
+use crate::last;
+use crate::timer::patiently;
 use crate::variables::Variables;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -28,6 +31,9 @@ const KEYS: [&str; 2] = ["tollgate.toml", "config"];
 
 /// The patience where none is named.
 const USUAL: Millis = Millis(100);
+
+/// How long the key-value store may take to give the document.
+const READING: Millis = Millis::from_secs(2);
 
 /// What the gateway runs by.
 #[derive(Clone, Debug)]
@@ -67,9 +73,19 @@ struct Source {
 
 /// A document and where it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Text {
-    name: String,
-    bytes: Vec<u8>,
+pub(crate) struct Text {
+    /// Its name, for people.
+    pub(crate) name: String,
+    /// What it says.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// By what an instance begins.
+pub(crate) struct Begun {
+    /// What is there, or what was before.
+    pub(crate) settings: Settings,
+    /// What is wrong with what is there.
+    pub(crate) refused: Option<Problem>,
 }
 
 /// What reading again has come to.
@@ -81,9 +97,22 @@ pub(crate) enum Reread {
 }
 
 impl Settings {
-    /// Reads everything.
-    pub(crate) async fn read() -> Result<Self, Problem> {
-        Self::of(text().await?).await
+    /// Reads everything. What cannot be used stands back behind the last that could.
+    pub(crate) async fn begin() -> Result<Begun, Problem> {
+        let problem = match Self::of(text().await?).await {
+            Ok(settings) => return Ok(Begun { settings, refused: None }),
+            Err(problem) => problem,
+        };
+        let Some(last) = last::find().await else { return Err(problem) };
+        match Self::of(Some(last)).await {
+            Ok(settings) => Ok(Begun { settings, refused: Some(problem) }),
+            Err(_) => Err(problem),
+        }
+    }
+
+    /// The document by which these are, if any.
+    pub(crate) fn text(&self) -> Option<&Text> {
+        self.source.text.as_ref()
     }
 
     /// Reads everything again.
@@ -157,7 +186,11 @@ async fn text() -> Result<Option<Text>, Problem> {
     let variables = Variables::read([VARIABLE.to_owned()]).await;
     match variables.secret(VARIABLE) {
         Ok(text) => Ok(Some(Text { name: "gateway_config".to_owned(), bytes: text.into_bytes() })),
-        Err(_) => stored().await,
+        Err(_) => {
+            let late =
+                || Problem("the config in the key-value store cannot be read: it takes too long".into());
+            patiently(READING, stored()).await.unwrap_or_else(|| Err(late()))
+        }
     }
 }
 

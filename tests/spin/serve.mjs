@@ -4,7 +4,8 @@
 // "ledger": "sqlite" | "redis" | "key-value", "redis": "redis://…", "variables": {…}, "instances": n,
 // "hosts": ["http://…"], "without": ["key-value", "sqlite"], "component": "<file>"}. All may be left out.
 //
-// On SIGHUP it reads the spec again, takes up its variables and document, and prints `reloaded`.
+// On SIGHUP it reads the spec again, takes up its variables and document as `spin up` would that is started
+// anew, and prints `reloaded`.
 //
 // Prints `listening http://127.0.0.1:PORT`, and ends with 0 on SIGTERM when what is in flight is over.
 import { readFileSync } from "node:fs";
@@ -48,6 +49,7 @@ async function end() {
 }
 process.on("SIGHUP", () => {
   grants.variables = manifest(file, read()).variables;
+  fleet.renew();
   console.log("reloaded");
 });
 process.on("SIGTERM", end);

@@ -16,6 +16,9 @@ const MOST_AT_ONCE = 1;
 // would wait for each other past their patience. Who has called an upstream has begun.
 const MOST_BEGINNING = 2;
 const IDLE = 1000; // ms after which an instance without requests is given up
+// Spin gives a request to an instance that still ends what goes on behind an earlier answer; here it waits for
+// that end, but no longer than this.
+const RESTING = 1000; // ms
 
 /** All instances of one component. */
 export class Fleet {
@@ -40,8 +43,11 @@ export class Fleet {
   async enter() {
     if (this.#beginning >= MOST_BEGINNING) await new Promise((turn) => this.#waiting.push(turn));
     else this.#beginning += 1;
-    const open = this.#instances.filter((each) => each.begun < MOST_REQUESTS && each.active < MOST_AT_ONCE);
-    let instance = open.length >= this.#least ? open[this.#next++ % open.length] : undefined;
+    let instance = this.#open();
+    if (instance === undefined && this.#instances.length >= this.#least) {
+      const resting = this.#instances.filter((each) => each.rested && !each.awaited && !each.old);
+      if (resting.length > 0) instance = await this.#rested(resting[0]);
+    }
     if (instance === undefined) {
       instance = { begun: 0, active: 0, began: () => {}, calls: new Calls() };
       instance.exports = this.#instantiate(instance);
@@ -61,13 +67,39 @@ export class Fleet {
     return instance;
   }
 
+  #open() {
+    const open = this.#instances.filter((each) => each.begun < MOST_REQUESTS && each.active < MOST_AT_ONCE && !each.awaited && !each.old);
+    return open.length >= this.#least ? open[this.#next++ % open.length] : undefined;
+  }
+
+  /** An instance whose last request is answered, once it is free; nothing if that takes too long. */
+  async #rested(instance) {
+    instance.awaited = true;
+    let timer;
+    const late = new Promise((over) => (timer = setTimeout(over, RESTING, "late")));
+    const outcome = await Promise.race([instance.rested, late]);
+    clearTimeout(timer);
+    instance.awaited = false;
+    return outcome === "late" || instance.old || !this.#instances.includes(instance) ? undefined : instance;
+  }
+
+  /** Instances that begin now know nothing of what was before. */
+  renew() {
+    for (const each of this.#instances) {
+      each.old = true;
+      if (each.active === 0) this.retire(each);
+    }
+  }
+
   /** A request is answered. The instance is free when what goes on behind the answer is over too. */
   async leave(instance) {
     instance.began();
-    await instance.calls.rest();
+    instance.rested = instance.calls.rest();
+    await instance.rested;
+    instance.rested = undefined;
     instance.active -= 1;
     if (instance.active > 0) return;
-    if (instance.begun >= MOST_REQUESTS) return this.retire(instance);
+    if (instance.old || instance.begun >= MOST_REQUESTS) return this.retire(instance);
     instance.timer = setTimeout(() => this.retire(instance), IDLE);
     instance.timer.unref();
   }
