@@ -5,6 +5,7 @@ use crate::host::Platform;
 use crate::ledger::Lost;
 use crate::site::Here;
 use crate::tasks::Tasks;
+use crate::timer::patiently;
 use crate::trouble;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -21,9 +22,7 @@ use tollgate_core::count::Gauge;
 use tollgate_core::directory::{Caller, Directory};
 use tollgate_core::exchange::RequestId;
 use tollgate_core::fault::{Code, Fault};
-use tollgate_core::ledger::Scope;
-use tollgate_core::limit::Limits;
-use tollgate_core::units::Time;
+use tollgate_core::units::{Millis, Time};
 use tollgate_edge::document::Problem;
 use tollgate_edge::front::{self, Again, Asked, Edge};
 use tollgate_edge::office::{self, Unkept};
@@ -131,15 +130,15 @@ impl Edge for Door {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        let gateway = &self.gateway;
-        if let Err(Unkept::Gone(why)) = gateway.desk.check().await {
-            return Err(format!("the database does not answer: {why}"));
+        let (gateway, ledger) = (Rc::clone(&self.gateway), self.gateway.ledger());
+        let desk = async move { gateway.desk.check().await };
+        match patiently(Millis::from_secs(1), desk).await {
+            Some(Ok(()) | Err(Unkept::Behind)) => {}
+            Some(Err(Unkept::Gone(why))) => return Err(format!("the database does not answer: {why}")),
+            None => return Err("the database does not answer: it takes too long".to_owned()),
         }
-        let probe = Arc::new(Scope::new("probe", Limits::default()));
-        match gateway.ledger().reports(&Arc::from(""), &[probe]).await {
-            Ok(_) => Ok(()),
-            Err(Lost(why)) => Err(format!("the ledger ({}) does not answer: {why}", gateway.ledger().name())),
-        }
+        let of_ledger = |Lost(why)| format!("the ledger ({}) does not answer: {why}", ledger.name());
+        ledger.check().await.map_err(of_ledger)
     }
 
     fn shortcoming(&self) -> Option<String> {

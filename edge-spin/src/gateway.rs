@@ -185,7 +185,10 @@ impl Gateway {
     pub(crate) async fn reload(&self) -> Result<(), Problem> {
         let known = self.settings();
         if let Reread::New(settings) = known.reread().await? {
-            let ledger = |settings: &Settings| (settings.ledger, settings.redis.clone(), settings.patience);
+            let ledger = |settings: &Settings| {
+                let Settings { config, ledger, redis, patience, .. } = settings;
+                (*ledger, redis.clone(), *patience, config.store.fail, config.store.namespace.clone())
+            };
             if ledger(&settings) != ledger(&known) {
                 let ledger = chosen(&settings, self.clock).await?;
                 self.ledger.replace(Rc::new(ledger));

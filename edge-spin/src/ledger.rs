@@ -2,7 +2,7 @@
 //!
 //! | | holds for | |
 //! |---|---|---|
-//! | Redis | all gateways with the same server | one script to reserve, one to settle |
+//! | Redis | all gateways with the same server | one script to reserve, one to settle; one of the others beside it |
 //! | SQLite | all instances on one node, or of one libSQL | rows, compared when they are written |
 //! | key-value | all instances of one store, if it can compare and swap | one value for each book |
 //! | nothing | the instance: best effort | |
@@ -13,23 +13,34 @@ mod key_value; // rows in one value
 mod queue; // several go together
 #[cfg(feature = "redis")]
 mod redis; // scripts
+#[cfg(feature = "redis")]
+mod shared; // Redis, and who decides without it
 #[cfg(feature = "sqlite")]
 mod sqlite; // rows in tables
 
 use crate::clock::Clock;
 use crate::settings::{Settings, Wanted};
 use crate::timer::patiently;
+#[cfg(feature = "redis")]
+use crate::timer::within;
 use crate::trouble;
 use books::{Act, Books, Done, is_limited, restored, unavailable};
 use queue::Queue;
+#[cfg(feature = "redis")]
+use redis::Grant;
+#[cfg(feature = "redis")]
+use shared::{Lateness, Sent, Shared, Unasked};
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::Waiting;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+#[cfg(feature = "redis")]
+use tollgate_core::config::Fallback;
 use tollgate_core::ledger::{
     self, Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning,
 };
+use tollgate_core::limit::Limits;
 use tollgate_core::units::{Millis, Tokens};
 use tollgate_edge::document::Problem;
 #[cfg(any(feature = "sqlite", feature = "key-value"))]
@@ -40,9 +51,12 @@ use tollgate_edge::sql::Failed;
 #[cfg(feature = "key-value")]
 pub(crate) const NO_STORE: &str = "there is no key-value store: add key_value_stores = [\"default\"] to \
                                    [component.tollgate] in spin.toml";
-#[cfg(feature = "sqlite")]
 const NO_DATABASE: &str = "there is no database: add sqlite_databases = [\"default\"] to \
                            [component.tollgate] in spin.toml";
+
+/// How long the first look into the database may take.
+#[cfg(feature = "sqlite")]
+const OPENING: Millis = Millis::from_secs(1);
 
 /// Why the books could not be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +70,10 @@ impl From<Failed> for Lost {
 
 /// Where limits are kept.
 pub(crate) struct Ledger {
+    /// What all nodes share, where there is such a thing.
+    #[cfg(feature = "redis")]
+    shared: Option<shared::Shared>,
+    /// The books of this node.
     kind: Kind,
     queue: Queue,
     clock: Clock,
@@ -63,8 +81,6 @@ pub(crate) struct Ledger {
 }
 
 enum Kind {
-    #[cfg(feature = "redis")]
-    Redis(Box<redis::Redis>),
     #[cfg(feature = "sqlite")]
     Sqlite { sql: crate::store::Sqlite, random: Random },
     #[cfg(feature = "key-value")]
@@ -93,20 +109,40 @@ pub(crate) struct Asked {
 impl Ledger {
     /// The one that is asked for, or the best that is there. An error says what to add where.
     pub(crate) async fn choose(settings: &Settings, clock: Clock, seed: [u8; 32]) -> Result<Self, Problem> {
+        #[cfg(feature = "redis")]
+        let shared = match settings.ledger {
+            Wanted::Redis => Some(redis(settings)?),
+            Wanted::Best if settings.redis.is_some() => Some(redis(settings)?),
+            Wanted::Best | Wanted::Sqlite | Wanted::KeyValue => None,
+        };
         let kind = match settings.ledger {
-            Wanted::Best => best(settings, seed).await?,
-            Wanted::Redis => redis(settings)?,
-            Wanted::Sqlite => sqlite(seed).await?,
+            #[cfg(not(feature = "redis"))]
+            Wanted::Redis => return Err(Problem(NO_REDIS.to_owned())),
+            #[cfg(not(feature = "redis"))]
+            Wanted::Best if settings.redis.is_some() => return Err(Problem(NO_REDIS.to_owned())),
+            #[cfg(feature = "redis")]
+            Wanted::Redis => best(seed).await?,
+            Wanted::Best => best(seed).await?,
+            Wanted::Sqlite => sqlite(seed).await?.ok_or_else(|| Problem(NO_DATABASE.to_owned()))?,
             Wanted::KeyValue => key_value(seed).await?,
         };
-        Ok(Self { kind, queue: Queue::default(), clock, patience: settings.patience })
+        Ok(Self {
+            #[cfg(feature = "redis")]
+            shared,
+            kind,
+            queue: Queue::default(),
+            clock,
+            patience: settings.patience,
+        })
     }
 
     /// What does not hold as it should, in words for the log and for `/readyz`.
     pub(crate) fn shortcoming(&self) -> Option<&'static str> {
+        #[cfg(feature = "redis")]
+        if self.shared.is_some() {
+            return None;
+        }
         match &self.kind {
-            #[cfg(feature = "redis")]
-            Kind::Redis(_) => None,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { .. } => None,
             #[cfg(feature = "key-value")]
@@ -125,9 +161,11 @@ impl Ledger {
 
     /// Its name, for people.
     pub(crate) fn name(&self) -> &'static str {
+        #[cfg(feature = "redis")]
+        if self.shared.is_some() {
+            return "redis";
+        }
         match &self.kind {
-            #[cfg(feature = "redis")]
-            Kind::Redis(_) => "redis",
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { .. } => "sqlite",
             #[cfg(feature = "key-value")]
@@ -139,18 +177,62 @@ impl Ledger {
     /// Takes an entry's quota from all its scopes or from none. Answers within the patience.
     pub(crate) async fn reserve(self: &Rc<Self>, entry: Entry) -> Asked {
         if !is_limited(&entry) {
-            let most = entry.ask.most_output.0.max(entry.ask.least_output.0);
-            return Asked { answer: Ok(ungauged(entry, most)), unsure: None };
+            return Asked { answer: Ok(everything(entry)), unsure: None };
         }
-        let why = match self.patiently(Act::Reserve(entry.clone())).await {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &self.shared {
+            return self.reserve_shared(shared, entry).await;
+        }
+        self.reserve_here(entry, self.patience).await
+    }
+
+    /// By Redis; without it as the modes say.
+    #[cfg(feature = "redis")]
+    async fn reserve_shared(self: &Rc<Self>, shared: &Shared, entry: Entry) -> Asked {
+        // A quarter is left for this node's own books.
+        let patience = Millis(self.patience.get() - self.patience.get() / 4);
+        let act = Act::Reserve(entry.clone());
+        let sent = match self.ask(shared, act, patience, Lateness::Fails).await {
+            Ok(Done::Reserved(answer)) => return Asked { answer, unsure: None },
+            Ok(Done::Settled(_)) => Sent::Perhaps,
+            Err(Unasked { sent }) => sent,
+        };
+        let id = entry.id.0;
+        let (answer, grant) = match shared.mode(&entry) {
+            Fallback::Closed => (Err(shared.closed(self.clock.now())), None),
+            Fallback::Open => (Ok(everything(entry.clone())), Some(Grant::Unasked)),
+            Fallback::Local => {
+                let rest = Millis(self.patience.get() / 4);
+                let Asked { answer, unsure } = self.reserve_here(entry.clone(), rest).await;
+                if unsure.is_some() {
+                    shared.redis.note(id, Grant::Own);
+                    return Asked { answer, unsure };
+                }
+                (answer, Some(Grant::Own))
+            }
+        };
+        match (answer, grant) {
+            (Ok(hold), Some(grant)) => {
+                shared.redis.note(id, grant);
+                Asked { answer: Ok(hold), unsure: None }
+            }
+            // What Redis has granted all the same is taken back.
+            (answer, _) => {
+                let unsure = (sent == Sent::Perhaps).then(|| returned(entry));
+                Asked { answer, unsure }
+            }
+        }
+    }
+
+    async fn reserve_here(self: &Rc<Self>, entry: Entry, patience: Millis) -> Asked {
+        let why = match self.patiently(Act::Reserve(entry.clone()), patience).await {
             Some(Ok(Done::Reserved(answer))) => return Asked { answer, unsure: None },
             Some(Ok(Done::Settled(_))) => "it answers what was not asked".to_owned(),
             Some(Err(Lost(why))) => why,
             None => "the store takes too long".to_owned(),
         };
         trouble::say(&format!("no quota can be given: {why}"));
-        let unsure = Owed { hold: ungauged(entry, Tokens::ZERO), settlement: Settlement::Return };
-        Asked { answer: Err(unavailable()), unsure: Some(unsure) }
+        Asked { answer: Err(unavailable()), unsure: Some(returned(entry)) }
     }
 
     /// Ends a hold, and answers with the budgets that have passed their threshold. What is not taken
@@ -159,9 +241,33 @@ impl Ledger {
         if !is_limited(&owed.hold.entry) {
             return Ok(Vec::new());
         }
-        let Hold { entry, output, closed, standing } = &owed.hold;
-        let hold = Hold { entry: entry.clone(), output: *output, closed: *closed, standing: *standing };
-        match self.patiently(Act::Settle(hold, owed.settlement)).await {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &self.shared {
+            return self.settle_shared(shared, owed).await;
+        }
+        self.settle_here(owed, self.patience).await
+    }
+
+    #[cfg(feature = "redis")]
+    async fn settle_shared(self: &Rc<Self>, shared: &Shared, owed: Owed) -> Result<Vec<Warning>, Box<Owed>> {
+        let (id, patience) = (owed.hold.id().0, Millis(self.patience.get() / 4));
+        if shared.redis.granted(id) == Some(Grant::Own) {
+            let again = Owed { hold: copied(&owed.hold), settlement: owed.settlement };
+            if self.settle_here(again, patience).await.is_err() {
+                return Err(Box::new(owed));
+            }
+            // Who warns is Redis, as soon as it knows.
+            shared.redis.note(id, Grant::Unasked);
+        }
+        let act = Act::Settle(copied(&owed.hold), owed.settlement);
+        match self.ask(shared, act, patience, Lateness::IsTolerated).await {
+            Ok(Done::Settled(warnings)) => Ok(warnings),
+            Ok(Done::Reserved(_)) | Err(_) => Err(Box::new(owed)),
+        }
+    }
+
+    async fn settle_here(self: &Rc<Self>, owed: Owed, patience: Millis) -> Result<Vec<Warning>, Box<Owed>> {
+        match self.patiently(Act::Settle(copied(&owed.hold), owed.settlement), patience).await {
             Some(Ok(Done::Settled(warnings))) => Ok(warnings),
             Some(Ok(Done::Reserved(_)) | Err(_)) | None => Err(Box::new(owed)),
         }
@@ -170,10 +276,8 @@ impl Ledger {
     /// Ends entries whose lease is over and gives up accounts in which nothing is left, where no request
     /// comes by. Answers with the budgets that have passed their threshold.
     pub(crate) async fn upkeep(&self) -> Result<Vec<Warning>, Lost> {
+        // Redis sweeps by itself what its scripts touch.
         match &self.kind {
-            #[cfg(feature = "redis")]
-            // The scripts sweep what they touch.
-            Kind::Redis(_) => Ok(Vec::new()),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => sqlite::SqlBooks { sql, random }.upkeep(self.clock.now()).await,
             #[cfg(feature = "key-value")]
@@ -183,11 +287,36 @@ impl Ledger {
         }
     }
 
-    /// Where scopes of a book stand, in their order.
-    pub(crate) async fn reports(&self, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Lost> {
-        match &self.kind {
+    /// Whether it answers, within a second.
+    pub(crate) async fn check(self: &Rc<Self>) -> Result<(), Lost> {
+        let ledger = Rc::clone(self);
+        let probe = async move {
+            let (book, scope) = (Arc::from(""), Scope::new("probe", Limits::default()));
+            let scopes = [Arc::new(scope)];
             #[cfg(feature = "redis")]
-            Kind::Redis(redis) => redis.reports(book, scopes, self.clock.now()).await,
+            if let Some(shared) = &ledger.shared {
+                return shared.redis.reports(&book, &scopes, ledger.clock.now()).await.map(drop);
+            }
+            ledger.reports_here(&book, &scopes).await.map(drop)
+        };
+        let late = || Err(Lost("it takes too long".to_owned()));
+        patiently(Millis::from_secs(1), probe).await.unwrap_or_else(late)
+    }
+
+    /// Where scopes of a book stand, in their order; in this node's own books where Redis cannot be asked.
+    pub(crate) async fn reports(&self, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Lost> {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &self.shared {
+            let asked = shared.redis.reports(book, scopes, self.clock.now());
+            if let Some(Ok(reports)) = within(self.patience, asked).await {
+                return Ok(reports);
+            }
+        }
+        self.reports_here(book, scopes).await
+    }
+
+    async fn reports_here(&self, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Lost> {
+        match &self.kind {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => {
                 self.read_reports(&sqlite::SqlBooks { sql, random }, book, scopes).await
@@ -215,15 +344,13 @@ impl Ledger {
         Ok(scopes.iter().map(|scope| ledger.report(scope, now)).collect())
     }
 
-    async fn patiently(self: &Rc<Self>, act: Act) -> Option<Result<Done, Lost>> {
+    async fn patiently(self: &Rc<Self>, act: Act, patience: Millis) -> Option<Result<Done, Lost>> {
         let ledger = Rc::clone(self);
-        patiently(self.patience, async move { ledger.act(act).await }).await
+        patiently(patience, async move { ledger.act(act).await }).await
     }
 
     async fn act(&self, act: Act) -> Result<Done, Lost> {
         match &self.kind {
-            #[cfg(feature = "redis")]
-            Kind::Redis(redis) => redis.act(act, self.clock.now()).await,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { sql, random } => {
                 self.queue.join(act, &sqlite::SqlBooks { sql, random }, self.clock).await
@@ -240,18 +367,33 @@ fn ungauged(entry: Entry, output: Tokens) -> Hold {
     Hold { entry, output, closed: Targets::NONE, standing: Standing::default() }
 }
 
-async fn best(settings: &Settings, seed: [u8; 32]) -> Result<Kind, Problem> {
-    if settings.redis.is_some() {
-        return redis(settings);
-    }
-    if let Ok(kind) = sqlite(seed).await {
+/// Everything that is asked for.
+fn everything(entry: Entry) -> Hold {
+    let most = entry.ask.most_output.0.max(entry.ask.least_output.0);
+    ungauged(entry, most)
+}
+
+/// Of which it is not known whether it was taken: it is not wanted.
+fn returned(entry: Entry) -> Owed {
+    Owed { hold: ungauged(entry, Tokens::ZERO), settlement: Settlement::Return }
+}
+
+fn copied(Hold { entry, output, closed, standing }: &Hold) -> Hold {
+    Hold { entry: entry.clone(), output: *output, closed: *closed, standing: *standing }
+}
+
+/// SQLite where the component is given one, else key-value. One that does not answer is not passed over: the
+/// books are in it.
+async fn best(seed: [u8; 32]) -> Result<Kind, Problem> {
+    #[cfg(feature = "sqlite")]
+    if let Some(kind) = sqlite(seed).await? {
         return Ok(kind);
     }
     Ok(key_value(seed).await.unwrap_or_else(|_| Kind::Alone(Box::default())))
 }
 
 #[cfg(feature = "redis")]
-fn redis(settings: &Settings) -> Result<Kind, Problem> {
+fn redis(settings: &Settings) -> Result<Shared, Problem> {
     let Some(address) = &settings.redis else {
         let line = "the ledger is to be in redis, and there is no address: set `redis` under [store], or the \
                     variable redis_url (SPIN_VARIABLE_REDIS_URL)";
@@ -260,32 +402,35 @@ fn redis(settings: &Settings) -> Result<Kind, Problem> {
     if !address.starts_with("redis://") && !address.starts_with("rediss://") {
         return Err(Problem("the address of redis does not begin with redis:// or rediss://".to_owned()));
     }
-    Ok(Kind::Redis(Box::new(redis::Redis::new(address, &settings.config.store.namespace))))
+    let store = &settings.config.store;
+    Ok(Shared::new(redis::Redis::new(address, &store.namespace), store.fail))
 }
 
 #[cfg(not(feature = "redis"))]
-fn redis(_settings: &Settings) -> Result<Kind, Problem> {
-    Err(Problem("the ledger is to be in redis: build this component with the feature `redis`".to_owned()))
-}
+const NO_REDIS: &str = "the ledger is to be in redis: build this component with the feature `redis`";
 
+/// Nothing, if the component is given no database.
 #[cfg(feature = "sqlite")]
-async fn sqlite(seed: [u8; 32]) -> Result<Kind, Problem> {
-    match crate::store::Sqlite::open().await {
-        Ok(sql) => {
-            let random = Random::seeded(seed);
-            let prepared = sqlite::SqlBooks { sql: &sql, random: &random }.prepare().await;
-            prepared.map_err(|Failed(why)| Problem(format!("the database cannot be used: {why}")))?;
-            Ok(Kind::Sqlite { sql, random })
-        }
-        Err(crate::store::Closed::NotGranted) => Err(Problem(NO_DATABASE.to_owned())),
-        Err(crate::store::Closed::Failed(why)) => {
-            Err(Problem(format!("the database cannot be opened: {why}")))
-        }
-    }
+async fn sqlite(seed: [u8; 32]) -> Result<Option<Kind>, Problem> {
+    let opened = async move {
+        let sql = match crate::store::Sqlite::open().await {
+            Ok(sql) => sql,
+            Err(crate::store::Closed::NotGranted) => return Ok(None),
+            Err(crate::store::Closed::Failed(why)) => {
+                return Err(Problem(format!("the database cannot be opened: {why}")));
+            }
+        };
+        let random = Random::seeded(seed);
+        let prepared = sqlite::SqlBooks { sql: &sql, random: &random }.prepare().await;
+        prepared.map_err(|Failed(why)| Problem(format!("the database cannot be used: {why}")))?;
+        Ok(Some(Kind::Sqlite { sql, random }))
+    };
+    let late = || Err(Problem("the database cannot be used: it takes too long".to_owned()));
+    patiently(OPENING, opened).await.unwrap_or_else(late)
 }
 
 #[cfg(not(feature = "sqlite"))]
-async fn sqlite(_seed: [u8; 32]) -> Result<Kind, Problem> {
+async fn sqlite(_seed: [u8; 32]) -> Result<Option<Kind>, Problem> {
     Err(Problem("the ledger is to be in SQLite: build this component with the feature `sqlite`".to_owned()))
 }
 

@@ -10,6 +10,7 @@
 pub mod script; // the scripts, and calls to them
 pub mod asked; // what they are asked
 pub mod answered; // what they answer
+pub mod breaker; // whether the server is asked
 pub mod minute; // what was asked in the last minute
 mod edges; // where the spans of budgets begin
 mod pack; // how numbers and texts are sent

@@ -4,8 +4,9 @@
 // "ledger": "sqlite" | "redis" | "key-value", "redis": "redis://…", "variables": {…}, "instances": n,
 // "hosts": ["http://…"], "without": ["key-value", "sqlite"], "component": "<file>"}. All may be left out.
 //
-// On SIGHUP it reads the spec again, takes up its variables and document as `spin up` would that is started
-// anew, and prints `reloaded`.
+// On SIGHUP it reads the spec again and prints `reloaded`. Other variables and another document are taken up as
+// by a `spin up` that is started anew; stores that it says are `frozen` ("sqlite", "key-value") answer nothing
+// until it says so no more.
 //
 // Prints `listening http://127.0.0.1:PORT`, and ends with 0 on SIGTERM when what is in flight is over.
 import { readFileSync } from "node:fs";
@@ -24,7 +25,8 @@ registerHooks({
 });
 
 const read = () => JSON.parse(readFileSync(process.argv[2], "utf8"));
-const spec = read();
+const { frozen: _, ...spec } = read();
+let known = JSON.stringify(spec);
 const { manifest } = await import("./host/manifest.mjs");
 const { platform } = await import("./host/platform.mjs");
 const { Fleet } = await import("./host/instances.mjs");
@@ -48,8 +50,13 @@ async function end() {
   process.exit(0);
 }
 process.on("SIGHUP", () => {
-  grants.variables = manifest(file, read()).variables;
-  fleet.renew();
+  const { frozen, ...rest } = read();
+  grants.frozen.set(frozen);
+  if (JSON.stringify(rest) !== known) {
+    known = JSON.stringify(rest);
+    grants.variables = manifest(file, rest).variables;
+    fleet.renew();
+  }
   console.log("reloaded");
 });
 process.on("SIGTERM", end);

@@ -25,13 +25,24 @@ const LATER: Sequence = Sequence(1);
 /// Holds of which it is remembered by which books they were granted.
 const MOST_GRANTS: usize = 10_000;
 
+/// How an open entry was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Grant {
+    /// By the server's books of this epoch.
+    Epoch(Arc<str>),
+    /// By the node's own books, where it is open.
+    Own,
+    /// Without the server, and by now in no other books: what was spent is charged there.
+    Unasked,
+}
+
 /// A server.
 pub(crate) struct Redis {
     address: String,
     asker: Asker,
     connection: RefCell<Option<Arc<Connection>>>,
-    /// By which books entries were granted that have not ended.
-    grants: RefCell<HashMap<u128, Arc<str>>>,
+    /// How entries were granted that have not ended.
+    grants: RefCell<HashMap<u128, Grant>>,
 }
 
 impl Redis {
@@ -55,7 +66,7 @@ impl Redis {
                 let reserved = answered::reserved(&entry, &items(&answer)).map_err(|_| strange())?;
                 Ok(Done::Reserved(match reserved {
                     Reserved::Held { epoch, hold } => {
-                        self.remember(hold.id().0, epoch);
+                        self.note(hold.id().0, Grant::Epoch(epoch));
                         Ok(*hold)
                     }
                     Reserved::Refused(refusal) => Err(refusal),
@@ -81,23 +92,36 @@ impl Redis {
 
     async fn settle(&self, hold: &Hold, settlement: &Settlement, now: Time) -> Result<Done, Lost> {
         let id = hold.id().0;
-        let epoch = self.grants.borrow().get(&id).cloned();
-        let ending = match (&epoch, settlement) {
-            (Some(epoch), _) => Ending::Granted { epoch, taken: LATER, settlement },
+        let grant = self.granted(id);
+        let ending = match (&grant, settlement) {
+            (Some(Grant::Own | Grant::Unasked), _) => Ending::Unasked { taken: LATER, settlement },
+            (Some(Grant::Epoch(epoch)), _) => Ending::Granted { epoch, taken: LATER, settlement },
             // Nobody waited for the answer: whether it was granted is not known.
             (None, Settlement::Release | Settlement::Return) => Ending::Cancelled,
             (None, Settlement::Settle(_)) => Ending::Found { settlement },
         };
+        if let Ending::Unasked { .. } = ending {
+            // Books that have nothing of this gateway wait for its figures, and would not charge.
+            let own = |scope: Arc<Scope>| (Arc::clone(&scope), nothing(&scope, now));
+            let scopes: Vec<_> = limiting(&hold.entry).into_iter().map(|claim| own(claim.scope)).collect();
+            self.call(&self.asker.seed(&hold.entry.book, &scopes, now)).await?;
+        }
         let answer = self.call(&self.asker.settle(hold, ending, LATER, now)).await?;
         self.grants.borrow_mut().remove(&id);
         answered::warned(&hold.entry, &items(&answer)).map(Done::Settled).map_err(|_| strange())
     }
 
-    fn remember(&self, id: u128, epoch: Arc<str>) {
+    /// Remembers how an entry was granted.
+    pub(crate) fn note(&self, id: u128, grant: Grant) {
         let mut grants = self.grants.borrow_mut();
-        if grants.len() < MOST_GRANTS {
-            grants.insert(id, epoch);
+        if grants.len() < MOST_GRANTS || grants.contains_key(&id) {
+            grants.insert(id, grant);
         }
+    }
+
+    /// How an open entry was granted, as far as this instance knows.
+    pub(crate) fn granted(&self, id: u128) -> Option<Grant> {
+        self.grants.borrow().get(&id).cloned()
     }
 
     async fn call(&self, call: &Call) -> Result<Vec<RedisResult>, Lost> {

@@ -37,14 +37,12 @@
 mod address;
 mod background;
 mod beliefs;
-mod breaker;
 mod fallback;
 mod kept;
 mod link;
 mod script;
 
 pub use address::{Address, BadUrl};
-pub use breaker::{Breaker, Change, Permit};
 pub use fallback::Fallback;
 pub(super) use fallback::mode;
 use script::items;
@@ -70,6 +68,7 @@ use tollgate_core::ledger::{Entry, Hold, Refusal, Report, Scope, Settlement, Sta
 use tollgate_core::units::{Millis, Time};
 use tollgate_redis_ledger::answered::{self, Reserved};
 use tollgate_redis_ledger::asked::{Asker, Ending, Own, Sequence, is_lasting, limiting};
+pub use tollgate_redis_ledger::breaker::{Breaker, Change, Permit};
 
 /// So many calls are under way at once; more are not made.
 const MOST_UNDER_WAY: usize = 1024;

@@ -39,9 +39,11 @@ export function keyValue(grants, file) {
         return Object.assign(new Store(), { label });
       }
       async get(key) {
+        await grants.frozen.thawed("key-value");
         return at.get(this.label, key);
       }
       async set(key, value) {
+        await grants.frozen.thawed("key-value");
         at.set(this.label, key, Uint8Array.from(value));
       }
       async delete(key) {

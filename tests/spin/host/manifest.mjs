@@ -12,6 +12,7 @@ export function manifest(file, spec) {
     variables: variables(document, component, overrides(spec)),
     stores: without.has("key-value") ? [] : (component.key_value_stores ?? []),
     databases: without.has("sqlite") ? [] : (component.sqlite_databases ?? []),
+    frozen: new Frozen(),
     allows: (url) => hosts.some((pattern) => matches(pattern, url)),
   };
 }
@@ -51,4 +52,20 @@ export function matches(pattern, url) {
   const sameHost =
     host === "*" || asked.hostname === host || (host.startsWith("*.") && asked.hostname.endsWith(host.slice(1)));
   return (scheme === "*" || `${scheme}:` === asked.protocol) && sameHost && (expected === "*" || expected === askedPort);
+}
+
+/** Stores that answer nothing until they thaw. */
+class Frozen {
+  #names = new Set();
+  #waiting = [];
+
+  set(names) {
+    this.#names = new Set(names ?? []);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    waiting.forEach((look) => look());
+  }
+  async thawed(name) {
+    while (this.#names.has(name)) await new Promise((look) => this.#waiting.push(look));
+  }
 }

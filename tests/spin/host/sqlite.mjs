@@ -9,6 +9,7 @@ export function sqlite(grants, file) {
         return Object.assign(new Connection(), { table: file.table(name) });
       }
       async executeAsync(text, parameters) {
+        await grants.frozen.thawed("sqlite");
         let columns, rows;
         try {
           const statement = this.table.prepare(text);
