@@ -30,6 +30,7 @@ use crate::directory::{Directory, Holder, IpRange, Key};
 use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
+use crate::sigv4::Signer;
 use crate::token::Tokens;
 use crate::units::{Millis, Requests};
 use crate::vendor::Vendor;
@@ -247,8 +248,10 @@ pub struct Provider {
 pub struct Credential {
     /// For logs.
     pub name: String,
-    /// Absent: nothing is sent.
+    /// Absent: nothing is sent, or what is sent is signed.
     pub secret: Option<Secret>,
+    /// Who signs, where a key is none that is sent.
+    pub signer: Option<Arc<Signer>>,
     /// Its share among the provider's keys; positive.
     pub weight: f64,
     /// The models it serves.

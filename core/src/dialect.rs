@@ -11,12 +11,18 @@ pub enum Dialect {
     Anthropic,
     /// Google generateContent.
     Gemini,
+    /// AWS Bedrock: Converse, and InvokeModel beside it.
+    Bedrock,
 }
 
 impl Dialect {
     /// Every dialect with its name in the config.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::OpenAi, "openai"), (Self::Anthropic, "anthropic"), (Self::Gemini, "gemini")];
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::OpenAi, "openai"),
+        (Self::Anthropic, "anthropic"),
+        (Self::Gemini, "gemini"),
+        (Self::Bedrock, "bedrock"),
+    ];
 
     /// Its name in the config.
     pub fn name(self) -> &'static str {

@@ -79,7 +79,7 @@ async fn perform<H: Host, C: Client>(
             let counted = host.count(*uncounted).await;
             exchange.on(Input::Counted(counted), host.now());
         }
-        Step::Fetch(fetch) => wires.upstream = Stage::Head(host.fetch(*fetch)),
+        Step::Fetch(fetch) => wires.upstream = Stage::Head(host.fetch(fetch.signed(host.wall()))),
         Step::Abort => wires.upstream = Stage::Idle,
         // A piece that was not taken leaves a gap: nothing may follow it, and least of all a proper end.
         Step::Emit(_) if wires.room == Room::Gone => {}

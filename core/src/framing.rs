@@ -4,6 +4,7 @@
 //! the stream as it came: see [`crate::sse::Frame`].
 
 mod array;
+pub mod event_stream;
 
 use crate::sse::{self, Frame, FrameTooLarge};
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub enum Framing {
     Events,
     /// One JSON array that grows; each element is a frame (Google, where nothing else is asked for).
     Array,
+    /// Binary messages (AWS).
+    EventStream,
 }
 
 impl Framing {
@@ -24,6 +27,7 @@ impl Framing {
         match self {
             Self::Events => "text/event-stream",
             Self::Array => "application/json",
+            Self::EventStream => "application/vnd.amazon.eventstream",
         }
     }
 }
@@ -35,6 +39,32 @@ pub enum Framer {
     Events(sse::Framer),
     /// Of an array.
     Array(array::Framer),
+    /// Of binary messages.
+    EventStream(event_stream::Framer),
+}
+
+/// Why bytes are no stream of their form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unframed {
+    /// A frame exceeds what is accepted.
+    TooLarge,
+    /// The bytes contradict themselves, in these words.
+    Corrupt(&'static str),
+}
+
+impl From<FrameTooLarge> for Unframed {
+    fn from(FrameTooLarge: FrameTooLarge) -> Self {
+        Self::TooLarge
+    }
+}
+
+impl std::fmt::Display for Unframed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge => FrameTooLarge.fmt(f),
+            Self::Corrupt(what) => write!(f, "the stream is corrupt: {what}"),
+        }
+    }
 }
 
 /// Whether a stream may end where it has come to.
@@ -52,15 +82,18 @@ impl Framer {
         match framing {
             Framing::Events => Self::Events(sse::Framer::new()),
             Framing::Array => Self::Array(array::Framer::default()),
+            Framing::EventStream => Self::EventStream(event_stream::Framer::default()),
         }
     }
 
     /// Takes the next bytes and appends every frame that is now complete. Fails, and is of no further
-    /// use, when a frame exceeds [`sse::MAX_FRAME`]; the frames before it have been appended.
-    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), FrameTooLarge> {
+    /// use, when a frame exceeds [`sse::MAX_FRAME`] or its check sum is wrong; the frames before it
+    /// have been appended.
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), Unframed> {
         match self {
-            Self::Events(framer) => framer.push(chunk, out),
-            Self::Array(framer) => framer.push(chunk, out),
+            Self::Events(framer) => Ok(framer.push(chunk, out)?),
+            Self::Array(framer) => Ok(framer.push(chunk, out)?),
+            Self::EventStream(framer) => framer.push(chunk, out),
         }
     }
 
@@ -69,6 +102,8 @@ impl Framer {
         match self {
             Self::Events(framer) => framer.finish(),
             Self::Array(framer) => framer.finish(),
+            // A message that was cut is none.
+            Self::EventStream(_) => None,
         }
     }
 
@@ -77,6 +112,7 @@ impl Framer {
         match self {
             Self::Events(framer) => framer.held(),
             Self::Array(framer) => framer.held(),
+            Self::EventStream(framer) => framer.held(),
         }
     }
 
@@ -85,6 +121,7 @@ impl Framer {
         match self {
             Self::Events(_) => Closing::Closed,
             Self::Array(framer) => framer.closing(),
+            Self::EventStream(framer) => framer.closing(),
         }
     }
 
@@ -93,6 +130,7 @@ impl Framer {
         match self {
             Self::Events(_) => Framing::Events,
             Self::Array(_) => Framing::Array,
+            Self::EventStream(_) => Framing::EventStream,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::count::{Counted, Uncounted};
 use crate::exchange::{Exchange, Input, Record};
 use crate::fleet::{Choice, Fleet};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::sigv4::{self, Signing};
 use crate::units::Time;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -22,6 +23,12 @@ pub trait Host {
 
     /// The time. Never runs backwards.
     fn now(&self) -> Time;
+
+    /// The time by the calendar, as others know it: what signatures are made for. Minutes off and they
+    /// are refused.
+    fn wall(&self) -> Time {
+        self.now()
+    }
 
     /// 64 random bits, good enough for spreading load; not for keys.
     fn random(&self) -> u64;
@@ -108,6 +115,21 @@ pub struct Fetch {
     pub body: Bytes,
     /// Whether a connection kept from an earlier call will do.
     pub reuse: Reuse,
+    /// How it is to be signed; [`Fetch::signed`] does it.
+    pub signing: Option<Box<Signing>>,
+}
+
+impl Fetch {
+    /// The same, signed for this time if it is to be. `wall` is the time by the calendar.
+    #[must_use]
+    pub fn signed(mut self, wall: Time) -> Self {
+        if let Some(signing) = self.signing.take() {
+            let Signing { signer, body } = *signing;
+            let request = sigv4::Request { method: self.method.as_str(), uri: &self.uri, body };
+            sigv4::sign(&request, &signer, wall, &mut self.headers);
+        }
+        self
+    }
 }
 
 /// Whether a connection kept from an earlier call will do.

@@ -48,7 +48,10 @@ fn has_key(query: Option<&str>) -> bool {
 pub fn list(config: &Config, caller: Option<&Caller>, shape: Dialect) -> Bytes {
     let models = usable(config, caller);
     match shape {
-        Dialect::OpenAi => json(&OpenAiList { object: "list", data: models.iter().map(openai).collect() }),
+        // Bedrock lists models at another host than it runs them.
+        Dialect::OpenAi | Dialect::Bedrock => {
+            json(&OpenAiList { object: "list", data: models.iter().map(openai).collect() })
+        }
         Dialect::Anthropic => json(&AnthropicList {
             data: models.iter().map(anthropic).collect(),
             has_more: false,
@@ -65,7 +68,7 @@ pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -
     let models = usable(config, caller);
     let model = models.get_key_value(id).ok_or_else(|| not_found(&models, id))?;
     Ok(match shape {
-        Dialect::OpenAi => json(&openai(model)),
+        Dialect::OpenAi | Dialect::Bedrock => json(&openai(model)),
         Dialect::Anthropic => json(&anthropic(model)),
         Dialect::Gemini => json(&google(model)),
     })

@@ -4,6 +4,7 @@
 //! What differs between vendors of one dialect is a [`crate::vendor::Vendor`] row, not code.
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod gemini;
 pub mod openai;
 mod said; // the words in a frame or an answer
@@ -59,6 +60,16 @@ pub trait Provider: Sync {
 
     /// Reads an answer with an error status, or an error object inside a stream.
     fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], target: &Target<'_>) -> UpstreamFault;
+
+    /// Reads an error inside a stream.
+    fn frame_fault(
+        &self,
+        frame: &crate::sse::Frame,
+        headers: &HeaderMap,
+        target: &Target<'_>,
+    ) -> UpstreamFault {
+        self.fault(200, headers, frame.data(), target)
+    }
 
     /// What a frame of this dialect's stream means for a pass-through, found without decoding it:
     /// by looking for a few byte patterns, since it runs on every frame of the hot path.
@@ -182,5 +193,6 @@ pub fn of(dialect: Dialect) -> &'static dyn Provider {
         Dialect::OpenAi => &openai::OpenAi,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
+        Dialect::Bedrock => &bedrock::Bedrock,
     }
 }

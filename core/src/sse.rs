@@ -24,6 +24,17 @@ pub struct Frame {
     raw: Bytes,
     event: Span,
     data: Data,
+    kind: FrameKind,
+}
+
+/// Whether a frame says of itself, by its form, that something went wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrameKind {
+    /// It does not.
+    #[default]
+    Event,
+    /// It does, and its `event` says what.
+    Fault,
 }
 
 /// A part of a frame. [`MAX_FRAME`] fits into 32 bits.
@@ -74,7 +85,23 @@ impl Frame {
 
     /// A frame of another form, whose data stands at this place in its bytes.
     pub(crate) fn within(raw: Bytes, data: std::ops::Range<usize>) -> Self {
-        Self { event: Span::default(), data: Data::Line(field::span(data)), raw }
+        let kind = FrameKind::Event;
+        Self { event: Span::default(), data: Data::Line(field::span(data)), kind, raw }
+    }
+
+    /// A binary message, whose name and data stand at these places.
+    pub(crate) fn binary(
+        raw: Bytes,
+        event: std::ops::Range<usize>,
+        data: std::ops::Range<usize>,
+        kind: FrameKind,
+    ) -> Self {
+        Self { event: field::span(event), data: Data::Line(field::span(data)), kind, raw }
+    }
+
+    /// Whether it says of itself that something went wrong. Of server-sent events none does.
+    pub fn kind(&self) -> FrameKind {
+        self.kind
     }
 
     /// Every byte of the frame as received, the blank line that ended it included: what a

@@ -185,7 +185,7 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
 /// The surface that speaks a dialect, for answers to what is served on no surface.
 pub fn speaking(dialect: Dialect) -> &'static dyn Surface {
     match dialect {
-        Dialect::OpenAi => &openai_chat::OpenAiChat,
+        Dialect::OpenAi | Dialect::Bedrock => &openai_chat::OpenAiChat,
         Dialect::Anthropic => &anthropic_messages::MESSAGES,
         Dialect::Gemini => &gemini::WHOLE,
     }

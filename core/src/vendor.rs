@@ -21,7 +21,8 @@ pub struct Vendor {
     pub title: &'static str,
     /// The wire format it speaks.
     pub dialect: Dialect,
-    /// Everything before the dialect's own path; empty where only the user knows it.
+    /// Everything before the dialect's own path; empty where only the user knows it. `{region}` stands
+    /// for AWS's.
     pub base_url: &'static str,
     /// How it wants its key.
     pub auth: Auth,
@@ -61,6 +62,8 @@ pub enum Auth {
     Bearer,
     /// A header of this name (lower case) with the bare key.
     Header(&'static str),
+    /// A signature of AWS's, or `Authorization: Bearer …` where the key is an API key.
+    Aws,
     /// No key: local servers. One is sent as a bearer token if configured.
     Optional,
 }
@@ -77,6 +80,7 @@ pub fn custom(dialect: Dialect) -> &'static Vendor {
         Dialect::OpenAi => &rows::CUSTOM_OPENAI,
         Dialect::Anthropic => &rows::CUSTOM_ANTHROPIC,
         Dialect::Gemini => &rows::CUSTOM_GEMINI,
+        Dialect::Bedrock => &rows::CUSTOM_BEDROCK,
     }
 }
 

@@ -45,7 +45,8 @@ async fn deliver(url: &Uri, body: &Bytes) -> Result<(), String> {
 async fn post(url: &Uri, body: &Bytes) -> Result<(), String> {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let (uri, body) = (url.clone(), body.clone());
-    let mut call = Call::new(Fetch { method: Method::POST, uri, headers, body, reuse: Reuse::Forbidden });
+    let mut call =
+        Call::new(Fetch { method: Method::POST, uri, headers, body, reuse: Reuse::Forbidden, signing: None });
     match poll_fn(|cx| call.poll_head(cx)).await {
         Ok(head) if head.status.is_success() => Ok(()),
         Ok(head) => Err(format!("it answered {}", head.status.as_u16())),

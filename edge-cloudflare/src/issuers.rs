@@ -65,6 +65,7 @@ async fn document(url: &str) -> Result<BytesMut, String> {
         headers,
         body: Default::default(),
         reuse: Reuse::Allowed,
+        signing: None,
     });
     let (mut timer, end) = (LazyTimer::default(), clock::now() + PATIENCE);
     let head =

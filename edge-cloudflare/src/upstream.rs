@@ -119,7 +119,7 @@ impl futures_core::Stream for Once {
 }
 
 fn request(fetch: Fetch) -> worker::Result<Request> {
-    let Fetch { method, uri, headers, body, reuse: _ } = fetch;
+    let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
     let mut init = RequestInit::new();
     init.with_method(Method::from(method.as_str().to_owned()));
     init.with_headers(Headers::from(headers));

@@ -62,8 +62,14 @@ fn body(warning: &Warning, now: u64) -> String {
 async fn post(url: &Uri, body: &Bytes) -> Option<String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let fetch =
-        Fetch { method: Method::POST, uri: url.clone(), headers, body: body.clone(), reuse: Reuse::Allowed };
+    let fetch = Fetch {
+        method: Method::POST,
+        uri: url.clone(),
+        headers,
+        body: body.clone(),
+        reuse: Reuse::Allowed,
+        signing: None,
+    };
     let mut call = Call::new(fetch);
     match within(PATIENCE, poll_fn(|cx| call.poll_head(cx))).await {
         Some(Ok(head)) if head.status.is_success() => None,

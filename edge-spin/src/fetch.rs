@@ -37,7 +37,7 @@ impl Call {
         let origin = origin(&fetch.uri);
         let (writer, contents, trailers) = BodyWriter::new();
         // The platform keeps connections by itself, and asks nobody whether one may be used again.
-        let Fetch { method, uri, headers, body, reuse: _ } = fetch;
+        let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
         let sent = headers_with_length(headers, body.len()).and_then(|headers| {
             let (request, _) = Request::new(headers, Some(contents), trailers, None);
             let scheme = uri.scheme().map(Into::into);

@@ -92,6 +92,7 @@ async fn post(pool: &Pool, url: &Uri, body: &Bytes) -> Result<(), String> {
         headers,
         body: body.clone(),
         reuse: Reuse::Forbidden,
+        signing: None,
     };
     let mut call = Call::new(pool, fetch);
     match timeout(PATIENCE, poll_fn(|cx| call.poll_head(cx))).await {

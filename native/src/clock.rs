@@ -32,6 +32,11 @@ impl Clock {
     }
 }
 
+/// The time by the system's clock, wherever that has been set to.
+pub fn wall() -> Time {
+    Time(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use crate::alert;
 use crate::api::{Bell, Office};
 use crate::aside::aside;
 use crate::cache::Answers;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::flight::Aloft;
 use crate::jwks::Issuers;
 use crate::ledger::Ledgers;
@@ -105,6 +105,10 @@ impl Host for Native {
 
     fn now(&self) -> Time {
         self.shared.clock.now()
+    }
+
+    fn wall(&self) -> Time {
+        clock::wall()
     }
 
     fn random(&self) -> u64 {

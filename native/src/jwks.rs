@@ -321,7 +321,14 @@ async fn fetch(pool: &Pool, url: &str) -> Result<Jwks, String> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
-    let fetch = Fetch { method: Method::GET, uri, headers, body: Bytes::new(), reuse: Reuse::Forbidden };
+    let fetch = Fetch {
+        method: Method::GET,
+        uri,
+        headers,
+        body: Bytes::new(),
+        reuse: Reuse::Forbidden,
+        signing: None,
+    };
     let mut call = Call::new(pool, fetch);
     let head = poll_fn(|cx| call.poll_head(cx)).await.map_err(|error| error.what)?;
     if head.status != StatusCode::OK {

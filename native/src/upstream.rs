@@ -58,7 +58,7 @@ enum State {
 impl Call {
     /// A call that starts with its first poll.
     pub fn new(pool: &pool::Pool, fetch: Fetch) -> Self {
-        let Fetch { method, uri, mut headers, body, reuse } = fetch;
+        let Fetch { method, uri, mut headers, body, reuse, signing: _ } = fetch;
         let origin = match pool.origin(&uri) {
             Ok(origin) => origin,
             Err(error) => return Self { origin: pool.nowhere(), state: State::Failed(error) },

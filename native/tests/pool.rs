@@ -43,7 +43,14 @@ impl Setting {
 
 fn fetch(uri: Uri) -> Fetch {
     let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
-    Fetch { method: Method::POST, uri, headers, body: Bytes::from_static(b"{}"), reuse: Reuse::Allowed }
+    Fetch {
+        method: Method::POST,
+        uri,
+        headers,
+        body: Bytes::from_static(b"{}"),
+        reuse: Reuse::Allowed,
+        signing: None,
+    }
 }
 
 async fn head(call: &mut Call) -> Result<Head, FetchError> {

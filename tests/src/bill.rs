@@ -16,6 +16,7 @@
 //! nothing in a case comes from the catalogue or from the code that is tested.
 
 use crate::replay::{Answer, Replay, Seen};
+use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,10 +24,11 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 use tollgate_core::config::{Config, Priced, ProviderId};
 use tollgate_core::dialect::Dialect;
+use tollgate_core::framing::event_stream::write_event;
+use tollgate_core::framing::{Framer, Framing};
 use tollgate_core::price::{self, Class, Consumed, Served, Service, Terms, Unit};
 use tollgate_core::provider::{self, Target};
 use tollgate_core::reply::Event;
-use tollgate_core::sse::Framer;
 use tollgate_core::units::Time;
 use tollgate_core::usage::Usage;
 use tollgate_core::vendor::{self, Vendor};
@@ -238,7 +240,7 @@ impl Case {
                 let seen = self.replay("stream", &answer)?;
                 self.check_seen(&seen, &expected).map_err(|what| format!("stream: {what}"))?;
             }
-            let decoded = self.decoded_stream(&body)?;
+            let decoded = self.decoded_stream(body)?;
             self.check_bill(&decoded, &expected).map_err(|what| format!("decoded stream: {what}"))?;
         }
         if ways == 0 { Err("neither `answer`, `stream` nor `consumed`".to_owned()) } else { Ok(()) }
@@ -337,10 +339,14 @@ impl Case {
         reply.map_err(|fault| fault.message)?.usage.ok_or_else(|| "the answer has no usage".to_owned())
     }
 
-    fn decoded_stream(&self, body: &str) -> Checked<Usage> {
+    fn decoded_stream(&self, body: Bytes) -> Checked<Usage> {
         let target = Target { vendor: self.row()?, model: &self.model };
-        let (mut framer, mut frames, mut events) = (Framer::new(), Vec::new(), Vec::new());
-        framer.push(body.to_owned().into(), &mut frames).map_err(|_| "a frame is too large")?;
+        let framing = match target.vendor.dialect {
+            Dialect::Bedrock => Framing::EventStream,
+            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => Framing::Events,
+        };
+        let (mut framer, mut frames, mut events) = (Framer::new(framing), Vec::new(), Vec::new());
+        framer.push(body, &mut frames).map_err(|_| "a frame is too large")?;
         frames.extend(framer.finish());
         let mut decoder = provider::of(target.vendor.dialect).decoder(&target);
         frames.iter().for_each(|frame| decoder.on(frame, &mut events));
@@ -370,16 +376,29 @@ fn compare(priced: &Priced, consumed: &Consumed, served: &Served, expected: &Exp
 }
 
 /// The events as this dialect's servers send them.
-fn framed(dialect: Dialect, events: &[Value]) -> String {
+fn framed(dialect: Dialect, events: &[Value]) -> Bytes {
     let one = |event: &Value| match dialect {
         Dialect::OpenAi | Dialect::Gemini => format!("data: {event}\n\n"),
         Dialect::Anthropic => {
             format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
         }
+        Dialect::Bedrock => String::new(),
     };
+    if dialect == Dialect::Bedrock {
+        return binary(events);
+    }
     let mut all: String = events.iter().map(one).collect();
     if dialect == Dialect::OpenAi {
         all.push_str("data: [DONE]\n\n");
     }
-    all
+    all.into()
+}
+
+/// Events whose one member names them.
+fn binary(events: &[Value]) -> Bytes {
+    let mut all = BytesMut::new();
+    for (name, data) in events.iter().filter_map(Value::as_object).flatten() {
+        write_event(name, data.to_string().as_bytes(), &mut all);
+    }
+    all.freeze()
 }

@@ -5,6 +5,7 @@
 //!   call.json                  a request, on the OpenAI chat surface
 //!   request.json               what goes upstream                               (written by UPDATE=1)
 //!   reply.json | reply.sse     what the provider answers
+//!   reply.events               the same as binary messages: lines of {"event", "data"} or {"exception", "data"}
 //!   meta.json                  optional: {"vendor", "model", "status", "headers"}
 //!   answer.json | answer.sse   what the client gets                             (written by UPDATE=1)
 //!   source.md                  where the facts come from
@@ -20,11 +21,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tollgate_core::call::{Delivery, UsageChunk};
 use tollgate_core::fault::{Code, Fault, UpstreamFault};
-use tollgate_core::framing::Framing;
+use tollgate_core::framing::event_stream::{write_event, write_exception};
+use tollgate_core::framing::{Framer, Framing};
 use tollgate_core::json::Tape;
 use tollgate_core::provider::{self, Provider, Target};
 use tollgate_core::reply::Event;
-use tollgate_core::sse::{Frame, Framer};
+use tollgate_core::sse::Frame;
 use tollgate_core::surface::{Asked, RequestLine, Surface, openai_chat::OpenAiChat};
 use tollgate_core::vendor;
 
@@ -33,6 +35,7 @@ const FILES: &[&str] = &[
     "request.json",
     "reply.json",
     "reply.sse",
+    "reply.events",
     "meta.json",
     "answer.json",
     "answer.sse",
@@ -131,9 +134,10 @@ impl Case {
             usage,
             framing: Framing::Events,
         };
-        match self.read("reply.sse") {
-            Ok(reply) => self.stream(&reply, provider, &target, &asked),
-            Err(_) => self.whole(provider, &target, &asked),
+        match (self.read("reply.sse"), self.read("reply.events")) {
+            (Ok(reply), _) => self.stream(&reply, Framing::Events, provider, &target, &asked),
+            (_, Ok(lines)) => self.stream(&binary(&lines)?, Framing::EventStream, provider, &target, &asked),
+            (Err(_), Err(_)) => self.whole(provider, &target, &asked),
         }
     }
 
@@ -163,19 +167,20 @@ impl Case {
     fn stream(
         &self,
         reply: &[u8],
+        framing: Framing,
         provider: &dyn Provider,
         target: &Target<'_>,
         asked: &Asked,
     ) -> Checked<()> {
-        let whole = events(&frames(&[reply])?, provider, target);
+        let whole = events(&frames(framing, &[reply])?, provider, target);
         for cut in 0..reply.len() {
             let (head, tail) = reply.split_at(cut);
-            if events(&frames(&[head, tail])?, provider, target) != whole {
+            if events(&frames(framing, &[head, tail])?, provider, target) != whole {
                 return Err(format!("reply.sse: split at byte {cut} it gives other events"));
             }
         }
         let bytes: Vec<&[u8]> = reply.chunks(1).collect();
-        if events(&frames(&bytes)?, provider, target) != whole {
+        if events(&frames(framing, &bytes)?, provider, target) != whole {
             return Err("reply.sse: byte by byte it gives other events".to_owned());
         }
         let mut renderer = OpenAiChat.renderer(asked.clone());
@@ -210,12 +215,27 @@ fn plain_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers.iter().map(|(name, value)| (name.to_string(), plain(value))).collect()
 }
 
-fn frames(pieces: &[&[u8]]) -> Checked<Vec<Frame>> {
-    let (mut framer, mut frames) = (Framer::new(), Vec::new());
+/// Binary messages of lines that say what is in them.
+fn binary(lines: &[u8]) -> Checked<Vec<u8>> {
+    let mut out = BytesMut::new();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let told: Value = serde_json::from_slice(line).map_err(|error| format!("reply.events: {error}"))?;
+        let data = told["data"].to_string();
+        match (told["event"].as_str(), told["exception"].as_str()) {
+            (Some(name), None) => write_event(name, data.as_bytes(), &mut out),
+            (None, Some(name)) => write_exception(name, data.as_bytes(), &mut out),
+            _ => return Err("reply.events: a line is neither an event nor an exception".to_owned()),
+        }
+    }
+    Ok(out.to_vec())
+}
+
+fn frames(framing: Framing, pieces: &[&[u8]]) -> Checked<Vec<Frame>> {
+    let (mut framer, mut frames) = (Framer::new(framing), Vec::new());
     for piece in pieces {
         framer
             .push(Bytes::copy_from_slice(piece), &mut frames)
-            .map_err(|_| "reply.sse: a frame is too large")?;
+            .map_err(|error| format!("the reply's stream: {error}"))?;
     }
     frames.extend(framer.finish());
     Ok(frames)

@@ -66,6 +66,12 @@ impl Answer {
         Self { status: 200, content_type: "text/event-stream", pieces: vec![body.into()] }
     }
 
+    /// A stream of AWS's in one piece.
+    pub fn event_stream(body: impl Into<Bytes>) -> Self {
+        let content_type = "application/vnd.amazon.eventstream";
+        Self { status: 200, content_type, pieces: vec![body.into()] }
+    }
+
     /// The same bytes, in pieces of this size.
     #[must_use]
     pub fn cut(mut self, size: usize) -> Self {

@@ -1,4 +1,4 @@
-//! What an answer says, read by three readers that know nothing of the gateway's own code: one for
+//! What an answer says, read by a few readers that know nothing of the gateway's own code: one for
 //! each dialect, as simple as can be. An answer that has been translated must say the same.
 
 use serde_json::Value;
@@ -304,5 +304,104 @@ fn gemini_candidate(candidate: &Value, one: &mut Choice) {
         Some("STOP" | "OTHER" | "MALFORMED_FUNCTION_CALL") => one.end = End::Done,
         Some("MAX_TOKENS") => one.end = End::Length,
         Some(_) => one.end = End::Filter,
+    }
+}
+
+/// The messages of a binary stream: each one's name and JSON. What is no such stream has none.
+pub fn messages(body: &[u8]) -> Vec<(String, Value)> {
+    let mut messages = Vec::new();
+    let mut rest = body;
+    while let Some((message, after)) = message(rest) {
+        messages.push(message);
+        rest = after;
+    }
+    messages
+}
+
+fn message(bytes: &[u8]) -> Option<((String, Value), &[u8])> {
+    let length = |at: usize| {
+        let bytes: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_be_bytes(bytes)).ok()
+    };
+    let (whole, headers) = (length(0)?, length(4)?);
+    let mut walk = bytes.get(12..12 + headers)?;
+    let mut named = String::new();
+    while let Some((length, rest)) = walk.split_first() {
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        // All that Bedrock sends are texts.
+        let size = usize::from(u16::from_be_bytes([*rest.get(1)?, *rest.get(2)?]));
+        let value = rest.get(3..3 + size)?;
+        if matches!(name, b":event-type" | b":exception-type") {
+            named = String::from_utf8(value.to_vec()).ok()?;
+        }
+        walk = rest.get(3 + size..)?;
+    }
+    let payload = bytes.get(12 + headers..whole.checked_sub(4)?)?;
+    Some(((named, serde_json::from_slice(payload).unwrap_or_default()), bytes.get(whole..)?))
+}
+
+/// An answer of Bedrock's Converse, whole or as a binary stream.
+pub fn bedrock(body: &[u8]) -> Said {
+    let mut said = Said::default();
+    if let Ok(whole) = serde_json::from_slice::<Value>(body) {
+        said.failed = !whole["output"].is_object();
+        list(&whole["output"]["message"]["content"]).iter().for_each(|block| bedrock_block(block, &mut said));
+        bedrock_end(&whole, &mut said);
+        return said;
+    }
+    let (mut pieces, mut calls) = (Vec::new(), Vec::new());
+    for (name, data) in messages(body) {
+        said.failed |= name.ends_with("Exception");
+        let at = &data["contentBlockIndex"];
+        if let Some(call) = data["start"].get("toolUse") {
+            said.choice(0).calls.push(Call { name: string(&call["name"]).to_owned(), ..Call::default() });
+            calls.push(at.clone());
+            add(&mut pieces, 0, calls.len() as u64 - 1, "");
+        }
+        let delta = &data["delta"];
+        if let Some(call) = calls.iter().position(|call| call == at) {
+            add(&mut pieces, 0, call as u64, string(&delta["toolUse"]["input"]));
+        }
+        if delta.is_object() {
+            let one = said.choice(0);
+            one.text.push_str(string(&delta["text"]));
+            let content = &delta["reasoningContent"];
+            one.thoughts.push_str(string(&content["text"]));
+            let proofs = [&content["signature"], &content["redactedContent"]].into_iter();
+            one.proofs.extend(proofs.filter_map(Value::as_str).map(str::to_owned));
+        }
+        bedrock_end(&data, &mut said);
+    }
+    said.finish(pieces)
+}
+
+fn bedrock_block(block: &Value, said: &mut Said) {
+    let one = said.choice(0);
+    one.text.push_str(string(&block["text"]));
+    list(&block["citationsContent"]["content"])
+        .iter()
+        .for_each(|piece| one.text.push_str(string(&piece["text"])));
+    let thought = &block["reasoningContent"];
+    one.thoughts.push_str(string(&thought["reasoningText"]["text"]));
+    let proofs = [&thought["reasoningText"]["signature"], &thought["redactedContent"]].into_iter();
+    one.proofs.extend(proofs.filter_map(Value::as_str).map(str::to_owned));
+    if let Some(call) = block.get("toolUse") {
+        one.calls.push(Call { name: string(&call["name"]).to_owned(), arguments: call["input"].clone() });
+    }
+}
+
+fn bedrock_end(told: &Value, said: &mut Said) {
+    match told["stopReason"].as_str() {
+        None => {}
+        Some("max_tokens" | "model_context_window_exceeded") => said.choice(0).end = End::Length,
+        Some("content_filtered" | "guardrail_intervened") => said.choice(0).end = End::Filter,
+        Some(_) => said.choice(0).end = End::Done,
+    }
+    let count = |key: &str| told["usage"][key].as_u64();
+    if let Some(fresh) = count("inputTokens") {
+        let (read, write) = (count("cacheReadInputTokens"), count("cacheWriteInputTokens"));
+        said.prompt = Some(fresh + read.unwrap_or(0) + write.unwrap_or(0));
+        said.cached = read;
+        said.output = count("outputTokens");
     }
 }

@@ -28,6 +28,7 @@ const PROVIDERS: &[(&str, &str, &str, Reader)] = &[
     ("anthropic", "anthropic", "messages-", said::anthropic),
     ("gemini", "gemini", "generate-", said::gemini),
     ("vertex", "gemini", "generate-", said::gemini),
+    ("bedrock", "bedrock", "converse-", said::bedrock),
 ];
 
 /// A surface, asked in one way.
@@ -136,7 +137,7 @@ fn cases() -> Vec<Case> {
         for path in paths {
             let name = path.file_name().unwrap().to_str().unwrap();
             let Some((case, form)) = name.split_once(".response.") else { continue };
-            if !case.starts_with(prefix) || !matches!(form, "json" | "sse") {
+            if !case.starts_with(prefix) || !matches!(form, "json" | "sse" | "bin") {
                 continue;
             }
             let meta = fs::read(path.with_file_name(format!("{case}.meta.json"))).unwrap();
@@ -144,7 +145,7 @@ fn cases() -> Vec<Case> {
             let status = u16::try_from(meta["status"].as_u64().unwrap_or(200)).unwrap();
             let body = fs::read(&path).unwrap();
             let name = format!("{folder}/{case}");
-            cases.push(Case { name, vendor, read: *read, status, streamed: form == "sse", body });
+            cases.push(Case { name, vendor, read: *read, status, streamed: form != "json", body });
         }
     }
     cases
@@ -152,7 +153,9 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn replayed(&self, way: &Way, piece: usize) -> Seen {
-        let answer = if self.streamed {
+        let answer = if self.streamed && self.vendor == "bedrock" {
+            Answer::event_stream(self.body.clone())
+        } else if self.streamed {
             Answer::stream(self.body.clone())
         } else {
             Answer::whole(self.status, self.body.clone())

@@ -217,6 +217,8 @@ pub enum Operation {
     /// To go on with a conversation.
     #[default]
     Chat,
+    /// The same in the words of the model's maker (AWS Bedrock's InvokeModel).
+    Invoke,
     /// How many tokens a prompt has.
     Count,
     /// The vector of a text.

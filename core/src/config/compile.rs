@@ -7,6 +7,7 @@
 //! Each step reports what is wrong with its part and leaves it out, so that the later ones still
 //! run and one reading shows all that must be mended.
 
+mod aws;
 mod cache;
 pub(super) mod keys;
 mod prices;

@@ -110,7 +110,11 @@ impl Config {
 
 fn provider_line(out: &mut String, provider: &Provider) -> fmt::Result {
     let Provider { name, vendor, dialect, base_url, credentials, .. } = provider;
-    let keys = match credentials.iter().filter(|Credential { secret, .. }| secret.is_some()).count() {
+    let keys = match credentials
+        .iter()
+        .filter(|Credential { secret, signer, .. }| secret.is_some() || signer.is_some())
+        .count()
+    {
         0 => "no key".to_owned(),
         1 => "1 key".to_owned(),
         many => format!("{many} keys"),

@@ -53,8 +53,18 @@ const STORE: &[&str] = &["path", "redis", "namespace", "fail"];
 const FAIL: &[&str] = &["budgets", "limits"];
 const ALERTS: &[&str] = &["webhook"];
 const PROVIDER: &[&str] =
-    &["kind", "base_url", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
-const PROVIDER_KEY: &[&str] = &["name", "value", "weight", "models", "rpm", "tpm"];
+    &["kind", "base_url", "region", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
+const PROVIDER_KEY: &[&str] = &[
+    "name",
+    "value",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "weight",
+    "models",
+    "rpm",
+    "tpm",
+];
 const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
 const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline", "cache"];
 const TARGET: &[&str] = &["to", "weight", "rpm", "tpm"];
@@ -136,6 +146,8 @@ pub(super) struct Provider {
     pub(super) name: Spot<String>,
     pub(super) kind: Option<Spot<String>>,
     pub(super) base_url: Option<Spot<String>>,
+    /// AWS's.
+    pub(super) region: Option<Spot<String>>,
     pub(super) keys: Vec<ProviderKey>,
     pub(super) first_byte: Option<Millis>,
     pub(super) idle: Option<Millis>,
@@ -154,11 +166,29 @@ pub(super) struct Header {
 /// One of a provider's keys.
 pub(super) struct ProviderKey {
     pub(super) name: Option<Spot<String>>,
-    pub(super) value: Spot<String>,
+    pub(super) secret: KeySecret,
     pub(super) weight: f64,
     /// Absent: all.
     pub(super) models: Option<Vec<Spot<String>>>,
     pub(super) limits: UpstreamLimits,
+}
+
+/// What a provider's key is.
+pub(super) enum KeySecret {
+    /// What is sent.
+    Value(Spot<String>),
+    /// What signs.
+    Access(AccessKey),
+}
+
+/// An access key of AWS's.
+pub(super) struct AccessKey {
+    /// `access_key_id`
+    pub(super) id: Spot<String>,
+    /// `secret_access_key`
+    pub(super) secret: Spot<String>,
+    /// `session_token`
+    pub(super) token: Option<Spot<String>>,
 }
 
 /// `[models.NAME]`
@@ -318,6 +348,7 @@ impl Provider {
             name,
             kind: table.get("kind").and_then(|cell| cell.text(errors)),
             base_url: table.get("base_url").and_then(|cell| cell.text(errors)),
+            region: table.get("region").and_then(|cell| cell.text(errors)),
             keys: ProviderKey::all(&table, errors),
             first_byte,
             idle,
@@ -378,15 +409,35 @@ impl ProviderKey {
     fn read(cell: &Cell<'_>, errors: &mut Errors) -> Option<Self> {
         if let super::tree::Value::Text(_) = &cell.node.value {
             let limits = UpstreamLimits::default();
-            return Some(Self { name: None, value: cell.text(errors)?, weight: 1.0, models: None, limits });
+            let secret = KeySecret::Value(cell.text(errors)?);
+            return Some(Self { name: None, secret, weight: 1.0, models: None, limits });
         }
         let table = Table::read(cell, PROVIDER_KEY, errors)?;
         let name = table.get("name").and_then(|cell| cell.text(errors));
         let weight = table.get("weight").and_then(|cell| cell.weight(errors));
         let models = table.get("models").map(|cell| cell.texts(errors));
         let limits = upstream_limits(&table, errors);
-        let value = required(&table, "value", r#"the key as "env:NAME" or "file:PATH""#, errors)?;
-        Some(Self { name, value, weight: weight.map_or(1.0, |weight| weight.value), models, limits })
+        let secret = KeySecret::read(&table, errors)?;
+        Some(Self { name, secret, weight: weight.map_or(1.0, |weight| weight.value), models, limits })
+    }
+}
+
+impl KeySecret {
+    fn read(table: &Table<'_>, errors: &mut Errors) -> Option<Self> {
+        let parts = ["access_key_id", "secret_access_key", "session_token"];
+        let Some(part) = parts.iter().find_map(|name| table.get(name)) else {
+            let what = r#"the key as "env:NAME" or "file:PATH""#;
+            return required(table, "value", what, errors).map(Self::Value);
+        };
+        if table.get("value").is_some() {
+            errors.push(&part.place, "an access key stands beside `value`", "remove one of them");
+            return None;
+        }
+        let what = r#"as "env:NAME" or "file:PATH""#;
+        let id = required(table, "access_key_id", what, errors);
+        let secret = required(table, "secret_access_key", what, errors);
+        let token = table.get("session_token").and_then(|cell| cell.text(errors));
+        Some(Self::Access(AccessKey { id: id?, secret: secret?, token }))
     }
 }
 

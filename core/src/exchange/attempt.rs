@@ -13,6 +13,7 @@ use crate::host::{Fetch, Reuse};
 use crate::json::Tape;
 use crate::provider::{self, Encoded, Endpoint, Target};
 use crate::secret::Secret;
+use crate::sigv4::Signing;
 use crate::units::{Millis, Time, Tokens};
 use crate::vendor::{Auth, Vendor};
 use bytes::Bytes;
@@ -221,7 +222,7 @@ fn capped(call: &Call, cap: Tokens) -> Option<Call> {
 /// not fit, the raised cap stays, and the stream is cut when what was paid is used up.
 fn encode_capped(call: Call, target: &Target<'_>) -> Result<Encoded, Fault> {
     let encoded = provider::encode(&call, target)?;
-    let (Dialect::Anthropic, Some(cap), Some(reasoning)) =
+    let (Dialect::Anthropic | Dialect::Bedrock, Some(cap), Some(reasoning)) =
         (target.vendor.dialect, call.output.max_tokens, call.reasoning)
     else {
         return Ok(encoded);
@@ -239,7 +240,9 @@ const LEAST_THINKING: Tokens = Tokens(1024);
 
 fn sent_cap(encoded: &Encoded) -> Option<Tokens> {
     let tape = Tape::parse(&encoded.body).ok()?;
-    tape.root().get("max_tokens")?.as_u64().map(Tokens)
+    let root = tape.root();
+    let inference = || root.get("inferenceConfig")?.get("maxTokens");
+    root.get("max_tokens").or_else(inference)?.as_u64().map(Tokens)
 }
 
 fn fetch(
@@ -253,7 +256,7 @@ fn fetch(
     let Endpoint { path: below, headers } = endpoint;
     let mut all = HeaderMap::with_capacity(8 + provider.headers.len());
     all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    all.insert(ACCEPT, accept(request, path));
+    all.insert(ACCEPT, accept(request, path, provider.dialect));
     all.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
     all.extend(headers);
     if path == Path::Pass {
@@ -266,7 +269,10 @@ fn fetch(
         all.insert(BETAS, betas);
     }
     authenticate(provider, lane, &mut all)?;
-    Ok(Fetch { method: Method::POST, uri: uri(provider, below)?, headers: all, body, reuse: Reuse::Allowed })
+    let signer = provider.credentials.get(usize::from(lane.credential)).and_then(|key| key.signer.clone());
+    let signing = signer.map(|signer| Box::new(Signing::of(signer, &body)));
+    let (method, uri, reuse) = (Method::POST, uri(provider, below)?, Reuse::Allowed);
+    Ok(Fetch { method, uri, headers: all, body, reuse, signing })
 }
 
 /// A list, of which each side may ask for some.
@@ -288,11 +294,21 @@ fn betas(client: &HeaderMap, ours: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&all.join(",")).ok()
 }
 
-fn accept(request: &Request, path: Path) -> HeaderValue {
+/// The form in which an upstream streams unless its dialect has several and it is asked for another.
+fn streams_as(dialect: Dialect) -> Framing {
+    match dialect {
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => Framing::Events,
+        Dialect::Bedrock => Framing::EventStream,
+    }
+}
+
+fn accept(request: &Request, path: Path, dialect: Dialect) -> HeaderValue {
     match (request.envelope.delivery, path) {
         (Delivery::Whole, _) => HeaderValue::from_static("application/json"),
         (Delivery::Stream(_), Path::Pass) => HeaderValue::from_static(request.line.framing.content_type()),
-        (Delivery::Stream(_), Path::Translate) => HeaderValue::from_static(Framing::Events.content_type()),
+        (Delivery::Stream(_), Path::Translate) => {
+            HeaderValue::from_static(streams_as(dialect).content_type())
+        }
     }
 }
 
@@ -335,7 +351,7 @@ fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Res
     };
     let name = match provider.vendor.auth {
         Auth::Header(name) => HeaderName::from_static(name),
-        Auth::Bearer | Auth::Optional => AUTHORIZATION,
+        Auth::Bearer | Auth::Aws | Auth::Optional => AUTHORIZATION,
     };
     let value = match credential.header.get() {
         Some(value) => value.clone(),
@@ -351,7 +367,9 @@ fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Res
 fn key_header(provider: &Provider, secret: &Secret) -> Result<HeaderValue, Fault> {
     let value = match provider.vendor.auth {
         Auth::Header(_) => HeaderValue::from_str(secret.expose()),
-        Auth::Bearer | Auth::Optional => HeaderValue::from_str(&format!("Bearer {}", secret.expose())),
+        Auth::Bearer | Auth::Aws | Auth::Optional => {
+            HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
+        }
     };
     let mut value = value.map_err(|_| {
         let message = format!("a key of provider {} holds characters a header cannot carry", provider.name);

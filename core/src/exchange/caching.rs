@@ -310,6 +310,7 @@ impl Request {
         digest.part(&[match framing {
             Framing::Events => 0,
             Framing::Array => 1,
+            Framing::EventStream => 2,
         }]);
         envelope_parts(envelope, &mut digest);
         let headers: Vec<&[u8]> =

@@ -8,7 +8,7 @@ use super::gather::Gather;
 use super::request::Request;
 use crate::count::Heard;
 use crate::fault::{UpstreamClass, UpstreamFault};
-use crate::framing::{Framer, Framing};
+use crate::framing::{Framer, Framing, Unframed};
 use crate::host::Head;
 use crate::provider::{Decode, Glance};
 use crate::reply::{Assembler, Event, Reply};
@@ -210,7 +210,7 @@ impl Reading {
             }
             Form::Pass { framer, held } => match framer.push(chunk, held) {
                 Ok(()) => self.judge_frames(now),
-                Err(_) => too_large(crate::sse::MAX_FRAME),
+                Err(unframed) => failed(UpstreamClass::Garbled, 200, &unframed.to_string()),
             },
             Form::Translate { framer, decoder, events, size } => {
                 *size += chunk.len();
@@ -264,6 +264,8 @@ impl Reading {
         let asked = if self.sent.path == Path::Pass { request.line.framing } else { Framing::Events };
         let framing = match first {
             Some(b'[') if self.is_success() && request.wants_stream() && asked == Framing::Array => asked,
+            // The length of a message is below 2^24.
+            Some(0) if self.is_success() => Framing::EventStream,
             Some(b'{' | b'[' | b'<' | b'"') => return Form::Whole(Gather::default()),
             Some(_) if self.is_success() => Framing::Events,
             Some(_) => return Form::Whole(Gather::default()),
@@ -418,7 +420,7 @@ pub(super) fn in_band_fault(
     headers: &HeaderMap,
     target: &Target<'_>,
 ) -> UpstreamFault {
-    provider.fault(200, headers, frame.data(), target)
+    provider.frame_fault(frame, headers, target)
 }
 
 fn render(reply: Reply, request: &Request) -> Whole {
@@ -466,7 +468,8 @@ fn decode(
     events: &mut Vec<Event>,
 ) -> Result<(), Verdict> {
     let mut frames = Vec::new();
-    framer.push(chunk, &mut frames).map_err(|_| too_large(crate::sse::MAX_FRAME))?;
+    let unframed = |unframed: Unframed| failed(UpstreamClass::Garbled, 200, &unframed.to_string());
+    framer.push(chunk, &mut frames).map_err(unframed)?;
     frames.iter().for_each(|frame| decoder.on(frame, events));
     Ok(())
 }

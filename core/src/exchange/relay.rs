@@ -162,12 +162,9 @@ impl Relay {
         let whole_chunk = chunk.clone();
         let (Form::Pass { framer } | Form::Translate { framer, .. }) = &mut self.form;
         let joined = framer.held() > 0;
-        if framer.push(chunk, &mut frames).is_err() {
-            let what = format!("the stream holds an event larger than {} bytes", crate::sse::MAX_FRAME);
-            return Verdict::Failed(
-                Bytes::new(),
-                Box::new(UpstreamFault::new(UpstreamClass::Garbled, 200, what)),
-            );
+        if let Err(unframed) = framer.push(chunk, &mut frames) {
+            let fault = UpstreamFault::new(UpstreamClass::Garbled, 200, unframed.to_string());
+            return Verdict::Failed(Bytes::new(), Box::new(fault));
         }
         match &mut self.form {
             Form::Pass { framer } => {
@@ -212,7 +209,7 @@ impl Relay {
                 let fault = Box::new(UpstreamFault::new(UpstreamClass::Connection, 200, what));
                 let bytes = match framer.framing() {
                     Framing::Events => closed(bytes),
-                    Framing::Array => bytes,
+                    Framing::Array | Framing::EventStream => bytes,
                 };
                 Verdict::Failed(bytes, fault)
             }

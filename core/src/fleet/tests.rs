@@ -44,7 +44,15 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
 pub(super) fn credential(name: &str, weight: f64, models: &str) -> Credential {
     let models = vec![Pattern::parse(models).unwrap()];
     let limits = UpstreamLimits::default();
-    Credential { name: name.to_owned(), secret: None, weight, models, limits, header: Default::default() }
+    Credential {
+        name: name.to_owned(),
+        secret: None,
+        signer: None,
+        weight,
+        models,
+        limits,
+        header: Default::default(),
+    }
 }
 
 pub(super) fn config(providers: Vec<Provider>) -> Config {

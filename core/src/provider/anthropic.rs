@@ -9,23 +9,23 @@
 //! of its earlier turns, since prompt caches and signed thinking are bound to them.
 
 mod blocks;
-mod decode;
+pub(super) mod decode;
 mod fault;
 mod glance;
-mod ids;
-mod lost;
-mod media;
-mod model;
+pub(super) mod ids;
+pub(super) mod lost;
+pub(super) mod media;
+pub(super) mod model;
 mod request;
-mod schema;
-mod settings;
+pub(super) mod schema;
+pub(super) mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod text;
-mod thinking;
-mod turns;
-mod usage;
+pub(super) mod text;
+pub(super) mod thinking;
+pub(super) mod turns;
+pub(super) mod usage;
 
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
 use crate::call::{Call, Operation};
@@ -42,7 +42,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// The tool that stands in for a response format on models without one. Its input is the answer: a
 /// decoder that meets it writes text, not a tool call.
-const JSON_TOOL: &str = "tollgate_json_output";
+pub(super) const JSON_TOOL: &str = "tollgate_json_output";
 
 /// The Anthropic dialect.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Provider for Anthropic {
         match purpose.operation {
             Operation::Chat => Some(endpoint("/messages")),
             Operation::Count => Some(endpoint("/messages/count_tokens")),
-            Operation::Embed | Operation::EmbedBatch => None,
+            Operation::Invoke | Operation::Embed | Operation::EmbedBatch => None,
         }
     }
 

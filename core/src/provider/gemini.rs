@@ -96,10 +96,14 @@ impl Provider for Gemini {
 
 fn endpoint(target: &Target<'_>, purpose: Purpose) -> Endpoint {
     let method = match (purpose.operation, purpose.delivery, purpose.framing) {
-        (Operation::Chat, Delivery::Whole, _) => "generateContent",
-        (Operation::Chat, Delivery::Stream(_), Framing::Events) => "streamGenerateContent?alt=sse",
+        (Operation::Chat | Operation::Invoke, Delivery::Whole, _) => "generateContent",
+        (
+            Operation::Chat | Operation::Invoke,
+            Delivery::Stream(_),
+            Framing::Events | Framing::EventStream,
+        ) => "streamGenerateContent?alt=sse",
         // Without `alt=sse` the stream is one JSON array that grows.
-        (Operation::Chat, Delivery::Stream(_), Framing::Array) => "streamGenerateContent",
+        (Operation::Chat | Operation::Invoke, Delivery::Stream(_), Framing::Array) => "streamGenerateContent",
         (Operation::Count, ..) => "countTokens",
         (Operation::Embed, ..) => "embedContent",
         (Operation::EmbedBatch, ..) => "batchEmbedContents",
@@ -156,7 +160,9 @@ fn add_extras(
 ) {
     match origin {
         Dialect::Gemini => join(into, extras),
-        Dialect::OpenAi | Dialect::Anthropic => extras.keys().for_each(|name| lost.add(name)),
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
+            extras.keys().for_each(|name| lost.add(name))
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Provider for OpenAi {
         match purpose.operation {
             Operation::Chat => Some(endpoint(target, "/chat/completions")),
             Operation::Embed | Operation::EmbedBatch => Some(endpoint(target, "/embeddings")),
-            Operation::Count => None,
+            Operation::Count | Operation::Invoke => None,
         }
     }
 

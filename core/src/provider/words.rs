@@ -8,46 +8,67 @@ use crate::dialect::Dialect;
 use crate::fault::Fault;
 use serde_json::Value;
 
-/// OpenAI's names, Anthropic's and Gemini's. They stand for themselves and for what lies below them.
-const NAMES: &[[&str; 3]] = &[
-    ["response_format.json_schema.schema", "output_config.format.schema", "generationConfig.responseSchema"],
-    ["response_format", "output_config.format", "generationConfig.responseSchema"],
-    ["reasoning.max_tokens", "thinking.budget_tokens", "generationConfig.thinkingConfig.thinkingBudget"],
-    ["reasoning.exclude", "thinking.display", "generationConfig.thinkingConfig.includeThoughts"],
-    ["reasoning_effort", "output_config.effort", "generationConfig.thinkingConfig"],
-    ["parallel_tool_calls", "tool_choice.disable_parallel_tool_use", "parallel_tool_calls"],
-    ["tool_choice", "tool_choice", "toolConfig.functionCallingConfig"],
-    ["safety_identifier", "metadata.user_id", "safety_identifier"],
-    ["user", "metadata.user_id", "user"],
-    ["stop", "stop_sequences", "generationConfig.stopSequences"],
-    ["max_tokens", "max_tokens", "generationConfig.maxOutputTokens"],
-    ["temperature", "temperature", "generationConfig.temperature"],
-    ["top_p", "top_p", "generationConfig.topP"],
-    ["top_k", "top_k", "generationConfig.topK"],
-    ["seed", "seed", "generationConfig.seed"],
-    ["n", "n", "generationConfig.candidateCount"],
-    ["presence_penalty", "presence_penalty", "generationConfig.presencePenalty"],
-    ["frequency_penalty", "frequency_penalty", "generationConfig.frequencyPenalty"],
-    ["logprobs", "logprobs", "generationConfig.responseLogprobs"],
-    ["top_logprobs", "top_logprobs", "generationConfig.logprobs"],
-    ["modalities", "modalities", "generationConfig.responseModalities"],
-    ["audio", "audio", "generationConfig.speechConfig"],
-    ["service_tier", "service_tier", "serviceTier"],
+/// OpenAI's names, Anthropic's, Gemini's and Bedrock's. They stand for themselves and for what lies below them.
+const NAMES: &[[&str; 4]] = &[
+    [
+        "response_format.json_schema.schema",
+        "output_config.format.schema",
+        "generationConfig.responseSchema",
+        "outputConfig.textFormat.structure.jsonSchema.schema",
+    ],
+    ["response_format", "output_config.format", "generationConfig.responseSchema", "outputConfig.textFormat"],
+    [
+        "reasoning.max_tokens",
+        "thinking.budget_tokens",
+        "generationConfig.thinkingConfig.thinkingBudget",
+        "additionalModelRequestFields.thinking.budget_tokens",
+    ],
+    [
+        "reasoning.exclude",
+        "thinking.display",
+        "generationConfig.thinkingConfig.includeThoughts",
+        "additionalModelRequestFields.thinking.display",
+    ],
+    ["reasoning_effort", "output_config.effort", "generationConfig.thinkingConfig", "outputConfig.effort"],
+    [
+        "parallel_tool_calls",
+        "tool_choice.disable_parallel_tool_use",
+        "parallel_tool_calls",
+        "parallel_tool_calls",
+    ],
+    ["tool_choice", "tool_choice", "toolConfig.functionCallingConfig", "toolConfig.toolChoice"],
+    ["safety_identifier", "metadata.user_id", "safety_identifier", "safety_identifier"],
+    ["user", "metadata.user_id", "user", "user"],
+    ["stop", "stop_sequences", "generationConfig.stopSequences", "inferenceConfig.stopSequences"],
+    ["max_tokens", "max_tokens", "generationConfig.maxOutputTokens", "inferenceConfig.maxTokens"],
+    ["temperature", "temperature", "generationConfig.temperature", "inferenceConfig.temperature"],
+    ["top_p", "top_p", "generationConfig.topP", "inferenceConfig.topP"],
+    ["top_k", "top_k", "generationConfig.topK", "additionalModelRequestFields.top_k"],
+    ["seed", "seed", "generationConfig.seed", "seed"],
+    ["n", "n", "generationConfig.candidateCount", "n"],
+    ["presence_penalty", "presence_penalty", "generationConfig.presencePenalty", "presence_penalty"],
+    ["frequency_penalty", "frequency_penalty", "generationConfig.frequencyPenalty", "frequency_penalty"],
+    ["logprobs", "logprobs", "generationConfig.responseLogprobs", "logprobs"],
+    ["top_logprobs", "top_logprobs", "generationConfig.logprobs", "top_logprobs"],
+    ["modalities", "modalities", "generationConfig.responseModalities", "modalities"],
+    ["audio", "audio", "generationConfig.speechConfig", "audio"],
+    ["metadata", "metadata", "metadata", "requestMetadata"],
+    ["service_tier", "service_tier", "serviceTier", "serviceTier"],
 ];
 
-/// Pieces of paths: OpenAI's, Anthropic's and Gemini's.
-const PIECES: &[[&str; 3]] = &[
-    [".function.parameters", ".input_schema", ".parameters"],
-    [".function.arguments", ".input", ".args"],
-    [".function.", ".", "."],
-    [".image_url", ".source", ".inlineData"],
-    [".file.filename", ".title", ".inlineData.displayName"],
-    [".file", ".source", ".inlineData"],
-    [".input_audio", ".source", ".inlineData"],
-    [".video_url", ".source", ".inlineData"],
-    [".annotations", ".citations", ".citations"],
-    [".tool_call_id", ".tool_use_id", ".functionResponse.id"],
-    [".content", ".content", ".parts"],
+/// Pieces of paths: OpenAI's, Anthropic's, Gemini's and Bedrock's.
+const PIECES: &[[&str; 4]] = &[
+    [".function.parameters", ".input_schema", ".parameters", ".toolSpec.inputSchema"],
+    [".function.arguments", ".input", ".args", ".toolUse.input"],
+    [".function.", ".", ".", ".toolSpec."],
+    [".image_url", ".source", ".inlineData", ".image"],
+    [".file.filename", ".title", ".inlineData.displayName", ".document.name"],
+    [".file", ".source", ".inlineData", ".document"],
+    [".input_audio", ".source", ".inlineData", ".audio"],
+    [".video_url", ".source", ".inlineData", ".video"],
+    [".annotations", ".citations", ".citations", ".citationsContent"],
+    [".tool_call_id", ".tool_use_id", ".functionResponse.id", ".toolResult.toolUseId"],
+    [".content", ".content", ".parts", ".content"],
 ];
 
 /// The names of a loss in the call's own dialect. Gemini keeps most settings in one object: of what is
@@ -95,6 +116,7 @@ pub(super) fn named(name: &str, call: &Call) -> String {
         Dialect::OpenAi => return name.to_owned(),
         Dialect::Anthropic => 1,
         Dialect::Gemini => 2,
+        Dialect::Bedrock => 3,
     };
     if name == "reasoning_effort" && call.origin == Dialect::Anthropic && asks_to_think(call) {
         return "thinking".to_owned();
@@ -104,8 +126,11 @@ pub(super) fn named(name: &str, call: &Call) -> String {
         return format!("{}{rest}", row.get(column).copied().unwrap_or_default());
     }
     let named = path(name, column);
-    let of_tool = if column == 2 { geminis_tool(&named, call) } else { None };
-    of_tool.unwrap_or(named)
+    match column {
+        2 => geminis_tool(&named, call).unwrap_or(named),
+        3 if named.starts_with("tools[") => format!("toolConfig.{named}"),
+        _ => named,
+    }
 }
 
 /// What follows a name: nothing, or what lies below it.

@@ -31,7 +31,7 @@ pub(super) fn frame(raw: Bytes, mark: Mark) -> Frame {
         // The LF of a CRLF is left behind as a blank line, which says nothing here.
         at += end + 1;
     }
-    Frame { event, data: data.finish(), raw }
+    Frame { event, data: data.finish(), kind: super::FrameKind::Event, raw }
 }
 
 /// Where in a line of this field its value begins: after the colon and one space.

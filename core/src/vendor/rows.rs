@@ -82,6 +82,18 @@ pub(super) const CUSTOM_GEMINI: Vendor = Vendor {
     quirks: Quirks::NONE,
 };
 
+/// A server of Bedrock's dialect at the user's address.
+pub(super) const CUSTOM_BEDROCK: Vendor = Vendor {
+    name: "custom-bedrock",
+    title: "A Bedrock-compatible server",
+    dialect: Dialect::Bedrock,
+    base_url: "",
+    auth: Auth::Aws,
+    env: &[],
+    address: Address::NONE,
+    quirks: Quirks::NONE,
+};
+
 /// Every known vendor.
 pub const VENDORS: &[Vendor] = &[
     Vendor {
@@ -104,6 +116,14 @@ pub const VENDORS: &[Vendor] = &[
         title: "Google Gemini",
         base_url: "https://generativelanguage.googleapis.com/v1beta",
         ..CUSTOM_GEMINI
+    },
+    Vendor {
+        env: &["AWS_BEARER_TOKEN_BEDROCK"],
+        address: Address { env: &["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], path: "" },
+        name: "bedrock",
+        title: "AWS Bedrock",
+        base_url: "https://bedrock-runtime.{region}.amazonaws.com",
+        ..CUSTOM_BEDROCK
     },
     // `https://{resource}.openai.azure.com/openai/v1`: the model is the deployment's name.
     AZURE,

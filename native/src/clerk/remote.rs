@@ -76,8 +76,14 @@ impl Remote {
         headers.insert(AUTHORIZATION, self.authorization.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
-        let fetch =
-            Fetch { method: method.clone(), uri, headers, body: Bytes::from(body), reuse: Reuse::Forbidden };
+        let fetch = Fetch {
+            method: method.clone(),
+            uri,
+            headers,
+            body: Bytes::from(body),
+            reuse: Reuse::Forbidden,
+            signing: None,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(Default::default())

@@ -1,9 +1,9 @@
 //! Providers: the vendor's row, the base URL, the keys.
 
-use super::{Compiler, sendable};
+use super::{Compiler, aws, sendable};
 use crate::config::UpstreamLimits;
 use crate::config::fault::{Place, closest, show};
-use crate::config::file;
+use crate::config::file::{self, KeySecret};
 use crate::config::read::Spot;
 use crate::config::{Credential, Override, Pattern, Provider, ProviderId, Route, SecretRef, Timeouts};
 use crate::dialect::Dialect;
@@ -57,6 +57,7 @@ impl Compiler<'_> {
             name,
             kind,
             base_url,
+            region,
             keys,
             first_byte,
             idle,
@@ -67,16 +68,18 @@ impl Compiler<'_> {
         } = raw;
         self.provider_name(&name);
         let vendor = self.vendor(&name, kind.as_ref());
-        let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url));
+        let region = vendor.and_then(|vendor| self.region(&name, vendor, region, base_url.as_ref()));
+        let region = region.as_deref();
+        let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url, region));
         let vendor = vendor.map(|vendor| at_address(vendor, &name.value, base_url.as_ref()));
         let headers = self.headers(headers);
         let query = self.api_version(api_version);
-        let credentials = self.credentials(keys);
+        let credentials = self.credentials(keys, vendor, region);
         let (vendor, Place { path, .. }) = (vendor?, &name.place);
         let base_url = base_url?;
         let credentials = if credentials.is_empty() {
             let home = if same_host(vendor, &base_url) { Home::Vendor } else { Home::Elsewhere };
-            self.usual_credential(path, &name, vendor, home)
+            self.usual_credential(path, &name, vendor, home, region)
         } else {
             credentials
         };
@@ -126,6 +129,7 @@ impl Compiler<'_> {
         name: &Spot<String>,
         vendor: &'static Vendor,
         raw: Option<Spot<String>>,
+        region: Option<&str>,
     ) -> Option<Uri> {
         let Some(raw) = raw else {
             if vendor.base_url.is_empty() {
@@ -134,7 +138,10 @@ impl Compiler<'_> {
                 self.errors.push(&name.place, message, fix);
                 return None;
             }
-            return absolute(vendor.base_url).ok();
+            return match vendor.auth {
+                Auth::Aws => absolute(&aws::address(vendor, region?)).ok(),
+                Auth::Bearer | Auth::Header(_) | Auth::Optional => absolute(vendor.base_url).ok(),
+            };
         };
         match absolute(&raw.value) {
             Ok(url) => Some(url),
@@ -176,19 +183,30 @@ impl Compiler<'_> {
         Some(format!("api-version={}", raw.value))
     }
 
-    fn credentials(&mut self, raw: Vec<file::ProviderKey>) -> Vec<Credential> {
+    fn credentials(
+        &mut self,
+        raw: Vec<file::ProviderKey>,
+        vendor: Option<&Vendor>,
+        region: Option<&str>,
+    ) -> Vec<Credential> {
         let mut names = BTreeSet::new();
         let mut credentials = Vec::with_capacity(raw.len());
         for (index, raw) in raw.into_iter().enumerate() {
-            let file::ProviderKey { name, value, weight, models, limits } = raw;
-            let secret = self.secret(&value);
-            let place = name.as_ref().map_or_else(|| value.place.clone(), |name| name.place.clone());
+            let file::ProviderKey { name, secret, weight, models, limits } = raw;
+            let (KeySecret::Value(Spot { place, .. })
+            | KeySecret::Access(file::AccessKey { id: Spot { place, .. }, .. })) = &secret;
+            let place = name.as_ref().map_or_else(|| place.clone(), |name| name.place.clone());
+            let (secret, signer) = match secret {
+                KeySecret::Value(value) => (self.secret(&value), None),
+                KeySecret::Access(key) => (None, self.signer(key, vendor, region)),
+            };
             let name = name.map_or_else(|| (index + 1).to_string(), |name| name.value);
             if !names.insert(name.clone()) {
                 self.twice(&place, "key", &name);
             }
             let models = models.map_or_else(all_models, |models| self.patterns(models));
-            credentials.push(Credential { name, secret, weight, models, limits, header: Default::default() });
+            let header = Default::default();
+            credentials.push(Credential { name, secret, signer, weight, models, limits, header });
         }
         credentials
     }
@@ -201,13 +219,24 @@ impl Compiler<'_> {
         name: &Spot<String>,
         vendor: &'static Vendor,
         home: Home,
+        region: Option<&str>,
     ) -> Vec<Credential> {
         let usual = match home {
             Home::Vendor => vendor.env.iter().find_map(|name| self.usual(name)),
             Home::Elsewhere => None,
         };
-        if let (None, Home::Vendor, Auth::Bearer | Auth::Header(_)) = (&usual, home, vendor.auth) {
-            let variables = vendor.env.join(" or ");
+        let signer = match (&usual, home, vendor.auth) {
+            (None, Home::Vendor, Auth::Aws) => self.usual_signer(region),
+            (Some(_), _, _) | (_, Home::Elsewhere, _) => None,
+            (_, _, Auth::Bearer | Auth::Header(_) | Auth::Optional) => None,
+        };
+        if let (None, None, Home::Vendor, Auth::Bearer | Auth::Header(_) | Auth::Aws) =
+            (&usual, &signer, home, vendor.auth)
+        {
+            let mut variables = vendor.env.join(" or ");
+            if vendor.auth == Auth::Aws {
+                variables.push_str(" or AWS_ACCESS_KEY_ID");
+            }
             let message = format!("no key, and {variables} is not set");
             let fix = format!("set {variables}, or add `key = \"env:NAME\"` to [{path}]");
             self.errors.push(&name.place, message, fix);
@@ -215,6 +244,7 @@ impl Compiler<'_> {
         vec![Credential {
             name: "1".to_owned(),
             secret: usual,
+            signer,
             weight: 1.0,
             models: all_models(),
             limits: UpstreamLimits::default(),
@@ -223,7 +253,7 @@ impl Compiler<'_> {
     }
 
     /// The secret in a vendor's usual variable, if it holds one that can be sent.
-    fn usual(&self, name: &str) -> Option<Secret> {
+    pub(super) fn usual(&self, name: &str) -> Option<Secret> {
         let found = (self.secrets)(SecretRef::Env(name)).ok()?;
         let secret = Secret::new(found.expose().trim());
         (!secret.is_empty() && sendable(secret.expose())).then_some(secret)
@@ -301,7 +331,8 @@ fn at_address(vendor: &'static Vendor, name: &str, url: Option<&Uri>) -> &'stati
 }
 
 fn same_host(vendor: &Vendor, url: &Uri) -> bool {
-    absolute(vendor.base_url).is_ok_and(|home| home.host() == url.host())
+    url.host().is_some_and(|host| aws::is_home(vendor, host))
+        || absolute(vendor.base_url).is_ok_and(|home| home.host() == url.host())
 }
 
 /// An absolute `http` or `https` URL without query, fragment or credentials.

@@ -1,5 +1,6 @@
 //! The config of a gateway that was given none.
 
+use super::aws;
 use super::providers::{TIMEOUTS, absolute, all_models};
 use super::{DRAIN, LISTEN, MAX_BODY, NAMESPACE, STORE, sendable};
 use crate::config::{Alerts, Config, Credential, Derived, Fail, Provider, Server, Store, UnknownPrice};
@@ -74,18 +75,25 @@ fn provider(
     let set = |name: &&str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     let first = |names: &[&'static str]| names.iter().find_map(|name| set(name).map(|value| (*name, value)));
     let (key, address) = (first(vendor.env), first(vendor.address.env));
+    let region = aws::REGIONS.iter().find_map(set).filter(|region| aws::is_region(region));
+    let region = region.as_deref().unwrap_or(aws::USUAL_REGION);
+    let signer = match (&key, vendor.auth) {
+        (None, Auth::Aws) => aws::around(&|name| set(&name), region),
+        (Some(_), _) | (None, Auth::Bearer | Auth::Header(_) | Auth::Optional) => None,
+    };
     let variable = match (&key, &address, vendor.auth) {
-        (Some((variable, _)), _, Auth::Bearer | Auth::Header(_)) => *variable,
+        (None, _, Auth::Aws) if signer.is_some() => aws::KEY_ID,
+        (Some((variable, _)), _, Auth::Bearer | Auth::Header(_) | Auth::Aws) => *variable,
         // A server that needs no key is on where somebody says where it is.
         (_, Some((variable, _)), Auth::Optional) => *variable,
-        (None, _, Auth::Bearer | Auth::Header(_)) | (_, None, Auth::Optional) => return None,
+        (None, _, Auth::Bearer | Auth::Header(_) | Auth::Aws) | (_, None, Auth::Optional) => return None,
     };
     let base_url = match &address {
         Some((variable, address)) => match located(address, vendor.address.path) {
             Some(base_url) => base_url,
             None => return Some(Err(format!("{variable} is no address such as https://host/v1: left out"))),
         },
-        None => match absolute(vendor.base_url) {
+        None => match absolute(&aws::address(vendor, region)) {
             Ok(base_url) => base_url,
             Err(_) => {
                 let title = vendor.title;
@@ -105,6 +113,7 @@ fn provider(
         credentials: vec![Credential {
             name: "1".to_owned(),
             secret,
+            signer,
             weight: 1.0,
             limits: Default::default(),
             models: all_models(),

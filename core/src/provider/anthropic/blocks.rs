@@ -37,7 +37,7 @@ pub(super) fn text(text: &Text, place: Place, lost: &mut Lost) -> Option<Value> 
                 block.insert("citations".to_owned(), value.clone());
             }
         }
-        Some(Opaque { origin: Dialect::OpenAi | Dialect::Gemini, .. }) => {
+        Some(Opaque { origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, .. }) => {
             lost.name(place.field("annotations"))
         }
         None => {}

@@ -8,7 +8,7 @@ use crate::reply::{Choice, Reply, Stop};
 use serde_json::{Map, Value};
 
 /// Reads a whole answer.
-pub(super) fn reply(body: &[u8]) -> Result<Reply, Box<UpstreamFault>> {
+pub(in crate::provider) fn reply(body: &[u8]) -> Result<Reply, Box<UpstreamFault>> {
     let message: Map<String, Value> =
         serde_json::from_slice(body).map_err(|_| Box::new(fault::garbled("it is no JSON object", body)))?;
     if message.get("type").is_some_and(|kind| kind == "error")
@@ -50,7 +50,7 @@ fn read(message: Map<String, Value>) -> Reply {
 
 /// Whether the model asked for tools of the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Calls {
+pub(in crate::provider) enum Calls {
     /// It did.
     Some,
     /// It did not, or only for the one that stands in for a response format.
@@ -65,14 +65,14 @@ impl Calls {
 
 /// How an answer ended, in the dialect's words.
 #[derive(Debug, Default)]
-pub(super) struct Ending {
-    pub(super) reason: Option<String>,
-    pub(super) details: Option<Value>,
+pub(in crate::provider) struct Ending {
+    pub(in crate::provider) reason: Option<String>,
+    pub(in crate::provider) details: Option<Value>,
 }
 
 impl Ending {
     /// Why it ended.
-    pub(super) fn stop(&self, calls: Calls) -> Option<Stop> {
+    pub(in crate::provider) fn stop(&self, calls: Calls) -> Option<Stop> {
         Some(match (self.reason.as_deref()?, calls) {
             // Only the stand-in for a response format was called: the answer is text.
             ("tool_use", Calls::None) => Stop::End,
@@ -88,14 +88,14 @@ impl Ending {
     }
 
     /// What the provider says about having declined.
-    pub(super) fn refusal(&self) -> Option<String> {
+    pub(in crate::provider) fn refusal(&self) -> Option<String> {
         let refused = self.reason.as_deref() == Some("refusal");
         let said = self.details.as_ref()?.get("explanation")?.as_str()?;
         (refused && !said.is_empty()).then(|| said.to_owned())
     }
 
     /// What has no canonical word.
-    pub(super) fn into_extras(self) -> Extras {
+    pub(in crate::provider) fn into_extras(self) -> Extras {
         self.details.map(|details| ("stop_details".to_owned(), details)).into_iter().collect()
     }
 }
@@ -130,23 +130,23 @@ fn part(block: Value) -> Option<Part> {
 }
 
 /// Citations, where there are any, as a list.
-pub(super) fn citations(list: &Value) -> Option<Opaque> {
+pub(in crate::provider) fn citations(list: &Value) -> Option<Opaque> {
     let some = list.as_array().is_some_and(|list| !list.is_empty());
     some.then(|| opaque(list.clone()))
 }
 
 /// Something in the dialect's own words.
-pub(super) fn opaque(value: Value) -> Opaque {
+pub(in crate::provider) fn opaque(value: Value) -> Opaque {
     Opaque { origin: Dialect::Anthropic, value }
 }
 
 /// The provider's proof; an empty one is none.
-pub(super) fn signature(value: String) -> Option<Signature> {
+pub(in crate::provider) fn signature(value: String) -> Option<Signature> {
     (!value.is_empty()).then_some(Signature { origin: Dialect::Anthropic, value })
 }
 
 /// A tool's input as text; no input is an empty object.
-pub(super) fn arguments(input: Option<&Value>) -> String {
+pub(in crate::provider) fn arguments(input: Option<&Value>) -> String {
     match input {
         None | Some(Value::Null) => "{}".to_owned(),
         Some(input) => input.to_string(),

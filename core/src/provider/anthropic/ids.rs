@@ -11,13 +11,13 @@ use std::collections::HashSet;
 
 /// The ids of one conversation.
 #[derive(Debug, Default)]
-pub(super) struct Ids {
+pub(in crate::provider) struct Ids {
     used: HashSet<String>,
 }
 
 impl Ids {
     /// The id to send for the next call that the client names so.
-    pub(super) fn claim(&mut self, id: &str) -> String {
+    pub(in crate::provider) fn claim(&mut self, id: &str) -> String {
         let mapped = ids::plain(id);
         let mut wire = mapped.clone();
         let mut count = 1_u32;

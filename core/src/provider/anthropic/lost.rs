@@ -4,7 +4,7 @@ use crate::dialect::Dialect;
 
 /// Names of what could not be carried, in the order found, each once.
 #[derive(Debug)]
-pub(super) struct Lost {
+pub(in crate::provider) struct Lost {
     origin: Dialect,
     names: Vec<String>,
 }
@@ -29,27 +29,27 @@ const WORDS: &[[&str; 3]] = &[
 
 impl Lost {
     /// Nothing is lost yet of a call in this dialect.
-    pub(super) fn of(origin: Dialect) -> Self {
+    pub(in crate::provider) fn of(origin: Dialect) -> Self {
         Self { origin, names: Vec::new() }
     }
 
     /// The call's own name of a setting, given OpenAI's.
-    pub(super) fn word(&self, openai: &'static str) -> &'static str {
+    pub(in crate::provider) fn word(&self, openai: &'static str) -> &'static str {
         let row = WORDS.iter().find(|[name, _, _]| *name == openai);
         match (row, self.origin) {
-            (None, _) | (_, Dialect::OpenAi) => openai,
+            (None, _) | (_, Dialect::OpenAi | Dialect::Bedrock) => openai,
             (Some([_, anthropic, _]), Dialect::Anthropic) => anthropic,
             (Some([_, _, gemini]), Dialect::Gemini) => gemini,
         }
     }
 
     /// A setting is lost, named as OpenAI does.
-    pub(super) fn setting(&mut self, openai: &'static str) {
+    pub(in crate::provider) fn setting(&mut self, openai: &'static str) {
         self.name(self.word(openai));
     }
 
     /// A field is lost, named by the call's own path.
-    pub(super) fn name(&mut self, name: impl Into<String>) {
+    pub(in crate::provider) fn name(&mut self, name: impl Into<String>) {
         let name = name.into();
         if !self.names.contains(&name) {
             self.names.push(name);
@@ -57,21 +57,21 @@ impl Lost {
     }
 
     /// The same, where something stands there.
-    pub(super) fn name_if<T>(&mut self, there: Option<&T>, name: impl FnOnce() -> String) {
+    pub(in crate::provider) fn name_if<T>(&mut self, there: Option<&T>, name: impl FnOnce() -> String) {
         if there.is_some() {
             self.name(name());
         }
     }
 
     /// The names.
-    pub(super) fn into_names(self) -> Vec<String> {
+    pub(in crate::provider) fn into_names(self) -> Vec<String> {
         self.names
     }
 }
 
 /// The path of a message, of the instructions apart from them, or of a part of either.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(in crate::provider) struct Place {
     origin: Dialect,
     of: Of,
     part: Option<usize>,
@@ -85,22 +85,22 @@ enum Of {
 
 impl Place {
     /// The message of this index.
-    pub(super) fn message(origin: Dialect, message: usize) -> Self {
+    pub(in crate::provider) fn message(origin: Dialect, message: usize) -> Self {
         Self { origin, of: Of::Message(message), part: None }
     }
 
     /// The instructions that stand apart.
-    pub(super) fn system(origin: Dialect) -> Self {
+    pub(in crate::provider) fn system(origin: Dialect) -> Self {
         Self { origin, of: Of::System, part: None }
     }
 
     /// The part of this index in the message.
-    pub(super) fn part(self, part: usize) -> Self {
+    pub(in crate::provider) fn part(self, part: usize) -> Self {
         Self { part: Some(part), ..self }
     }
 
     /// A field of the message, whatever part is meant.
-    pub(super) fn field(self, name: &str) -> String {
+    pub(in crate::provider) fn field(self, name: &str) -> String {
         format!("{}.{name}", Self { part: None, ..self })
     }
 }
@@ -108,7 +108,7 @@ impl Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts = match (self.origin, self.of) {
-            (Dialect::OpenAi | Dialect::Anthropic, Of::Message(at)) => {
+            (Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock, Of::Message(at)) => {
                 write!(f, "messages[{at}]")?;
                 ".content"
             }
@@ -116,7 +116,7 @@ impl std::fmt::Display for Place {
                 write!(f, "contents[{at}]")?;
                 ".parts"
             }
-            (Dialect::OpenAi | Dialect::Anthropic, Of::System) => {
+            (Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock, Of::System) => {
                 f.write_str("system")?;
                 ""
             }

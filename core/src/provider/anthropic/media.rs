@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 const PICTURES: &[&str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 /// A picture as a block.
-pub(super) fn image(image: &Image, place: Place, lost: &mut Lost) -> Result<Value, Fault> {
+pub(in crate::provider) fn image(image: &Image, place: Place, lost: &mut Lost) -> Result<Value, Fault> {
     let Image { source, detail, cache } = image;
     if detail.as_deref().is_some_and(|detail| detail != "auto") {
         lost.name(format!("{place}.image_url.detail"));
@@ -35,7 +35,11 @@ pub(super) fn image(image: &Image, place: Place, lost: &mut Lost) -> Result<Valu
 }
 
 /// A document as a block; `None` where only its own dialect could read it.
-pub(super) fn document(document: &Document, place: Place, lost: &mut Lost) -> Result<Option<Value>, Fault> {
+pub(in crate::provider) fn document(
+    document: &Document,
+    place: Place,
+    lost: &mut Lost,
+) -> Result<Option<Value>, Fault> {
     let Document { body, title, about, citations, cache } = document;
     let source = match body {
         DocumentBody::Found { at, parts } => {
@@ -50,7 +54,9 @@ pub(super) fn document(document: &Document, place: Place, lost: &mut Lost) -> Re
         DocumentBody::Text(Text { text, cache: _, signature: _, citations: _ }) => plain(text),
         DocumentBody::Parts(parts) => json!({"type": "content", "content": within(parts, place, lost)?}),
         DocumentBody::Opaque(Opaque { origin: Dialect::Anthropic, value }) => value.clone(),
-        DocumentBody::Opaque(Opaque { origin: Dialect::OpenAi | Dialect::Gemini, .. }) => {
+        DocumentBody::Opaque(Opaque {
+            origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, ..
+        }) => {
             lost.name(place.to_string());
             return Ok(None);
         }
@@ -117,7 +123,7 @@ fn decoded(data: &str, place: Place) -> Result<String, Fault> {
 fn file(id: &str, origin: Dialect, place: Place) -> Result<Value, Fault> {
     match origin {
         Dialect::Anthropic => Ok(json!({"type": "file", "file_id": id})),
-        Dialect::OpenAi | Dialect::Gemini => Err(unsupported(
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => Err(unsupported(
             place,
             "expected the file itself, found the id of a file kept by another provider",
         )),
@@ -125,7 +131,7 @@ fn file(id: &str, origin: Dialect, place: Place) -> Result<Value, Fault> {
 }
 
 /// A fault for what the provider cannot take at all.
-pub(super) fn unsupported(place: Place, what: &str) -> Fault {
+pub(in crate::provider) fn unsupported(place: Place, what: &str) -> Fault {
     Fault::new(Code::Unsupported, format!("{place}: {what}")).at(place.to_string())
 }
 
@@ -135,7 +141,7 @@ fn picture_type<'a>(label: &'a str, data: &str) -> Option<&'a str> {
     sniff(data).or_else(|| PICTURES.contains(&label).then_some(label))
 }
 
-fn sniff(data: &str) -> Option<&'static str> {
+pub(in crate::provider) fn sniff(data: &str) -> Option<&'static str> {
     let head = STANDARD.decode(data.get(..16)?).ok()?;
     match head.as_slice() {
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

@@ -19,7 +19,7 @@ enum Family {
 
 /// What the name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Model {
+pub(in crate::provider) struct Model {
     /// Absent where the name is not a Claude's.
     claude: Option<(Family, Version)>,
 }
@@ -29,7 +29,7 @@ type Version = (u32, u32);
 
 /// Which sampling parameters are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SamplingRule {
+pub(in crate::provider) enum SamplingRule {
     /// All of them.
     Free,
     /// `temperature` or `top_p`, not both.
@@ -40,7 +40,7 @@ pub(super) enum SamplingRule {
 
 /// How thinking is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ThinkingRule {
+pub(in crate::provider) enum ThinkingRule {
     /// The model does not think.
     Unsupported,
     /// `enabled` with a budget; off unless asked for.
@@ -57,7 +57,7 @@ pub(super) enum ThinkingRule {
 
 /// Whether a model can do a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Support {
+pub(in crate::provider) enum Support {
     /// It can.
     Yes,
     /// It cannot.
@@ -72,7 +72,7 @@ impl From<bool> for Support {
 
 impl Model {
     /// Reads a model's name, whatever a cloud puts before and after it.
-    pub(super) fn of(name: &str) -> Self {
+    pub(in crate::provider) fn of(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let claude = name.find("claude").and_then(|at| name.get(at..)).map(family_and_version);
         Self { claude }
@@ -87,7 +87,7 @@ impl Model {
     }
 
     /// The most it can write, used where the call sets no cap, since the dialect demands one.
-    pub(super) fn max_tokens(self) -> u64 {
+    pub(in crate::provider) fn max_tokens(self) -> u64 {
         let Some((family, version)) = self.claude else { return 4096 };
         match (family, version) {
             (_, version) if version >= (4, 6) => 128_000,
@@ -100,12 +100,12 @@ impl Model {
     }
 
     /// The most it can write, where that is known.
-    pub(super) fn ceiling(self) -> Option<u64> {
+    pub(in crate::provider) fn ceiling(self) -> Option<u64> {
         self.claude.map(|_| self.max_tokens())
     }
 
     /// Which sampling parameters it accepts.
-    pub(super) fn sampling(self) -> SamplingRule {
+    pub(in crate::provider) fn sampling(self) -> SamplingRule {
         if self.at_least((5, 0)) || (self.is(Family::Opus) && self.at_least((4, 7))) {
             SamplingRule::Rejected
         } else if self.at_least((4, 1)) {
@@ -116,7 +116,7 @@ impl Model {
     }
 
     /// How it is asked to think.
-    pub(super) fn thinking(self) -> ThinkingRule {
+    pub(in crate::provider) fn thinking(self) -> ThinkingRule {
         let Some((family, version)) = self.claude else { return ThinkingRule::Budget };
         match (family, version) {
             (Family::AlwaysThinking, _) => ThinkingRule::AdaptiveAlways,
@@ -130,22 +130,22 @@ impl Model {
     }
 
     /// Whether `xhigh` lies between `high` and `max` in its efforts.
-    pub(super) fn xhigh(self) -> Support {
+    pub(in crate::provider) fn xhigh(self) -> Support {
         self.at_least((4, 7)).into()
     }
 
     /// Whether a tool can be forced at all.
-    pub(super) fn forced_tools(self) -> Support {
+    pub(in crate::provider) fn forced_tools(self) -> Support {
         (!self.is(Family::AlwaysThinking)).into()
     }
 
     /// Whether it takes `output_config.format` and strict tools.
-    pub(super) fn schemas(self) -> Support {
+    pub(in crate::provider) fn schemas(self) -> Support {
         (self.at_least((4, 5)) || (self.is(Family::Opus) && self.at_least((4, 1)))).into()
     }
 
     /// Whether it takes system messages within the conversation.
-    pub(super) fn mid_system(self) -> Support {
+    pub(in crate::provider) fn mid_system(self) -> Support {
         (self.at_least((5, 0)) || (self.is(Family::Opus) && self.at_least((4, 8)))).into()
     }
 }

@@ -13,7 +13,7 @@ const NAMED: &[&str] = &["properties", "patternProperties", "$defs", "definition
 /// The schema with `additionalProperties: false` in every object, which the API demands:
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>. Values that are not
 /// schemas (`enum`, `const`, `default`, …) are left alone.
-pub(super) fn closed(schema: &Value) -> Value {
+pub(in crate::provider) fn closed(schema: &Value) -> Value {
     let mut schema = schema.clone();
     close(&mut schema, MAX_DEPTH);
     schema

@@ -12,20 +12,20 @@ use serde_json::{Map, Number, Value, json};
 
 /// What the call says about tools.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ToolsAsked<'a> {
-    pub(super) tools: &'a [Tool],
-    pub(super) choice: Option<&'a ToolChoice>,
-    pub(super) parallel: Option<ParallelTools>,
+pub(in crate::provider) struct ToolsAsked<'a> {
+    pub(in crate::provider) tools: &'a [Tool],
+    pub(in crate::provider) choice: Option<&'a ToolChoice>,
+    pub(in crate::provider) parallel: Option<ParallelTools>,
     /// A format to be had by a tool, where the model knows no formats.
-    pub(super) format: Option<&'a JsonSchema>,
-    pub(super) origin: Dialect,
+    pub(in crate::provider) format: Option<&'a JsonSchema>,
+    pub(in crate::provider) origin: Dialect,
 }
 
 /// What is sent.
 #[derive(Debug)]
-pub(super) struct ToolsSent {
-    pub(super) tools: Vec<Value>,
-    pub(super) choice: Option<Value>,
+pub(in crate::provider) struct ToolsSent {
+    pub(in crate::provider) tools: Vec<Value>,
+    pub(in crate::provider) choice: Option<Value>,
 }
 
 /// Whether the model can be made to use a tool.
@@ -36,7 +36,12 @@ enum Force {
 }
 
 /// Writes the tools, in their order, and the choice between them.
-pub(super) fn tools(asked: ToolsAsked<'_>, model: Model, active: Active, lost: &mut Lost) -> ToolsSent {
+pub(in crate::provider) fn tools(
+    asked: ToolsAsked<'_>,
+    model: Model,
+    active: Active,
+    lost: &mut Lost,
+) -> ToolsSent {
     let ToolsAsked { tools, choice, parallel, format, origin } = asked;
     let force = match (model.forced_tools(), active) {
         (Support::Yes, Active::No | Active::Adaptive) => Force::Possible,
@@ -87,7 +92,7 @@ fn tool_value(tool: &Tool, path: &str, origin: Dialect, model: Model, lost: &mut
     match tool {
         Tool::Function(function) => Some(function_value(function, path, origin, model, lost)),
         Tool::Hosted(Opaque { origin: Dialect::Anthropic, value }) => Some(value.clone()),
-        Tool::Hosted(Opaque { origin: Dialect::OpenAi | Dialect::Gemini, .. }) => {
+        Tool::Hosted(Opaque { origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, .. }) => {
             lost.name(path);
             None
         }
@@ -111,7 +116,7 @@ fn function_value(tool: &ToolFunction, path: &str, origin: Dialect, model: Model
     mark(&mut value, cache.as_ref());
     match (origin, value.as_object_mut()) {
         (Dialect::Anthropic, Some(value)) => value.extend(extras.clone()),
-        (Dialect::OpenAi | Dialect::Gemini, _) | (_, None) => {
+        (Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, _) | (_, None) => {
             extras.keys().for_each(|key| lost.name(format!("{path}.{key}")));
         }
     }
@@ -190,7 +195,7 @@ fn one_at_a_time(choice: &mut Option<Value>) {
 }
 
 /// Sampling fields as they are sent, in a fixed order.
-pub(super) fn sampling(
+pub(in crate::provider) fn sampling(
     sampling: &Sampling,
     model: Model,
     active: Active,

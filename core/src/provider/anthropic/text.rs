@@ -10,7 +10,7 @@ const PIECE: &[u8] = br#"{"type":"content_block_delta","#;
 static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\":{"));
 
 /// See [`crate::provider::Provider::text`].
-pub(super) fn of(data: &[u8], out: &mut String) {
+pub(in crate::provider) fn of(data: &[u8], out: &mut String) {
     match DELTA.find(data).filter(|_| data.starts_with(PIECE)) {
         Some(at) => block(data, at + DELTA.needle().len() - 1, out),
         None => any(data, out),

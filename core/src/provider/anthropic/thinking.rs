@@ -14,20 +14,20 @@ const LEAST_BUDGET: u64 = 1024;
 
 /// What is sent.
 #[derive(Debug, PartialEq)]
-pub(super) struct Plan {
+pub(in crate::provider) struct Plan {
     /// The `thinking` field.
-    pub(super) thinking: Option<Value>,
+    pub(in crate::provider) thinking: Option<Value>,
     /// `output_config.effort`.
-    pub(super) effort: Option<&'static str>,
+    pub(in crate::provider) effort: Option<&'static str>,
     /// The cap on output; raised where a budget would not fit below it.
-    pub(super) max_tokens: u64,
+    pub(in crate::provider) max_tokens: u64,
     /// What of the rest of the call has to give way.
-    pub(super) active: Active,
+    pub(in crate::provider) active: Active,
 }
 
 /// Whether the model will think by request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Active {
+pub(in crate::provider) enum Active {
     /// Not by request.
     No,
     /// As much as it sees fit.
@@ -51,15 +51,15 @@ enum Wish {
 
 /// What the call says, as far as it bears on thinking.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    pub(super) reasoning: Option<&'a Reasoning>,
-    pub(super) max_tokens: Option<Tokens>,
-    pub(super) origin: Dialect,
-    pub(super) tail: Tail,
+pub(in crate::provider) struct Asked<'a> {
+    pub(in crate::provider) reasoning: Option<&'a Reasoning>,
+    pub(in crate::provider) max_tokens: Option<Tokens>,
+    pub(in crate::provider) origin: Dialect,
+    pub(in crate::provider) tail: Tail,
 }
 
 /// What the call's wish comes to with this model.
-pub(super) fn plan(asked: Asked<'_>, model: Model, lost: &mut Lost) -> Plan {
+pub(in crate::provider) fn plan(asked: Asked<'_>, model: Model, lost: &mut Lost) -> Plan {
     let Asked { reasoning, max_tokens, origin, tail } = asked;
     let cap = max_tokens.map_or_else(|| model.max_tokens(), Tokens::get);
     let none = Plan { thinking: None, effort: None, max_tokens: cap, active: Active::No };

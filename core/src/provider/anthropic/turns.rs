@@ -25,18 +25,18 @@ const NO_RESULT: &str = "No result was given for this tool call.";
 
 /// The conversation in the API's form.
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(in crate::provider) struct Conversation {
     /// Text blocks of the `system` field.
-    pub(super) system: Vec<Value>,
+    pub(in crate::provider) system: Vec<Value>,
     /// The `messages` field.
-    pub(super) messages: Vec<Value>,
+    pub(in crate::provider) messages: Vec<Value>,
     /// Whether the last tool calls can be followed up with thinking.
-    pub(super) tail: Tail,
+    pub(in crate::provider) tail: Tail,
 }
 
 /// How a conversation ends, as far as thinking with a budget minds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tail {
+pub(in crate::provider) enum Tail {
     /// Nothing stands against thinking.
     Free,
     /// Results of calls that were made without thinking, which older models refuse to think about.
@@ -80,14 +80,18 @@ struct Writer<'a, 'l> {
 
 /// What a call says, instructions and conversation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Said<'a> {
-    pub(super) system: &'a [Part],
-    pub(super) messages: &'a [Message],
-    pub(super) origin: Dialect,
+pub(in crate::provider) struct Said<'a> {
+    pub(in crate::provider) system: &'a [Part],
+    pub(in crate::provider) messages: &'a [Message],
+    pub(in crate::provider) origin: Dialect,
 }
 
 /// Writes the conversation.
-pub(super) fn write(said: Said<'_>, model: Model, lost: &mut Lost) -> Result<Conversation, Fault> {
+pub(in crate::provider) fn write(
+    said: Said<'_>,
+    model: Model,
+    lost: &mut Lost,
+) -> Result<Conversation, Fault> {
     let Said { system, messages, origin } = said;
     let (ids, turns, pending) = (Ids::default(), Vec::new(), Vec::new());
     let mut writer = Writer { origin, model, ids, system: Vec::new(), turns, pending, lost };
@@ -123,7 +127,7 @@ impl<'a> Writer<'a, '_> {
     fn on_extras(&mut self, role: Role, extras: &Extras, place: Place) {
         match (self.origin, self.turns.last_mut()) {
             (Dialect::Anthropic, Some(turn)) if !is_system(role) => turn.extras.extend(extras.clone()),
-            (Dialect::Anthropic | Dialect::OpenAi | Dialect::Gemini, _) => {
+            (Dialect::Anthropic | Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, _) => {
                 extras.keys().for_each(|key| self.lost.name(place.field(key)));
             }
         }
@@ -187,6 +191,7 @@ impl<'a> Writer<'a, '_> {
                 Dialect::OpenAi => place.field("tool_call_id"),
                 Dialect::Anthropic => format!("{place}.tool_use_id"),
                 Dialect::Gemini => format!("{place}.functionResponse.id"),
+                Dialect::Bedrock => format!("{place}.toolResult.toolUseId"),
             };
             let expected = "the id of an unanswered tool call in the assistant's turn before it";
             return Err(Fault::bad_field(field, expected, "an id that none of them has"));
@@ -209,7 +214,7 @@ impl<'a> Writer<'a, '_> {
         for (at, part) in parts.iter().enumerate() {
             let place = match self.origin {
                 Dialect::OpenAi => place.part(at),
-                Dialect::Anthropic | Dialect::Gemini => place,
+                Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => place,
             };
             blocks.extend(blocks::said(part, place, self.lost)?);
         }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// The usage in a whole answer or a frame, put over what came before. `None` if there is none.
-pub(super) fn find(data: &[u8], earlier: Option<&Usage>) -> Option<Usage> {
+pub(in crate::provider) fn find(data: &[u8], earlier: Option<&Usage>) -> Option<Usage> {
     /// Whatever else stands in the text is skipped without being built.
     #[derive(Deserialize)]
     struct Carrier {
@@ -30,7 +30,7 @@ pub(super) fn find(data: &[u8], earlier: Option<&Usage>) -> Option<Usage> {
 }
 
 /// The native counts so far with the latest put over them.
-pub(super) fn merge(earlier: Option<&Usage>, latest: Map<String, Value>) -> Map<String, Value> {
+pub(in crate::provider) fn merge(earlier: Option<&Usage>, latest: Map<String, Value>) -> Map<String, Value> {
     let earlier = earlier.and_then(|usage| usage.native.as_deref()).and_then(Value::as_object);
     let Some(mut merged) = earlier.cloned() else { return latest };
     for (key, value) in latest {
@@ -42,7 +42,7 @@ pub(super) fn merge(earlier: Option<&Usage>, latest: Map<String, Value>) -> Map<
 }
 
 /// Reads the native counts.
-pub(super) fn read(native: Map<String, Value>) -> Usage {
+pub(in crate::provider) fn read(native: Map<String, Value>) -> Usage {
     let count = |path: &[&str]| tokens(&native, path);
     let hour = count(&["cache_creation", "ephemeral_1h_input_tokens"]);
     let five = count(&["cache_creation", "ephemeral_5m_input_tokens"]);

@@ -338,6 +338,7 @@ impl Writer<'_> {
             Dialect::OpenAi => arguments_object(arguments, &format!("{path}.function.arguments"))?,
             Dialect::Anthropic => arguments_object(arguments, &format!("{path}.input"))?,
             Dialect::Gemini => arguments_object(arguments, &format!("{path}.args"))?,
+            Dialect::Bedrock => arguments_object(arguments, &format!("{path}.toolUse.input"))?,
         };
         let echoed = ids.echo(id);
         let mut function = json!({"name": name, "args": args});
@@ -371,7 +372,9 @@ fn path_of(at: usize, index: usize, parts: &[Part], origin: Dialect) -> String {
             let call = parts.iter().take(index).filter(|part| is_call(part)).count();
             format!("messages[{at}].tool_calls[{call}]")
         }
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => format!("messages[{at}].content[{index}]"),
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+            format!("messages[{at}].content[{index}]")
+        }
     }
 }
 

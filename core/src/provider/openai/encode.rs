@@ -164,7 +164,9 @@ impl Body {
         for (key, value) in extras {
             match self.origin {
                 Dialect::OpenAi => drop(inner.insert(key.clone(), value.clone())),
-                Dialect::Anthropic | Dialect::Gemini => self.lose(format!("tools[{i}].{key}")),
+                Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+                    self.lose(format!("tools[{i}].{key}"))
+                }
             }
         }
         outer.insert("function".to_owned(), Value::Object(inner));
@@ -214,8 +216,10 @@ impl Body {
         self.drawn("top_p", top_p.as_ref());
         match (self.quirks.top_k, self.origin) {
             (TopK::Known, _) | (TopK::Unknown, Dialect::OpenAi) => self.maybe("top_k", number(top_k)),
-            (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini) if top_k.is_some() => self.lose("top_k"),
-            (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini) => {}
+            (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) if top_k.is_some() => {
+                self.lose("top_k")
+            }
+            (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) => {}
         }
         let seed_field = match self.quirks.seed {
             SeedField::Seed => "seed",

@@ -113,7 +113,7 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
 /// The tier that served the call, in the words of this dialect, which knows three.
 fn service_tier(usage: &Usage, origin: Dialect) -> Option<&'static str> {
     let word = match origin {
-        Dialect::OpenAi => usage.service_tier.as_deref()?,
+        Dialect::OpenAi | Dialect::Bedrock => usage.service_tier.as_deref()?,
         Dialect::Anthropic => return None,
         Dialect::Gemini => usage.extras.get("serviceTier")?.as_str()?,
     };
@@ -154,7 +154,7 @@ pub(super) fn citations(citation: &Opaque) -> Vec<Value> {
     let list = citation.value.as_array().cloned().unwrap_or_else(|| vec![citation.value.clone()]);
     match citation.origin {
         Dialect::Anthropic => list,
-        Dialect::OpenAi | Dialect::Gemini => list.iter().filter_map(page).collect(),
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => list.iter().filter_map(page).collect(),
     }
 }
 
@@ -194,7 +194,9 @@ pub(super) fn whole_block(part: &Part) -> Option<Value> {
 /// A block of another dialect that has no place among the content, for `provider_fields`.
 pub(super) fn other_block(part: &Part) -> Option<&Value> {
     match part {
-        Part::Opaque(Opaque { origin: Dialect::OpenAi | Dialect::Gemini, value }) => Some(value),
+        Part::Opaque(Opaque { origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, value }) => {
+            Some(value)
+        }
         Part::Opaque(_)
         | Part::Text(_)
         | Part::Image(_)
@@ -224,8 +226,8 @@ fn image(image: &Image) -> Value {
 pub(super) fn provider_fields(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::Anthropic => extras,
-        Dialect::OpenAi | Dialect::Gemini if extras.is_empty() => extras,
-        Dialect::OpenAi | Dialect::Gemini => {
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock if extras.is_empty() => extras,
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }

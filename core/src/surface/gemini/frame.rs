@@ -26,13 +26,14 @@ impl Frames {
     /// The next chunk.
     pub(super) fn put(&mut self, chunk: &Value, out: &mut BytesMut) {
         match (self.framing, self.begun) {
-            (Framing::Events, _) => out.put_slice(b"data: "),
+            // No request of Google's asks for binary messages.
+            (Framing::Events | Framing::EventStream, _) => out.put_slice(b"data: "),
             (Framing::Array, Begun::No) => out.put_slice(b"["),
             (Framing::Array, Begun::Yes) => out.put_slice(b",\r\n"),
         }
         self.begun = Begun::Yes;
         out.put_slice(chunk.to_string().as_bytes());
-        if self.framing == Framing::Events {
+        if self.framing != Framing::Array {
             out.put_slice(b"\r\n\r\n");
         }
     }
@@ -40,7 +41,7 @@ impl Frames {
     /// The end. Events need none.
     pub(super) fn close(&mut self, out: &mut BytesMut) {
         match (self.framing, self.begun) {
-            (Framing::Events, _) => {}
+            (Framing::Events | Framing::EventStream, _) => {}
             (Framing::Array, Begun::No) => out.put_slice(b"[]"),
             (Framing::Array, Begun::Yes) => out.put_slice(b"\r\n]"),
         }

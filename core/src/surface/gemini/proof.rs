@@ -46,7 +46,7 @@ pub(super) fn shown(signature: &Signature) -> String {
 pub(super) fn sealed(sealed: &Signature) -> String {
     match sealed.origin {
         Dialect::Gemini => sealed.value.clone(),
-        Dialect::OpenAi | Dialect::Anthropic => written(sealed, "sealed"),
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => written(sealed, "sealed"),
     }
 }
 
@@ -54,7 +54,7 @@ fn written(proof: &Signature, kind: &str) -> String {
     let Signature { origin, value } = proof;
     match origin {
         Dialect::Gemini => value.clone(),
-        Dialect::OpenAi | Dialect::Anthropic => {
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
             STANDARD.encode(format!("tollgate:{}:{kind}:{value}", origin.name()))
         }
     }

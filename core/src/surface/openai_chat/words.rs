@@ -41,7 +41,7 @@ pub(super) fn thinking_block(text: &str, signature: Option<&Signature>) -> Value
 pub(super) fn sealed_block(sealed: &Signature) -> (&'static str, Value) {
     match sealed.origin {
         Dialect::Anthropic => ("thinking_blocks", json!({"type": "redacted_thinking", "data": sealed.value})),
-        Dialect::OpenAi | Dialect::Gemini => {
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => {
             ("reasoning_details", json!({"type": "reasoning.encrypted", "data": sealed.value}))
         }
     }
@@ -56,7 +56,7 @@ pub(super) fn extra_content(signature: &Signature) -> Value {
 pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
     let field = match citation.origin {
         Dialect::OpenAi => "annotations",
-        Dialect::Anthropic | Dialect::Gemini => "citations",
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => "citations",
     };
     let list = citation.value.as_array().cloned();
     (field, list.unwrap_or_else(|| vec![citation.value.clone()]))
@@ -67,7 +67,7 @@ pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
 pub(super) fn annotations(citation: &Opaque, cited: Range<usize>) -> Vec<Value> {
     match citation.origin {
         Dialect::OpenAi => Vec::new(),
-        Dialect::Anthropic | Dialect::Gemini => {
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
             let list = citation.value.as_array().map_or(std::slice::from_ref(&citation.value), Vec::as_slice);
             list.iter().filter_map(|one| annotation(one, &cited)).collect()
         }
@@ -86,8 +86,8 @@ fn annotation(citation: &Value, cited: &Range<usize>) -> Option<Value> {
 pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::OpenAi => extras,
-        Dialect::Anthropic | Dialect::Gemini if extras.is_empty() => extras,
-        Dialect::Anthropic | Dialect::Gemini => {
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock if extras.is_empty() => extras,
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }
@@ -101,6 +101,7 @@ pub(super) fn service_tier(usage: &Usage, origin: Dialect) -> Option<&str> {
         Dialect::OpenAi => None,
         Dialect::Anthropic => usage.extras.get("service_tier"),
         Dialect::Gemini => usage.extras.get("serviceTier"),
+        Dialect::Bedrock => return usage.service_tier.as_deref(),
     };
     match tier?.as_str()? {
         "standard" => Some("default"),
