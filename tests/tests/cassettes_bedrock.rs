@@ -2,7 +2,7 @@
 //!
 //! They lie beside the checkout and are not part of the project; where the folder is absent nothing is
 //! checked, and that is said.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;

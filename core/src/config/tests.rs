@@ -1,5 +1,6 @@
 //! Facts about whole documents.
 
+mod aws;
 mod golden;
 mod names;
 mod noise;

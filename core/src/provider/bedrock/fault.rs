@@ -40,8 +40,8 @@ fn named(status: u16, name: Option<&str>, body: &[u8]) -> UpstreamFault {
     let name = name.or_else(|| text("__type")).map(bare);
     let plain = || std::str::from_utf8(body).ok().filter(|_| status == 200 && parsed.is_null());
     let message = text("message").or_else(|| text("Message")).or_else(plain).filter(|said| !said.is_empty());
-    let message = message
-        .map_or_else(|| format!("the provider answered {status} without a message"), |said| redacted(said));
+    let message =
+        message.map_or_else(|| format!("the provider answered {status} without a message"), redacted);
     let class = class(status, name.as_deref(), &message);
     UpstreamFault {
         kind: name,
