@@ -115,13 +115,6 @@ pub enum Strictness {
 const FORWARDED: [&str; 5] =
     ["openai-beta", "openai-organization", "openai-project", "anthropic-beta", "anthropic-version"];
 
-impl Admitted {
-    /// The answer to a body that could not be read: too large, cut, too slow.
-    pub fn refuse(&self, fault: &Fault) -> Response<Bytes> {
-        refusal(self.surface, fault, self.id)
-    }
-}
-
 /// What the door looks things up in.
 #[derive(Clone, Copy, Debug)]
 pub struct Desk<'a> {

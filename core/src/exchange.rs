@@ -245,6 +245,15 @@ impl Exchange {
     /// Begins an exchange with a whole request body. Boxed: it is handed on several times, and is large.
     pub fn new(admitted: Admitted, body: Bytes, now: Time) -> Box<Self> {
         let (request, fault) = Request::new(admitted, body);
+        Self::begin(request, fault, now)
+    }
+
+    /// Begins one whose request body could not be read: it is refused for that, and counts as a request.
+    pub fn unread(admitted: Admitted, fault: Fault, now: Time) -> Box<Self> {
+        Self::begin(Request::unread(admitted), Some(fault), now)
+    }
+
+    fn begin(request: Request, fault: Option<Fault>, now: Time) -> Box<Self> {
         let record = Box::new(Record::new(&request, now));
         let mut exchange = Box::new(Self {
             request,

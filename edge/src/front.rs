@@ -189,10 +189,8 @@ where
         }
         Admission::Wanted(admitted) => {
             drop(head);
-            match read(body, bounds(edge, config.server.max_body)).await {
-                Ok(body) => exchange(edge, admitted, body, pipe).await,
-                Err(fault) => admitted.refuse(&fault).map(Body::from),
-            }
+            let body = read(body, bounds(edge, config.server.max_body)).await;
+            exchange(edge, admitted, body, pipe).await
         }
     }
 }
@@ -210,12 +208,20 @@ fn knock<E: Edge>(edge: &E, head: &Parts, config: &Arc<Config>, peer: Option<IpA
     })
 }
 
-async fn exchange<E: Edge>(edge: &E, admitted: Admitted, body: Bytes, pipe: Pipe) -> Response<Body> {
+async fn exchange<E: Edge>(
+    edge: &E,
+    admitted: Admitted,
+    body: Result<Bytes, Fault>,
+    pipe: Pipe,
+) -> Response<Body> {
     let id = admitted.id;
     let surface = admitted.surface;
     edge.began();
     let host = Rc::new(edge.host(admitted.caller.clone()));
-    let exchange = Exchange::new(admitted, body, edge.now());
+    let exchange = match body {
+        Ok(body) => Exchange::new(admitted, body, edge.now()),
+        Err(fault) => Exchange::unread(admitted, fault, edge.now()),
+    };
     let way = pipe.clone();
     edge.spawn(async move {
         drive(exchange, &*host, &way).await;

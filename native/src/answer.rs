@@ -94,15 +94,24 @@ async fn serve(
     };
     issuers.used(admitted.caller.as_deref(), asked);
     drop(head);
-    let whole = match body::read(&mut body, config.server.max_body).await {
-        Ok(whole) => whole,
-        Err(fault) => return early(admitted.refuse(&fault), body, line).await,
-    };
-    drop(body);
+    let whole = body::read(&mut body, config.server.max_body).await;
     held(&host.shared.metrics).began();
     let now = host.now();
+    let whole = match whole {
+        Ok(whole) => whole,
+        Err(fault) => {
+            let answer = flown(host, Exchange::unread(admitted, fault, now)).await;
+            return early(answer, body, line).await;
+        }
+    };
+    drop(body);
     let size = whole.len();
     let exchange = aside(size, move || Exchange::new(admitted, whole, now)).await;
+    flown(host, exchange).await
+}
+
+/// The answer of an exchange, which goes on by itself if nobody waits for it any more.
+async fn flown(host: Rc<Native>, exchange: Box<Exchange>) -> Response<Answer> {
     let aloft = host.aloft.clone();
     let flight = Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await });
     match Answer::of(flight).await {
@@ -114,7 +123,7 @@ async fn serve(
 /// An answer that may come before all of the request. The connection cannot be read past what is left
 /// of it, so the answer says that it is the last one there: a client that sent another request would
 /// find the connection closed, and not know why.
-async fn early(mut answer: Response<Bytes>, body: Incoming, line: Line) -> Response<Answer> {
+async fn early<T: Into<Answer>>(mut answer: Response<T>, body: Incoming, line: Line) -> Response<Answer> {
     let rest = match line {
         Line::Http2 => Rest::None,
         // It is not told to go on.
@@ -124,7 +133,7 @@ async fn early(mut answer: Response<Bytes>, body: Incoming, line: Line) -> Respo
     if rest == Rest::Left {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    answer.map(Answer::from)
+    answer.map(T::into)
 }
 
 /// How what is left of a request comes.

@@ -70,6 +70,24 @@ impl Request {
     /// Reads the envelope and finds the route. On a fault the request is good for nothing but being
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
+        let Admitted { config, surface, line, caller, .. } = &admitted;
+        let found = inspect(*surface, &body, line).and_then(|envelope| {
+            let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
+            Ok(Found { envelope, route })
+        });
+        match found {
+            Ok(found) => (Self::of(admitted, body, found), None),
+            Err(fault) => (Self::of(admitted, body, Found::nothing()), Some(fault)),
+        }
+    }
+
+    /// A request without a body, good for nothing but being refused.
+    pub(super) fn unread(admitted: Admitted) -> Self {
+        Self::of(admitted, Bytes::new(), Found::nothing())
+    }
+
+    fn of(admitted: Admitted, body: Bytes, found: Found) -> Self {
+        let Found { envelope, route } = found;
         let Admitted {
             config,
             surface,
@@ -84,16 +102,8 @@ impl Request {
             client_tags,
             wish,
         } = admitted;
-        let found = inspect(surface, &body, &line).and_then(|envelope| {
-            let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
-            Ok(Found { envelope, route })
-        });
-        let (Found { envelope, route }, fault) = match found {
-            Ok(found) => (found, None),
-            Err(fault) => (Found::nothing(), Some(fault)),
-        };
         let deadline = at + route.deadline;
-        let request = Self {
+        Self {
             config,
             surface,
             line,
@@ -116,8 +126,7 @@ impl Request {
             forward,
             call: None,
             embedding: None,
-        };
-        (request, fault)
+        }
     }
 
     /// The conversation, where there is a choice to make.
