@@ -2,6 +2,7 @@
 
 use crate::gateway::Gateway;
 use crate::host::Platform;
+use crate::issuers;
 use crate::ledger::Lost;
 use crate::site::Here;
 use crate::tasks::Tasks;
@@ -149,7 +150,7 @@ impl Edge for Door {
         self.gateway.metrics.borrow().render()
     }
 
-    async fn fetch_keys(&self, _issuer: &str) -> Again {
-        Again::No
+    async fn fetch_keys(&self, issuer: &str) -> Again {
+        issuers::fetch(&self.gateway, issuer).await
     }
 }

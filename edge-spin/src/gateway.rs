@@ -3,6 +3,7 @@
 use crate::alert;
 use crate::clock::Clock;
 use crate::desk::{Desk, Everybody};
+use crate::issuers::Issuers;
 use crate::last;
 use crate::ledger::{Ledger, Lost};
 use crate::settings::{Begun, Reread, Settings};
@@ -53,6 +54,8 @@ pub(crate) struct Gateway {
     ledger: RefCell<Rc<Ledger>>,
     /// Who is stored, what was done and spent.
     pub(crate) desk: Desk,
+    /// Whose keys were asked for.
+    pub(crate) issuers: Issuers,
     settings: RefCell<Rc<Settings>>,
     directory: RefCell<Directory>,
     /// When the settings were last read.
@@ -154,6 +157,7 @@ impl Gateway {
             metrics: RefCell::default(),
             ledger: RefCell::new(Rc::new(ledger)),
             desk,
+            issuers: Issuers::default(),
             settings: RefCell::new(Rc::new(settings)),
             directory: RefCell::new(directory),
             read: Cell::new(clock.now()),

@@ -20,6 +20,7 @@ mod trouble; // what is wrong with the set-up, in a line
 mod variables; // where secrets are
 mod last; // the last config that could be used
 mod settings; // where the config is from
+mod issuers; // keys of tokens' issuers
 mod alert; // tells of budgets that run out
 mod gateway; // what an instance is
 mod tasks; // what outlives an answer

@@ -155,9 +155,12 @@ where
         head.method = Method::GET;
     }
     let mut admission = knock(edge, &head, &config, peer);
-    if let Admission::NeedsKeys(needs) = &admission
-        && edge.fetch_keys(&needs.issuer).await == Again::Yes
-    {
+    // Twice: what others have fetched may lack a key that its issuer has by now.
+    for _ in 0..2 {
+        let Admission::NeedsKeys(needs) = &admission else { break };
+        if edge.fetch_keys(&needs.issuer).await == Again::No {
+            break;
+        }
         admission = knock(edge, &head, &config, peer);
     }
     if let Admission::Answered(answer) = &admission

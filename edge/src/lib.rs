@@ -14,6 +14,7 @@ pub mod random; // names for requests, spread of load
 pub mod pipe; // between an exchange and the body of its answer
 pub mod body; // a request's body, whole and bounded
 pub mod ai; // Workers AI's words
+pub mod issuers; // keys of tokens' issuers
 pub mod front; // from a request's head to its answer
 pub mod office; // the admin API, done
 pub mod sql; // what the platform's SQL must be able to do

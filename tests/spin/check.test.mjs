@@ -2,7 +2,9 @@
 // instances. What all hosts have in common is in tests/conformance.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { once } from "node:events";
+import http from "node:http";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -235,6 +237,32 @@ test("a redis that answers nothing delays nobody for longer than the patience", 
   server.kill("SIGCONT");
   assert.ok(await until(async () => (await fetch(`${url}/readyz`)).status === 200), "it recovers alone");
   server.kill();
+});
+
+test("keys of other issuers are fetched once for all instances, and no issuer is hammered", async () => {
+  const [first, second] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
+  const keys = [{ ...first.publicKey.export({ format: "jwk" }), kid: "first" }];
+  let fetches = 0;
+  const server = http.createServer((_, answer) => {
+    fetches += 1;
+    answer.end(JSON.stringify({ keys }));
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const at = `http://127.0.0.1:${server.address().port}/keys`;
+  const tokens = `[tokens]\nissuers = [{ issuer = "id", audience = "gate", jwks = "${at}", key = "ci" }]`;
+  const { url, said } = await gateway({ config: config("", tokens), env, instances: 2 });
+  const token = (kid, { privateKey }) => {
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const seconds = Math.floor(Date.now() / 1000);
+    const text = `${part({ alg: "EdDSA", kid })}.${part({ iss: "id", aud: "gate", sub: "someone", jti: kid, iat: seconds, exp: seconds + 300 })}`;
+    return `${text}.${sign(null, Buffer.from(text), privateKey).toString("base64url")}`;
+  };
+  const status = async (kid, pair) => (await call(url, {}, { headers: { authorization: `Bearer ${token(kid, pair)}` } })).status;
+  for (let n = 0; n < 4; n += 1) assert.equal(await status("first", first), 200, said());
+  assert.equal(fetches, 1, "others find what one has fetched");
+  assert.equal(await status("second", second), 401);
+  assert.equal(fetches, 1, "an issuer is not hammered");
+  server.close();
 });
 
 const ledgers = [{ ledger: "sqlite" }, { ledger: "key-value" }];
