@@ -24,7 +24,11 @@ fn table<'a>(of: &'a Table, path: &[&str]) -> &'a Table {
     path.iter().fold(of, |table, name| table[*name].as_table().unwrap())
 }
 
+/// What must be among the allowed hosts. Of an address with a part that a config fills in, what follows it.
 fn origin(url: &str) -> String {
+    if let Some((_, suffix)) = url.rsplit_once('}') {
+        return format!("https://*{}", suffix.split('/').next().unwrap_or_default());
+    }
     let uri: http::Uri = url.parse().unwrap();
     format!("{}://{}", uri.scheme_str().unwrap(), uri.authority().unwrap())
 }
