@@ -1,7 +1,7 @@
 //! What the ledger and the store cost: `cargo run --release -p tollgate --example store_cost [requests]`.
 //!
 //! Reserves and settles with four scopes, each with limits of every kind, in memory and with the
-//! journal; then keeps so many requests and asks for a page of them and for what they cost.
+//! journal, and in Redis where `TOLLGATE_BENCH_REDIS` holds its URL; then keeps so many requests and asks for a page of them and for what they cost.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement")]
 
@@ -20,6 +20,7 @@ use tollgate_core::units::{Estimated, Metered, Millis, NanoDollars, Requests, Ti
 use tollgate_core::usage::{Exclusive, Usage};
 use tollgate_native::clock::Clock;
 use tollgate_native::ledger::local::LocalLedger;
+use tollgate_native::ledger::shared::{Address, Settings, SharedLedger};
 use tollgate_native::store::requests::{Outcome, RequestQuery};
 use tollgate_native::store::{Setup, Store};
 
@@ -37,7 +38,9 @@ fn main() {
         .unwrap()
         .ledger;
     pairs("with the journal", &ledger);
-    drop(ledger);
+    if let Ok(url) = std::env::var("TOLLGATE_BENCH_REDIS") {
+        shared(&url, ledger);
+    }
     keep(&folder.join("b.db"), requests);
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -61,37 +64,65 @@ fn scope(name: &str) -> Arc<Scope> {
 fn pairs(title: &str, ledger: &LocalLedger) {
     let clock = Clock::start();
     let scopes = ["organisation:acme", "team:search", "user:ann", "key:ci"].map(scope);
-    let mut spans: Vec<Duration> = (0..PAIRS)
-        .map(|id| {
-            let claims = scopes.iter().map(|scope| Claim { scope: Arc::clone(scope), targets: Targets::ALL });
-            let ask = Ask {
-                input: Estimated(Tokens(1000)),
-                most_output: Estimated(Tokens(500)),
-                cost: Some(AskCost { fixed: NanoDollars(5_000_000), ..AskCost::default() }),
-                ..Ask::default()
-            };
-            let entry = Entry {
-                id: RequestId(id),
-                book: Arc::from("acme"),
-                claims: claims.collect(),
-                targets: Targets(1),
-                ask,
-                lease: Millis::from_secs(600),
-            };
-            let spent = Spent {
-                input: Metered(Tokens(900)),
-                output: Metered(Tokens(100)),
-                cost: NanoDollars(1_000_000),
-                targets: Targets::ALL,
-            };
-            let start = Instant::now();
-            let hold = ledger.reserve(entry, clock.now()).unwrap();
-            let warnings = ledger.settle(hold, Settlement::Settle(spent), clock.now());
-            let span = start.elapsed();
-            assert!(warnings.is_empty());
-            span
-        })
-        .collect();
+    let spans = (0..PAIRS).map(|id| {
+        let entry = entry(id, &scopes);
+        let start = Instant::now();
+        let hold = ledger.reserve(entry, clock.now()).unwrap();
+        let warnings = ledger.settle(hold, SETTLEMENT, clock.now());
+        let span = start.elapsed();
+        assert!(warnings.is_empty());
+        span
+    });
+    print(title, spans.collect());
+}
+
+/// In Redis, with what the process notes besides; one pair after the other.
+fn shared(url: &str, own: LocalLedger) {
+    let settings = Settings::new(Address::parse(url).unwrap(), "store-cost", "gateway");
+    let clock = Clock::start();
+    let ledger = SharedLedger::new(settings, Arc::new(own)).unwrap();
+    let scopes = ["organisation:acme", "team:search", "user:ann", "key:ci"].map(scope);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut spans = Vec::new();
+    let id = u128::from(std::process::id()) << 64;
+    for id in (0..PAIRS / 10).map(|number| id + number) {
+        let entry = entry(id, &scopes);
+        let start = Instant::now();
+        runtime.block_on(async {
+            let hold = ledger.reserve(&entry, clock.now()).await.unwrap();
+            ledger.settle(hold, SETTLEMENT, clock.now()).await;
+        });
+        spans.push(start.elapsed());
+    }
+    print("in Redis", spans);
+}
+
+const SETTLEMENT: Settlement = Settlement::Settle(Spent {
+    input: Metered(Tokens(900)),
+    output: Metered(Tokens(100)),
+    cost: NanoDollars(1_000_000),
+    targets: Targets::ALL,
+});
+
+fn entry(id: u128, scopes: &[Arc<Scope>]) -> Entry {
+    let claims = scopes.iter().map(|scope| Claim { scope: Arc::clone(scope), targets: Targets::ALL });
+    let ask = Ask {
+        input: Estimated(Tokens(1000)),
+        most_output: Estimated(Tokens(500)),
+        cost: Some(AskCost { fixed: NanoDollars(5_000_000), ..AskCost::default() }),
+        ..Ask::default()
+    };
+    Entry {
+        id: RequestId(id),
+        book: Arc::from("acme"),
+        claims: claims.collect(),
+        targets: Targets(1),
+        ask,
+        lease: Millis::from_secs(600),
+    }
+}
+
+fn print(title: &str, mut spans: Vec<Duration>) {
     spans.sort_unstable();
     let at = |share: f64| spans[(spans.len() as f64 * share) as usize];
     println!("reserve and settle, {title}: p50 {:?}, p99 {:?}, p99.9 {:?}", at(0.5), at(0.99), at(0.999));
