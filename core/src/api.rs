@@ -316,8 +316,12 @@ pub struct RequestRow {
     pub input: Tokens,
     /// Of it, read from a cache.
     pub cached: Tokens,
+    /// Of it, written to a cache.
+    pub cache_write: Tokens,
     /// The output.
     pub output: Tokens,
+    /// Of it, reasoning; absent where the provider did not say.
+    pub reasoning: Option<Tokens>,
     /// How these are known: `reported`, `counted`, `estimated`.
     pub basis: String,
     /// What it cost; absent where that is not known.

@@ -8,7 +8,7 @@ use super::{AuditLine, LimitsAsk, LimitsForm, RequestRow, SpendAsk, SpendForm, S
 use crate::directory::spec::budget_value;
 use crate::fleet::{LaneReport, LaneState};
 use crate::ledger::{Reading, Report};
-use crate::units::{NanoDollars, Time};
+use crate::units::{NanoDollars, Time, Tokens};
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
@@ -84,7 +84,9 @@ fn request_row(row: &RequestRow) -> Value {
         total,
         input,
         cached,
+        cache_write,
         output,
+        reasoning,
         basis,
         cost,
         cache,
@@ -107,7 +109,9 @@ fn request_row(row: &RequestRow) -> Value {
         "milliseconds": total.get(),
         "input_tokens": input.get(),
         "cached_tokens": cached.get(),
+        "cache_write_tokens": cache_write.get(),
         "output_tokens": output.get(),
+        "reasoning_tokens": reasoning.map(Tokens::get),
         "basis": basis,
         "usd": cost.map(dollars),
         "cache": cache,

@@ -29,7 +29,8 @@ pub(super) const NEWEST: &str = "SELECT at FROM requests INDEXED BY requests_by_
 
 const COLUMNS: &str =
     "requests.seq, id, requests.at, organisation, team, user, key, end_user, provider, model,
-    asked, surface, status, fault, attempts, input, cached, output, basis, cost, total, cache";
+    asked, surface, status, fault, attempts, input, cached, cache_write, output, reasoning, basis, cost, total,
+    cache";
 
 /// A request as it is stored: numbers, texts and nothing else.
 pub fn line(row: &Row) -> Vec<Value> {
@@ -78,7 +79,9 @@ pub(super) fn read(mut row: Line) -> RequestRow {
     let status = row.number().and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
     let fault = row.text();
     let attempts = row.number().and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or_default();
-    let [input, cached, output] = std::array::from_fn(|_| Tokens(row.number().unwrap_or_default()));
+    let [input, cached, cache_write, output] =
+        std::array::from_fn(|_| Tokens(row.number().unwrap_or_default()));
+    let reasoning = row.number().map(Tokens);
     let basis = row.text().unwrap_or_default();
     let cost = row.number().map(NanoDollars);
     let total = Millis(row.number().unwrap_or_default());
@@ -103,7 +106,9 @@ pub(super) fn read(mut row: Line) -> RequestRow {
         total,
         input,
         cached,
+        cache_write,
         output,
+        reasoning,
         basis,
         cost,
         cache,
