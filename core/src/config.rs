@@ -239,6 +239,8 @@ pub struct Provider {
     pub query: Option<String>,
     /// The address of the dialect's one fixed path, built on first use.
     pub fixed_uri: OnceLock<Uri>,
+    /// Set once it has said that it serves its first dialect only, whatever its vendor may speak.
+    pub speaks_one: OnceLock<()>,
     /// What is agreed with it, and added to its prices.
     pub terms: Terms,
 }

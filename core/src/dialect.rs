@@ -7,6 +7,8 @@ pub enum Dialect {
     /// OpenAI chat completions, and everything under the same base URL.
     #[default]
     OpenAi,
+    /// OpenAI Responses.
+    OpenAiResponses,
     /// Anthropic Messages.
     Anthropic,
     /// Google generateContent.
@@ -17,8 +19,9 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every dialect with its name in the config.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::OpenAi, "openai"),
+        (Self::OpenAiResponses, "openai-responses"),
         (Self::Anthropic, "anthropic"),
         (Self::Gemini, "gemini"),
         (Self::Bedrock, "bedrock"),

@@ -652,6 +652,11 @@ impl Exchange {
         if self.request.counts() && counting::is_not_served(&fault) {
             return self.tally(lane, now);
         }
+        if self.is_without(lane, &fault) {
+            // The same attempt, in the dialect it does serve.
+            self.calls = self.calls.saturating_sub(1);
+            return self.send(lane, now);
+        }
         let verdict = retry::verdict(class);
         let outcome = match verdict {
             Verdict::PassOn => Outcome::Unknown,
@@ -676,6 +681,24 @@ impl Exchange {
             }
             Verdict::NextKey | Verdict::Next => self.choose(),
         }
+    }
+
+    /// Whether an upstream has just said that it does not serve the dialect it was called in, though it
+    /// speaks another. It is remembered.
+    fn is_without(&self, lane: Lane, fault: &UpstreamFault) -> bool {
+        let sent = match &self.phase {
+            Phase::Sent(sent) => sent,
+            Phase::Read(reading) => &reading.sent,
+            Phase::Recall { .. }
+            | Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Count
+            | Phase::Relay(_)
+            | Phase::Done => return false,
+        };
+        let Some(provider) = self.request.config.provider(lane.provider) else { return false };
+        sent.speaks_second(provider) && retry::is_no_such_path(fault) && provider.speaks_one.set(()).is_ok()
     }
 
     fn failure(&self, lane: Lane, fault: &UpstreamFault) -> retry::Failure {
@@ -703,11 +726,11 @@ impl Exchange {
 
     /// Ends with a fault event what is being emitted, or answers with an error status.
     fn end_with(&mut self, fault: &Fault, now: Time) {
-        if let Phase::Relay(relay) = &self.phase {
+        if let Phase::Relay(relay) = &mut self.phase {
             self.record.usage = relay.usage().cloned().map(Box::new);
             self.record.failed(fault);
             self.record.ending = Ending::Cut;
-            let event = self.request.surface.fault_event(fault, &self.request.asked(), self.begun);
+            let event = relay.fault_event(fault, &self.request, self.begun);
             self.steps.push_back(Step::Emit(Out::Chunk(event)));
             self.farewell = Some(Out::End);
             self.settle(now);

@@ -7,6 +7,7 @@ pub mod anthropic;
 pub mod bedrock;
 pub mod gemini;
 pub mod openai;
+pub mod openai_responses;
 mod said; // the words in a frame or an answer
 mod scan; // finding things in JSON bytes
 mod words; // a setting's name in each dialect
@@ -54,6 +55,12 @@ pub trait Provider: Sync {
 
     /// Reads a whole answer with a 2xx status. An error object inside it is an `Err`.
     fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>>;
+
+    /// Whether a whole answer with a 2xx status may hold an error, so that it has to be decoded before
+    /// it may pass. Cheap; wrong only in that direction.
+    fn may_have_failed(&self, body: &[u8]) -> bool {
+        memchr::memmem::find(body, b"\"error\"").is_some()
+    }
 
     /// Reads a stream, frame by frame.
     fn decoder(&self, target: &Target<'_>) -> Box<dyn Decode>;
@@ -176,6 +183,7 @@ pub trait Decode: Send {
 
 /// Writes a call for a target. Losses and faults name fields in the words of the call's own dialect.
 pub fn encode(call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
+    words::needs_nothing_kept(call, target)?;
     let Encoded { endpoint, body, lost } =
         of(target.vendor.dialect).encode(call, target).map_err(|fault| words::blamed(fault, call))?;
     let mut named: Vec<String> = Vec::with_capacity(lost.len());
@@ -191,6 +199,7 @@ pub fn encode(call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
 pub fn of(dialect: Dialect) -> &'static dyn Provider {
     match dialect {
         Dialect::OpenAi => &openai::OpenAi,
+        Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
         Dialect::Bedrock => &bedrock::Bedrock,

@@ -1,7 +1,7 @@
 //! What an upstream's fault means for a request: whether it is tried again, when, and what the
 //! client is told once nothing is left to try. The only place that decides this.
 
-use crate::fault::{Code, Fault, UpstreamClass};
+use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::units::Millis;
 use std::fmt;
 
@@ -220,6 +220,18 @@ impl fmt::Display for List<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether an upstream does not know the path at all; one that does not know the model says so.
+pub(crate) fn is_no_such_path(fault: &UpstreamFault) -> bool {
+    let UpstreamFault { class, status, message, code, kind, .. } = fault;
+    let unsaid = kind.is_none() && code.is_none();
+    let says = ["invalid url", "unknown request url", "unknown url", "no route", "cannot post", "/responses"];
+    let message = message.to_ascii_lowercase();
+    let of_path = says.iter().any(|words| message.contains(words))
+        || matches!(message.trim_end_matches('.'), "not found" | "file not found" | "page not found");
+    let missing = *class == UpstreamClass::NotFound && (unsaid || of_path);
+    missing || matches!(status, 405 | 501)
 }
 
 #[cfg(test)]

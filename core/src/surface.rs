@@ -7,11 +7,13 @@ pub mod anthropic_messages;
 pub mod gemini;
 pub mod openai_chat;
 pub mod openai_embeddings;
+pub mod openai_responses;
 
 mod bulk; // how much a prompt holds
 mod conversation; // what identifies a conversation
 mod fields; // an object being taken apart
 mod path; // where a value stands
+mod proof; // proofs of other providers
 mod shape; // what a field's value must be
 
 use crate::call::{Call, Operation, UsageChunk};
@@ -102,6 +104,12 @@ pub trait Surface: Sync {
     /// What ends a stream in which something went wrong.
     fn fault_event(&self, fault: &Fault, asked: &Asked, begun: Begun) -> Bytes;
 
+    /// The same after this frame's data, in dialects that number their frames.
+    fn fault_event_after(&self, last: &[u8], fault: &Fault, asked: &Asked, begun: Begun) -> Bytes {
+        let _ = last;
+        self.fault_event(fault, asked, begun)
+    }
+
     /// What ends a passed-on stream of this dialect well although its upstream goes on: every answer
     /// that is still open stops for its length, then the end mark.
     fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
@@ -149,6 +157,8 @@ pub struct SoFar<'a> {
 pub enum SurfaceId {
     /// OpenAI chat completions.
     OpenAiChat,
+    /// OpenAI Responses.
+    OpenAiResponses,
     /// Anthropic Messages.
     AnthropicMessages,
     /// Anthropic's counting of a prompt's tokens.
@@ -171,6 +181,7 @@ pub enum SurfaceId {
 pub fn of(id: SurfaceId) -> &'static dyn Surface {
     match id {
         SurfaceId::OpenAiChat => &openai_chat::OpenAiChat,
+        SurfaceId::OpenAiResponses => &openai_responses::OpenAiResponses,
         SurfaceId::AnthropicMessages => &anthropic_messages::MESSAGES,
         SurfaceId::AnthropicCount => &anthropic_messages::COUNT,
         SurfaceId::GeminiGenerate => &gemini::WHOLE,
@@ -186,6 +197,7 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
 pub fn speaking(dialect: Dialect) -> &'static dyn Surface {
     match dialect {
         Dialect::OpenAi | Dialect::Bedrock => &openai_chat::OpenAiChat,
+        Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic_messages::MESSAGES,
         Dialect::Gemini => &gemini::WHOLE,
     }
@@ -204,6 +216,8 @@ pub struct Asked {
     pub usage: UsageChunk,
     /// The form of a stream.
     pub framing: Framing,
+    /// The client's body, for dialects whose answers repeat some of it.
+    pub body: Bytes,
 }
 
 /// Turns events into the surface's stream.
@@ -211,6 +225,12 @@ pub trait Render: Send {
     /// Appends what this event says to `out`; nothing is a valid answer. After `Event::End` or
     /// `Event::Fault` nothing more is rendered.
     fn on(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// What ends the stream in which something went wrong, where that depends on what was rendered.
+    fn fault(&mut self, fault: &Fault) -> Option<Bytes> {
+        let _ = fault;
+        None
+    }
 }
 
 /// Of surfaces that have no streams.

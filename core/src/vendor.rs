@@ -34,6 +34,15 @@ pub struct Vendor {
     pub address: Address,
     /// Where it departs from its dialect.
     pub quirks: Quirks,
+    /// The same vendor as it speaks another dialect at the same base URL, with the same key.
+    pub also: Option<&'static Vendor>,
+}
+
+impl Vendor {
+    /// The row by which this vendor speaks the dialect, if it does.
+    pub fn speaking(&'static self, dialect: Dialect) -> Option<&'static Vendor> {
+        [Some(self), self.also].into_iter().flatten().find(|row| row.dialect == dialect)
+    }
 }
 
 /// Where a vendor's address may be found in the environment.
@@ -78,6 +87,7 @@ pub fn find(name: &str) -> Option<&'static Vendor> {
 pub fn custom(dialect: Dialect) -> &'static Vendor {
     match dialect {
         Dialect::OpenAi => &rows::CUSTOM_OPENAI,
+        Dialect::OpenAiResponses => &rows::CUSTOM_RESPONSES,
         Dialect::Anthropic => &rows::CUSTOM_ANTHROPIC,
         Dialect::Gemini => &rows::CUSTOM_GEMINI,
         Dialect::Bedrock => &rows::CUSTOM_BEDROCK,
@@ -114,6 +124,17 @@ mod tests {
             if let Auth::Header(name) = vendor.auth {
                 assert_eq!(http::HeaderName::from_static(name).as_str(), name);
             }
+        }
+    }
+
+    #[test]
+    fn a_vendor_that_speaks_two_dialects_is_one_vendor() {
+        for vendor in VENDORS {
+            let Some(also) = vendor.also else { continue };
+            assert_eq!((also.name, also.base_url, also.auth), (vendor.name, vendor.base_url, vendor.auth));
+            assert_ne!(also.dialect, vendor.dialect);
+            assert_eq!(vendor.speaking(also.dialect), Some(also));
+            assert_eq!(vendor.speaking(vendor.dialect), Some(vendor));
         }
     }
 

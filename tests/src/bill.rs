@@ -343,7 +343,9 @@ impl Case {
         let target = Target { vendor: self.row()?, model: &self.model };
         let framing = match target.vendor.dialect {
             Dialect::Bedrock => Framing::EventStream,
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => Framing::Events,
+            Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini => {
+                Framing::Events
+            }
         };
         let (mut framer, mut frames, mut events) = (Framer::new(framing), Vec::new(), Vec::new());
         framer.push(body, &mut frames).map_err(|_| "a frame is too large")?;
@@ -379,7 +381,7 @@ fn compare(priced: &Priced, consumed: &Consumed, served: &Served, expected: &Exp
 fn framed(dialect: Dialect, events: &[Value]) -> Bytes {
     let one = |event: &Value| match dialect {
         Dialect::OpenAi | Dialect::Gemini => format!("data: {event}\n\n"),
-        Dialect::Anthropic => {
+        Dialect::Anthropic | Dialect::OpenAiResponses => {
             format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
         }
         Dialect::Bedrock => String::new(),

@@ -133,6 +133,7 @@ impl Case {
             now_secs: 1_700_000_000,
             usage,
             framing: Framing::Events,
+            body: Default::default(),
         };
         match (self.read("reply.sse"), self.read("reply.events")) {
             (Ok(reply), _) => self.stream(&reply, Framing::Events, provider, &target, &asked),

@@ -53,23 +53,32 @@ pub struct Answer {
     pub content_type: &'static str,
     /// Its body, in the pieces in which it arrives.
     pub pieces: Vec<Bytes>,
+    /// How the paths end at which it says so; at any other it knows nothing.
+    pub path: &'static str,
 }
 
 impl Answer {
     /// A whole answer in one piece.
     pub fn whole(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type: "application/json", pieces: vec![body.into()] }
+        Self { status, content_type: "application/json", pieces: vec![body.into()], path: "" }
     }
 
     /// A stream in one piece.
     pub fn stream(body: impl Into<Bytes>) -> Self {
-        Self { status: 200, content_type: "text/event-stream", pieces: vec![body.into()] }
+        Self { status: 200, content_type: "text/event-stream", pieces: vec![body.into()], path: "" }
+    }
+
+    /// The same, at paths that end so.
+    #[must_use]
+    pub fn at(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
     }
 
     /// A stream of AWS's in one piece.
     pub fn event_stream(body: impl Into<Bytes>) -> Self {
         let content_type = "application/vnd.amazon.eventstream";
-        Self { status: 200, content_type, pieces: vec![body.into()] }
+        Self { status: 200, content_type, pieces: vec![body.into()], path: "" }
     }
 
     /// The same bytes, in pieces of this size.
@@ -271,8 +280,10 @@ impl<'s> Host for &'s Stage<'_> {
     }
 
     fn fetch(&self, request: Fetch) -> Rest {
+        let known = request.uri.path().ends_with(self.answer.path);
         self.seen.borrow_mut().sent.push(request);
-        let Answer { status, content_type, pieces } = self.answer;
+        let unknown = Answer::whole(404, r#"{"detail":"Not Found"}"#);
+        let Answer { status, content_type, pieces, path: _ } = if known { self.answer } else { &unknown };
         let kind = (HeaderName::from_static("content-type"), HeaderValue::from_static(content_type));
         let status = StatusCode::from_u16(*status).unwrap();
         let head = Some(Head { status, headers: HeaderMap::from_iter([kind]) });

@@ -195,6 +195,99 @@ fn openai_choice(choice: &Value, said: &mut Said, pieces: &mut Vec<(u64, u64, St
     }
 }
 
+/// An answer of Responses.
+pub fn responses(body: &[u8]) -> Said {
+    let mut said = Said::default();
+    let mut pieces = Vec::new();
+    let (mut calls, mut thought) = (Vec::new(), None);
+    for event in texts(body) {
+        let text = string(&event["delta"]);
+        match event["type"].as_str().unwrap_or_default() {
+            "" => {
+                said.failed |= event["error"].is_object() || event["error"].is_string();
+                list(&event["output"]).iter().for_each(|item| responses_item(item, &mut said));
+                responses_end(&event, &mut said);
+            }
+            "error" | "response.failed" => said.failed = true,
+            "response.output_text.delta" => {
+                said.choice(0).text.push_str(text);
+                responses_logprobs(&event["logprobs"], &mut said);
+            }
+            "response.refusal.delta" => {
+                said.choice(0).text.push_str(text);
+                said.choice(0).refused = true;
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                let part = (event["output_index"].as_u64(), event["summary_index"].as_u64());
+                let between = thought.is_some_and(|(item, index)| item == part.0 && index != part.1);
+                said.choice(0).thoughts.push_str(if between { "\n\n" } else { "" });
+                said.choice(0).thoughts.push_str(text);
+                thought = Some(part);
+            }
+            "response.output_item.added" if event["item"]["type"] == "function_call" => {
+                calls.push(event["output_index"].as_u64());
+                add(&mut pieces, 0, calls.len() as u64 - 1, "");
+                let name = string(&event["item"]["name"]).to_owned();
+                said.choice(0).calls.push(Call { name, arguments: Value::Null });
+            }
+            "response.function_call_arguments.delta" => {
+                let call = calls.iter().position(|call| *call == event["output_index"].as_u64()).unwrap();
+                add(&mut pieces, 0, call as u64, text);
+            }
+            "response.completed" | "response.incomplete" => responses_end(&event["response"], &mut said),
+            _ => {}
+        }
+    }
+    said.finish(pieces)
+}
+
+fn responses_item(item: &Value, said: &mut Said) {
+    let one = said.choice(0);
+    match item["type"].as_str() {
+        Some("message") => {
+            for part in list(&item["content"]) {
+                one.text.push_str(string(&part["text"]));
+                one.text.push_str(string(&part["refusal"]));
+                one.refused |= part["refusal"].is_string();
+            }
+        }
+        Some("reasoning") => {
+            let readable = [&item["summary"], &item["content"]].into_iter().find(|all| !list(all).is_empty());
+            let texts: Vec<_> =
+                readable.map(list).unwrap_or_default().iter().map(|part| string(&part["text"])).collect();
+            one.thoughts.push_str(&texts.join("\n\n"));
+            one.proofs.extend(item["encrypted_content"].as_str().map(str::to_owned));
+        }
+        Some("function_call") => {
+            let arguments = parsed(string(&item["arguments"]));
+            one.calls.push(Call { name: string(&item["name"]).to_owned(), arguments });
+        }
+        _ => {}
+    }
+    for part in list(&item["content"]) {
+        responses_logprobs(&part["logprobs"], said);
+    }
+}
+
+fn responses_logprobs(tokens: &Value, said: &mut Said) {
+    for token in list(tokens) {
+        said.choice(0).logprobs.extend(token["logprob"].as_f64());
+    }
+}
+
+fn responses_end(response: &Value, said: &mut Said) {
+    said.choice(0).end =
+        match (response["status"].as_str(), response["incomplete_details"]["reason"].as_str()) {
+            (Some("incomplete"), Some("content_filter")) => End::Filter,
+            (Some("incomplete"), _) => End::Length,
+            _ => End::Done,
+        };
+    let usage = &response["usage"];
+    said.prompt = usage["input_tokens"].as_u64();
+    said.output = usage["output_tokens"].as_u64();
+    said.cached = usage["input_tokens_details"]["cached_tokens"].as_u64();
+}
+
 /// An answer of Anthropic's dialect.
 pub fn anthropic(body: &[u8]) -> Said {
     let mut said = Said::default();

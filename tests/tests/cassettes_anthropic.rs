@@ -38,6 +38,7 @@ fn vendor() -> Vendor {
         env: &[],
         address: tollgate_core::vendor::Address::NONE,
         quirks: Quirks::default(),
+        also: None,
     }
 }
 
@@ -375,6 +376,7 @@ fn asked() -> Asked {
         now_secs: 1,
         usage: UsageChunk::Wanted,
         framing: Framing::Events,
+        body: Default::default(),
     }
 }
 

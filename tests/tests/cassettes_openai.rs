@@ -85,6 +85,7 @@ fn asked() -> Asked {
         now_secs: 1,
         usage: UsageChunk::Wanted,
         framing: Framing::Events,
+        body: Default::default(),
     }
 }
 

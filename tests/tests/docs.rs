@@ -5,7 +5,7 @@ use std::path::Path;
 use tollgate_core::api::routes::ROUTES;
 use tollgate_core::fault::Code;
 use tollgate_core::mount::{MOUNTS, PLACES};
-use tollgate_core::vendor::VENDORS;
+use tollgate_core::vendor::{VENDORS, Vendor};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../REFERENCE.md");
 
@@ -22,10 +22,16 @@ fn vendors() -> String {
             "| `{}` | {} | {} | {base} | {variables} |",
             vendor.name,
             vendor.title,
-            vendor.dialect.name()
+            dialects(vendor)
         );
     }
     out
+}
+
+/// What it speaks at its address.
+fn dialects(vendor: &Vendor) -> String {
+    let also = vendor.also.map(|also| format!(", {}", also.dialect.name()));
+    format!("{}{}", vendor.dialect.name(), also.unwrap_or_default())
 }
 
 fn codes() -> String {

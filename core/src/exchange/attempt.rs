@@ -139,6 +139,11 @@ impl Sent {
         provider::of(self.vendor.dialect)
     }
 
+    /// Whether it went to the provider in a dialect that is not its first.
+    pub(super) fn speaks_second(&self, provider: &Provider) -> bool {
+        self.vendor.dialect != provider.dialect
+    }
+
     /// From sending to the first content, now if there was none before.
     pub(super) fn first_byte(&self, now: Time) -> Millis {
         self.times.first_content.unwrap_or(now).since(self.times.sent)
@@ -166,14 +171,26 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let bug = || Fault::new(Code::Bug, "a chosen upstream is not in the config");
     let provider = config.provider(lane.provider).ok_or_else(bug)?;
     let model = request.target(lane).ok_or_else(bug)?.model.clone();
-    let target = Target { vendor: provider.vendor, model: &model };
-    let path = if provider.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
+    let vendor = spoken(provider, request.surface.dialect(), &model);
+    let target = Target { vendor, model: &model };
+    let path = if vendor.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
     let (Encoded { endpoint, body, lost }, usage) = match path {
         Path::Pass => pass(request, &target)?,
         Path::Translate => (translate(request, &target)?, UsageAsk::AsClient),
     };
     let fetch = fetch(request, provider, lane, endpoint, body, path)?;
-    Ok(Built { fetch, vendor: provider.vendor, model, path, usage, timeouts: provider.timeouts, lost })
+    Ok(Built { fetch, vendor, model, path, usage, timeouts: provider.timeouts, lost })
+}
+
+/// The row by which the vendor is spoken to: in the client's dialect if it can, else in its first, unless
+/// the model is one that answers in the other only.
+fn spoken(provider: &Provider, client: Dialect, model: &str) -> &'static Vendor {
+    let also = provider.vendor.also.filter(|_| provider.speaks_one.get().is_none());
+    match also {
+        Some(also) if also.dialect == client => also,
+        Some(also) if provider::openai_responses::is_only_here(model) => also,
+        Some(_) | None => provider.vendor,
+    }
 }
 
 /// The client's own bytes, but for what the gateway has to change in them.
@@ -297,7 +314,7 @@ fn betas(client: &HeaderMap, ours: &HeaderMap) -> Option<HeaderValue> {
 /// The form in which an upstream streams unless its dialect has several and it is asked for another.
 fn streams_as(dialect: Dialect) -> Framing {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => Framing::Events,
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini => Framing::Events,
         Dialect::Bedrock => Framing::EventStream,
     }
 }

@@ -387,6 +387,7 @@ fn provider_parts(provider: &Provider, digest: &mut Digest) {
         headers,
         query,
         fixed_uri: _,
+        speaks_one: _,
         terms: _,
     } = provider;
     let texts = [name, vendor.name, &base_url.to_string(), query.as_deref().unwrap_or_default()];

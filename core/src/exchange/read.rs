@@ -305,8 +305,8 @@ impl Reading {
         // An array is a stream's form: nobody who wants one answer reads it.
         let one = !body.trim_ascii_start().starts_with(b"[");
         let may_pass = self.sent.path == Path::Pass && !request.wants_stream() && one;
-        // The word is rare in an answer; where it stands, decoding tells an error from prose.
-        if may_pass && memchr::memmem::find(&body, b"\"error\"").is_none() {
+        // That is rare; where it seems so, decoding tells an error from prose.
+        if may_pass && !provider.may_have_failed(&body) {
             let usage = provider.usage(&body, None, &target);
             let mut heard = Heard::default();
             if usage.is_none() {

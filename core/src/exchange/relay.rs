@@ -8,13 +8,13 @@ use super::read::{self, Opening, Reading};
 use super::request::Request;
 use super::splice::UsageAsk;
 use crate::count::Heard;
-use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::fault::{Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
 use crate::framing::{Closing, Framer, Framing};
 use crate::provider::{Decode, Glance};
 use crate::reply::{Event, Stop};
 use crate::sse::Frame;
-use crate::surface::Render;
+use crate::surface::{Begun, Render};
 use crate::units::{Millis, Time, Tokens};
 use crate::usage::Usage;
 use bytes::{Bytes, BytesMut};
@@ -36,6 +36,8 @@ pub(super) struct Relay {
     heard: Heard,
     /// What has been paid for; absent: without limit.
     ration: Option<Ration>,
+    /// The last frame that was passed on, for dialects that number theirs.
+    last: Option<Frame>,
 }
 
 /// How far the stream has come.
@@ -104,7 +106,7 @@ impl Relay {
         };
         let ration = paid.map(|paid| Ration::new(paid, request));
         let (usage, heard) = (None, Heard::default());
-        let mut relay = Self { sent, form, usage, progress: Progress::Open, heard, ration };
+        let mut relay = Self { sent, form, usage, progress: Progress::Open, heard, ration, last: None };
         let verdict = match held {
             Held::Frames(frames) => relay.pass(&frames, now),
             Held::Events(events) => relay.translate(events, now),
@@ -136,6 +138,16 @@ impl Relay {
     /// The same, to keep.
     pub(super) fn take_heard(&mut self) -> Heard {
         std::mem::take(&mut self.heard)
+    }
+
+    /// What ends the stream with a fault.
+    pub(super) fn fault_event(&mut self, fault: &Fault, request: &Request, begun: Begun) -> Bytes {
+        let rendered = match &mut self.form {
+            Form::Translate { renderer, .. } => renderer.fault(fault),
+            Form::Pass { .. } => None,
+        };
+        let last = self.last.as_ref().map(Frame::data).unwrap_or_default();
+        rendered.unwrap_or_else(|| request.surface.fault_event_after(last, fault, &request.asked(), begun))
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -233,6 +245,7 @@ impl Relay {
             match glance {
                 Glance::Fault if serving == Serving::IsOver => break,
                 Glance::Fault => {
+                    self.last = frames.iter().take(at).next_back().cloned().or(self.last.take());
                     out.part(at);
                     let fault = read::in_band_fault(provider, frame, &HeaderMap::new(), &target);
                     return Verdict::Failed(out.take(), Box::new(fault));
@@ -269,6 +282,7 @@ impl Relay {
                 serving = Serving::IsOver;
             }
         }
+        self.last = frames.iter().rev().find(|frame| !frame.data().is_empty()).cloned().or(self.last.take());
         match serving {
             Serving::IsOver => Verdict::Exhausted(out.take()),
             Serving::Goes => Verdict::More(out.take()),

@@ -184,6 +184,7 @@ impl Request {
             now_secs: self.at.unix_secs(),
             usage,
             framing: self.line.framing,
+            body: self.body.clone(),
         }
     }
 

@@ -5,6 +5,7 @@ use super::request::Request;
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::provider::Target;
+use crate::provider::openai_responses::LEAST_CAP;
 use crate::surface::{CapPlace, Edit, Envelope, ModelPlace, Uncapped};
 use crate::units::Tokens;
 use crate::vendor::{MaxTokensField, StreamOptions};
@@ -53,6 +54,8 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
 
 /// A cap beyond what the model can write is refused by most providers.
 pub(super) fn known(cap: Tokens, target: &Target<'_>) -> Tokens {
+    // A cap that Responses would refuse for being too small is cut off here.
+    let cap = if target.vendor.dialect == Dialect::OpenAiResponses { cap.max(LEAST_CAP) } else { cap };
     let row = catalog::find(target.model, target.vendor.name);
     row.filter(|row| row.output > 0).map_or(cap, |row| cap.min(Tokens(u64::from(row.output))))
 }
@@ -99,8 +102,9 @@ impl<'e> Edits<'e> {
         if let Some(Uncapped { span, before, after }) = &places.uncapped {
             self.put(span.clone(), format!("{before}{}{after}", cap.get()));
         }
-        if target.vendor.dialect != Dialect::OpenAi {
-            return;
+        match target.vendor.dialect {
+            Dialect::OpenAi => {}
+            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => return,
         }
         let lowest = places.caps.iter().filter_map(|place| place.value).min();
         let (field, enough) = match target.vendor.quirks.max_tokens {

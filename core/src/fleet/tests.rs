@@ -22,6 +22,7 @@ static VENDOR: Vendor = Vendor {
     env: &[],
     address: crate::vendor::Address::NONE,
     quirks: Quirks::COMPATIBLE,
+    also: None,
 };
 
 /// A provider with keys of these names, all of weight 1 and serving everything.
@@ -37,6 +38,7 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         headers: http::HeaderMap::new(),
         query: None,
         fixed_uri: Default::default(),
+        speaks_one: Default::default(),
         terms: crate::price::Terms::default(),
     }
 }

@@ -16,6 +16,7 @@ fn vendor() -> &'static Vendor {
         env: &[],
         address: crate::vendor::Address::NONE,
         quirks: Quirks::default(),
+        also: None,
     }))
 }
 
@@ -31,6 +32,7 @@ fn provider(name: &str) -> Provider {
         headers: HeaderMap::new(),
         query: None,
         fixed_uri: Default::default(),
+        speaks_one: Default::default(),
         terms: crate::price::Terms::default(),
     }
 }

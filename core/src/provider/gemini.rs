@@ -160,7 +160,7 @@ fn add_extras(
 ) {
     match origin {
         Dialect::Gemini => join(into, extras),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
             extras.keys().for_each(|name| lost.add(name))
         }
     }

@@ -10,10 +10,10 @@ mod embeddings;
 mod encode;
 pub(super) mod fault;
 mod glance;
-mod model;
+pub(super) mod model;
 mod stream;
 mod text;
-mod usage;
+pub(super) mod usage;
 
 use super::scan;
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};

@@ -3,6 +3,10 @@
 //! Encoders name what they cannot carry, or cannot accept, as OpenAI does, whose dialect has a word for
 //! nearly everything. A client of another dialect is told in its own words.
 
+mod responses;
+
+pub(super) use responses::needs_nothing_kept;
+
 use crate::call::{Call, Opaque, Reasoning, ReasoningMode, Tool};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
@@ -114,6 +118,7 @@ fn geminis_tool(name: &str, call: &Call) -> Option<String> {
 pub(super) fn named(name: &str, call: &Call) -> String {
     let column = match call.origin {
         Dialect::OpenAi => return name.to_owned(),
+        Dialect::OpenAiResponses => return responses::named(name, call),
         Dialect::Anthropic => 1,
         Dialect::Gemini => 2,
         Dialect::Bedrock => 3,

@@ -11,7 +11,6 @@ mod fault;
 mod inspect;
 mod parse;
 mod prompt;
-mod proof;
 mod render;
 mod stream;
 mod words;

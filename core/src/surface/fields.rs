@@ -64,6 +64,13 @@ impl Fields {
         self.map.shift_remove(key);
     }
 
+    /// Forgets a field that says only this.
+    pub(super) fn drop_if(&mut self, key: &str, says: impl Fn(&Value) -> bool) {
+        if self.map.get(key).is_some_and(says) {
+            self.drop(key);
+        }
+    }
+
     /// What is left, without nulls: some servers refuse a null they do not know.
     pub(super) fn rest(self) -> Extras {
         let mut rest = self.map;

@@ -10,7 +10,7 @@
 //! `citations`, those of web pages in `annotations` too.
 
 mod cut_off;
-mod fault;
+pub(super) mod fault;
 mod inspect;
 mod parse;
 mod prompt;

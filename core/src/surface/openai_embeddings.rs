@@ -256,6 +256,7 @@ mod tests {
             now_secs: 1,
             usage: crate::call::UsageChunk::Wanted,
             framing: crate::framing::Framing::Events,
+            body: Default::default(),
         };
         let floats = render(&embeddings, Encoding::Floats, &asked);
         assert!(std::str::from_utf8(&floats).unwrap().contains(r#""embedding":[0.5,-1.0]"#));

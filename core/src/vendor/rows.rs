@@ -24,7 +24,20 @@ const fn openai(
         env,
         address: Address::NONE,
         quirks: Quirks::COMPATIBLE,
+        also: None,
     }
+}
+
+/// A row of a vendor that serves Responses beside chat.
+macro_rules! serves_responses {
+    ($chat:expr) => {
+        Vendor { also: Some(const { &responses($chat) }), ..$chat }
+    };
+}
+
+/// The same vendor as it serves Responses.
+const fn responses(chat: Vendor) -> Vendor {
+    Vendor { dialect: Dialect::OpenAiResponses, also: None, ..chat }
 }
 
 /// A server of OpenAI's dialect on the user's own machine.
@@ -39,6 +52,13 @@ const fn local(
     Vendor { auth: Auth::Optional, address, ..openai(name, title, base_url, env) }
 }
 
+/// OpenAI itself.
+const OPENAI: Vendor = Vendor {
+    quirks: Quirks::NONE,
+    address: Address::of(&["OPENAI_BASE_URL"]),
+    ..openai("openai", "OpenAI", "https://api.openai.com/v1", &["OPENAI_API_KEY"])
+};
+
 /// Azure refuses what OpenAI refuses; it differs in its addresses and in the header of its key.
 const AZURE: Vendor = Vendor {
     name: "azure",
@@ -49,13 +69,23 @@ const AZURE: Vendor = Vendor {
     env: &["AZURE_OPENAI_API_KEY"],
     address: Address { env: &["AZURE_OPENAI_ENDPOINT"], path: "/openai/v1" },
     quirks: Quirks::NONE,
+    also: None,
 };
 
-/// Nothing is known of it, so it gets what every server of the dialect understands.
-pub(super) const CUSTOM_OPENAI: Vendor = Vendor {
+/// Nothing is known of it, so it gets what every server of the dialect understands. Whether it serves
+/// Responses it is asked.
+pub(super) const CUSTOM_OPENAI: Vendor = serves_responses!(Vendor {
     auth: Auth::Optional,
     quirks: Quirks { thinking_back: ThinkingBack::WithToolCalls, ..Quirks::COMPATIBLE },
     ..openai("custom-openai", "An OpenAI-compatible server", "", &[])
+});
+
+/// A server at the user's address that serves Responses and is called by nothing else.
+pub(super) const CUSTOM_RESPONSES: Vendor = Vendor {
+    dialect: Dialect::OpenAiResponses,
+    auth: Auth::Optional,
+    quirks: Quirks::NONE,
+    ..openai("openai-responses", "A server of OpenAI's Responses", "", &[])
 };
 
 /// An Anthropic-compatible server at the user's address.
@@ -68,6 +98,7 @@ pub(super) const CUSTOM_ANTHROPIC: Vendor = Vendor {
     env: &[],
     address: Address::NONE,
     quirks: Quirks::NONE,
+    also: None,
 };
 
 /// A Gemini-compatible server at the user's address.
@@ -80,6 +111,7 @@ pub(super) const CUSTOM_GEMINI: Vendor = Vendor {
     env: &[],
     address: Address::NONE,
     quirks: Quirks::NONE,
+    also: None,
 };
 
 /// A server of Bedrock's dialect at the user's address.
@@ -92,15 +124,13 @@ pub(super) const CUSTOM_BEDROCK: Vendor = Vendor {
     env: &[],
     address: Address::NONE,
     quirks: Quirks::NONE,
+    also: None,
 };
 
 /// Every known vendor.
 pub const VENDORS: &[Vendor] = &[
-    Vendor {
-        quirks: Quirks::NONE,
-        address: Address::of(&["OPENAI_BASE_URL"]),
-        ..openai("openai", "OpenAI", "https://api.openai.com/v1", &["OPENAI_API_KEY"])
-    },
+    serves_responses!(OPENAI),
+    CUSTOM_RESPONSES,
     Vendor {
         env: &["ANTHROPIC_API_KEY"],
         address: Address::of(&["ANTHROPIC_BASE_URL"]),
@@ -126,16 +156,16 @@ pub const VENDORS: &[Vendor] = &[
         ..CUSTOM_BEDROCK
     },
     // `https://{resource}.openai.azure.com/openai/v1`: the model is the deployment's name.
-    AZURE,
+    serves_responses!(AZURE),
     // `https://{resource}.openai.azure.com/openai`, with `api-version=…` as the provider's query.
-    Vendor {
+    serves_responses!(Vendor {
         name: "azure-deployments",
         title: "Azure OpenAI (deployments)",
         env: &[],
         address: Address::NONE,
         quirks: Quirks { path: ChatPath::Deployment, ..Quirks::NONE },
         ..AZURE
-    },
+    }),
     Vendor {
         quirks: Quirks {
             stream_options: StreamOptions::Unknown,
@@ -151,7 +181,7 @@ pub const VENDORS: &[Vendor] = &[
         },
         ..openai("mistral", "Mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_KEY"])
     },
-    Vendor {
+    serves_responses!(Vendor {
         quirks: Quirks {
             max_tokens: MaxTokensField::MaxCompletionTokens,
             developer: DeveloperRole::Known,
@@ -161,8 +191,8 @@ pub const VENDORS: &[Vendor] = &[
             ..Quirks::COMPATIBLE
         },
         ..openai("groq", "Groq", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"])
-    },
-    Vendor {
+    }),
+    serves_responses!(Vendor {
         quirks: Quirks {
             reasoning: ReasoningAsk::Switch,
             thinking_back: ThinkingBack::WithToolCalls,
@@ -170,8 +200,8 @@ pub const VENDORS: &[Vendor] = &[
             ..Quirks::COMPATIBLE
         },
         ..openai("deepseek", "DeepSeek", "https://api.deepseek.com/v1", &["DEEPSEEK_API_KEY"])
-    },
-    Vendor {
+    }),
+    serves_responses!(Vendor {
         quirks: Quirks {
             max_tokens: MaxTokensField::MaxCompletionTokens,
             completion: CompletionCount::WithoutReasoning,
@@ -179,15 +209,15 @@ pub const VENDORS: &[Vendor] = &[
             ..Quirks::COMPATIBLE
         },
         ..openai("xai", "xAI", "https://api.x.ai/v1", &["XAI_API_KEY"])
-    },
+    }),
     openai("together", "Together AI", "https://api.together.xyz/v1", &["TOGETHER_API_KEY"]),
-    openai(
+    serves_responses!(openai(
         "fireworks",
         "Fireworks AI",
         "https://api.fireworks.ai/inference/v1",
         &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"],
-    ),
-    Vendor {
+    )),
+    serves_responses!(Vendor {
         quirks: Quirks {
             developer: DeveloperRole::Known,
             reasoning: ReasoningAsk::Object,
@@ -196,7 +226,7 @@ pub const VENDORS: &[Vendor] = &[
             ..Quirks::COMPATIBLE
         },
         ..openai("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", &["OPENROUTER_API_KEY"])
-    },
+    }),
     Vendor {
         quirks: Quirks {
             stream_options: StreamOptions::Unknown,
@@ -220,7 +250,12 @@ pub const VENDORS: &[Vendor] = &[
         "https://integrate.api.nvidia.com/v1",
         &["NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"],
     ),
-    openai("huggingface", "Hugging Face", "https://router.huggingface.co/v1", &["HF_TOKEN"]),
+    serves_responses!(openai(
+        "huggingface",
+        "Hugging Face",
+        "https://router.huggingface.co/v1",
+        &["HF_TOKEN"]
+    )),
     openai("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"]),
     openai("sambanova", "SambaNova", "https://api.sambanova.ai/v1", &["SAMBANOVA_API_KEY"]),
     Vendor {
@@ -256,7 +291,7 @@ pub const VENDORS: &[Vendor] = &[
             &[],
         )
     },
-    Vendor {
+    serves_responses!(Vendor {
         quirks: Quirks { tool_index: StreamedToolIndex::Missing, ..Quirks::COMPATIBLE },
         ..local(
             "ollama",
@@ -265,8 +300,26 @@ pub const VENDORS: &[Vendor] = &[
             &["OLLAMA_API_KEY"],
             &["OLLAMA_BASE_URL", "OLLAMA_HOST"],
         )
-    },
-    local("vllm", "vLLM", "http://localhost:8000/v1", &["VLLM_API_KEY"], &["VLLM_BASE_URL"]),
-    local("lmstudio", "LM Studio", "http://localhost:1234/v1", &["LM_API_TOKEN"], &["LMSTUDIO_BASE_URL"]),
-    local("llamacpp", "llama.cpp", "http://localhost:8080/v1", &["LLAMA_API_KEY"], &["LLAMACPP_BASE_URL"]),
+    }),
+    serves_responses!(local(
+        "vllm",
+        "vLLM",
+        "http://localhost:8000/v1",
+        &["VLLM_API_KEY"],
+        &["VLLM_BASE_URL"]
+    )),
+    serves_responses!(local(
+        "lmstudio",
+        "LM Studio",
+        "http://localhost:1234/v1",
+        &["LM_API_TOKEN"],
+        &["LMSTUDIO_BASE_URL"]
+    )),
+    serves_responses!(local(
+        "llamacpp",
+        "llama.cpp",
+        "http://localhost:8080/v1",
+        &["LLAMA_API_KEY"],
+        &["LLAMACPP_BASE_URL"]
+    )),
 ];

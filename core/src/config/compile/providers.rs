@@ -97,6 +97,7 @@ impl Compiler<'_> {
             headers,
             query,
             fixed_uri: Default::default(),
+            speaks_one: Default::default(),
             terms,
         })
     }

@@ -123,6 +123,7 @@ fn provider(
         headers: HeaderMap::new(),
         query: None,
         fixed_uri: Default::default(),
+        speaks_one: Default::default(),
         terms: Terms::default(),
     }))
 }

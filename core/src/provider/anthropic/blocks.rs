@@ -37,9 +37,10 @@ pub(super) fn text(text: &Text, place: Place, lost: &mut Lost) -> Option<Value> 
                 block.insert("citations".to_owned(), value.clone());
             }
         }
-        Some(Opaque { origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, .. }) => {
-            lost.name(place.field("annotations"))
-        }
+        Some(Opaque {
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            ..
+        }) => lost.name(place.field("annotations")),
         None => {}
     }
     mark(&mut block, cache.as_ref());

@@ -37,7 +37,7 @@ impl Lost {
     pub(in crate::provider) fn word(&self, openai: &'static str) -> &'static str {
         let row = WORDS.iter().find(|[name, _, _]| *name == openai);
         match (row, self.origin) {
-            (None, _) | (_, Dialect::OpenAi | Dialect::Bedrock) => openai,
+            (None, _) | (_, Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock) => openai,
             (Some([_, anthropic, _]), Dialect::Anthropic) => anthropic,
             (Some([_, _, gemini]), Dialect::Gemini) => gemini,
         }
@@ -108,7 +108,10 @@ impl Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts = match (self.origin, self.of) {
-            (Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock, Of::Message(at)) => {
+            (
+                Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic,
+                Of::Message(at),
+            ) => {
                 write!(f, "messages[{at}]")?;
                 ".content"
             }
@@ -116,7 +119,10 @@ impl std::fmt::Display for Place {
                 write!(f, "contents[{at}]")?;
                 ".parts"
             }
-            (Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock, Of::System) => {
+            (
+                Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic,
+                Of::System,
+            ) => {
                 f.write_str("system")?;
                 ""
             }

@@ -55,7 +55,8 @@ pub(in crate::provider) fn document(
         DocumentBody::Parts(parts) => json!({"type": "content", "content": within(parts, place, lost)?}),
         DocumentBody::Opaque(Opaque { origin: Dialect::Anthropic, value }) => value.clone(),
         DocumentBody::Opaque(Opaque {
-            origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, ..
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            ..
         }) => {
             lost.name(place.to_string());
             return Ok(None);
@@ -123,7 +124,7 @@ fn decoded(data: &str, place: Place) -> Result<String, Fault> {
 fn file(id: &str, origin: Dialect, place: Place) -> Result<Value, Fault> {
     match origin {
         Dialect::Anthropic => Ok(json!({"type": "file", "file_id": id})),
-        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => Err(unsupported(
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => Err(unsupported(
             place,
             "expected the file itself, found the id of a file kept by another provider",
         )),

@@ -92,7 +92,10 @@ fn tool_value(tool: &Tool, path: &str, origin: Dialect, model: Model, lost: &mut
     match tool {
         Tool::Function(function) => Some(function_value(function, path, origin, model, lost)),
         Tool::Hosted(Opaque { origin: Dialect::Anthropic, value }) => Some(value.clone()),
-        Tool::Hosted(Opaque { origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, .. }) => {
+        Tool::Hosted(Opaque {
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            ..
+        }) => {
             lost.name(path);
             None
         }
@@ -116,7 +119,7 @@ fn function_value(tool: &ToolFunction, path: &str, origin: Dialect, model: Model
     mark(&mut value, cache.as_ref());
     match (origin, value.as_object_mut()) {
         (Dialect::Anthropic, Some(value)) => value.extend(extras.clone()),
-        (Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, _) | (_, None) => {
+        (Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini, _) | (_, None) => {
             extras.keys().for_each(|key| lost.name(format!("{path}.{key}")));
         }
     }

@@ -31,6 +31,7 @@ fn vendor() -> Vendor {
         env: &[],
         address: crate::vendor::Address::NONE,
         quirks: Quirks::default(),
+        also: None,
     }
 }
 

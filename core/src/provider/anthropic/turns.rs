@@ -127,7 +127,14 @@ impl<'a> Writer<'a, '_> {
     fn on_extras(&mut self, role: Role, extras: &Extras, place: Place) {
         match (self.origin, self.turns.last_mut()) {
             (Dialect::Anthropic, Some(turn)) if !is_system(role) => turn.extras.extend(extras.clone()),
-            (Dialect::Anthropic | Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, _) => {
+            (
+                Dialect::Anthropic
+                | Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Gemini,
+                _,
+            ) => {
                 extras.keys().for_each(|key| self.lost.name(place.field(key)));
             }
         }
@@ -188,7 +195,7 @@ impl<'a> Writer<'a, '_> {
         let open = self.pending.iter_mut().filter(|pending| pending.id == call_id);
         let Some(wire) = open.filter_map(|pending| pending.wire.take()).next() else {
             let field = match self.origin {
-                Dialect::OpenAi => place.field("tool_call_id"),
+                Dialect::OpenAi | Dialect::OpenAiResponses => place.field("tool_call_id"),
                 Dialect::Anthropic => format!("{place}.tool_use_id"),
                 Dialect::Gemini => format!("{place}.functionResponse.id"),
                 Dialect::Bedrock => format!("{place}.toolResult.toolUseId"),
@@ -213,7 +220,7 @@ impl<'a> Writer<'a, '_> {
         let mut blocks = Vec::with_capacity(parts.len());
         for (at, part) in parts.iter().enumerate() {
             let place = match self.origin {
-                Dialect::OpenAi => place.part(at),
+                Dialect::OpenAi | Dialect::OpenAiResponses => place.part(at),
                 Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => place,
             };
             blocks.extend(blocks::said(part, place, self.lost)?);

@@ -32,7 +32,10 @@ pub(super) fn text(text: &Text, place: Place, lost: &mut Lost) -> Vec<Value> {
         Some(Opaque { origin: Dialect::Bedrock, value }) => {
             json!({"citationsContent": {"content": [{"text": text}], "citations": value}})
         }
-        Some(Opaque { origin: Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini, .. }) => {
+        Some(Opaque {
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini,
+            ..
+        }) => {
             lost.name(place.field("annotations"));
             json!({ "text": text })
         }

@@ -232,7 +232,10 @@ fn tool_values(tool: &Tool, path: &str, origin: Dialect, strict: Support, lost: 
     match tool {
         Tool::Function(function) => function_values(function, path, origin, strict, lost),
         Tool::Hosted(Opaque { origin: Dialect::Bedrock, value }) => vec![value.clone()],
-        Tool::Hosted(Opaque { origin: Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini, .. }) => {
+        Tool::Hosted(Opaque {
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini,
+            ..
+        }) => {
             lost.name(path);
             Vec::new()
         }
@@ -258,7 +261,14 @@ fn function_values(
     }
     match (origin, value.get_mut("toolSpec").and_then(Value::as_object_mut)) {
         (Dialect::Bedrock, Some(fields)) => fields.extend(extras.clone()),
-        (Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock, _) => {
+        (
+            Dialect::OpenAi
+            | Dialect::OpenAiResponses
+            | Dialect::Anthropic
+            | Dialect::Gemini
+            | Dialect::Bedrock,
+            _,
+        ) => {
             extras.keys().for_each(|key| lost.name(format!("{path}.{key}")));
         }
     }

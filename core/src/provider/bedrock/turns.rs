@@ -176,7 +176,7 @@ impl<'a> Writer<'a, '_> {
         let Some(wire) = open.filter_map(|pending| pending.wire.take()).next() else {
             let expected = "the id of an unanswered tool call in the assistant's turn before it";
             let field = match self.origin {
-                Dialect::OpenAi => place.field("tool_call_id"),
+                Dialect::OpenAi | Dialect::OpenAiResponses => place.field("tool_call_id"),
                 Dialect::Anthropic => format!("{place}.tool_use_id"),
                 Dialect::Gemini => format!("{place}.functionResponse.id"),
                 Dialect::Bedrock => format!("{place}.toolResult.toolUseId"),
@@ -185,7 +185,11 @@ impl<'a> Writer<'a, '_> {
         };
         let mut content = Vec::with_capacity(parts.len());
         for (at, part) in parts.iter().enumerate() {
-            let place = if self.origin == Dialect::OpenAi { place.part(at) } else { place };
+            let place = if matches!(self.origin, Dialect::OpenAi | Dialect::OpenAiResponses) {
+                place.part(at)
+            } else {
+                place
+            };
             content.extend(blocks::said(part, place, &mut self.documents, self.lost)?);
         }
         // A mark within a result is refused; the one after it covers it.

@@ -335,7 +335,9 @@ impl Writer<'_> {
         let ToolCall { id, name, arguments, signature, cache } = call;
         self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
         let args = match self.origin {
-            Dialect::OpenAi => arguments_object(arguments, &format!("{path}.function.arguments"))?,
+            Dialect::OpenAi | Dialect::OpenAiResponses => {
+                arguments_object(arguments, &format!("{path}.function.arguments"))?
+            }
             Dialect::Anthropic => arguments_object(arguments, &format!("{path}.input"))?,
             Dialect::Gemini => arguments_object(arguments, &format!("{path}.args"))?,
             Dialect::Bedrock => arguments_object(arguments, &format!("{path}.toolUse.input"))?,
@@ -368,11 +370,15 @@ fn tagged(mut part: Value) -> Value {
 fn path_of(at: usize, index: usize, parts: &[Part], origin: Dialect) -> String {
     let is_call = |part: &Part| matches!(part, Part::ToolCall(_));
     match origin {
-        Dialect::OpenAi if parts.get(index).is_some_and(is_call) => {
+        Dialect::OpenAi | Dialect::OpenAiResponses if parts.get(index).is_some_and(is_call) => {
             let call = parts.iter().take(index).filter(|part| is_call(part)).count();
             format!("messages[{at}].tool_calls[{call}]")
         }
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Anthropic
+        | Dialect::Gemini => {
             format!("messages[{at}].content[{index}]")
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn encode(
     }
     let own: &Extras = match origin {
         Dialect::Gemini => extras,
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
             extras.keys().for_each(|name| lost.add(name.as_str()));
             &Extras::new()
         }

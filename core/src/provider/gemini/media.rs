@@ -27,7 +27,10 @@ pub(super) fn part(source: &MediaSource, target: &Target<'_>, at: &str) -> Resul
         MediaSource::File { id, media_type, origin: Dialect::Gemini } => {
             part.insert("fileData".to_owned(), file(id, media_type.as_deref()));
         }
-        MediaSource::File { origin: Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock, .. } => {
+        MediaSource::File {
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic,
+            ..
+        } => {
             return Err(foreign_file(at));
         }
     }

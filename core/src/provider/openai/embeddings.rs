@@ -48,7 +48,9 @@ pub(super) fn encode(
 fn add_extras(body: &mut Map<String, Value>, extras: &Extras, origin: Dialect, lost: &mut Vec<String>) {
     match origin {
         Dialect::OpenAi => body.extend(extras.clone()),
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => lost.extend(extras.keys().cloned()),
+        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
+            lost.extend(extras.keys().cloned())
+        }
     }
 }
 
@@ -60,7 +62,12 @@ fn written(at: usize, input: &Input, origin: Dialect) -> Result<Value, Fault> {
             for (index, part) in parts.iter().enumerate() {
                 let Part::Text(text) = part else {
                     let path = match origin {
-                        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => format!("input[{at}]"),
+                        Dialect::OpenAi
+                        | Dialect::OpenAiResponses
+                        | Dialect::Bedrock
+                        | Dialect::Anthropic => {
+                            format!("input[{at}]")
+                        }
                         Dialect::Gemini => format!("requests[{at}].content.parts[{index}]"),
                     };
                     let message = format!("{path}: this provider has vectors of texts only");

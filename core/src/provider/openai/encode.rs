@@ -164,7 +164,7 @@ impl Body {
         for (key, value) in extras {
             match self.origin {
                 Dialect::OpenAi => drop(inner.insert(key.clone(), value.clone())),
-                Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
                     self.lose(format!("tools[{i}].{key}"))
                 }
             }
@@ -216,10 +216,14 @@ impl Body {
         self.drawn("top_p", top_p.as_ref());
         match (self.quirks.top_k, self.origin) {
             (TopK::Known, _) | (TopK::Unknown, Dialect::OpenAi) => self.maybe("top_k", number(top_k)),
-            (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) if top_k.is_some() => {
-                self.lose("top_k")
-            }
-            (TopK::Unknown, Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) => {}
+            (
+                TopK::Unknown,
+                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini,
+            ) if top_k.is_some() => self.lose("top_k"),
+            (
+                TopK::Unknown,
+                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini,
+            ) => {}
         }
         let seed_field = match self.quirks.seed {
             SeedField::Seed => "seed",

@@ -11,7 +11,7 @@ const LONGEST_WAIT: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// Reads an answer with an error status, or an error object inside a stream. A status in the object
 /// counts where the transport's own says success.
-pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamFault {
+pub(in crate::provider) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamFault {
     let told = serde_json::from_slice(body).map_or_else(|_| Told::plain(body), Told::from_json);
     let status = if (200..300).contains(&status) { told.status.unwrap_or(status) } else { status };
     let class = classify(status, &told);

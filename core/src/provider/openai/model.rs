@@ -5,7 +5,7 @@
 
 /// Whether a model reasons before it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reasons {
+pub(in crate::provider) enum Reasons {
     /// It does, refuses stop texts, and draws as it sees fit.
     Yes,
     /// It does not, and refuses to be asked to.
@@ -16,7 +16,7 @@ pub(super) enum Reasons {
 
 impl Reasons {
     /// By the model's name: bare, with its vendor before it, or fine-tuned.
-    pub(super) fn of(model: &str) -> Self {
+    pub(in crate::provider) fn of(model: &str) -> Self {
         let name = model.rsplit('/').next().unwrap_or(model);
         let name = name.strip_prefix("ft:").unwrap_or(name);
         let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));

@@ -17,7 +17,7 @@ static TIER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"service
 
 /// The last usage object in the text that has counts, wherever it stands: Groq has it in `x_groq`.
 /// Cheap where there is none; only the object itself is parsed.
-pub(super) fn find(text: &[u8], quirks: &Quirks) -> Option<Usage> {
+pub(in crate::provider) fn find(text: &[u8], quirks: &Quirks) -> Option<Usage> {
     counts(text, quirks).map(|usage| Usage { service_tier: tier(text), ..usage })
 }
 
@@ -43,7 +43,7 @@ fn counts(text: &[u8], quirks: &Quirks) -> Option<Usage> {
 }
 
 /// Reads a usage object; `None` for null and for an object without any count.
-pub(super) fn read(value: &Value, quirks: &Quirks) -> Option<Usage> {
+pub(in crate::provider) fn read(value: &Value, quirks: &Quirks) -> Option<Usage> {
     if value.is_object() { read_text(value.to_string().as_bytes(), quirks) } else { None }
 }
 
@@ -51,14 +51,15 @@ pub(super) fn read(value: &Value, quirks: &Quirks) -> Option<Usage> {
 fn read_text(text: &[u8], quirks: &Quirks) -> Option<Usage> {
     let tape = Tape::parse(text).ok()?;
     let mut fields = Fields::of(tape.root());
-    let prompt = fields.tokens("prompt_tokens");
-    let completion = fields.tokens("completion_tokens");
+    // The names of chat, else those of Responses.
+    let prompt = fields.tokens("prompt_tokens").or_else(|| fields.tokens("input_tokens"));
+    let completion = fields.tokens("completion_tokens").or_else(|| fields.tokens("output_tokens"));
     let total = fields.tokens("total_tokens");
     if prompt.is_none() && completion.is_none() && total.is_none() {
         return None;
     }
-    let mut input = fields.object("prompt_tokens_details");
-    let mut output = fields.object("completion_tokens_details");
+    let mut input = fields.either("prompt_tokens_details", "input_tokens_details");
+    let mut output = fields.either("completion_tokens_details", "output_tokens_details");
     let hit = fields.tokens("prompt_cache_hit_tokens");
     // DeepSeek's misses are the rest of the prompt: what the canonical form says by itself.
     fields.take("prompt_cache_miss_tokens");
@@ -164,8 +165,9 @@ impl<'t> Fields<'t> {
         count.map(Tokens)
     }
 
-    fn object(&mut self, key: &str) -> Self {
-        self.take(key).map_or(Self(Vec::new()), Self::of)
+    /// The object of the first name that there is.
+    fn either(&mut self, first: &str, second: &str) -> Self {
+        self.take(first).or_else(|| self.take(second)).map_or(Self(Vec::new()), Self::of)
     }
 
     /// What has not been taken and says anything.

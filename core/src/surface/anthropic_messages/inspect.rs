@@ -6,13 +6,13 @@
 
 mod block;
 
-use super::proof;
 use crate::call::{Delivery, Operation, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::path::Path;
+use crate::surface::proof;
 use crate::surface::shape::{Shape, allowed, end_user, fitting, needed, noun, text};
 use crate::surface::{CapPlace, Conversation, Envelope, ModelPlace, Places};
 use crate::units::Tokens;

@@ -1,10 +1,11 @@
 //! Whole answers.
 
-use super::proof::{self, Of, UNSIGNED};
 use super::words;
 use crate::call::{Extras, Part, Text, Thinking, ToolCall, ids};
+use crate::dialect::Dialect;
 use crate::reply::{Choice, Reply};
 use crate::surface::Asked;
+use crate::surface::proof::{self, Of, UNSIGNED};
 use crate::usage::Usage;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -99,7 +100,8 @@ impl Content {
     fn thinking(&mut self, thinking: &Thinking) {
         let Thinking { text, signature, sealed } = thinking;
         if !text.is_empty() || signature.is_some() {
-            let proof = signature.as_ref().map(|proof| proof::write(proof, Of::Thinking));
+            let proof =
+                signature.as_ref().map(|proof| proof::write_to(Dialect::Anthropic, proof, Of::Thinking));
             self.blocks.push(words::thinking(text, proof.as_deref().unwrap_or(UNSIGNED)));
         }
         self.blocks.extend(sealed.as_ref().map(words::sealed));
@@ -108,7 +110,7 @@ impl Content {
     fn tool_use(&mut self, call: &ToolCall) {
         let ToolCall { id, name, arguments, signature, cache: _ } = call;
         if let Some(signature) = signature {
-            let proof = proof::write(signature, Of::Call);
+            let proof = proof::write_to(Dialect::Anthropic, signature, Of::Call);
             // Thinking just before the call has no proof of its own, and can carry the call's.
             let before = self.blocks.last_mut().and_then(|block| block.get_mut("signature"));
             match before.filter(|before| *before == UNSIGNED) {

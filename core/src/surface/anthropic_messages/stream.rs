@@ -16,11 +16,12 @@
 
 mod queue;
 
-use super::proof::{self, Of, UNSIGNED};
 use super::{fault, words};
 use crate::call::{Extras, Opaque, Part, Signature, ids};
+use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::reply::{Event, Start, Stop};
+use crate::surface::proof::{self, Of, UNSIGNED};
 use crate::surface::{Asked, Render};
 use crate::usage::Usage;
 use bytes::BytesMut;
@@ -120,7 +121,7 @@ impl Stream {
 
     fn prove(&mut self, signature: &Signature, of: Of, out: &mut BytesMut) {
         self.begin(out);
-        self.queue.prove(proof::write(signature, of), of);
+        self.queue.prove(proof::write_to(Dialect::Anthropic, signature, of), of);
         self.queue.flush(out);
     }
 
@@ -141,7 +142,7 @@ impl Stream {
         let ToolStart { id, name, signature } = start;
         self.begin(out);
         if let Some(signature) = signature {
-            self.queue.prove(proof::write(signature, Of::Call), Of::Call);
+            self.queue.prove(proof::write_to(Dialect::Anthropic, signature, Of::Call), Of::Call);
         }
         self.queue.push(Block::call(call, ids::plain(id), name));
         self.queue.flush(out);

@@ -15,6 +15,7 @@ fn asked() -> Asked {
         now_secs: 7,
         usage: UsageChunk::Wanted,
         framing: Framing::Events,
+        body: Default::default(),
     }
 }
 

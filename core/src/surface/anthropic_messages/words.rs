@@ -1,10 +1,10 @@
 //! What whole answers and streams have in common: the dialect's words and small objects.
 
-use super::proof::{self, Of};
 use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Part, Signature};
 use crate::dialect::Dialect;
 use crate::reply::Stop;
 use crate::surface::Asked;
+use crate::surface::proof::{self, Of};
 use crate::usage::{Usage, UsageParts};
 use bytes::{BufMut, BytesMut};
 use serde_json::{Map, Value, json};
@@ -113,7 +113,7 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
 /// The tier that served the call, in the words of this dialect, which knows three.
 fn service_tier(usage: &Usage, origin: Dialect) -> Option<&'static str> {
     let word = match origin {
-        Dialect::OpenAi | Dialect::Bedrock => usage.service_tier.as_deref()?,
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock => usage.service_tier.as_deref()?,
         Dialect::Anthropic => return None,
         Dialect::Gemini => usage.extras.get("serviceTier")?.as_str()?,
     };
@@ -132,12 +132,12 @@ pub(super) fn thinking(text: &str, signature: &str) -> Value {
 
 /// A proof as a thinking block of its own.
 pub(super) fn bare_proof(proof: &Signature, of: Of) -> Value {
-    thinking("", &proof::write(proof, of))
+    thinking("", &proof::write_to(Dialect::Anthropic, proof, of))
 }
 
 /// Sealed thinking.
 pub(super) fn sealed(sealed: &Signature) -> Value {
-    json!({"type": "redacted_thinking", "data": proof::write(sealed, Of::Thinking)})
+    json!({"type": "redacted_thinking", "data": proof::write_to(Dialect::Anthropic, sealed, Of::Thinking)})
 }
 
 /// The input of a tool as an object. What is none is put into one, so that nothing of it is lost.
@@ -154,7 +154,9 @@ pub(super) fn citations(citation: &Opaque) -> Vec<Value> {
     let list = citation.value.as_array().cloned().unwrap_or_else(|| vec![citation.value.clone()]);
     match citation.origin {
         Dialect::Anthropic => list,
-        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => list.iter().filter_map(page).collect(),
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => {
+            list.iter().filter_map(page).collect()
+        }
     }
 }
 
@@ -194,9 +196,10 @@ pub(super) fn whole_block(part: &Part) -> Option<Value> {
 /// A block of another dialect that has no place among the content, for `provider_fields`.
 pub(super) fn other_block(part: &Part) -> Option<&Value> {
     match part {
-        Part::Opaque(Opaque { origin: Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock, value }) => {
-            Some(value)
-        }
+        Part::Opaque(Opaque {
+            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            value,
+        }) => Some(value),
         Part::Opaque(_)
         | Part::Text(_)
         | Part::Image(_)
@@ -226,8 +229,12 @@ fn image(image: &Image) -> Value {
 pub(super) fn provider_fields(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::Anthropic => extras,
-        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock if extras.is_empty() => extras,
-        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini
+            if extras.is_empty() =>
+        {
+            extras
+        }
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }

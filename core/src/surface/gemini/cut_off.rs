@@ -67,6 +67,7 @@ mod tests {
             now_secs: 7,
             usage: UsageChunk::Wanted,
             framing,
+            body: Default::default(),
         };
         let content = br#"{"candidates":[],"modelVersion":"gemini-x","responseId":"id"}"#;
         let recent = [Bytes::from_static(br#"{"usageMetadata":{"promptTokenCount":4}}"#)];

@@ -177,6 +177,7 @@ mod tests {
             now_secs: 0,
             usage: UsageChunk::Wanted,
             framing: Framing::Array,
+            body: Default::default(),
         };
         for (head, begun) in [("", Begun::No), ("[{\"a\":1}", Begun::Yes)] {
             let text = [head.as_bytes(), &event(&fault, &asked, begun)].concat();

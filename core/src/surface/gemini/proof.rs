@@ -46,7 +46,9 @@ pub(super) fn shown(signature: &Signature) -> String {
 pub(super) fn sealed(sealed: &Signature) -> String {
     match sealed.origin {
         Dialect::Gemini => sealed.value.clone(),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => written(sealed, "sealed"),
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
+            written(sealed, "sealed")
+        }
     }
 }
 
@@ -54,7 +56,7 @@ fn written(proof: &Signature, kind: &str) -> String {
     let Signature { origin, value } = proof;
     match origin {
         Dialect::Gemini => value.clone(),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
             STANDARD.encode(format!("tollgate:{}:{kind}:{value}", origin.name()))
         }
     }

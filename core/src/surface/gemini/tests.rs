@@ -11,7 +11,14 @@ use bytes::BytesMut;
 use serde_json::{Value, json};
 
 fn asked(framing: Framing) -> Asked {
-    Asked { model: "m".into(), request_id: "req".into(), now_secs: 7, usage: UsageChunk::Wanted, framing }
+    Asked {
+        model: "m".into(),
+        request_id: "req".into(),
+        now_secs: 7,
+        usage: UsageChunk::Wanted,
+        framing,
+        body: Default::default(),
+    }
 }
 
 fn line() -> RequestLine {

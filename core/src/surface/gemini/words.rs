@@ -129,7 +129,7 @@ fn opaque(block: &Opaque) -> Value {
     let Opaque { origin, value } = block;
     match origin {
         Dialect::Gemini => value.clone(),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
             let kept = json!({"dialect": origin.name(), "block": value});
             json!({"text": "", "partMetadata": {"tollgate": kept}})
         }
@@ -141,8 +141,12 @@ fn opaque(block: &Opaque) -> Value {
 pub(super) fn shown(extras: &Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::Gemini => extras.clone(),
-        Dialect::OpenAi | Dialect::Anthropic if extras.is_empty() => Extras::new(),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic
+            if extras.is_empty() =>
+        {
+            Extras::new()
+        }
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras.clone()))]);
             Map::from_iter([("providerFields".to_owned(), Value::Object(own))])
         }

@@ -64,6 +64,7 @@ mod tests {
             now_secs: 7,
             usage: UsageChunk::Wanted,
             framing: Framing::Events,
+            body: Default::default(),
         };
         let so_far = SoFar {
             content: content.as_bytes(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// `{"error": {message, type, param, code}}`. A refusal of the upstream's that is passed on keeps its
 /// own words.
-pub(super) fn body(fault: &Fault) -> Bytes {
+pub(in crate::surface) fn body(fault: &Fault) -> Bytes {
     let Fault { code, message, param, retry_after: _, upstream } = fault;
     let error = match (code, upstream) {
         (Code::UpstreamRefused, Some(upstream)) => refused(upstream, *code),

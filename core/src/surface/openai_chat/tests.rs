@@ -8,7 +8,14 @@ use bytes::BytesMut;
 use serde_json::{Map, Value, json};
 
 fn asked(usage: UsageChunk) -> Asked {
-    Asked { model: "m".into(), request_id: "req".into(), now_secs: 7, usage, framing: Default::default() }
+    Asked {
+        model: "m".into(),
+        request_id: "req".into(),
+        now_secs: 7,
+        usage,
+        framing: Default::default(),
+        body: Default::default(),
+    }
 }
 
 fn sample() -> Reply {

@@ -3,6 +3,7 @@
 use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Signature};
 use crate::dialect::Dialect;
 use crate::reply::Stop;
+use crate::surface::proof::{self, Of};
 use crate::units::Tokens;
 use crate::usage::{Usage, UsageParts};
 use serde_json::{Map, Value, json};
@@ -29,10 +30,20 @@ pub(super) fn native_finish_reason(stop: &Stop) -> Option<&str> {
     }
 }
 
-/// A signed thinking block, in the form `messages[].thinking_blocks` accepts back.
+/// A signed thinking block, in the form `messages[].thinking_blocks` accepts back. The form is
+/// Anthropic's, and so are its signatures, unless they say otherwise.
 pub(super) fn thinking_block(text: &str, signature: Option<&Signature>) -> Value {
     match signature {
-        Some(signature) => json!({"type": "thinking", "thinking": text, "signature": signature.value}),
+        Some(signature) => {
+            let own = match signature.origin {
+                Dialect::OpenAiResponses => Dialect::Anthropic,
+                origin @ (Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) => {
+                    origin
+                }
+            };
+            let signature = proof::write_to(own, signature, Of::Thinking);
+            json!({"type": "thinking", "thinking": text, "signature": signature})
+        }
         None => json!({"type": "thinking", "thinking": text}),
     }
 }
@@ -41,7 +52,7 @@ pub(super) fn thinking_block(text: &str, signature: Option<&Signature>) -> Value
 pub(super) fn sealed_block(sealed: &Signature) -> (&'static str, Value) {
     match sealed.origin {
         Dialect::Anthropic => ("thinking_blocks", json!({"type": "redacted_thinking", "data": sealed.value})),
-        Dialect::OpenAi | Dialect::Gemini | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => {
             ("reasoning_details", json!({"type": "reasoning.encrypted", "data": sealed.value}))
         }
     }
@@ -56,7 +67,7 @@ pub(super) fn extra_content(signature: &Signature) -> Value {
 pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
     let field = match citation.origin {
         Dialect::OpenAi => "annotations",
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => "citations",
+        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => "citations",
     };
     let list = citation.value.as_array().cloned();
     (field, list.unwrap_or_else(|| vec![citation.value.clone()]))
@@ -67,7 +78,7 @@ pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
 pub(super) fn annotations(citation: &Opaque, cited: Range<usize>) -> Vec<Value> {
     match citation.origin {
         Dialect::OpenAi => Vec::new(),
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
             let list = citation.value.as_array().map_or(std::slice::from_ref(&citation.value), Vec::as_slice);
             list.iter().filter_map(|one| annotation(one, &cited)).collect()
         }
@@ -86,8 +97,12 @@ fn annotation(citation: &Value, cited: &Range<usize>) -> Option<Value> {
 pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::OpenAi => extras,
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock if extras.is_empty() => extras,
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini
+            if extras.is_empty() =>
+        {
+            extras
+        }
+        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }
@@ -99,6 +114,7 @@ pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
 pub(super) fn service_tier(usage: &Usage, origin: Dialect) -> Option<&str> {
     let tier = match origin {
         Dialect::OpenAi => None,
+        Dialect::OpenAiResponses => return usage.service_tier.as_deref(),
         Dialect::Anthropic => usage.extras.get("service_tier"),
         Dialect::Gemini => usage.extras.get("serviceTier"),
         Dialect::Bedrock => return usage.service_tier.as_deref(),

@@ -208,7 +208,9 @@ impl Encoder<'_> {
         if signature.is_some() || sealed.is_some() {
             match self.body.origin {
                 Dialect::OpenAi => self.body.lose(format!("messages[{}].thinking_blocks", self.i)),
-                Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => self.lose(j),
+                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
+                    self.lose(j)
+                }
             }
         }
     }
@@ -267,9 +269,10 @@ impl Encoder<'_> {
         fields.insert("role".to_owned(), "tool".into());
         fields.insert("tool_call_id".to_owned(), tool_id(call_id, self.body.quirks.tool_ids).into());
         let content = match (failed, self.body.origin) {
-            (Some(true), Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) => {
-                json!({"error": content::as_content(texts)}).to_string().into()
-            }
+            (
+                Some(true),
+                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini,
+            ) => json!({"error": content::as_content(texts)}).to_string().into(),
             _ => content::as_content(texts),
         };
         fields.insert("content".to_owned(), content);

@@ -6,8 +6,8 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
-use crate::surface::anthropic_messages::proof::{self, Of, Proof};
 use crate::surface::fields::{Fields, noun};
+use crate::surface::proof::{self, Of, Proof};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -82,7 +82,9 @@ pub(super) fn of_message(message: &mut Fields, names: &mut Names) -> Result<Cont
                 content.parts.extend(Some(part).filter(says_something));
             }
             Some(Carried { of: Of::Text, signature }) => sign(&mut content.parts, signature),
-            Some(Carried { of: Of::Thinking, .. }) | None => content.parts.push(part),
+            Some(Carried { of: Of::Thinking | Of::Sealed | Of::Block, .. }) | None => {
+                content.parts.push(part)
+            }
         }
     }
     Ok(content)
@@ -259,16 +261,16 @@ struct Thought {
 fn thinking(fields: &mut Fields) -> Result<Thought, Fault> {
     let mut thinking = Thinking { text: fields.needed_text("thinking")?, ..Thinking::default() };
     let mut carried = None;
-    match proof::read(fields.text("signature")?.unwrap_or_default()) {
-        Proof::Missing => {}
-        Proof::Of(Of::Thinking, signature) => thinking.signature = Some(signature),
+    match proof::read(fields.text("signature")?.unwrap_or_default(), Dialect::Anthropic) {
+        Proof::Missing | Proof::Of(Of::Block, _) => {}
+        Proof::Of(Of::Thinking | Of::Sealed, signature) => thinking.signature = Some(signature),
         Proof::Of(of @ (Of::Call | Of::Text), signature) => carried = Some(Carried { of, signature }),
     }
     Ok(Thought { thinking, carried })
 }
 
 fn sealed(data: String) -> Thinking {
-    match proof::read(data) {
+    match proof::read(data, Dialect::Anthropic) {
         Proof::Of(_, sealed) => Thinking { sealed: Some(sealed), ..Thinking::default() },
         Proof::Missing => Thinking::default(),
     }

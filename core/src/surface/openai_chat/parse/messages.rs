@@ -5,6 +5,7 @@ use crate::call::{CacheMark, Message, Opaque, Part, Role, Signature, Text, Think
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::surface::fields::Fields;
+use crate::surface::proof::{self, Proof};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -133,11 +134,14 @@ fn thinking(fields: &mut Fields) -> Result<Vec<Part>, Fault> {
     let mut parts = Vec::new();
     for (k, block) in fields.list("thinking_blocks")?.into_iter().enumerate() {
         let mut block = Fields::of(block, &fields.path(&format!("thinking_blocks[{k}]")))?;
-        let proof = |value| Signature { origin: Dialect::Anthropic, value };
+        let proof = |value| match proof::read(value, Dialect::Anthropic) {
+            Proof::Of(_, signature) => Some(signature),
+            Proof::Missing => None,
+        };
         parts.push(Part::Thinking(Thinking {
             text: block.text("thinking")?.unwrap_or_default(),
-            signature: block.text("signature")?.filter(|text| !text.is_empty()).map(proof),
-            sealed: block.text("data")?.map(proof),
+            signature: block.text("signature")?.and_then(proof),
+            sealed: block.text("data")?.and_then(proof),
         }));
     }
     let (long, short) = (fields.text("reasoning_content")?, fields.text("reasoning")?);

@@ -49,6 +49,7 @@ fn what_is_rendered_is_accepted_back() {
         now_secs: 1,
         usage: UsageChunk::Unwanted,
         framing: Default::default(),
+        body: Default::default(),
     };
     let answer: Value = serde_json::from_slice(&OpenAiChat.render(&reply, &asked)).unwrap();
     let back = call(answer["choices"][0]["message"].clone());

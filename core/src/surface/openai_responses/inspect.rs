@@ -1,0 +1,262 @@
+//! Checks a request's shape and reads what routing needs, in one pass over its tape.
+//!
+//! Refused is what no provider could make sense of: a wrong JSON type, a missing field, a result that
+//! answers no call. What an upstream of this dialect may know and this code does not (a new item, a new
+//! field) passes; it is `parse` that has to understand everything.
+
+mod item;
+
+use crate::call::{Delivery, UsageChunk};
+use crate::fault::{Code, Fault};
+use crate::json::{Kind, Tape, Value};
+use crate::surface::bulk::weigh;
+use crate::surface::path::Path;
+use crate::surface::proof;
+use crate::surface::shape::{Shape, allowed, end_user, fitting, found, needed, noun, text};
+use crate::surface::{CapPlace, Conversation, Envelope, ModelPlace, Places, Uncapped};
+use crate::units::Tokens;
+use item::Items;
+use std::ops::Range;
+
+/// Fields of the body that are the gateway's and not the provider's.
+const OWN_FIELDS: &[&str] = &["fallbacks"];
+
+/// The top-level fields that are checked by shape alone.
+const SHAPES: &[(&str, Shape)] = &[
+    ("instructions", Shape::Text),
+    ("stream", Shape::Bool),
+    ("stream_options", Shape::Object),
+    ("background", Shape::Bool),
+    ("store", Shape::Bool),
+    ("max_output_tokens", Shape::Whole),
+    ("max_tool_calls", Shape::Whole),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("top_logprobs", Shape::Whole),
+    ("include", Shape::Texts),
+    ("metadata", Shape::Object),
+    ("parallel_tool_calls", Shape::Bool),
+    ("previous_response_id", Shape::Text),
+    ("conversation", Shape::TextOrObject),
+    ("prompt", Shape::Object),
+    ("prompt_cache_key", Shape::Text),
+    ("safety_identifier", Shape::Text),
+    ("service_tier", Shape::Text),
+    ("truncation", Shape::Text),
+    ("user", Shape::Text),
+    ("tools", Shape::Array),
+    ("tool_choice", Shape::TextOrObject),
+    ("text", Shape::Object),
+    ("reasoning", Shape::Object),
+    ("fallbacks", Shape::Texts),
+];
+
+/// What the provider has to have kept for a request to make sense.
+const KEPT: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
+
+/// See [`crate::surface::Surface::inspect`].
+pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
+    let root = tape.root();
+    if root.kind() != Kind::Object {
+        return Err(Fault::bad_field("body", "an object", noun(root)));
+    }
+    let seen = Seen::of(root)?;
+    let model = seen.model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
+    let name = fitting(model, Shape::Text, &Path::root("model"))?.as_str().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Fault::bad_field("model", "the name of a model", "an empty string"));
+    }
+    let kept =
+        root.members().any(|(key, value)| !value.is_null() && KEPT.iter().any(|name| key.is_text(name)));
+    let items = match seen.input {
+        Some(input) => Items::check(input, kept)?,
+        None if kept => Items::default(),
+        None => return Err(Fault::missing_field("input", "a string or an array of items")),
+    };
+    check_tools(seen.tools)?;
+    check_settings(&seen)?;
+    let streamed = seen.stream.and_then(Value::as_bool) == Some(true);
+    if seen.background.and_then(Value::as_bool) == Some(true) && !streamed {
+        let message = "background: expected false, or a stream: an answer that is left to run cannot be \
+                       fetched here";
+        return Err(Fault::new(Code::Unsupported, message).at("background"));
+    }
+    let mut cuts = foreign(root, seen.input);
+    if seen.fallbacks.is_some() {
+        cuts.extend(root.member_cuts(OWN_FIELDS));
+        cuts.sort_by_key(|cut| cut.start);
+    }
+    let conversation = Conversation::of(
+        root,
+        [seen.tools, seen.instructions].into_iter().flatten().chain(items.lasting()),
+        items.answered,
+    );
+    let others = [seen.instructions, seen.tools, seen.text].into_iter().flatten();
+    let members = root.span().start + 1;
+    let uncapped = match seen.cap {
+        None => Some(Uncapped { span: members..members, before: "\"max_output_tokens\":", after: "," }),
+        Some(cap) if cap.is_null() => Some(Uncapped { span: cap.span(), before: "", after: "" }),
+        Some(_) => None,
+    };
+    let cap = seen.cap.filter(|cap| !cap.is_null());
+    Ok(Envelope {
+        model: name.into_owned(),
+        model_place: ModelPlace::Body(model.span()),
+        // Usage is in every stream of this dialect.
+        delivery: if streamed { Delivery::Stream(UsageChunk::Wanted) } else { Delivery::Whole },
+        fallbacks: seen.fallbacks.into_iter().flat_map(Value::elements).filter_map(text).collect(),
+        cuts,
+        conversation: Some(conversation),
+        max_tokens: cap.and_then(Value::as_u64).map(Tokens),
+        prompt_bytes: seen.input.map_or(0, |input| items.bulk.weigh(input)) + others.map(weigh).sum::<u64>(),
+        media: items.bulk.media,
+        n: 1,
+        end_user: seen.user.and_then(end_user),
+        places: Places {
+            members,
+            usage: None,
+            caps: cap.map(|cap| CapPlace::of("max_output_tokens", cap)).into_iter().collect(),
+            uncapped,
+            ..Places::default()
+        },
+    })
+}
+
+/// The members that are looked at again; none that is null, but for those that must be changed.
+#[derive(Default)]
+struct Seen<'t> {
+    model: Option<Value<'t>>,
+    input: Option<Value<'t>>,
+    instructions: Option<Value<'t>>,
+    tools: Option<Value<'t>>,
+    tool_choice: Option<Value<'t>>,
+    text: Option<Value<'t>>,
+    reasoning: Option<Value<'t>>,
+    conversation: Option<Value<'t>>,
+    /// A null one too: it must be cut.
+    fallbacks: Option<Value<'t>>,
+    /// `max_output_tokens`; a null one too: it may be replaced.
+    cap: Option<Value<'t>>,
+    stream: Option<Value<'t>>,
+    background: Option<Value<'t>>,
+    user: Option<Value<'t>>,
+}
+
+impl<'t> Seen<'t> {
+    fn of(root: Value<'t>) -> Result<Self, Fault> {
+        let mut seen = Self::default();
+        for (key, value) in root.members() {
+            let Some(key) = key.as_str() else { continue };
+            if let Some((name, shape)) = SHAPES.iter().find(|(name, _)| *name == key)
+                && !value.is_null()
+            {
+                fitting(value, *shape, &Path::root(name))?;
+            }
+            seen.note(&key, value);
+        }
+        Ok(seen)
+    }
+
+    fn note(&mut self, key: &str, value: Value<'t>) {
+        let place = match key {
+            "fallbacks" => return self.fallbacks = Some(value),
+            "max_output_tokens" => return self.cap = Some(value),
+            "model" => &mut self.model,
+            "input" => &mut self.input,
+            "instructions" => &mut self.instructions,
+            "tools" => &mut self.tools,
+            "tool_choice" => &mut self.tool_choice,
+            "text" => &mut self.text,
+            "reasoning" => &mut self.reasoning,
+            "conversation" => &mut self.conversation,
+            "stream" => &mut self.stream,
+            "background" => &mut self.background,
+            "user" => &mut self.user,
+            _ => return,
+        };
+        *place = (!value.is_null()).then_some(value);
+    }
+}
+
+fn check_settings(seen: &Seen<'_>) -> Result<(), Fault> {
+    if let Some(text) = seen.text {
+        let at = Path::root("text");
+        allowed(text, "verbosity", Shape::Text, &at)?;
+        if let Some(format) = allowed(text, "format", Shape::Object, &at)? {
+            let at = at.field("format");
+            let kind = needed(format, "type", Shape::Text, &at)?;
+            if kind.is_text("json_schema") {
+                needed(format, "name", Shape::Text, &at)?;
+                needed(format, "schema", Shape::Object, &at)?;
+                allowed(format, "strict", Shape::Bool, &at)?;
+                allowed(format, "description", Shape::Text, &at)?;
+            }
+        }
+    }
+    if let Some(reasoning) = seen.reasoning {
+        let at = Path::root("reasoning");
+        for field in ["effort", "summary", "generate_summary"] {
+            allowed(reasoning, field, Shape::Text, &at)?;
+        }
+    }
+    if let Some(conversation) = seen.conversation.filter(|value| value.kind() == Kind::Object) {
+        needed(conversation, "id", Shape::Text, &Path::root("conversation"))?;
+    }
+    seen.tool_choice.map_or(Ok(()), check_choice)
+}
+
+fn check_choice(choice: Value<'_>) -> Result<(), Fault> {
+    let at = Path::root("tool_choice");
+    if choice.kind() == Kind::String {
+        return Ok(());
+    }
+    let kind = needed(choice, "type", Shape::Text, &at)?;
+    if kind.is_text("function") || kind.is_text("custom") {
+        needed(choice, "name", Shape::Text, &at)?;
+    }
+    if kind.is_text("allowed_tools") {
+        needed(choice, "mode", Shape::Text, &at)?;
+        let at = at.field("tools");
+        let tools = needed(choice, "tools", Shape::Array, &Path::root("tool_choice"))?;
+        for (i, tool) in tools.elements().enumerate() {
+            fitting(tool, Shape::Object, &at.item(i))?;
+        }
+    }
+    Ok(())
+}
+
+/// Each function needs a name; a tool of another type is the provider's to understand.
+fn check_tools(tools: Option<Value<'_>>) -> Result<(), Fault> {
+    let at = Path::root("tools");
+    for (i, tool) in tools.into_iter().flat_map(Value::elements).enumerate() {
+        let at = at.item(i);
+        fitting(tool, Shape::Object, &at)?;
+        let kind = needed(tool, "type", Shape::Text, &at)?;
+        if !kind.is_text("function") {
+            continue;
+        }
+        let name = needed(tool, "name", Shape::Text, &at)?;
+        if name.is_text("") {
+            return Err(Fault::bad_field(at.field("name").to_string(), "a name", found(name)));
+        }
+        allowed(tool, "description", Shape::Text, &at)?;
+        allowed(tool, "parameters", Shape::Object, &at)?;
+        allowed(tool, "strict", Shape::Bool, &at)?;
+    }
+    Ok(())
+}
+
+/// Items that the gateway made of what other providers said, to be taken out before the body passes on.
+fn foreign(root: Value<'_>, input: Option<Value<'_>>) -> Vec<Range<usize>> {
+    let mark = format!("\"{}", proof::PREFIX);
+    let Some(input) = input.filter(|_| memchr::memmem::find(root.raw(), mark.as_bytes()).is_some()) else {
+        return Vec::new();
+    };
+    input.element_cuts(|item| {
+        let encrypted = item.get("encrypted_content").and_then(Value::as_str);
+        encrypted.is_some_and(|text| text.starts_with(proof::PREFIX))
+    })
+}
+
+#[cfg(test)]
+mod tests;
