@@ -112,8 +112,18 @@ pub enum Strictness {
 }
 
 /// Headers that change what the provider does, and so belong to a pass-through.
-const FORWARDED: [&str; 5] =
-    ["openai-beta", "openai-organization", "openai-project", "anthropic-beta", "anthropic-version"];
+const FORWARDED: [&str; 10] = [
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "anthropic-beta",
+    "anthropic-version",
+    "x-amzn-bedrock-guardrailidentifier",
+    "x-amzn-bedrock-guardrailversion",
+    "x-amzn-bedrock-trace",
+    "x-amzn-bedrock-performanceconfig-latency",
+    "x-amzn-bedrock-service-tier",
+];
 
 /// What the door looks things up in.
 #[derive(Clone, Copy, Debug)]
@@ -339,8 +349,9 @@ pub fn refusal(surface: &dyn Surface, fault: &Fault, id: RequestId) -> Response<
     let text = RequestIdText::new(id);
     let mut response = json(surface.fault(fault, text.as_str()), id);
     *response.status_mut() =
-        StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        StatusCode::from_u16(surface.fault_status(fault)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
+    surface.label_fault(fault, headers);
     if let (Some(name), Ok(id)) = (surface.id_header(), HeaderValue::from_str(text.as_str())) {
         headers.insert(name, id);
     }

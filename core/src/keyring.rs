@@ -66,7 +66,7 @@ pub enum Presented {
 }
 
 /// Finds who is asking by the keys a request presents, in any of the ways clients know:
-/// `Authorization: Bearer`, `x-api-key`, `api-key`, `x-goog-api-key`, `?key=`. A request may present
+/// `Authorization: Bearer`, the access key id of a signature of AWS's, `x-api-key`, `api-key`, `x-goog-api-key`, `?key=`. A request may present
 /// several (an SDK's dummy beside the real one): the first that is known counts.
 ///
 /// Where no key is required and none is known, it is nobody: clients must send something, so an
@@ -296,7 +296,9 @@ fn blocked(message: String) -> Fault {
 
 /// Every key a request presents, as bytes: headers may carry anything.
 fn presented<'r>(headers: &'r HeaderMap, query: Option<&'r str>) -> impl Iterator<Item = Cow<'r, [u8]>> {
-    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
+    let authorized =
+        |value: &'r http::HeaderValue| bearer(value.as_bytes()).or_else(|| signer(value.as_bytes()));
+    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(authorized);
     let named = HEADERS.into_iter().flat_map(|name| headers.get_all(name)).map(http::HeaderValue::as_bytes);
     let in_headers = bearer.chain(named).map(<[u8]>::trim_ascii).map(Cow::Borrowed);
     let in_query = query
@@ -311,6 +313,14 @@ fn presented<'r>(headers: &'r HeaderMap, query: Option<&'r str>) -> impl Iterato
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.trim_ascii_start().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+}
+
+/// The access key id of a signature of AWS's. Its secret cannot be checked: what is kept of a key is
+/// its hash.
+fn signer(value: &[u8]) -> Option<&[u8]> {
+    let rest = value.trim_ascii_start().strip_prefix(b"AWS4-HMAC-SHA256")?;
+    let at = memchr::memmem::find(rest, b"Credential=")?;
+    rest.get(at + b"Credential=".len()..)?.split(|byte| *byte == b'/').next()
 }
 
 /// `%2B` as `+`; a percent sign that begins no escape stands for itself. `+` is no space here: keys

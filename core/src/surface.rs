@@ -4,6 +4,7 @@
 //! it must be translated), and renders replies, streams and faults. It knows no provider.
 
 pub mod anthropic_messages;
+pub mod bedrock;
 pub mod gemini;
 pub mod openai_chat;
 pub mod openai_embeddings;
@@ -26,7 +27,7 @@ use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use bytes::{Bytes, BytesMut};
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use std::ops::Range;
 
 /// What every surface can do.
@@ -100,6 +101,16 @@ pub trait Surface: Sync {
 
     /// The body of an error answer. Status and headers are the caller's to set.
     fn fault(&self, fault: &Fault, request_id: &str) -> Bytes;
+
+    /// The status of an error answer.
+    fn fault_status(&self, fault: &Fault) -> u16 {
+        fault.status()
+    }
+
+    /// Adds what the dialect says of an error in the head of its answer.
+    fn label_fault(&self, fault: &Fault, headers: &mut HeaderMap) {
+        let _ = (fault, headers);
+    }
 
     /// What ends a stream in which something went wrong.
     fn fault_event(&self, fault: &Fault, asked: &Asked, begun: Begun) -> Bytes;
@@ -175,6 +186,14 @@ pub enum SurfaceId {
     GeminiEmbedBatch,
     /// OpenAI embeddings.
     OpenAiEmbeddings,
+    /// AWS Bedrock's `converse`.
+    BedrockConverse,
+    /// AWS Bedrock's `converse-stream`.
+    BedrockConverseStream,
+    /// AWS Bedrock's `invoke`.
+    BedrockInvoke,
+    /// AWS Bedrock's `invoke-with-response-stream`.
+    BedrockInvokeStream,
 }
 
 /// The surface of a name.
@@ -190,14 +209,19 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::GeminiEmbed => &gemini::EMBED,
         SurfaceId::GeminiEmbedBatch => &gemini::EMBED_BATCH,
         SurfaceId::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+        SurfaceId::BedrockConverse => &bedrock::CONVERSE,
+        SurfaceId::BedrockConverseStream => &bedrock::CONVERSE_STREAM,
+        SurfaceId::BedrockInvoke => &bedrock::INVOKE,
+        SurfaceId::BedrockInvokeStream => &bedrock::INVOKE_STREAM,
     }
 }
 
 /// The surface that speaks a dialect, for answers to what is served on no surface.
 pub fn speaking(dialect: Dialect) -> &'static dyn Surface {
     match dialect {
-        Dialect::OpenAi | Dialect::Bedrock => &openai_chat::OpenAiChat,
+        Dialect::OpenAi => &openai_chat::OpenAiChat,
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
+        Dialect::Bedrock => &bedrock::CONVERSE,
         Dialect::Anthropic => &anthropic_messages::MESSAGES,
         Dialect::Gemini => &gemini::WHOLE,
     }

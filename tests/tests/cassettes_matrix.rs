@@ -52,6 +52,7 @@ enum Form {
     Whole,
     Events,
     Array,
+    Binary,
 }
 
 const WAYS: &[Way] = &[
@@ -106,7 +107,25 @@ const WAYS: &[Way] = &[
         read: said::gemini,
         form: Form::Array,
     },
+    Way {
+        name: "bedrock",
+        target: "/model/m-1/converse",
+        body: turns,
+        read: said::bedrock,
+        form: Form::Whole,
+    },
+    Way {
+        name: "bedrock, streamed",
+        target: "/bedrock/model/m-1/converse-stream",
+        body: turns,
+        read: said::bedrock,
+        form: Form::Binary,
+    },
 ];
+
+fn turns() -> Value {
+    json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]})
+}
 
 fn chat() -> Value {
     json!({"model": "m-1", "messages": [{"role": "user", "content": "hi"}]})
@@ -245,7 +264,7 @@ fn compare(case: &Case, said: &Said, way: &Way, seen: &Seen) -> Result<(), Strin
         (Some(cached), Some(prompt)) if cached > prompt => (None, None),
         _ => (expected.cached, told.cached),
     };
-    if way.target.ends_with("/messages") {
+    if way.target.ends_with("/messages") || way.target.contains("/model/") {
         one_message(&mut expected);
     }
     if way.target.ends_with("/responses") {
@@ -276,6 +295,8 @@ fn well_formed(form: Form, seen: &Seen) -> Result<(), String> {
             label.starts_with("application/json") && seen.body.trim_ascii_start().starts_with(b"{")
         }
         Form::Events => label.starts_with("text/event-stream"),
+        Form::Binary => label == "application/vnd.amazon.eventstream",
+
         Form::Array => {
             label.starts_with("application/json") && serde_json::from_slice::<Vec<Value>>(&seen.body).is_ok()
         }
@@ -359,3 +380,33 @@ fn a_recorded_request_of_googles_is_understood_by_the_others() {
         }
     }
 }
+
+#[test]
+fn a_recorded_request_of_bedrocks_reaches_its_own_upstream_unchanged_and_is_understood_by_the_others() {
+    let Ok(files) = fs::read_dir(root().join("bedrock")) else { return };
+    for path in files.map(|file| file.unwrap().path()) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(case) = name.strip_suffix(".request.json") else { continue };
+        let meta = fs::read(path.with_file_name(format!("{case}.meta.json"))).unwrap();
+        let meta: Value = serde_json::from_slice(&meta).unwrap();
+        let target = meta["path"].as_str().unwrap();
+        let model = target.strip_prefix("/model/").unwrap().rsplit_once('/').unwrap().0.replace("%3A", ":");
+        let body = fs::read_to_string(&path).unwrap();
+        let answer = Answer::whole(200, CONVERSED);
+        let seen = Replay::new("bedrock", &model).run_at(target, body.clone(), &answer);
+        assert_eq!(seen.status, 200, "{name}: {:?}", seen.body);
+        assert_eq!(seen.sent[0].body, body, "{name}");
+        let sent = seen.sent[0].uri.path().strip_prefix("/base").unwrap().replace("%3A", ":");
+        assert_eq!(sent, target.replace("%3A", ":"), "{name}");
+        if !name.starts_with("converse-") {
+            continue;
+        }
+        for (kind, answer) in [("openai", OPENAIS), ("anthropic", ANTHROPICS), ("gemini", GOOGLES)] {
+            let seen = Replay::new(kind, &model).run_at(target, body.clone(), &Answer::whole(200, answer));
+            assert_eq!(seen.status, 200, "{name} to {kind}: {:?}", seen.body);
+            assert_eq!(said::bedrock(&seen.body).choices[0].text, "ok", "{name} to {kind}");
+        }
+    }
+}
+
+const CONVERSED: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"ok"}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2},"metrics":{"latencyMs":5}}"#;

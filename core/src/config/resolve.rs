@@ -4,6 +4,7 @@ use super::compile::{ATTEMPTS, default_deadline};
 use super::fault::{closest_few, show};
 use super::{Config, ProviderId, Route, RouteTarget, Strategy};
 use crate::catalog;
+use crate::dialect::Dialect;
 use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use std::collections::HashMap;
@@ -137,6 +138,10 @@ impl Config {
         let target = match named {
             Some((_, "")) => return None,
             Some((provider, model)) => self.target(provider, model),
+            // An address of AWS's holds slashes of its own.
+            None if name.starts_with("arn:aws") => {
+                self.target(self.provider_where(|provider| provider.dialect == Dialect::Bedrock)?, name)
+            }
             None => self.target(catalog::vendors(name).find_map(|vendor| self.provider_of(vendor))?, name),
         };
         let route = Arc::new(self.derive(name, target));

@@ -136,8 +136,10 @@ pub(super) fn refusal(request: &Request, fault: &Fault, tried: Tried<'_>) -> Res
     let Tried { calls, failures, upstream_id } = tried;
     let id = RequestIdText::new(request.id);
     let mut response = Response::new(Some(request.surface.fault(fault, id.as_str())));
-    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let status = request.surface.fault_status(fault);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = response.headers_mut();
+    request.surface.label_fault(fault, headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     common(headers, request, calls);
     if let Some(last) = failures.last() {

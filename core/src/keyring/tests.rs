@@ -74,6 +74,20 @@ fn a_key_is_found_wherever_clients_put_it() {
 }
 
 #[test]
+fn the_access_key_id_of_a_signature_is_the_key() {
+    let signed = |id: &str| {
+        let scope = "20260102/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date, Signature=00ff";
+        format!("AWS4-HMAC-SHA256 Credential={id}/{scope}").into_bytes()
+    };
+    assert_eq!(ask("authorization", &signed("tg-ci+1"), None, NOON), Ok("ci".to_owned()));
+    assert_eq!(ask("authorization", &signed("AKIA1"), None, NOON), Err(Code::InvalidKey));
+    for none in [&b"AWS4-HMAC-SHA256"[..], b"AWS4-HMAC-SHA256 Credential=", b"AWS4-HMAC-SHA256 Credential=/a"]
+    {
+        assert_eq!(ask("authorization", none, None, NOON), Err(Code::MissingKey));
+    }
+}
+
+#[test]
 fn d3_a_refusal_never_echoes_the_key() {
     assert_eq!(ask("x-api-key", b"tg-wrong", None, NOON), Err(Code::InvalidKey));
     assert_eq!(ask("authorization", b"Basic tg-ci+1", None, NOON), Err(Code::MissingKey));

@@ -25,6 +25,7 @@ use crate::reply::Reply;
 use crate::units::Tokens;
 use bytes::Bytes;
 use http::HeaderName;
+use inspect::Naming;
 
 /// Messages, or the counting of their tokens: the same requests to two paths.
 #[derive(Debug)]
@@ -37,6 +38,11 @@ pub const MESSAGES: AnthropicMessages = AnthropicMessages { operation: Operation
 
 /// The same requests, of which only the prompt's tokens are asked for.
 pub const COUNT: AnthropicMessages = AnthropicMessages { operation: Operation::Count };
+
+/// Checks a body of Messages whose model the path names.
+pub(super) fn inspect_at(tape: &Tape<'_>, model: &str) -> Result<Envelope, Fault> {
+    inspect::inspect(tape, Operation::Chat, Naming::Path(model))
+}
 
 impl Surface for AnthropicMessages {
     fn name(&self) -> &'static str {
@@ -61,7 +67,7 @@ impl Surface for AnthropicMessages {
     }
 
     fn inspect(&self, tape: &Tape<'_>, _line: &RequestLine) -> Result<Envelope, Fault> {
-        inspect::inspect(tape, self.operation)
+        inspect::inspect(tape, self.operation, Naming::Body)
     }
 
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {

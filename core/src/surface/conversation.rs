@@ -5,8 +5,8 @@ use crate::json::Value;
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The mark of a prompt cache, in the two dialects that have one.
-const CACHE_MARK: &[u8] = b"\"cache_control\"";
+/// The mark of a prompt cache, in the dialects that have one.
+const CACHE_MARKS: [&[u8]; 2] = [b"\"cache_control\"", b"\"cachePoint\""];
 
 impl Conversation {
     /// Hashes what stays the same from turn to turn, in a fixed order: tools, instructions, the first
@@ -17,7 +17,7 @@ impl Conversation {
         answered: Answered,
     ) -> Self {
         let prefix = lasting.fold(SEED, |hash, part| hash_of(part.raw(), hash));
-        let marked = || memchr::memmem::find(root.raw(), CACHE_MARK).is_some();
+        let marked = || CACHE_MARKS.iter().any(|mark| memchr::memmem::find(root.raw(), mark).is_some());
         let earlier = answered == Answered::Before || marked();
         Self { prefix, follows: if earlier { Follows::Earlier } else { Follows::FirstTurn } }
     }

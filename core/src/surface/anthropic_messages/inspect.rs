@@ -43,19 +43,24 @@ const SHAPES: &[(&str, Shape)] = &[
     ("thread", Shape::Object),
 ];
 
+/// Where the model is named.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Naming<'n> {
+    /// In the body.
+    Body,
+    /// In the path, so.
+    Path(&'n str),
+}
+
 /// See [`crate::surface::Surface::inspect`].
-pub(super) fn inspect(tape: &Tape<'_>, operation: Operation) -> Result<Envelope, Fault> {
+pub(super) fn inspect(tape: &Tape<'_>, operation: Operation, naming: Naming<'_>) -> Result<Envelope, Fault> {
     let root = tape.root();
     if root.kind() != Kind::Object {
         return Err(Fault::bad_field("body", "an object", noun(root)));
     }
     let seen = Seen::of(root);
     let missing = |field, expected| Fault::missing_field(field, expected);
-    let model = seen.model.ok_or_else(|| missing("model", "a string"))?;
-    let name = fitting(model, Shape::Text, &Path::root("model"))?.as_str().unwrap_or_default();
-    if name.is_empty() {
-        return Err(Fault::bad_field("model", "the name of a model", "an empty string"));
-    }
+    let Named { name, place: model_place } = named(&seen, naming)?;
     let counts = operation == Operation::Count;
     let cap = match seen.max_tokens {
         Some(cap) => Some(fitting(cap, Shape::Whole, &Path::root("max_tokens"))?),
@@ -76,8 +81,8 @@ pub(super) fn inspect(tape: &Tape<'_>, operation: Operation) -> Result<Envelope,
     let others = [seen.system, seen.tools, seen.output_config].into_iter().flatten();
     let streamed = !counts && seen.stream.and_then(Value::as_bool) == Some(true);
     Ok(Envelope {
-        model: name.into_owned(),
-        model_place: ModelPlace::Body(model.span()),
+        model: name,
+        model_place,
         // Usage is in every stream of this dialect.
         delivery: if streamed { Delivery::Stream(UsageChunk::Wanted) } else { Delivery::Whole },
         fallbacks: fallbacks.into_iter().flat_map(Value::elements).filter_map(text).collect(),
@@ -95,6 +100,23 @@ pub(super) fn inspect(tape: &Tape<'_>, operation: Operation) -> Result<Envelope,
             ..Places::default()
         },
     })
+}
+
+struct Named {
+    name: String,
+    place: ModelPlace,
+}
+
+fn named(seen: &Seen<'_>, naming: Naming<'_>) -> Result<Named, Fault> {
+    if let Naming::Path(name) = naming {
+        return Ok(Named { name: name.to_owned(), place: ModelPlace::Path });
+    }
+    let model = seen.model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
+    let name = fitting(model, Shape::Text, &Path::root("model"))?.as_str().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Fault::bad_field("model", "the name of a model", "an empty string"));
+    }
+    Ok(Named { name: name.into_owned(), place: ModelPlace::Body(model.span()) })
 }
 
 /// The members that are looked at again; none that is null.

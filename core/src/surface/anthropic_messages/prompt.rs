@@ -3,7 +3,7 @@
 //! How the provider frames turns and tools for its models is not published. The figures are measured:
 //! a few tokens for each turn, and some five hundred for the instructions that come with tools.
 
-use super::inspect;
+use super::inspect::{self, Naming};
 use crate::call::Operation;
 use crate::count::{Besides, Media};
 use crate::json::{Kind, Tape, Value};
@@ -35,7 +35,7 @@ pub(super) fn texts(body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {
     }
     let frame = count.frame;
     // The same look at media as before the call.
-    let looked = inspect::inspect(&tape, Operation::Count);
+    let looked = inspect::inspect(&tape, Operation::Count, Naming::Path(""));
     let media = looked.map_or_else(|_| Media::default(), |envelope| envelope.media);
     Besides { frame, media }
 }
