@@ -144,7 +144,10 @@ impl Gateway {
             trouble::say(&stays(problem));
         }
         let mut directory = Directory::of(&settings.config);
-        let desk = Desk::open().await;
+        let desk = Desk::open().await.inspect_err(|problem| trouble::say(&problem.0))?;
+        if let Some(shortcoming) = desk.shortcoming() {
+            trouble::say(&shortcoming);
+        }
         if !desk.is_closed() {
             directory.await_others();
         }
@@ -210,7 +213,11 @@ impl Gateway {
     pub(crate) fn shortcoming(&self) -> Option<String> {
         let refused = self.told.borrow().as_ref().map(stays);
         let ledger = self.ledger().shortcoming().map(str::to_owned);
-        refused.into_iter().chain(ledger).reduce(|all, more| format!("{all}; {more}"))
+        refused
+            .into_iter()
+            .chain(ledger)
+            .chain(self.desk.shortcoming())
+            .reduce(|all, more| format!("{all}; {more}"))
     }
 
     /// Budgets have passed their threshold: their owners are told when nobody waits for it.

@@ -24,6 +24,8 @@ use crate::timer::patiently;
 #[cfg(feature = "redis")]
 use crate::timer::within;
 use crate::trouble;
+#[cfg(feature = "key-value")]
+pub(crate) use books::aside;
 use books::{Act, Books, Done, is_limited, restored, unavailable};
 use queue::Queue;
 #[cfg(feature = "redis")]
@@ -47,10 +49,6 @@ use tollgate_edge::document::Problem;
 use tollgate_edge::random::Random;
 use tollgate_edge::sql::Failed;
 
-/// What the platform says of a store that the manifest does not name.
-#[cfg(feature = "key-value")]
-pub(crate) const NO_STORE: &str = "there is no key-value store: add key_value_stores = [\"default\"] to \
-                                   [component.tollgate] in spin.toml";
 const NO_DATABASE: &str = "there is no database: add sqlite_databases = [\"default\"] to \
                            [component.tollgate] in spin.toml";
 
@@ -146,7 +144,7 @@ impl Ledger {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite { .. } => None,
             #[cfg(feature = "key-value")]
-            Kind::KeyValue(_) if key_value::IS_ATOMIC => None,
+            Kind::KeyValue(_) if crate::cell::IS_ATOMIC => None,
             #[cfg(feature = "key-value")]
             Kind::KeyValue(_) => Some(
                 "limits are best effort: this component was built without `atomics`, so that instances \
@@ -439,7 +437,7 @@ async fn key_value(seed: [u8; 32]) -> Result<Kind, Problem> {
     match spin_sdk::key_value::Store::open_default().await {
         Ok(_) => Ok(Kind::KeyValue(key_value::KeyValueBooks { random: Random::seeded(seed) })),
         Err(spin_sdk::key_value::Error::NoSuchStore | spin_sdk::key_value::Error::AccessDenied) => {
-            Err(Problem(NO_STORE.to_owned()))
+            Err(Problem(crate::cell::NO_STORE.to_owned()))
         }
         Err(error) => Err(Problem(format!("the key-value store cannot be opened: {error}"))),
     }

@@ -28,6 +28,8 @@ mod host; // what an exchange runs on
 mod door; // from a request to its answer
 #[cfg(feature = "sqlite")]
 mod store; // SQLite
+#[cfg(feature = "key-value")]
+mod cell; // a value that several change
 mod ledger; // where limits are kept
 #[cfg(feature = "key-value")]
 mod cache; // answers that are kept

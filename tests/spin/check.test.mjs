@@ -182,6 +182,34 @@ async function timed(what) {
 
 const PATIENT = { tollgate_patience: "100" };
 
+test("with nothing but key-value everything is kept, and what is less than with a database is said", async () => {
+  const spec = { config: config(""), env, persist: folder(), instances: 2, without: ["sqlite"] };
+  const first = await gateway(spec);
+  const ready = await fetch(`${first.url}/readyz`);
+  assert.equal(ready.status, 200);
+  assert.match((await ready.json()).note, /no database, so that keys, deeds and spend are in the key-value store/);
+  assert.match(first.said(), /no database, so that keys, deeds and spend are in the key-value store/);
+  const made = await fetch(`${first.url}/api/keys`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${ADMIN}` },
+    body: JSON.stringify({ name: "made", rpm: 2 }),
+  });
+  assert.equal(made.status, 201);
+  const { key } = await made.json();
+  const headers = { authorization: `Bearer ${key}` };
+  for (const status of [200, 200, 429]) assert.equal((await call(first.url, {}, { headers })).status, status);
+  const spent = async (url) => (await admin(url, "/api/spend?by=key")).data.find(({ key }) => key === "made");
+  assert.ok(await until(async () => (await spent(first.url))?.requests === 3));
+  first.child.kill("SIGTERM");
+  await once(first.child, "exit");
+  const second = await gateway(spec);
+  assert.equal((await call(second.url, {}, { headers })).status, 429);
+  assert.ok(await until(async () => (await spent(second.url)).requests === 4));
+  assert.equal((await admin(second.url, "/api/requests?key=made")).data.length, 4);
+  assert.deepEqual((await admin(second.url, "/api/audit")).data.map(({ subject }) => subject), ["key:made"]);
+  assert.equal((await admin(second.url, "/api/audit/verify")).lines, 1);
+});
+
 test("a database that answers nothing makes limited calls a 503 in time, and others are served", async () => {
   const free = `[[keys]]\nname = "free"\nvalue = "env:FREE"`;
   const FREE = `${KEY}-free`;

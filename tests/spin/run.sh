@@ -16,14 +16,5 @@ raw=$(wc -c <"$TOLLGATE_SPIN_COMPONENT")
 small=$(gzip -9c "$TOLLGATE_SPIN_COMPONENT" | wc -c)
 echo "component: $raw bytes, $small gzipped"
 
-# A Redis of its own.
-work=$(mktemp -d)
-trap '[ -z "${server:-}" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
-if command -v redis-server >/dev/null; then
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$work" >"$work/log" 2>&1 &
-    server=$!
-    for _ in $(seq 100); do redis-cli -p "$port" ping >/dev/null 2>&1 && break; sleep 0.05; done
-    export REDIS_URL=redis://127.0.0.1:$port
-fi
+. "$here/redis.sh"
 SPIN_RUN=test "$here/serve.sh" "$here/check.test.mjs"

@@ -24,8 +24,22 @@ registerHooks({
   },
 });
 
+/** Which stores the component is given, where TOLLGATE_SPIN_STORES says so. */
+function granted() {
+  switch (process.env.TOLLGATE_SPIN_STORES ?? "sqlite") {
+    case "sqlite":
+      return {};
+    case "key-value":
+      return { without: ["sqlite"] };
+    case "redis":
+      return { ledger: "redis", redis: process.env.REDIS_URL };
+    default:
+      throw new Error("TOLLGATE_SPIN_STORES is sqlite, key-value or redis");
+  }
+}
+
 const read = () => JSON.parse(readFileSync(process.argv[2], "utf8"));
-const { frozen: _, ...spec } = read();
+const { frozen: _, ...spec } = { ...granted(), ...read() };
 let known = JSON.stringify(spec);
 const { manifest } = await import("./host/manifest.mjs");
 const { platform } = await import("./host/platform.mjs");
@@ -50,7 +64,7 @@ async function end() {
   process.exit(0);
 }
 process.on("SIGHUP", () => {
-  const { frozen, ...rest } = read();
+  const { frozen, ...rest } = { ...granted(), ...read() };
   grants.frozen.set(frozen);
   if (JSON.stringify(rest) !== known) {
     known = JSON.stringify(rest);

@@ -1,11 +1,8 @@
 //! The ledger in the key-value store: everything of a book in one value.
-//!
-//! With the platform's atomics a value is replaced only if it is still what was read, so that limits hold
-//! for all instances. Without them (feature `atomics` left out) the later of two writes wins, and what
-//! the other admitted is not seen: best effort.
 
 use super::Lost;
 use super::books::{Books, Rows, Written, aside};
+use crate::cell::{Cell, MOST_BYTES, Read, Swapped};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde_json::{Map, Value as Json, json};
@@ -14,12 +11,6 @@ use tollgate_core::ledger::{Changed, Stored};
 use tollgate_core::units::Time;
 use tollgate_edge::random::Random;
 
-/// What stores take as one value at most, by their own words.
-const MOST_BYTES: usize = 1_000_000;
-
-/// Whether writes are compared with what was read.
-pub(crate) const IS_ATOMIC: bool = cfg!(feature = "atomics");
-
 /// Books in the default store.
 pub(crate) struct KeyValueBooks {
     pub(crate) random: Random,
@@ -27,7 +18,7 @@ pub(crate) struct KeyValueBooks {
 
 /// What was read.
 pub(crate) struct Seen {
-    cell: cell::Cell,
+    cell: Cell,
     whole: Whole,
 }
 
@@ -46,7 +37,7 @@ impl Books for KeyValueBooks {
     type Seen = Seen;
 
     async fn read(&self, book: &str, _: &[String], _: Time) -> Result<Rows<Seen>, Lost> {
-        let (cell, value) = cell::Cell::read(&key(book)).await?;
+        let Read { cell, value } = Cell::read(&key(book)).await.map_err(Lost)?;
         let whole = value.map_or_else(|| Ok(Whole::default()), |value| Whole::parse(&value))?;
         Ok(Rows { stored: whole.rows()?, seen: Seen { cell, whole } })
     }
@@ -58,7 +49,10 @@ impl Books for KeyValueBooks {
         if value.len() > MOST_BYTES {
             return Err(Lost(format!("a book of {} bytes is more than a value holds", value.len())));
         }
-        cell.write(value).await
+        match cell.write(value).await.map_err(Lost)? {
+            Swapped::Done => Ok(Written::Done),
+            Swapped::Overtaken => Ok(Written::Overtaken),
+        }
     }
 
     async fn step_aside(&self, attempt: u32) {
@@ -121,76 +115,6 @@ impl Whole {
 
 fn name(id: RequestId) -> String {
     format!("{:032x}", id.0)
-}
-
-#[cfg(feature = "atomics")]
-mod cell {
-    use super::{Lost, Written};
-    use spin_sdk::experimental::wasi::keyvalue::{atomics, store};
-
-    /// A value that is replaced only by who has seen it.
-    pub(super) struct Cell {
-        cas: atomics::Cas,
-        // Dropped after what came from it.
-        _bucket: store::Bucket,
-    }
-
-    impl Cell {
-        pub(super) async fn read(key: &str) -> Result<(Self, Option<Vec<u8>>), Lost> {
-            let bucket = store::open("default").map_err(lost)?;
-            let cas = atomics::Cas::new(&bucket, key).map_err(lost)?;
-            let value = cas.current().map_err(lost)?;
-            Ok((Self { cas, _bucket: bucket }, value))
-        }
-
-        pub(super) async fn write(self, value: Vec<u8>) -> Result<Written, Lost> {
-            match atomics::swap(self.cas, &value) {
-                Ok(()) => Ok(Written::Done),
-                Err(atomics::CasError::CasFailed(_)) => Ok(Written::Overtaken),
-                Err(atomics::CasError::StoreError(error)) => Err(lost(error)),
-            }
-        }
-    }
-
-    fn lost(error: store::Error) -> Lost {
-        Lost(match error {
-            store::Error::NoSuchStore | store::Error::AccessDenied => super::super::NO_STORE.to_owned(),
-            store::Error::Other(why) => why.chars().take(200).collect(),
-        })
-    }
-}
-
-#[cfg(not(feature = "atomics"))]
-mod cell {
-    use super::{Lost, Written};
-    use spin_sdk::key_value::{Error, Store};
-
-    /// A value that the last writer wins.
-    pub(super) struct Cell {
-        key: String,
-        store: Store,
-    }
-
-    impl Cell {
-        pub(super) async fn read(key: &str) -> Result<(Self, Option<Vec<u8>>), Lost> {
-            let store = Store::open_default().await.map_err(lost)?;
-            let value = store.get(key).await.map_err(lost)?;
-            Ok((Self { key: key.to_owned(), store }, value))
-        }
-
-        pub(super) async fn write(self, value: Vec<u8>) -> Result<Written, Lost> {
-            self.store.set(&self.key, value).await.map_err(lost)?;
-            Ok(Written::Done)
-        }
-    }
-
-    fn lost(error: Error) -> Lost {
-        Lost(match error {
-            Error::NoSuchStore | Error::AccessDenied => super::super::NO_STORE.to_owned(),
-            Error::StoreTableFull => "too many stores are open".to_owned(),
-            Error::Other(why) => why.chars().take(200).collect(),
-        })
-    }
 }
 
 #[cfg(test)]
