@@ -212,14 +212,20 @@ fn date(at: u64) -> String {
     tollgate_core::limit::calendar::written(Time(at)).chars().take(10).collect()
 }
 
+/// A request as it is written.
+type Written =
+    ([u64; 5], [u64; 4], Option<u64>, [String; 5], [Option<String>; 8], Option<u64>, Vec<String>, bool);
+
 impl Kept {
     fn written(&self) -> Json {
         let Self { row, tags, failed } = self;
         let RequestRow { place, id, at, surface, key, team, user, organisation, end_user, .. } = row;
         let RequestRow { asked, provider, model, attempts, status, fault, total, .. } = row;
-        let RequestRow { input, cached, output, basis, cost, cache, .. } = row;
+        let RequestRow { input, cached, cache_write, output, reasoning, basis, cost, cache, .. } = row;
         json!([
-            [place.seq, at.0, total.get(), input.get(), cached.get(), output.get(), attempts, status],
+            [place.seq, at.0, total.get(), u64::from(*attempts), u64::from(*status)],
+            [input.get(), cached.get(), cache_write.get(), output.get()],
+            reasoning.map(Tokens::get),
             [id, surface, asked, basis, cache],
             [key, team, user, organisation, end_user, provider, model, fault],
             cost.map(NanoDollars::get),
@@ -229,16 +235,10 @@ impl Kept {
     }
 
     fn read(json: &Json) -> Option<Self> {
-        let (numbers, texts, names, cost, tags, failed) = serde_json::from_value::<(
-            [u64; 8],
-            [String; 5],
-            [Option<String>; 8],
-            Option<u64>,
-            Vec<String>,
-            bool,
-        )>(json.clone())
-        .ok()?;
-        let [seq, at, total, input, cached, output, attempts, status] = numbers;
+        let (numbers, tokens, reasoning, texts, names, cost, tags, failed): Written =
+            serde_json::from_value(json.clone()).ok()?;
+        let [seq, at, total, attempts, status] = numbers;
+        let [input, cached, cache_write, output] = tokens;
         let [id, surface, asked, basis, cache] = texts;
         let [key, team, user, organisation, end_user, provider, model, fault] = names;
         let row = RequestRow {
@@ -260,7 +260,9 @@ impl Kept {
             total: Millis(total),
             input: Tokens(input),
             cached: Tokens(cached),
+            cache_write: Tokens(cache_write),
             output: Tokens(output),
+            reasoning: reasoning.map(Tokens),
             basis,
             cost: cost.map(NanoDollars),
             cache,
