@@ -44,7 +44,7 @@ fn k15_what_outlasts_the_drain_is_cut_and_does_not_look_complete() {
 }
 
 #[test]
-fn sighup_takes_up_a_new_config_and_a_request_in_flight_keeps_its_own() {
+fn e7_sighup_takes_up_a_new_config_and_a_request_in_flight_keeps_its_own() {
     let setting = Setting::new("[models.m]\ntargets = [\"one/old\"]\n");
     let mut client = setting.gateway.connect();
     client.send(&chat("one/m+head_delay=400").bytes());
