@@ -27,10 +27,13 @@ pub enum Ledgers {
 
 impl Ledgers {
     /// Takes an entry's quota from all its scopes or from none.
+    ///
+    /// What asks Redis is boxed, here and below: it is some kilobytes, which every exchange would carry
+    /// and copy.
     pub async fn reserve(&self, entry: Entry, now: Time) -> Result<Hold, Refusal> {
         match self {
             Self::Alone(own) => own.reserve(entry, now),
-            Self::Together { shared, .. } => shared.reserve(&entry, now).await,
+            Self::Together { shared, .. } => Box::pin(shared.reserve(&entry, now)).await,
         }
     }
 
@@ -38,7 +41,7 @@ impl Ledgers {
     pub async fn settle(&self, hold: Hold, settlement: Settlement, now: Time) -> Vec<Warning> {
         match self {
             Self::Alone(own) => own.settle(hold, settlement, now),
-            Self::Together { shared, .. } => shared.settle(hold, settlement, now).await,
+            Self::Together { shared, .. } => Box::pin(shared.settle(hold, settlement, now)).await,
         }
     }
 
