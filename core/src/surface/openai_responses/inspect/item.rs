@@ -57,7 +57,7 @@ impl<'t> Items<'t> {
         let kind = match item.get("type").filter(|kind| !kind.is_null()) {
             Some(_) => needed(item, "type", Shape::Text, at)?.as_str().unwrap_or_default(),
             // A message may leave it out.
-            None if item.get("role").is_some() => Cow::Borrowed("message"),
+            None if item.get("role").is_some() || item.get("content").is_some() => Cow::Borrowed("message"),
             None => {
                 let expected = "a string such as `message`";
                 return Err(Fault::missing_field(at.field("type").to_string(), expected));

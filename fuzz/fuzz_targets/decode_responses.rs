@@ -1,0 +1,7 @@
+//! Answers in the Responses dialect, whole and streamed, in any pieces.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tollgate_core::dialect::Dialect;
+
+fuzz_target!(|input: &[u8]| tollgate_fuzz::decode(Dialect::OpenAiResponses, input));
