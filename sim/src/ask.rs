@@ -133,7 +133,11 @@ pub(crate) fn last_user_text(body: &Value) -> String {
     let Some(turns) = turns else {
         return body.at("input").as_str().unwrap_or_default().into();
     };
-    let user = turns.iter().rev().find(|turn| turn.at("role").as_str().is_none_or(|role| role == "user"));
+    let user = turns
+        .iter()
+        .rev()
+        // Google's may leave it out; an item of Responses without one is no message.
+        .find(|turn| turn.at("role").as_str().map_or(turn.at("type").is_null(), |role| role == "user"));
     user.map(|turn| texts(turn, " ")).unwrap_or_default()
 }
 

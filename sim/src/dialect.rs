@@ -4,6 +4,7 @@
 mod anthropic;
 mod gemini;
 pub(crate) mod openai;
+mod responses;
 
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -102,6 +103,7 @@ pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
     let body = |dialect| target(dialect, Wanted::Answer);
     match path {
         "/v1/chat/completions" | "/chat/completions" => body(&openai::DIALECT),
+        "/v1/responses" | "/responses" => body(&responses::DIALECT),
         "/v1/messages" | "/messages" => body(&anthropic::DIALECT),
         "/v1/messages/count_tokens" | "/messages/count_tokens" => target(&anthropic::DIALECT, Wanted::Count),
         _ => gemini_route(path, query),

@@ -204,7 +204,7 @@ fn fragments(calls: &[Call], quirks: &Quirks) -> Vec<Value> {
     (0..longest).flat_map(|at| each.iter().filter_map(move |deltas| deltas.get(at).cloned())).collect()
 }
 
-fn status(kind: Kind) -> u16 {
+pub(super) fn status(kind: Kind) -> u16 {
     match kind {
         Kind::BadRequest | Kind::ContextLength | Kind::ContentFilter => 400,
         Kind::InvalidKey => 401,

@@ -13,3 +13,4 @@ mod gemini;
 mod observed;
 mod openai;
 mod raw;
+mod responses;
