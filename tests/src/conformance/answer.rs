@@ -52,7 +52,10 @@ fn text_of(piece: &Value) -> String {
     let gemini = piece["candidates"][0]["content"]["parts"].as_array();
     let gemini =
         gemini.into_iter().flatten().filter(|part| part["thought"] != true).map(|part| &part["text"]);
-    let texts = openai.into_iter().chain(anthropic).chain([delta]).chain(gemini);
+    let items = piece["output"].as_array().into_iter().flatten();
+    let parts = items.filter_map(|item| item["content"].as_array()).flatten().map(|part| &part["text"]);
+    let spoken = (piece["type"] == "response.output_text.delta").then_some(&piece["delta"]);
+    let texts = openai.into_iter().chain(anthropic).chain([delta]).chain(gemini).chain(parts).chain(spoken);
     texts.filter_map(Value::as_str).collect()
 }
 
@@ -63,6 +66,8 @@ pub fn end(answer: &Answer) -> End {
     let parsed: Value = serde_json::from_str(last).unwrap_or_default();
     let marked = last == "[DONE]"
         || parsed["type"] == "message_stop"
+        || parsed["type"] == "response.completed"
+        || parsed["type"] == "response.incomplete"
         || parsed["candidates"][0]["finishReason"].is_string();
     if answer.ended == Ended::Whole && marked {
         End::Done

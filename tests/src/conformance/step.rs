@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
     chat: Option<String>,
+    respond: Option<String>,
     messages: Option<String>,
     generate: Option<String>,
     get: Option<String>,
@@ -150,7 +151,8 @@ pub struct Outcome {
 impl Step {
     /// What the step does; an error says what in it makes no sense. `secret` is the key of calls that name none.
     pub fn plan(self, secret: &str) -> Result<Planned, String> {
-        let calls = [self.chat.is_some(), self.messages.is_some(), self.generate.is_some()];
+        let calls =
+            [self.chat.is_some(), self.respond.is_some(), self.messages.is_some(), self.generate.is_some()];
         let surfaces = calls.iter().filter(|is| **is).count();
         let others = [
             self.get.is_some(),
@@ -201,7 +203,7 @@ impl Step {
         let mistakes = [
             (
                 of_surfaces && !surface,
-                "`said`, `stream` and `with` are for `chat`, `messages` and `generate`",
+                "`said`, `stream` and `with` are for `chat`, `respond`, `messages` and `generate`",
             ),
             (
                 of_calls && !called,
@@ -260,6 +262,9 @@ impl Step {
         let asked = json!([{"role": "user", "content": said}]);
         if let Some(model) = &self.chat {
             return self.post("/v1/chat/completions", json!({"model": model, "messages": asked}));
+        }
+        if let Some(model) = &self.respond {
+            return self.post("/v1/responses", json!({"model": model, "input": asked}));
         }
         if let Some(model) = &self.messages {
             let body = json!({"model": model, "max_tokens": 4096, "messages": asked});
