@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Real client libraries against a gateway, or against the simulated provider itself.
 #
-#   tests/sdk/run.sh [client...]         clients: openai3 openai2 langchain litellm anthropic2 node
-#                                        anthropic-node ai
+#   tests/sdk/run.sh [client...]         clients: openai3 openai2 responses langchain litellm
+#                                        anthropic2 node anthropic-node ai
 #
 #   TOLLGATE_SIM_BIN  the simulator (target/release/tollgate-sim, else target/debug)
 #   TOLLGATE_BIN      the gateway; without it the clients talk to the simulator, which proves
@@ -140,6 +140,7 @@ start() {
 run_client() {
     case $1 in
     openai3 | openai2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/openai_chat.py" ;;
+    responses) python_for openai3 && "$tools/python-openai3/bin/python" "$here/python/openai_responses.py" ;;
     langchain) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/langchain_chat.py" ;;
     litellm) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/litellm_chat.py" ;;
     anthropic2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/anthropic_messages.py" ;;
@@ -155,7 +156,7 @@ export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 export PYTHONDONTWRITEBYTECODE=1 LITELLM_LOCAL_MODEL_COST_MAP=True
 given=${TOLLGATE_URL:-}
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 langchain litellm anthropic2 node anthropic-node ai)
+[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses langchain litellm anthropic2 node anthropic-node ai)
 for client in "${clients[@]}"; do
     : >"$work/out"
     if [ -n "$given" ] || start; then
