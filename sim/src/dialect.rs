@@ -2,6 +2,7 @@
 //! give it a line in [`route`].
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 pub(crate) mod openai;
 mod responses;
@@ -36,6 +37,8 @@ pub(crate) struct Dialect {
     pub(crate) status: fn(Kind) -> u16,
     /// The header that carries the request's id.
     pub(crate) id_header: &'static str,
+    /// The name of an error in its answer's head, in dialects that have it there.
+    pub(crate) error_name: fn(&Refusal) -> Option<&'static str>,
     /// What it answers where only the prompt's tokens are asked for.
     pub(crate) counted: fn(u64) -> Value,
 }
@@ -94,6 +97,8 @@ pub(crate) enum Framing {
     SseCrlf,
     /// One JSON array, written element by element.
     Array,
+    /// Binary messages.
+    Binary,
 }
 
 /// The dialect that serves `path`, if any does.
@@ -106,8 +111,20 @@ pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
         "/v1/responses" | "/responses" => body(&responses::DIALECT),
         "/v1/messages" | "/messages" => body(&anthropic::DIALECT),
         "/v1/messages/count_tokens" | "/messages/count_tokens" => target(&anthropic::DIALECT, Wanted::Count),
-        _ => gemini_route(path, query),
+        _ => bedrock_route(path).or_else(|| gemini_route(path, query)),
     }
+}
+
+/// `/model/{model}/converse` and its stream.
+fn bedrock_route(path: &str) -> Option<Target> {
+    let (model, verb) = path.strip_prefix("/model/")?.rsplit_once('/')?;
+    let delivery = match verb {
+        "converse" => Delivery::Whole,
+        "converse-stream" => Delivery::Stream,
+        _ => return None,
+    };
+    let place = Place::Path { model: decoded(model), delivery };
+    Some(Target { dialect: &bedrock::DIALECT, place, framing: Framing::Binary, wanted: Wanted::Answer })
 }
 
 /// `…/models/{model}:generateContent` under any version, project or publisher.

@@ -41,6 +41,7 @@ mod quirks;
 mod schema;
 mod script;
 mod server;
+mod signature;
 mod wire;
 
 pub use server::running::{Running, spawn};

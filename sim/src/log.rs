@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::answer::Usage;
 use crate::ask::CacheMark;
 use crate::bill::{Bill, How};
+use crate::signature;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -252,6 +253,9 @@ fn query_key(path: &str) -> Option<&str> {
 pub(crate) fn key_of(headers: &HeaderMap, path: &str) -> Option<String> {
     let found = KEY_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
     let key = found.or_else(|| query_key(path))?;
+    if let Some(id) = signature::access_key(key) {
+        return Some(id.to_owned());
+    }
     let bare = key.strip_prefix("Bearer ").or_else(|| key.strip_prefix("bearer ")).unwrap_or(key);
     Some(bare.to_owned())
 }

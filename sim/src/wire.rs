@@ -33,6 +33,7 @@ pub(crate) fn encode(frames: &[Frame], framing: Framing, form: &Form) -> Vec<Byt
             if at == last { "]" } else { "" }
         )),
         Framing::Sse | Framing::SseCrlf => sse(frame, eol, form),
+        Framing::Binary => binary(frame),
     };
     frames.iter().enumerate().map(piece).collect()
 }
@@ -47,4 +48,31 @@ fn sse(frame: &Frame, eol: &str, form: &Form) -> Bytes {
     }
     made.extend(["data: ", &frame.data, eol, eol]);
     Bytes::from(made)
+}
+
+/// Lengths, their check sum, headers, payload, and the check sum of it all.
+fn binary(frame: &Frame) -> Bytes {
+    let event = frame.event.unwrap_or("chunk");
+    let (kind, message) = if event.ends_with("Exception") {
+        (":exception-type", "exception")
+    } else {
+        (":event-type", "event")
+    };
+    let mut headers = Vec::new();
+    for (name, value) in [(kind, event), (":content-type", "application/json"), (":message-type", message)] {
+        headers.push(name.len() as u8);
+        headers.extend_from_slice(name.as_bytes());
+        headers.push(7);
+        headers.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        headers.extend_from_slice(value.as_bytes());
+    }
+    let whole = 16 + headers.len() + frame.data.len();
+    let mut made = Vec::with_capacity(whole);
+    made.extend_from_slice(&(whole as u32).to_be_bytes());
+    made.extend_from_slice(&(headers.len() as u32).to_be_bytes());
+    made.extend_from_slice(&crc32fast::hash(&made).to_be_bytes());
+    made.extend_from_slice(&headers);
+    made.extend_from_slice(frame.data.as_bytes());
+    made.extend_from_slice(&crc32fast::hash(&made).to_be_bytes());
+    made.into()
 }

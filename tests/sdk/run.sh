@@ -2,7 +2,7 @@
 # Real client libraries against a gateway, or against the simulated provider itself.
 #
 #   tests/sdk/run.sh [client...]         clients: openai3 openai2 responses langchain litellm
-#                                        anthropic2 node anthropic-node ai
+#                                        anthropic2 boto3 node anthropic-node ai
 #
 #   TOLLGATE_SIM_BIN  the simulator (target/release/tollgate-sim, else target/debug)
 #   TOLLGATE_BIN      the gateway; without it the clients talk to the simulator, which proves
@@ -98,6 +98,15 @@ write_config() {
     done
     write_provider anthropic anthropic v1
     write_provider gemini gemini v1beta
+    write_bedrock
+}
+
+# Its requests are signed; the simulator wants the key's id for its secret.
+write_bedrock() {
+    echo '[providers.bedrock]'
+    echo "base_url = \"$TOLLGATE_SIM_URL\""
+    echo 'region = "us-east-1"'
+    echo "keys = [{ access_key_id = \"$TOLLGATE_KEY\", secret_access_key = \"$TOLLGATE_KEY\" }]"
 }
 
 write_provider() {
@@ -127,7 +136,7 @@ start() {
     (cd "$work" && exec "$TOLLGATE_BIN" serve --config tollgate.toml --listen "$listen") >"$work/gateway.log" 2>&1 &
     children+=($!)
     export TOLLGATE_URL=http://$listen TOLLGATE_MODEL=chat TOLLGATE_FRESH_MODEL='fresh-{}/gpt-sim'
-    export TOLLGATE_MODELS='anthropic/claude-sonnet-4-5 good/openai-sim gemini/gemini-2.5-flash'
+    export TOLLGATE_MODELS='anthropic/claude-sonnet-4-5 good/openai-sim gemini/gemini-2.5-flash bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0'
     for _ in $(seq 200); do
         python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1])' "$TOLLGATE_URL/healthz" 2>/dev/null && return
         sleep 0.05
@@ -143,6 +152,7 @@ run_client() {
     responses) python_for openai3 && "$tools/python-openai3/bin/python" "$here/python/openai_responses.py" ;;
     langchain) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/langchain_chat.py" ;;
     litellm) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/litellm_chat.py" ;;
+    boto3) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/bedrock_runtime.py" ;;
     anthropic2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/anthropic_messages.py" ;;
     anthropic-node) node_modules && "$(node_binary)" "$tools/node/anthropic_messages.mjs" ;;
     node) node_modules && "$(node_binary)" "$tools/node/openai_chat.mjs" ;;
@@ -156,7 +166,7 @@ export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 export PYTHONDONTWRITEBYTECODE=1 LITELLM_LOCAL_MODEL_COST_MAP=True
 given=${TOLLGATE_URL:-}
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses langchain litellm anthropic2 node anthropic-node ai)
+[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses langchain litellm anthropic2 boto3 node anthropic-node ai)
 for client in "${clients[@]}"; do
     : >"$work/out"
     if [ -n "$given" ] || start; then

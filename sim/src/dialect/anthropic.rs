@@ -23,6 +23,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     interrupt: |refusal, status| Frame { event: Some("error"), data: refuse(refusal, status).to_string() },
     status,
     id_header: "request-id",
+    error_name: |_| None,
     counted: |tokens| json!({"input_tokens": tokens}),
 };
 

@@ -25,6 +25,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     interrupt: |refusal, status| Frame::data(refuse(refusal, status)),
     status,
     id_header: "x-request-id",
+    error_name: |_| None,
     // It has no such requests.
     counted: |_| Value::Null,
 };

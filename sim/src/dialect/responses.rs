@@ -25,6 +25,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     interrupt,
     status: openai::status,
     id_header: "x-request-id",
+    error_name: |_| None,
     // It has no such requests here.
     counted: |_| Value::Null,
 };

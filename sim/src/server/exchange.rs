@@ -26,6 +26,7 @@ use crate::log::{Log, Watch, key_of};
 use crate::play::Play;
 use crate::quirks::{Delivery, Quirks, Shape, Unreadable, split_message, split_model};
 use crate::script::plan;
+use crate::signature;
 use crate::wire::{Frame, encode};
 
 /// What all connections share.
@@ -119,6 +120,7 @@ fn content_type(delivery: Delivery, framing: Framing) -> &'static str {
     match (delivery, framing) {
         (Delivery::Whole, _) | (Delivery::Stream, Framing::Array) => "application/json",
         (Delivery::Stream, Framing::Sse | Framing::SseCrlf) => "text/event-stream; charset=utf-8",
+        (Delivery::Stream, Framing::Binary) => "application/vnd.amazon.eventstream",
     }
 }
 
@@ -176,6 +178,9 @@ impl Talk<'_> {
         }
         if let Some(failure) = self.failure(&heard) {
             return self.fail(&heard, failure);
+        }
+        if let Err(refusal) = signature::check(self.parts, body) {
+            return self.refuse(target.dialect, &refusal, &heard.quirks);
         }
         self.fulfil(&heard)
     }
@@ -261,7 +266,10 @@ impl Talk<'_> {
     fn refuse(self, dialect: &Dialect, refusal: &Refusal, quirks: &Quirks) -> Answered {
         let status = dialect.status_of(refusal);
         let body = (dialect.refuse)(refusal, status).to_string();
-        let head = self.head(status, dialect, quirks, "application/json");
+        let mut head = self.head(status, dialect, quirks, "application/json");
+        if let Some(name) = (dialect.error_name)(refusal) {
+            head = head.header("x-amzn-errortype", name);
+        }
         self.whole(head, body.into(), quirks)
     }
 
