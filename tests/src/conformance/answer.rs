@@ -1,7 +1,8 @@
 //! What an answer says, on whichever surface it came.
 
 use crate::http::{Answer, Ended};
-use serde_json::Value;
+use crate::said::messages;
+use serde_json::{Value, json};
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +15,13 @@ pub enum End {
     Silent,
 }
 
-/// The events of a stream that have come as a whole, as data.
+/// The events of a stream that have come as a whole, as data. Of a binary message it is an object with
+/// one member, by the message's name.
 pub fn events(body: &[u8]) -> Vec<String> {
+    // Their length comes first, and is less than 2^24.
+    if body.first() == Some(&0) {
+        return messages(body).into_iter().map(|(name, data)| json!({ name: data }).to_string()).collect();
+    }
     let text = String::from_utf8_lossy(body).replace("\r\n", "\n");
     let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
     let frames = whole.split("\n\n");
@@ -55,7 +61,17 @@ fn text_of(piece: &Value) -> String {
     let items = piece["output"].as_array().into_iter().flatten();
     let parts = items.filter_map(|item| item["content"].as_array()).flatten().map(|part| &part["text"]);
     let spoken = (piece["type"] == "response.output_text.delta").then_some(&piece["delta"]);
-    let texts = openai.into_iter().chain(anthropic).chain([delta]).chain(gemini).chain(parts).chain(spoken);
+    let bedrock = piece["output"]["message"]["content"].as_array();
+    let bedrock = bedrock.into_iter().flatten().map(|block| &block["text"]);
+    let bedrock = bedrock.chain([&piece["contentBlockDelta"]["delta"]["text"]]);
+    let texts = openai
+        .into_iter()
+        .chain(anthropic)
+        .chain([delta])
+        .chain(gemini)
+        .chain(parts)
+        .chain(spoken)
+        .chain(bedrock);
     texts.filter_map(Value::as_str).collect()
 }
 
@@ -68,10 +84,13 @@ pub fn end(answer: &Answer) -> End {
         || parsed["type"] == "message_stop"
         || parsed["type"] == "response.completed"
         || parsed["type"] == "response.incomplete"
-        || parsed["candidates"][0]["finishReason"].is_string();
+        || parsed["candidates"][0]["finishReason"].is_string()
+        || parsed["metadata"].is_object();
+    let excepted =
+        parsed.as_object().is_some_and(|fields| fields.keys().any(|name| name.ends_with("Exception")));
     if answer.ended == Ended::Whole && marked {
         End::Done
-    } else if answer.ended == Ended::Cut || !parsed["error"].is_null() {
+    } else if answer.ended == Ended::Cut || !parsed["error"].is_null() || excepted {
         End::Broken
     } else {
         End::Silent

@@ -15,6 +15,7 @@ pub struct Step {
     respond: Option<String>,
     messages: Option<String>,
     generate: Option<String>,
+    converse: Option<String>,
     get: Option<String>,
     post: Option<String>,
     ask: Option<Ask>,
@@ -151,8 +152,13 @@ pub struct Outcome {
 impl Step {
     /// What the step does; an error says what in it makes no sense. `secret` is the key of calls that name none.
     pub fn plan(self, secret: &str) -> Result<Planned, String> {
-        let calls =
-            [self.chat.is_some(), self.respond.is_some(), self.messages.is_some(), self.generate.is_some()];
+        let calls = [
+            self.chat.is_some(),
+            self.respond.is_some(),
+            self.messages.is_some(),
+            self.generate.is_some(),
+            self.converse.is_some(),
+        ];
         let surfaces = calls.iter().filter(|is| **is).count();
         let others = [
             self.get.is_some(),
@@ -203,7 +209,7 @@ impl Step {
         let mistakes = [
             (
                 of_surfaces && !surface,
-                "`said`, `stream` and `with` are for `chat`, `respond`, `messages` and `generate`",
+                "`said`, `stream` and `with` are for `chat`, `respond`, `messages`, `generate` and `converse`",
             ),
             (
                 of_calls && !called,
@@ -274,6 +280,12 @@ impl Step {
             let verb = if self.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
             let path = format!("/v1beta/models/{}:{verb}", model.replace('/', "%2F"));
             let body = json!({"contents": [{"role": "user", "parts": [{"text": said}]}]});
+            return self.filled(&path, body, false);
+        }
+        if let Some(model) = &self.converse {
+            let verb = if self.stream { "converse-stream" } else { "converse" };
+            let path = format!("/model/{}/{verb}", model.replace('/', "%2F"));
+            let body = json!({"messages": [{"role": "user", "content": [{"text": said}]}]});
             return self.filled(&path, body, false);
         }
         let (method, path) = match (&self.get, &self.post, &self.ask) {
