@@ -743,6 +743,9 @@ impl Exchange {
         let lane = reading.sent.lane;
         if whole.usage.is_none() {
             self.unreported = Some(whole.heard);
+            // What it will come to is nobody's to tell, so that all that was paid for counts.
+            let running = self.request.surface.leaves_running(&self.request.body);
+            self.abandoned = self.quota.paid().filter(|_| running);
         }
         self.record.usage = whole.usage.map(Box::new);
         self.record.answered(reading.sent.first_byte(now));

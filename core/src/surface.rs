@@ -58,6 +58,13 @@ pub trait Surface: Sync {
     /// that is wrong whatever the provider is refused here, by field.
     fn inspect(&self, tape: &Tape<'_>, line: &RequestLine) -> Result<Envelope, Fault>;
 
+    /// Whether a request asks for an answer that goes on being written after the exchange is over, so
+    /// that nobody tells here what it came to.
+    fn leaves_running(&self, body: &[u8]) -> bool {
+        let _ = body;
+        false
+    }
+
     /// Hands over each text of a prompt whose tokens are to be counted, each by itself, and says what
     /// the prompt counts for besides. Of a body that `inspect` would refuse, whatever can be found.
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides;

@@ -45,6 +45,10 @@ impl Surface for OpenAiResponses {
         inspect::inspect(tape)
     }
 
+    fn leaves_running(&self, body: &[u8]) -> bool {
+        inspect::leaves_running(body)
+    }
+
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides {
         prompt::texts(body, each)
     }

@@ -7,7 +7,7 @@
 mod item;
 
 use crate::call::{Delivery, UsageChunk};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
 use crate::surface::bulk::weigh;
 use crate::surface::path::Path;
@@ -76,11 +76,6 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
     check_tools(seen.tools)?;
     check_settings(&seen)?;
     let streamed = seen.stream.and_then(Value::as_bool) == Some(true);
-    if seen.background.and_then(Value::as_bool) == Some(true) && !streamed {
-        let message = "background: expected false, or a stream: an answer that is left to run cannot be \
-                       fetched here";
-        return Err(Fault::new(Code::Unsupported, message).at("background"));
-    }
     let mut cuts = foreign(root, seen.input);
     if seen.fallbacks.is_some() {
         cuts.extend(root.member_cuts(OWN_FIELDS));
@@ -138,7 +133,6 @@ struct Seen<'t> {
     /// `max_output_tokens`; a null one too: it may be replaced.
     cap: Option<Value<'t>>,
     stream: Option<Value<'t>>,
-    background: Option<Value<'t>>,
     user: Option<Value<'t>>,
 }
 
@@ -170,7 +164,6 @@ impl<'t> Seen<'t> {
             "reasoning" => &mut self.reasoning,
             "conversation" => &mut self.conversation,
             "stream" => &mut self.stream,
-            "background" => &mut self.background,
             "user" => &mut self.user,
             _ => return,
         };
@@ -244,6 +237,12 @@ fn check_tools(tools: Option<Value<'_>>) -> Result<(), Fault> {
         allowed(tool, "strict", Shape::Bool, &at)?;
     }
     Ok(())
+}
+
+/// See [`crate::surface::Surface::leaves_running`].
+pub(super) fn leaves_running(body: &[u8]) -> bool {
+    let asked = |tape: &Tape<'_>| tape.root().get("background").and_then(Value::as_bool);
+    Tape::parse(body).ok().and_then(|tape| asked(&tape)).unwrap_or(false)
 }
 
 /// Items that the gateway made of what other providers said, to be taken out before the body passes on.

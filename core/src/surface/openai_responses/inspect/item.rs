@@ -89,8 +89,8 @@ impl<'t> Items<'t> {
                 self.asked_elsewhere = true;
                 needed(item, "id", Shape::Text, at)?;
             }
-            // Calls of tools that the provider runs, and what is newer than this.
-            _ => {}
+            // Calls of tools that the provider runs, and what is newer than this: calls may stand within.
+            _ => self.asked_elsewhere = true,
         }
         Ok(())
     }

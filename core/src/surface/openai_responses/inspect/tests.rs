@@ -102,7 +102,7 @@ fn what_no_provider_could_make_sense_of_is_refused_by_path() {
         (json!({"model": "m", "input": "hi", "reasoning": {"effort": 1}}), "reasoning.effort"),
         (json!({"model": "m", "input": "hi", "max_output_tokens": -1}), "max_output_tokens"),
         (json!({"model": "m", "input": "hi", "include": ["a", 1]}), "include[1]"),
-        (json!({"model": "m", "input": "hi", "background": true}), "background"),
+        (json!({"model": "m", "input": "hi", "background": 1}), "background"),
     ] {
         assert_eq!(blamed(body.clone()), path, "{body}");
     }
@@ -114,7 +114,8 @@ fn what_the_provider_keeps_need_not_be_repeated() {
         r#"{"model":"m","previous_response_id":"r","input":[{"type":"function_call_output","call_id":"c","output":"x"}]}"#,
         r#"{"model":"m","input":[{"type":"item_reference","id":"fc_1"},{"type":"function_call_output","call_id":"c","output":"x"}]}"#,
         r#"{"model":"m","prompt":{"id":"p"}}"#,
-        r#"{"model":"m","input":"hi","background":true,"stream":true}"#,
+        r#"{"model":"m","input":[{"type":"compaction","encrypted_content":"x"},{"type":"function_call_output","call_id":"c","output":"x"}]}"#,
+        r#"{"model":"m","input":"hi","background":true}"#,
         r#"{"model":"m","input":[{"type":"something_new"}],"tools":[{"type":"something_new"}],"new":1}"#,
     ] {
         assert!(inspected(body).is_ok(), "{body}");
