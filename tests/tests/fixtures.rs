@@ -13,6 +13,11 @@ fn openai_fixtures_hold() {
 }
 
 #[test]
+fn openai_responses_fixtures_hold() {
+    check("openai-responses");
+}
+
+#[test]
 fn anthropic_fixtures_hold() {
     check("anthropic");
 }

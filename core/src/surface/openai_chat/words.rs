@@ -88,7 +88,9 @@ pub(super) fn annotations(citation: &Opaque, cited: Range<usize>) -> Vec<Value> 
 fn annotation(citation: &Value, cited: &Range<usize>) -> Option<Value> {
     let url = citation.get("url")?.as_str()?;
     let title = citation.get("title").and_then(Value::as_str).unwrap_or_default();
-    let page = json!({"url": url, "title": title, "start_index": cited.start, "end_index": cited.end});
+    let at = |key: &str, unsaid: usize| citation.get(key).cloned().unwrap_or_else(|| unsaid.into());
+    let (start, end) = (at("start_index", cited.start), at("end_index", cited.end));
+    let page = json!({"url": url, "title": title, "start_index": start, "end_index": end});
     Some(json!({"type": "url_citation", "url_citation": page}))
 }
 
