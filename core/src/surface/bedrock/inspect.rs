@@ -299,7 +299,12 @@ impl<'t> Seen<'t> {
         let at = at.field("source");
         let bytes = allowed(source, "bytes", Shape::Text, &at)?;
         allowed(source, "text", Shape::Text, &at)?;
-        allowed(source, "content", Shape::Array, &at)?;
+        if let Some(content) = allowed(source, "content", Shape::Array, &at)? {
+            let list = at.field("content");
+            for (k, block) in content.elements().enumerate() {
+                self.block(block, &list.item(k))?;
+            }
+        }
         allowed(source, "s3Location", Shape::Object, &at)?;
         let size = bytes.map(|bytes| self.bulk.set_apart(bytes));
         match (kind, size) {
