@@ -26,3 +26,8 @@ fn anthropic_fixtures_hold() {
 fn gemini_fixtures_hold() {
     check("gemini");
 }
+
+#[test]
+fn bedrock_fixtures_hold() {
+    check("bedrock");
+}

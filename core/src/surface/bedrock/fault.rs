@@ -47,7 +47,12 @@ pub(super) fn status(fault: &Fault) -> u16 {
 
 /// Names it in the head of its answer.
 pub(super) fn label(fault: &Fault, headers: &mut HeaderMap) {
-    headers.insert(ERROR_TYPE, HeaderValue::from_static(of(fault).name));
+    let own = match (fault.code, &fault.upstream) {
+        (Code::UpstreamRefused, Some(upstream)) => own_name(upstream),
+        _ => None,
+    };
+    let own = own.and_then(|name| HeaderValue::from_str(name).ok());
+    headers.insert(ERROR_TYPE, own.unwrap_or(HeaderValue::from_static(of(fault).name)));
 }
 
 /// The exception that ends a stream.
@@ -96,12 +101,16 @@ fn of(fault: &Fault) -> Named {
 /// A refusal of Bedrock's own keeps its status.
 fn refused(upstream: &UpstreamFault) -> Named {
     let named = of_class(upstream.class);
-    let own = upstream.kind.as_deref().is_some_and(|kind| kind.ends_with("Exception"));
-    if own && (400..600).contains(&upstream.status) {
+    if own_name(upstream).is_some() && (400..600).contains(&upstream.status) {
         Named { status: upstream.status, ..named }
     } else {
         named
     }
+}
+
+/// The name that Bedrock itself has given a refusal.
+fn own_name(upstream: &UpstreamFault) -> Option<&str> {
+    upstream.kind.as_deref().filter(|kind| kind.ends_with("Exception"))
 }
 
 fn of_code(code: Code) -> Named {
