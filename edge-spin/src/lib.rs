@@ -25,6 +25,7 @@ mod alert; // tells of budgets that run out
 mod gateway; // what an instance is
 mod tasks; // what outlives an answer
 mod host; // what an exchange runs on
+mod outward; // an answer on its way
 mod door; // from a request to its answer
 #[cfg(feature = "sqlite")]
 mod store; // SQLite
@@ -40,9 +41,9 @@ mod site; // what the admin API sees of that
 mod manifest;
 
 use spin_sdk::http::Request;
-use tollgate_edge::pipe::Body;
+use spin_sdk::wasip3::http::types::Response;
 
 #[spin_sdk::http_service]
-async fn handle(request: Request) -> http::Response<Body> {
-    door::answer(request).await
+async fn handle(request: Request) -> Response {
+    outward::sent(door::answer(request).await)
 }

@@ -8,7 +8,8 @@
 // by a `spin up` that is started anew; stores that it says are `frozen` ("sqlite", "key-value") answer nothing
 // until it says so no more.
 //
-// Prints `listening http://127.0.0.1:PORT`, and ends with 0 on SIGTERM when what is in flight is over.
+// Prints `listening http://127.0.0.1:PORT`, and ends with 0 on SIGTERM when what is in flight is over, and what goes on behind
+// it, if that takes no longer than some seconds.
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -54,12 +55,14 @@ const fleet = await Fleet.load(spec.component ?? process.env.TOLLGATE_SPIN_COMPO
 const server = await serve(fleet, spec.port ?? 0);
 console.log(`listening http://127.0.0.1:${server.port}`);
 
+const PATIENCE = 5000; // ms
 let ending = false;
 async function end() {
   if (ending) return;
   ending = true;
   await server.close();
-  await fleet.idle();
+  // What a store that is gone does not take is tried again for longer than anybody waits.
+  await Promise.race([fleet.idle(), new Promise((late) => setTimeout(late, PATIENCE))]);
   await stores.close();
   process.exit(0);
 }
