@@ -85,6 +85,24 @@ const FAMILIES: &[Family] = &[
     family("moonshot-", "moonshot"),
     family("sonar", "perplexity"),
     family("glm-", "zai"),
+    // A region or a maker stands before the names of AWS's.
+    family("us.", "bedrock"),
+    family("us-gov.", "bedrock"),
+    family("eu.", "bedrock"),
+    family("apac.", "bedrock"),
+    family("jp.", "bedrock"),
+    family("au.", "bedrock"),
+    family("global.", "bedrock"),
+    family("anthropic.", "bedrock"),
+    family("amazon.", "bedrock"),
+    family("meta.", "bedrock"),
+    family("mistral.", "bedrock"),
+    family("cohere.", "bedrock"),
+    family("ai21.", "bedrock"),
+    family("openai.gpt-oss", "bedrock"),
+    family("qwen.", "bedrock"),
+    family("deepseek.", "bedrock"),
+    family("writer.", "bedrock"),
 ];
 
 /// The vendors that serve a model of this name, best first: the one whose family it is of, then those
@@ -100,6 +118,7 @@ pub fn vendors(name: &str) -> impl Iterator<Item = &'static str> {
 /// The row of a model: the vendor's own, else that of any vendor (an Azure deployment of `gpt-4o` is
 /// a `gpt-4o`), exactly or as the dated version of one.
 pub fn find(name: &str, vendor: &str) -> Option<Row> {
+    let name = resource(name);
     [Some(name), undated(name)].into_iter().flatten().find_map(|name| {
         let own = rows_of(name).find(|row| row.vendor == vendor);
         own.or_else(|| rows_of(name).next())
@@ -114,8 +133,16 @@ pub fn most_output(name: &str, vendor: &str) -> Option<Tokens> {
 
 /// The vendor's own row of a model, exactly or as the dated version of one.
 pub fn own(name: &str, vendor: &str) -> Option<Row> {
+    let name = resource(name);
     let names = [Some(name), undated(name)];
     names.into_iter().flatten().find_map(|name| rows_of(name).find(|row| row.vendor == vendor))
+}
+
+/// The name of a model within the address that AWS gives it: `arn:aws:bedrock:…:inference-profile/NAME`.
+/// A profile of the user's own has a name that no row has.
+fn resource(name: &str) -> &str {
+    let inner = name.strip_prefix("arn:aws").and_then(|rest| rest.rsplit('/').next());
+    inner.unwrap_or(name)
 }
 
 /// Every row, sorted by name.
@@ -209,6 +236,16 @@ mod tests {
 
     fn vendor(name: &str) -> Option<&'static str> {
         vendors(name).next()
+    }
+
+    #[test]
+    fn a_model_of_awss_is_known_by_its_address_and_by_how_its_name_begins() {
+        let name = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+        let arn = format!("arn:aws:bedrock:us-east-1:123456789012:inference-profile/{name}");
+        assert_eq!(own(&arn, "bedrock").map(|row| row.name), Some(name));
+        assert_eq!(find(&arn, "bedrock"), find(name, "bedrock"));
+        let newer: Vec<_> = vendors("eu.anthropic.claude-something-new-v9:0").collect();
+        assert_eq!(newer, ["bedrock"]);
     }
 
     #[test]

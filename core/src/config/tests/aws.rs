@@ -73,3 +73,16 @@ fn the_usual_variables_turn_it_on() {
     assert!(api.providers[0].credentials[0].secret.as_ref().unwrap().matches("ABSK"));
     assert!(zero(&|name| (name == "AWS_ACCESS_KEY_ID").then(|| "AKID".to_owned())).providers.is_empty());
 }
+
+#[test]
+fn an_address_of_awss_goes_to_bedrock_whole() {
+    let config = loaded(&format!("[providers.aws]\nkind = \"bedrock\"\nregion = \"us-east-1\"\n{KEYS}\n"));
+    let arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    for name in [arn.to_owned(), format!("aws/{arn}")] {
+        let route = config.route_for(&name, &[], None).unwrap();
+        assert_eq!(route.targets[0].model, arn, "{name}");
+        assert!(route.targets[0].price.is_some(), "its model's price is known");
+    }
+    let bare = config.route_for("eu.anthropic.claude-something-new-v9:0", &[], None).unwrap();
+    assert_eq!(bare.targets[0].model, "eu.anthropic.claude-something-new-v9:0");
+}
