@@ -58,24 +58,41 @@ pub(super) fn label(fault: &Fault, headers: &mut HeaderMap) {
 /// The exception that ends a stream.
 pub(super) fn event(fault: &Fault) -> Bytes {
     let mut out = BytesMut::new();
-    write(of(fault), &message(fault), &mut out);
+    match &fault.upstream {
+        Some(upstream) => exception(upstream, &mut out),
+        None => write(exception_of(of(fault)), &message(fault), &mut out),
+    }
     out.freeze()
 }
 
 /// The same of an upstream that gave up while it was being translated.
 pub(super) fn exception(upstream: &UpstreamFault, out: &mut BytesMut) {
-    write(of_class(upstream.class), &upstream.message, out);
+    let known = |own: &str| EXCEPTIONS.iter().find(|name| name.eq_ignore_ascii_case(own)).copied();
+    let own = upstream.kind.as_deref().and_then(known);
+    let name = own.unwrap_or_else(|| exception_of(of_class(upstream.class)));
+    write(name, &upstream.message, out);
 }
 
-/// A stream knows five exceptions.
-fn write(Named { status, name: _ }: Named, message: &str, out: &mut BytesMut) {
-    let name = match status {
+/// The exceptions that a stream knows.
+const EXCEPTIONS: [&str; 5] = [
+    "internalServerException",
+    "modelStreamErrorException",
+    "serviceUnavailableException",
+    "throttlingException",
+    "validationException",
+];
+
+fn exception_of(Named { status, name: _ }: Named) -> &'static str {
+    match status {
         429 => "throttlingException",
         500 => "internalServerException",
         503 => "serviceUnavailableException",
         408 => "modelStreamErrorException",
         _ => "validationException",
-    };
+    }
+}
+
+fn write(name: &str, message: &str, out: &mut BytesMut) {
     write_exception(name, json!({ "message": message }).to_string().as_bytes(), out);
 }
 
