@@ -47,6 +47,7 @@ pub use stored::{Changed, Garbled, Lease, Stored};
 
 use crate::exchange::RequestId;
 use crate::limit::Budget;
+use crate::sort;
 use crate::units::{Metered, Millis, NanoDollars, Time};
 use account::{Books, Outcome, Seats, Share, Taken, closer};
 use open::{Barriers, Grant, Open};
@@ -175,7 +176,7 @@ impl Ledger {
         let last = self.last;
         let mut stored = self.shelf.take_changed(|books| stored::write_books(books, last));
         let mut fresh: Vec<_> = self.open.iter_mut().filter(|(_, open)| !open.stored).collect();
-        fresh.sort_unstable_by_key(|(id, _)| **id);
+        sort::sort_by_key(&mut fresh, |(id, _)| **id);
         for (id, open) in fresh {
             open.stored = true;
             stored.push(Stored::Open { id: RequestId(*id), state: stored::write_open(open) });
@@ -280,7 +281,7 @@ impl Ledger {
     fn end_in_full(&mut self, now: Time, which: impl Fn(&Open) -> bool) {
         let over = self.open.iter().filter(|(_, open)| which(open));
         let mut over: Vec<(Time, u128)> = over.map(|(id, open)| (open.over_at().min(now), *id)).collect();
-        over.sort_unstable();
+        sort::sort_by(&mut over, Ord::cmp);
         let mut told = std::mem::take(&mut self.untold);
         for (at, id) in over {
             let full = self.open.get(&id).map(Open::in_full);

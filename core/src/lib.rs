@@ -13,6 +13,8 @@ pub mod reply; // the canonical reply, whole and streamed
 pub mod usage; // what a call consumed
 pub mod fault; // what can go wrong, by blame
 
+mod checksum; // whether bytes are whole
+pub mod sort; // by one piece of code
 pub mod json; // a validated JSON text that knows where everything stands
 pub mod sse; // frames in a stream
 pub mod framing; // the forms a stream may have

@@ -5,6 +5,7 @@
 
 use crate::cache::CacheUse;
 use crate::exchange::{Ending, Record};
+use crate::sort;
 use crate::units::{Millis, NanoDollars, Tokens};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -143,7 +144,7 @@ impl Metrics {
                 models.iter().map(move |(model, row)| (labels(provider, model), row))
             })
             .collect();
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sort::sort_by(&mut rows, |(a, _), (b, _)| a.cmp(b));
         let mut out = String::new();
         head(&mut out, "tollgate_in_flight", "gauge", "Requests being served.");
         let _ = writeln!(out, "tollgate_in_flight {}", self.in_flight);

@@ -13,6 +13,7 @@ use crate::dialect::Dialect;
 use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::mount::Shape;
+use crate::sort;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
@@ -87,7 +88,7 @@ fn usable<'a>(config: &'a Config, caller: Option<&Caller>) -> Models<'a> {
     let known = config.providers.iter().flat_map(of_the_catalog);
     // A route may be called like a concrete model; asking for the name reaches the route, so it wins.
     let all = known.chain(concrete).chain(routes);
-    all.filter(|(id, _)| caller.is_none_or(|caller| caller.allows(id))).collect()
+    sort::map(all.filter(|(id, _)| caller.is_none_or(|caller| caller.allows(id))))
 }
 
 /// The models known of a provider's vendor, as far as one of the provider's keys serves them.

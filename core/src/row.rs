@@ -3,8 +3,8 @@
 use crate::api::{RequestPlace, RequestRow};
 use crate::directory::HolderKind;
 use crate::exchange::{Ending, Record, RequestId};
+use crate::sort;
 use crate::units::{Millis, NanoDollars, Time, Tokens};
-use std::collections::BTreeSet;
 
 /// Longest text of a client's own that is kept; the rest is cut.
 const LONGEST: usize = 256;
@@ -83,7 +83,7 @@ impl Row {
     pub fn of(record: &Record) -> Option<Self> {
         let caller = record.caller.as_deref()?;
         let key = &caller.key;
-        let tags: BTreeSet<&String> = key.tags.iter().chain(&record.client_tags).collect();
+        let tags = sort::set(key.tags.iter().chain(&record.client_tags));
         let holder = |kind| caller.holder(kind).map(str::to_owned);
         Some(Self {
             id: record.id,

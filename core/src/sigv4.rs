@@ -12,6 +12,7 @@ mod tests;
 use crate::config::values::hex;
 use crate::limit::calendar;
 use crate::secret::Secret;
+use crate::sort;
 use crate::units::Time;
 use hmac::{Hmac, Mac};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -90,7 +91,7 @@ pub fn sign(request: &Request<'_>, signer: &Signer, now: Time, headers: &mut Hea
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         signed.extend(value.map(|value| (name, value.trim().to_owned())));
     }
-    signed.sort();
+    sort::sort_by(&mut signed, Ord::cmp);
     let names = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let canonical = canonical(request, &signed, &names);
     let day = date.get(..8).unwrap_or_default();
@@ -124,7 +125,7 @@ fn canonical(request: &Request<'_>, signed: &[(&str, String)], names: &str) -> S
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .collect();
-    pairs.sort_unstable();
+    sort::sort_by(&mut pairs, Ord::cmp);
     let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
     text.push_str(&pairs.join("&"));
     text.push('\n');

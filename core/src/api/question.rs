@@ -15,6 +15,7 @@ use crate::directory::HolderKind;
 use crate::fault::{Code, Fault};
 use crate::ledger::Scope;
 use crate::price::{self, CLASSES, Served};
+use crate::sort;
 use crate::token::{self, Claims};
 use crate::units::{Millis, Requests, Time, Tokens};
 use http::StatusCode;
@@ -397,7 +398,7 @@ impl Turn<'_> {
             .filter(|row| row.name.starts_with(prefix) && vendor.is_none_or(|vendor| vendor == row.vendor))
             .filter(|row| after.is_none_or(|after| (row.name, row.vendor) > after))
             .collect();
-        rows.sort_by_key(|row| (row.name, row.vendor));
+        sort::sort_by_key(&mut rows, |row| (row.name, row.vendor));
         let more = rows.len() > query.limit();
         rows.truncate(query.limit());
         let next = rows.last().filter(|_| more).map(|row| format!("{}@{}", row.name, row.vendor));

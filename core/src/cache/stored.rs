@@ -5,6 +5,7 @@
 //! ```
 //! Another form is another first word; what cannot be read is as if it were not there.
 
+use crate::checksum;
 use crate::units::Time;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -63,13 +64,11 @@ impl Stored {
         // Strings and numbers are always written.
         let head = serde_json::to_vec(&self.head).unwrap_or_default();
         let length = u32::try_from(head.len()).unwrap_or_default();
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(&head);
-        sum.update(&self.body);
+        let sum = checksum::of_both(&head, &self.body);
         let mut out = BytesMut::with_capacity(PROLOGUE + head.len() + self.body.len());
         out.put_slice(&FORM);
         out.put_u32_le(length);
-        out.put_u32_le(sum.finalize());
+        out.put_u32_le(sum);
         out.put_slice(&head);
         out.put_slice(&self.body);
         out.freeze()
@@ -78,7 +77,7 @@ impl Stored {
     /// Reads what `encode` wrote; `None` for anything else. The body is a part of the bytes, not a copy.
     pub(crate) fn decode(bytes: &Bytes) -> Option<Self> {
         let split = split(bytes)?;
-        if crc32fast::hash(bytes.get(PROLOGUE..)?) != split.sum {
+        if checksum::of(bytes.get(PROLOGUE..)?) != split.sum {
             return None;
         }
         let head = serde_json::from_slice(split.head).ok()?;

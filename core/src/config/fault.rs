@@ -1,5 +1,6 @@
 //! What is wrong with a config, and where.
 
+use crate::sort;
 use std::fmt;
 
 /// One thing that is wrong with a config.
@@ -102,7 +103,7 @@ impl Errors {
 
     /// All of them in the order of the document, positions counted in lines and columns.
     pub(super) fn locate(mut self, text: &[u8]) -> Vec<ConfigError> {
-        self.list.sort_by_key(|found| found.place.offset);
+        sort::sort_by_key(&mut self.list, |found| found.place.offset);
         let mut cursor = Cursor { offset: 0, line: 1, line_start: 0 };
         self.list
             .into_iter()
@@ -147,16 +148,19 @@ pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// Up to three of `known` that may have been meant by `name`, best first.
 pub(crate) fn closest_few<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    few(name, &mut known.into_iter())
+}
+
+fn few<'a>(name: &str, known: &mut dyn Iterator<Item = &'a str>) -> Vec<&'a str> {
     /// Edit distance is quadratic: a name longer than any real one is compared by this much.
     const COMPARED: usize = 64;
-    let cut = |text: &str| text.chars().take(COMPARED).collect::<String>().to_lowercase();
+    let cut = |text: &str| text.chars().take(COMPARED).collect::<String>().to_ascii_lowercase();
     let wanted = cut(name);
     let mut scored: Vec<(f64, &str)> = known
-        .into_iter()
         .map(|candidate| (score(&wanted, &cut(candidate)), candidate))
         .filter(|(score, _)| *score >= 0.8)
         .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    sort::sort_by(&mut scored, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by(|a, b| a.1 == b.1);
     scored.truncate(3);
     scored.into_iter().map(|(_, name)| name).collect()

@@ -1,6 +1,7 @@
 //! The document as a tree, whichever of its two spellings it came in, with every value's position.
 
 use super::fault::{Errors, Place};
+use crate::sort;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -127,7 +128,7 @@ fn toml_table(table: &DeTable<'_>, place: Place, depth: usize, errors: &mut Erro
             Entry { name, offset, node }
         })
         .collect();
-    entries.sort_by_key(|entry| entry.offset);
+    sort::sort_by_key(&mut entries, |entry| entry.offset);
     Value::Table(entries)
 }
 

@@ -6,6 +6,7 @@ use crate::catalog;
 use crate::dialect::Dialect;
 use crate::provider::Target;
 use crate::provider::openai_responses::LEAST_CAP;
+use crate::sort;
 use crate::surface::{CapPlace, Edit, Envelope, ModelPlace, Uncapped};
 use crate::units::Tokens;
 use crate::vendor::{MaxTokensField, StreamOptions};
@@ -126,7 +127,7 @@ impl<'e> Edits<'e> {
             return body.clone();
         }
         // What is put in comes before what is replaced at the same place.
-        self.0.sort_by_key(|(span, _)| (span.start, span.end));
+        sort::sort_by_key(&mut self.0, |(span, _)| (span.start, span.end));
         let more: usize = self.0.iter().map(|(_, text)| text.len()).sum();
         let mut out = BytesMut::with_capacity(body.len() + more);
         let mut kept = 0;

@@ -4,6 +4,7 @@ use super::cooldown::{CoolDown, Limited, Span};
 use super::stats::Mean;
 use super::window::Meter;
 use crate::config::{Credential, RouteTarget};
+use crate::sort;
 use crate::units::{Millis, Time};
 use std::collections::BTreeMap;
 
@@ -283,7 +284,7 @@ impl Roster {
     fn forget_old(&mut self) {
         let used = self.all().filter_map(|(_, known)| known.lane);
         let mut idle: Vec<Time> = used.filter(|lane| lane.in_flight == 0).map(|lane| lane.used).collect();
-        idle.sort_unstable();
+        sort::sort_by(&mut idle, Ord::cmp);
         let count = MAX_LANES / 10;
         let Some(&newest) = idle.get(count.min(idle.len()).saturating_sub(1)) else { return };
         // Of several used at that very time no more than needed go.

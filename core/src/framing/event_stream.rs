@@ -15,6 +15,7 @@ mod headers;
 mod tests;
 
 use super::{Closing, Unframed};
+use crate::checksum;
 use crate::sse::Frame;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use headers::Headers;
@@ -67,7 +68,7 @@ struct Prelude {
 impl Prelude {
     fn read(bytes: &[u8]) -> Result<Option<Self>, Unframed> {
         let Some(mut prelude) = bytes.get(..PRELUDE) else { return Ok(None) };
-        let sum = crc32fast::hash(prelude.get(..PRELUDE - SUM).unwrap_or_default());
+        let sum = checksum::of(prelude.get(..PRELUDE - SUM).unwrap_or_default());
         let (whole, headers) = (size(prelude.get_u32()), size(prelude.get_u32()));
         if prelude.get_u32() != sum {
             return Err(Unframed::Corrupt("the check sum of a message's lengths is wrong"));
@@ -97,7 +98,7 @@ fn frame(raw: Bytes) -> Result<Frame, Unframed> {
     let Prelude { whole, headers } = Prelude::read(&raw)?.ok_or(CUT)?;
     let body = raw.get(..whole - SUM).ok_or(CUT)?;
     let sum = raw.get(whole - SUM..whole).ok_or(CUT)?.get_u32();
-    if crc32fast::hash(body) != sum {
+    if checksum::of(body) != sum {
         return Err(Unframed::Corrupt("the check sum of a message is wrong"));
     }
     let payload = PRELUDE + headers..whole - SUM;
@@ -127,7 +128,7 @@ fn write(headers: &[(&str, &str)], payload: &[u8], out: &mut BytesMut) {
     let start = out.len();
     out.put_u32(number(whole));
     out.put_u32(number(lengths));
-    out.put_u32(crc32fast::hash(out.get(start..).unwrap_or_default()));
+    out.put_u32(checksum::of(out.get(start..).unwrap_or_default()));
     for (name, value) in headers {
         out.put_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
         out.put_slice(name.as_bytes());
@@ -136,5 +137,5 @@ fn write(headers: &[(&str, &str)], payload: &[u8], out: &mut BytesMut) {
         out.put_slice(value.as_bytes());
     }
     out.put_slice(payload);
-    out.put_u32(crc32fast::hash(out.get(start..).unwrap_or_default()));
+    out.put_u32(checksum::of(out.get(start..).unwrap_or_default()));
 }

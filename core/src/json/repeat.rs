@@ -2,6 +2,7 @@
 //! checks a limit must not see another value than the one that bills.
 
 use super::{JsonError, Spelling, Tape, Value};
+use crate::sort;
 use std::borrow::Cow;
 
 /// Up to this many keys are compared pair by pair; more are sorted.
@@ -65,7 +66,7 @@ fn by_pairs<'k, 't>(keys: &'k [Key<'t>]) -> Option<Key<'t>> {
 
 /// Sorted rather than hashed: a hash with a fixed seed can be attacked, and core has no randomness.
 fn by_order(mut keys: Vec<Key<'_>>) -> Option<Key<'_>> {
-    keys.sort_unstable_by(|a, b| a.text.cmp(&b.text).then(a.offset.cmp(&b.offset)));
+    sort::sort_by(&mut keys, |a, b| a.text.cmp(&b.text).then(a.offset.cmp(&b.offset)));
     let seconds = keys.windows(2).filter_map(|pair| match pair {
         [first, second] if first.text == second.text => Some(second),
         _ => None,

@@ -5,6 +5,7 @@
 //! ```
 
 use super::stored::Garbled;
+use crate::checksum;
 use crate::units::{NanoDollars, Time, Tokens};
 
 /// What the first byte of every body is. Another means another form.
@@ -24,7 +25,7 @@ pub(super) fn seal(out: &mut Vec<u8>, body: impl FnOnce(&mut Pen<'_>)) {
     body(&mut Pen::new(out));
     let (head, body) = out.split_at_mut(start + HEAD);
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let sum = crc32fast::hash(body).to_le_bytes();
+    let sum = checksum::of(body).to_le_bytes();
     if let Some(head) = head.get_mut(start..) {
         for (byte, value) in head.iter_mut().zip(length.into_iter().chain(sum)) {
             *byte = value;
@@ -48,7 +49,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<Option<Opened<'_>>, Garbled> {
         return Err(Garbled::new(format!("a length of {length} bytes, expected 1 to {MOST}")));
     }
     let Some((body, _)) = rest.split_at_checked(length) else { return Ok(None) };
-    if crc32fast::hash(body) != u32::from_le_bytes(sum) {
+    if checksum::of(body) != u32::from_le_bytes(sum) {
         return Err(Garbled::new("the check sum is not that of the content"));
     }
     let mut body = Eye { rest: body };

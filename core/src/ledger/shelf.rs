@@ -2,6 +2,7 @@
 
 use super::account::{Books, Fate, Remains};
 use super::stored::Stored;
+use crate::sort;
 use crate::units::{Millis, Time};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl Shelf {
                 names.push((Arc::clone(&books.name), place));
             }
         }
-        names.sort_unstable();
+        sort::sort_by(&mut names, Ord::cmp);
         for (name, place) in names {
             if let Some(books) = self.at(place) {
                 stored.push(Stored::Account { scope: name.as_ref().to_owned(), state: write(books) });
@@ -166,7 +167,7 @@ impl Shelf {
     pub(super) fn take_emptied(&mut self) -> Vec<String> {
         let mut emptied = std::mem::take(&mut self.emptied);
         emptied.retain(|name| !self.index.contains_key(name.as_str()));
-        emptied.sort_unstable();
+        sort::sort_by(&mut emptied, Ord::cmp);
         emptied.dedup();
         emptied
     }

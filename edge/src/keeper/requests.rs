@@ -5,6 +5,7 @@ use super::spend::day_number;
 use crate::sql::{LARGEST, Row as Line, Value};
 use tollgate_core::api::{Dimension, Only, Outcome, RequestPlace, RequestQuery, RequestRow};
 use tollgate_core::row::{Consumed, Row};
+use tollgate_core::sort;
 use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
 
 /// Most rows of one answer.
@@ -117,7 +118,7 @@ pub(super) fn read(mut row: Line) -> RequestRow {
 
 /// Rows from several statements or books as one page.
 pub(super) fn page(mut rows: Vec<RequestRow>, limit: u32) -> Vec<RequestRow> {
-    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.place));
+    sort::sort_by_key(&mut rows, |row| std::cmp::Reverse(row.place));
     rows.dedup_by_key(|row| row.place);
     rows.truncate(limit.min(LARGEST_PAGE) as usize);
     rows
@@ -205,7 +206,7 @@ pub(super) fn narrow<'a>(
     values: &mut Vec<Value>,
 ) {
     let mut dimensions: Vec<Dimension> = only.clone().map(|only| only.dimension).collect();
-    dimensions.sort_unstable();
+    sort::sort_by(&mut dimensions, Ord::cmp);
     dimensions.dedup();
     for dimension in dimensions {
         let wanted = only.clone().filter(|only| only.dimension == dimension).map(|only| only.value.as_str());

@@ -11,6 +11,7 @@ use super::requests::{LEADS, column, list, narrow};
 use crate::sql::{Row, Value};
 use std::collections::HashMap;
 use tollgate_core::api::{Dimension, Only, SpendQuery, SpendRow};
+use tollgate_core::sort;
 use tollgate_core::units::{NanoDollars, Requests, Time, Tokens};
 
 /// Milliseconds of a day. Days begin at midnight UTC and have no leap seconds.
@@ -49,7 +50,9 @@ pub(super) fn together(parts: impl IntoIterator<Item = Vec<SpendRow>>, limit: u3
             }
         }
     }
-    rows.sort_by(|one, other| other.cost.cmp(&one.cost).then_with(|| one.values.cmp(&other.values)));
+    sort::sort_by(&mut rows, |one, other| {
+        other.cost.cmp(&one.cost).then_with(|| one.values.cmp(&other.values))
+    });
     rows.truncate(limit as usize);
     rows
 }
@@ -229,7 +232,7 @@ fn moments(query: &SpendQuery, span: Span, values: &mut Vec<Value>) -> String {
 
 fn dimensions(only: &[Only]) -> Vec<Dimension> {
     let mut dimensions: Vec<Dimension> = only.iter().map(|only| only.dimension).collect();
-    dimensions.sort_unstable();
+    sort::sort_by(&mut dimensions, Ord::cmp);
     dimensions.dedup();
     dimensions
 }

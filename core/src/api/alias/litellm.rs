@@ -13,6 +13,7 @@ use crate::api::{
 use crate::directory::{Directory, Holder, HolderKind};
 use crate::fault::{Code, Fault};
 use crate::keyring;
+use crate::sort;
 use crate::units::{Millis, Time};
 use asked::{Asked, PERIODS};
 use serde_json::{Value, json};
@@ -217,7 +218,7 @@ impl Turn<'_> {
         if names.is_empty() {
             return Err(Fault::missing_field("keys", "the keys to delete, or `key_aliases`"));
         }
-        names.sort();
+        sort::sort_by(&mut names, Ord::cmp);
         names.dedup();
         let mut before = Object::new();
         let mut changes = Vec::new();

@@ -8,6 +8,7 @@ use crate::config::read::Spot;
 use crate::config::{Credential, Override, Pattern, Provider, ProviderId, Route, SecretRef, Timeouts};
 use crate::dialect::Dialect;
 use crate::secret::Secret;
+use crate::sort;
 use crate::units::Millis;
 use crate::vendor::{Auth, VENDORS, Vendor, custom, find};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -41,7 +42,7 @@ impl Named {
 
 impl Compiler<'_> {
     pub(super) fn providers(&mut self, raw: Vec<file::Provider>) -> Named {
-        let declared = raw.iter().map(|provider| provider.name.value.clone()).collect();
+        let declared = sort::set(raw.iter().map(|provider| provider.name.value.clone()));
         if raw.is_empty() {
             self.notes.push("there is no provider: no model can be reached".to_owned());
         }
@@ -292,11 +293,8 @@ impl Compiler<'_> {
         for route in routes.values() {
             self.note_unserved(providers, route);
         }
-        let used: BTreeSet<ProviderId> = routes
-            .values()
-            .flat_map(|route| route.targets.iter().chain(&route.fallbacks))
-            .map(|target| target.provider)
-            .collect();
+        let targets = routes.values().flat_map(|route| route.targets.iter().chain(&route.fallbacks));
+        let used = sort::set(targets.map(|target| target.provider));
         for (index, provider) in providers.iter().enumerate() {
             if u16::try_from(index).is_ok_and(|index| !used.contains(&ProviderId(index))) {
                 let name = &provider.name;

@@ -8,6 +8,7 @@ use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
 use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices};
+use crate::sort;
 use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ impl Compiler<'_> {
         cache: &Bounds,
     ) -> BTreeMap<String, Arc<Route>> {
         let names = raw.iter().enumerate().map(|(index, model)| (model.name.value.clone(), index));
-        let directory = Directory { named, routes: names.collect() };
+        let directory = Directory { named, routes: sort::map(names) };
         let drafts: Vec<Draft> = raw.into_iter().map(|model| self.draft(model, &directory, cache)).collect();
         if !self.acyclic(&drafts) {
             return BTreeMap::new();
@@ -197,7 +198,7 @@ impl Compiler<'_> {
     /// Reports routes whose fallbacks lead back to them. Strips, again and again, the routes that
     /// lead to no other; what is left are cycles and what leads into them.
     fn acyclic(&mut self, drafts: &[Draft]) -> bool {
-        let mut left: BTreeSet<usize> = (0..drafts.len()).collect();
+        let mut left = sort::set(0..drafts.len());
         let mut waiting: Vec<usize> = drafts.iter().map(|draft| next_routes(draft).count()).collect();
         let mut back: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, draft) in drafts.iter().enumerate() {
@@ -241,7 +242,7 @@ impl Compiler<'_> {
     /// A route's fallbacks with other routes' targets and fallbacks in place of their names, in
     /// order, each upstream model once.
     fn flatten(&mut self, draft: &Draft, drafts: &[Draft]) -> Option<Vec<RouteTarget>> {
-        let mut known: BTreeSet<Upstream<'_>> = draft.targets.iter().map(upstream).collect();
+        let mut known = sort::set(draft.targets.iter().map(upstream));
         let mut flat = Vec::new();
         let mut seen = BTreeSet::new();
         let mut stack: Vec<&Step> = draft.steps.iter().rev().collect();

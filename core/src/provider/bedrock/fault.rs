@@ -108,7 +108,9 @@ fn by_message(message: &str) -> Option<UpstreamClass> {
         ("model identifier is invalid", UpstreamClass::NotFound),
         ("model ID is not found", UpstreamClass::NotFound),
     ];
-    let has = |sign: &str| message.contains(sign) || message.to_lowercase().contains(&sign.to_lowercase());
+    let has = |sign: &str| {
+        message.contains(sign) || message.to_ascii_lowercase().contains(&sign.to_ascii_lowercase())
+    };
     SIGNS.iter().find(|(sign, _)| has(sign)).map(|(_, class)| *class)
 }
 

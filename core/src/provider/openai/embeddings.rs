@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings, Encoding, Input};
 use crate::fault::{Code, Fault, UpstreamFault};
 use crate::provider::{Encoded, Endpoint, Target};
+use crate::sort;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -97,7 +98,7 @@ pub(super) fn decode(body: &[u8], target: &Target<'_>) -> Result<Embeddings, Box
             vector.ok_or_else(|| decode::garbled("an embedding is neither numbers nor base64", body))?;
         vectors.push((index.unwrap_or(at), vector));
     }
-    vectors.sort_by_key(|(index, _)| *index);
+    sort::sort_by_key(&mut vectors, |(index, _)| *index);
     Ok(Embeddings {
         vectors: vectors.into_iter().map(|(_, vector)| vector).collect(),
         model: answer.get("model").and_then(Value::as_str).map(str::to_owned),

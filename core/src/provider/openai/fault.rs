@@ -304,7 +304,7 @@ pub(in crate::provider) fn duration(text: &str) -> Option<Millis> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
         let (number, after) = rest.split_at_checked(digits)?;
-        let letters = after.chars().take_while(|c| c.is_alphabetic()).map(char::len_utf8).sum();
+        let letters = after.chars().take_while(|c| c.is_ascii_alphabetic()).count();
         let (unit, next) = after.split_at_checked(letters)?;
         let scale = match unit {
             "d" => 86_400.0,

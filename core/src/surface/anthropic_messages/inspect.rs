@@ -9,6 +9,7 @@ mod block;
 use crate::call::{Delivery, Operation, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
+use crate::sort;
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::path::Path;
@@ -76,7 +77,7 @@ pub(super) fn inspect(tape: &Tape<'_>, operation: Operation, naming: Naming<'_>)
     let mut cuts = foreign_thinking(root, messages);
     if fallbacks.is_some() {
         cuts.extend(root.member_cuts(OWN_FIELDS));
-        cuts.sort_by_key(|cut| cut.start);
+        sort::sort_by_key(&mut cuts, |cut| cut.start);
     }
     let others = [seen.system, seen.tools, seen.output_config].into_iter().flatten();
     let streamed = !counts && seen.stream.and_then(Value::as_bool) == Some(true);
@@ -372,6 +373,6 @@ fn foreign_thinking(root: Value<'_>, messages: Value<'_>) -> Vec<Range<usize>> {
     for message in messages.elements().filter(|message| !is_nothing_else(*message)) {
         cuts.extend(message.get("content").into_iter().flat_map(|content| content.element_cuts(is_foreign)));
     }
-    cuts.sort_by_key(|cut| cut.start);
+    sort::sort_by_key(&mut cuts, |cut| cut.start);
     cuts
 }

@@ -7,6 +7,7 @@ use super::proof;
 use crate::call::Delivery;
 use crate::fault::Fault;
 use crate::json::{Kind, Value};
+use crate::sort;
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::path::Path;
@@ -50,7 +51,7 @@ pub(super) fn converse(root: Value<'_>, line: &RequestLine, delivery: Delivery) 
     let cap = inference.and_then(|config| field(config, "maxTokens"));
     let Own { fallbacks, mut cuts } = own_fields(root)?;
     cuts.extend(foreign(messages));
-    cuts.sort_by_key(|cut| cut.start);
+    sort::sort_by_key(&mut cuts, |cut| cut.start);
     let others = [system, tools, field(root, "outputConfig")].into_iter().flatten();
     let lasting = [tools, system, seen.first_user].into_iter().flatten();
     Ok(Envelope {

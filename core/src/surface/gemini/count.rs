@@ -7,6 +7,7 @@ use crate::count::Besides;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::json::{Tape, Value};
+use crate::sort;
 use crate::surface::{Asked, Begun, Envelope, ModelPlace, RequestLine, Surface};
 use crate::units::Tokens;
 use bytes::Bytes;
@@ -44,7 +45,7 @@ impl Surface for Count {
             inspect::generate(call, line, Delivery::Whole).map_err(|fault| within(fault, WHOLE))?;
         let models: Vec<_> = [field(root, "model"), field(call, "model")].into_iter().flatten().collect();
         let mut spans: Vec<_> = models.into_iter().map(Value::span).collect();
-        spans.sort_by_key(|span| span.start);
+        sort::sort_by_key(&mut spans, |span| span.start);
         let model_place = if spans.is_empty() { ModelPlace::Path } else { ModelPlace::Resources(spans) };
         Ok(Envelope { model_place, max_tokens: None, ..envelope })
     }

@@ -9,6 +9,7 @@ mod item;
 use crate::call::{Delivery, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
+use crate::sort;
 use crate::surface::bulk::weigh;
 use crate::surface::path::Path;
 use crate::surface::proof;
@@ -79,7 +80,7 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
     let mut cuts = foreign(root, seen.input);
     if seen.fallbacks.is_some() {
         cuts.extend(root.member_cuts(OWN_FIELDS));
-        cuts.sort_by_key(|cut| cut.start);
+        sort::sort_by_key(&mut cuts, |cut| cut.start);
     }
     let conversation = Conversation::of(
         root,
