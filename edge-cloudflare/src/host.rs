@@ -165,7 +165,7 @@ impl Host for Desk {
     fn log(&self, record: Record) {
         self.isolate.metrics.borrow_mut().ended(&record);
         let Some(row) = Row::of(&record) else { return };
-        usage::send(&self.env, &self.context, &row);
+        usage::send(self.isolate.bound(&self.env), &self.env, &self.context, &row);
         *self.row.borrow_mut() = Some(storage::written(line(&row)).to_string());
     }
 }

@@ -1,6 +1,7 @@
 //! What an isolate keeps between requests: plain values only. Whatever belongs to a request (promises,
 //! timers, bindings) belongs to that request alone and must not be kept here.
 
+use crate::bound::Bound;
 use crate::entropy;
 use crate::issuers::Fetched;
 use crate::people::Known;
@@ -15,10 +16,12 @@ use tollgate_core::ledger::Ledger;
 use tollgate_core::metrics::Metrics;
 use tollgate_edge::lease::Leases;
 use tollgate_edge::random::Random;
+use worker::Env;
 
 /// An isolate's memory.
 #[derive(Default)]
 pub(crate) struct Isolate {
+    bound: OnceCell<Bound>,
     /// The config as it was last read.
     pub(crate) settings: RefCell<Option<crate::settings::Settings>>,
     /// Who there is.
@@ -63,6 +66,11 @@ impl Isolate {
                  # TYPE tollgate_ledger_requests_total counter\n\
                  tollgate_ledger_requests_total {asked}\n"
             )
+    }
+
+    /// What the Worker was deployed with.
+    pub(crate) fn bound(&self, env: &Env) -> Bound {
+        *self.bound.get_or_init(|| Bound::of(env))
     }
 
     /// Numbers for spreading load and naming requests.

@@ -6,9 +6,11 @@
 //!                 └─ lost ─▶ tried again behind the answer; then the entry's lease charges it in full
 //! ```
 
+use crate::bound::LEDGER;
 use crate::clock;
+use crate::glue;
 use crate::isolate::Isolate;
-use js_sys::Uint8Array;
+use js_sys::{Reflect, Uint8Array};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,13 +20,8 @@ use tollgate_core::config::{Fail, Fallback};
 use tollgate_core::ledger::{Entry, Held, Hold, Order, Refusal, Reply};
 use tollgate_core::units::Millis;
 use tollgate_edge::lease::{self, Turn};
-use worker::{Context, Delay, Env, Method, Request, RequestInit, Stub, console_error};
-
-/// The variable of how many spares an isolate may have of a busy key.
-const LEASES: &str = "TOLLGATE_LEASES";
-
-/// The binding of the Durable Objects.
-pub(crate) const LEDGER: &str = "LEDGER";
+use wasm_bindgen_futures::JsFuture;
+use worker::{Context, Delay, Env, Stub, console_error};
 
 /// The object that knows who there is and what was done.
 pub(crate) const REGISTRY: &str = "registry";
@@ -79,17 +76,17 @@ impl Way {
 
     /// Asks it something, and waits for the whole answer.
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Vec<u8>, Lost> {
-        let stub = self.stub()?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(Uint8Array::from(&*body).into()));
-        let request = Request::new_with_init(&format!("http://ledger{INSIDE}{path}"), &init).map_err(lost)?;
+        let namespace = Reflect::get(&self.env, &LEDGER.into()).unwrap_or_default();
+        if !namespace.is_object() {
+            return Err(Lost(UNBOUND.to_owned()));
+        }
+        let address = format!("http://ledger{INSIDE}{path}");
+        let asked = glue::ask(&namespace, &self.name, &address, Uint8Array::from(&*body));
         let asked = async move {
-            let mut answer = stub.fetch_with_request(request).await.map_err(lost)?;
-            let status = answer.status_code();
-            let body = answer.bytes().await.map_err(lost)?;
-            match status {
-                200 => Ok(body),
-                _ => Err(Lost(format!("it answered {status}: {}", String::from_utf8_lossy(&body)))),
+            let answer = JsFuture::from(asked).await.map_err(|error| lost(error.into()))?;
+            match answer.as_string() {
+                None => Ok(Uint8Array::new(&answer).to_vec()),
+                Some(refused) => Err(Lost(format!("it answered {refused}"))),
             }
         };
         within(PATIENCE, asked)
@@ -173,7 +170,7 @@ pub(crate) struct Asker<'a> {
 
 /// Takes quota: from a spare, from the object, or as the config says for when it cannot be asked.
 pub(crate) async fn reserve(asker: &Asker<'_>, entry: Entry) -> Result<Granted, Refusal> {
-    let (most, now) = (spares(&asker.way.env), clock::now());
+    let (most, now) = (asker.isolate.bound(&asker.way.env).spares, clock::now());
     let turn = match most {
         0 => Turn::Ask { spares: 0 },
         _ => asker.isolate.leases.borrow_mut().turn(&asker.place(), &entry, most, now),
@@ -186,11 +183,6 @@ pub(crate) async fn reserve(asker: &Asker<'_>, entry: Entry) -> Result<Granted, 
         }
         Turn::Ask { spares } => asker.lease(entry, spares).await,
     }
-}
-
-/// How many spares an isolate may have of a key; none unless the variable says so.
-fn spares(env: &Env) -> usize {
-    env.var(LEASES).ok().and_then(|most| most.to_string().trim().parse().ok()).unwrap_or_default()
 }
 
 impl Asker<'_> {

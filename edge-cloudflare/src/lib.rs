@@ -15,8 +15,12 @@
 mod clock; // the time
 mod entropy; // the runtime's randomness
 mod timer; // `setTimeout`
+mod glue; // the runtime's requests and answers
+mod incoming; // a request as it came
+mod outlet; // an answer as it goes
 mod upstream; // `fetch`
 mod leaving; // whether the client is still there
+mod bound; // what it was deployed with
 mod isolate; // what an isolate keeps between requests
 mod settings; // the config, and where it comes from
 mod ledger; // the way to the Durable Objects
@@ -32,9 +36,9 @@ mod storage; // SQL of a Durable Object
 mod object; // the Durable Object
 mod registry; // the one that knows who there is
 
-use worker::{Context, Env, HttpRequest, Response, event};
+use worker::{Context, Env, event};
 
 #[event(fetch)]
-async fn fetch(request: HttpRequest, env: Env, context: Context) -> worker::Result<Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
     visit::answer(request, env, context).await
 }

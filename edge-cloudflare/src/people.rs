@@ -9,7 +9,7 @@
 use crate::clock;
 use crate::isolate::Isolate;
 use crate::ledger::{Lost, Way};
-use crate::settings::{self, CONFIG};
+use crate::settings::CONFIG;
 use std::collections::BTreeMap;
 use tollgate_core::api::{Change, Kind};
 use tollgate_core::config::Config;
@@ -49,7 +49,7 @@ impl Known {
 /// then it must not be taken that there is nobody.
 pub(crate) async fn refresh(isolate: &Isolate, env: &Env, config: &Config) -> Result<(), Lost> {
     let now = clock::now();
-    let fresh = settings::fresh(env);
+    let fresh = isolate.bound(env).fresh;
     let (version, is_due, is_old) = {
         let known = isolate.known.borrow();
         let version = known.version;

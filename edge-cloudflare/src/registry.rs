@@ -8,13 +8,14 @@
 
 use crate::clock;
 use crate::entropy;
+use crate::incoming;
 use crate::isolate::Isolate;
 use crate::ledger::{Lost, Way};
+use crate::outlet;
 use crate::people::ENTITIES;
 use crate::settings::{self, CONFIG};
 use crate::storage::{Elsewhere, Local};
 use crate::timer::LazyTimer;
-use crate::visit;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -33,14 +34,14 @@ use tollgate_core::directory::{Directory, HolderKind};
 use tollgate_core::fault::Code;
 use tollgate_core::fleet::LaneReport;
 use tollgate_core::ledger::{Order, Reply, Report, Scope};
+use tollgate_core::sort;
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::body::{Bounds, read};
 use tollgate_edge::front;
 use tollgate_edge::keeper::{Tables, requests_of_all, spend_of_all};
 use tollgate_edge::office::{self, Keeper, Site, Unkept};
-use tollgate_edge::pipe::Body;
 use tollgate_edge::sql::Failed;
-use worker::{Env, HttpRequest, Request, console_error};
+use worker::{Env, Request, console_error};
 
 /// KV takes one write a second for a name.
 const PUBLISHED: Millis = Millis::from_secs(1);
@@ -96,13 +97,14 @@ impl Registry {
 
     /// Answers a request to the admin API.
     pub(crate) async fn serve(&self, request: Request, env: &Env) -> worker::Result<worker::Response> {
-        let (head, body) = HttpRequest::try_from(request)?.into_parts();
+        let head = incoming::head(request.inner())?;
+        let body = incoming::body(request.inner(), &head);
         let isolate = Isolate::here();
         let id = isolate.random().request_id();
         let config = match settings::current(&isolate, env).await {
             Ok(config) => config,
             Err(problem) => {
-                return visit::sent(front::unable(&head, &problem.to_string(), id).map(Body::from));
+                return outlet::whole(front::unable(&head, &problem.to_string(), id)).map(Into::into);
             }
         };
         self.take_up(&config);
@@ -112,7 +114,7 @@ impl Registry {
                 config: &config,
                 directory: &directory,
                 gauge: &isolate.gauge,
-                peer: visit::peer(&head),
+                peer: incoming::peer(&head),
             };
             admit(&head, &desk, id, clock::now())
         };
@@ -137,7 +139,7 @@ impl Registry {
         if let Ok(version) = self.tables.version().await {
             answer.headers_mut().insert(VERSION, version.into());
         }
-        visit::sent(answer.map(Body::from))
+        outlet::whole(answer).map(Into::into)
     }
 
     fn take_up(&self, config: &Arc<Config>) {
@@ -178,7 +180,7 @@ impl Registry {
     fn all_books(&self) -> BTreeSet<String> {
         let directory = self.directory.borrow();
         let named = directory.holders_from(HolderKind::Organisation, "").map(|holder| holder.name.clone());
-        named.chain([String::new()]).collect()
+        sort::set(named.chain([String::new()]))
     }
 
     /// The books that a question is about.

@@ -3,10 +3,11 @@
 //! ```text
 //!   KV `CONFIG`: tollgate.toml, tollgate.json ─▶ variable TOLLGATE_CONFIG ─▶ none: usual secrets
 //! ```
-//! The first that is there is used. It is read again when it is older than [`FRESH`]; what is wrong then
+//! The first that is there is used. It is read again when it is older than [`crate::bound::Bound::fresh`]; what is wrong then
 //! leaves the one before in use.
 
 use crate::clock;
+use crate::glue;
 use crate::isolate::Isolate;
 use crate::people;
 use crate::upstream;
@@ -14,16 +15,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tollgate_core::config::Config;
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::units::Time;
 use tollgate_edge::ai;
 use tollgate_edge::document::{self, Document, Problem};
 use worker::{Env, console_error};
-
-/// Unless the variable says otherwise. KV's own caches are as old at least.
-const FRESH: Millis = Millis::from_secs(30);
-
-/// The variable of how old it gets, in seconds.
-const FRESHNESS: &str = "TOLLGATE_CONFIG_FRESH";
 
 /// For how long a location keeps what it has read from KV, in seconds: the least there is.
 const CACHED: u64 = 30;
@@ -54,7 +49,7 @@ struct Text {
 pub(crate) async fn current(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Problem> {
     let now = clock::now();
     if let Some(settings) = &*isolate.settings.borrow()
-        && now.since(settings.read) < fresh(env)
+        && now.since(settings.read) < isolate.bound(env).fresh
     {
         return Ok(Arc::clone(&settings.config));
     }
@@ -86,12 +81,6 @@ pub(crate) async fn read(isolate: &Isolate, env: &Env) -> Result<Arc<Config>, Pr
         }
         (Err(problem), None) => Err(problem),
     }
-}
-
-/// How old a config gets, and what is known of who there is.
-pub(crate) fn fresh(env: &Env) -> Millis {
-    let told = env.var(FRESHNESS).ok().and_then(|seconds| seconds.to_string().trim().parse().ok());
-    told.map_or(FRESH, Millis::from_secs)
 }
 
 /// What a config has become.
@@ -157,8 +146,9 @@ async fn compile(text: Option<&Text>, env: &Env) -> Result<Config, Problem> {
         };
         let before = stored.len();
         for name in missing.into_inner() {
-            if let Ok(store) = env.secret_store(&name)
-                && let Ok(Some(value)) = store.get().await
+            if let Some(store) = glue::binding(env, &name, "get")
+                && let Ok(value) = glue::promised(glue::secret(&store)).await
+                && let Some(value) = value.as_string()
             {
                 stored.insert(name, value);
             }

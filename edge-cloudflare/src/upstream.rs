@@ -1,12 +1,13 @@
 //! Calls to upstreams: by the runtime's `fetch`, or to Workers AI by its binding.
 
 use crate::clock;
+use crate::glue;
+use crate::incoming;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING,
 };
-use http_body::Body as _;
 use js_sys::{Function, Promise, Reflect, Uint8Array};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,9 +15,8 @@ use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Upstream};
 use tollgate_edge::ai::{self, Chunks, Question};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{
-    AbortController, Body, Env, Headers, HttpResponse, Method, Request, RequestInit, RequestRedirect,
-};
+use web_sys::AbortController;
+use worker::Env;
 
 /// An upstream call in progress. Dropping it aborts the call and closes its connection.
 pub(crate) struct Call {
@@ -36,28 +36,50 @@ struct Answer {
     body: Stream,
 }
 
-/// A body, and what becomes of it.
-struct Stream {
-    body: Body,
-    /// The words of Workers AI, where these are.
-    chunks: Option<Chunks>,
+/// A body.
+enum Stream {
+    /// All of it will come as one.
+    Whole(JsFuture),
+    Pieces {
+        reader: JsValue,
+        /// The next of them.
+        next: Option<JsFuture>,
+        /// The words of Workers AI, where these are.
+        chunks: Option<Chunks>,
+    },
+    /// It is here.
+    Here(Bytes),
+    Over,
 }
 
 impl Call {
     pub(crate) fn new(fetch: Fetch) -> Self {
-        let abort = AbortController::default();
-        let signal = abort.signal();
+        let abort = AbortController::new().ok();
+        let signal = abort.as_ref().map_or(JsValue::UNDEFINED, |abort| abort.signal().into());
         let head = Box::pin(async move {
-            let sent = worker::Fetch::Request(request(fetch)?).send_with_signal(&signal).await?;
-            let (mut parts, body) = HttpResponse::try_from(sent)?.into_parts();
+            let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
+            // Bytes and not a stream: the length is known, so no upstream has to take chunks.
+            let body = (!body.is_empty()).then(|| Uint8Array::from(&*body));
+            let (address, headers) = (uri.to_string(), glue::written(&headers));
+            let sent = glue::call(&address, method.as_str(), &headers, body, &signal)?;
+            let answer = JsFuture::from(sent).await?;
+            let text = glue::answered(&answer);
+            let mut lines = text.split('\n');
+            let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes())?;
+            let mut headers = glue::headers(lines);
             // The runtime has undone them.
             for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
-                parts.headers.remove(name);
+                headers.remove(name);
             }
-            let head = Head { status: parts.status, headers: parts.headers };
-            Ok(Answer { head, body: Stream { body, chunks: None } })
+            let content = glue::content(&answer)?;
+            let body = match content.dyn_into::<Promise>() {
+                Ok(all) => Stream::Whole(JsFuture::from(all)),
+                Err(nothing) if nothing.is_undefined() => Stream::Over,
+                Err(reader) => Stream::Pieces { reader, next: None, chunks: None },
+            };
+            Ok(Answer { head: Head { status, headers }, body })
         });
-        Self { state: State::Head(head), abort: Some(abort) }
+        Self { state: State::Head(head), abort }
     }
 
     /// The same, where bindings may be called too.
@@ -95,41 +117,50 @@ async fn run(env: &Env, name: &str, call: &[u8]) -> worker::Result<Answer> {
         Ok(stream) => {
             let head = Head { status: StatusCode::OK, headers: form("text/event-stream") };
             let chunks = Some(Chunks::new(&model, seconds));
-            Ok(Answer { head, body: Stream { body: Body::new(stream), chunks } })
+            let reader = stream.get_reader().into();
+            Ok(Answer { head, body: Stream::Pieces { reader, next: None, chunks } })
         }
         Err(answer) => {
             let text = js_sys::JSON::stringify(&answer)?;
             let whole = ai::completion(String::from(text).as_bytes(), &model, seconds);
-            let body = Body::from_stream(Once(Some(whole.to_vec())))?;
             let head = Head { status: StatusCode::OK, headers: form("application/json") };
-            Ok(Answer { head, body: Stream { body, chunks: None } })
+            Ok(Answer { head, body: Stream::Here(whole) })
         }
     }
 }
 
-/// A stream of one piece.
-struct Once(Option<Vec<u8>>);
-
-impl futures_core::Stream for Once {
-    type Item = Result<Vec<u8>, worker::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.0.take().map(Ok))
+impl Stream {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, JsValue>>> {
+        let piece = match self {
+            Self::Over => return Poll::Ready(None),
+            Self::Here(all) => Ok(std::mem::take(all)),
+            Self::Whole(all) => std::task::ready!(Pin::new(all).poll(cx)).map(|all| incoming::bytes(&all)),
+            Self::Pieces { reader, next, chunks } => loop {
+                let waiting = next.get_or_insert_with(|| glue::promised(glue::next(reader)));
+                let piece = std::task::ready!(Pin::new(waiting).poll(cx));
+                *next = None;
+                match piece {
+                    Ok(end) if end.is_undefined() => {
+                        *self = Self::Over;
+                        return Poll::Ready(None);
+                    }
+                    Ok(piece) => {
+                        let piece = incoming::bytes(&piece);
+                        let piece = match chunks {
+                            Some(chunks) => chunks.push(&piece),
+                            None => piece,
+                        };
+                        if !piece.is_empty() {
+                            return Poll::Ready(Some(Ok(piece)));
+                        }
+                    }
+                    Err(error) => break Err(error),
+                }
+            },
+        };
+        *self = Self::Over;
+        Poll::Ready(Some(piece))
     }
-}
-
-fn request(fetch: Fetch) -> worker::Result<Request> {
-    let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
-    let mut init = RequestInit::new();
-    init.with_method(Method::from(method.as_str().to_owned()));
-    init.with_headers(Headers::from(headers));
-    // A redirect would carry the provider's key to wherever it leads.
-    init.with_redirect(RequestRedirect::Manual);
-    if !body.is_empty() {
-        // Bytes and not a stream: the length is known, so no upstream has to take chunks.
-        init.with_body(Some(Uint8Array::from(&*body).into()));
-    }
-    Request::new_with_init(&uri.to_string(), &init)
 }
 
 impl Drop for Call {
@@ -160,26 +191,12 @@ impl Upstream for Call {
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
-        let State::Body(Stream { body, chunks }) = &mut self.state else { return Poll::Ready(None) };
-        loop {
-            match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    let Ok(piece) = frame.into_data() else { continue };
-                    let chunk = chunks.as_mut().map_or(piece.clone(), |chunks| chunks.push(&piece));
-                    if !chunk.is_empty() {
-                        return Poll::Ready(Some(Ok(chunk)));
-                    }
-                }
-                Some(Err(error)) => {
-                    self.state = State::Over;
-                    return Poll::Ready(Some(Err(failed(&error))));
-                }
-                None => {
-                    self.state = State::Over;
-                    return Poll::Ready(None);
-                }
-            }
+        let State::Body(body) = &mut self.state else { return Poll::Ready(None) };
+        let piece = std::task::ready!(body.poll(cx));
+        if !matches!(piece, Some(Ok(_))) {
+            self.state = State::Over;
         }
+        Poll::Ready(piece.map(|piece| piece.map_err(|error| failed(&error.into()))))
     }
 }
 

@@ -8,28 +8,30 @@
 //! Sums by day are in the books either way. Where one of these is bound, the books keep requests one by one
 //! for an hour only.
 
+use crate::bound::{Binding, Bound, POINTS, QUEUE, USAGE};
+use crate::glue;
+use crate::isolate::Isolate;
 use tollgate_core::row::Row;
-use worker::{AnalyticsEngineDataPointBuilder, Context, Env, console_error};
-
-/// The binding of an Analytics Engine dataset.
-const USAGE: &str = "USAGE";
-
-/// The binding of a queue.
-const QUEUE: &str = "USAGE_QUEUE";
+use wasm_bindgen::JsValue;
+use worker::{Context, Env, console_error};
 
 /// Whether records go anywhere else.
 pub(crate) fn is_bound(env: &Env) -> bool {
-    env.analytics_engine(USAGE).is_ok() || env.queue(QUEUE).is_ok()
+    let bound = Isolate::here().bound(env);
+    bound.usage == Binding::There || bound.queue == Binding::There
 }
 
 /// Sends a record on. What does not arrive is logged: the books have it too.
-pub(crate) fn send(env: &Env, context: &Context, row: &Row) {
-    if let Ok(dataset) = env.analytics_engine(USAGE)
-        && let Err(error) = point(row).write_to(&dataset)
+pub(crate) fn send(bound: Bound, env: &Env, context: &Context, row: &Row) {
+    if bound.usage == Binding::There
+        && let Some(dataset) = glue::binding(env, USAGE, POINTS)
+        && let Err(error) = point(row, &dataset)
     {
-        console_error!("Analytics Engine took no data point: {error}");
+        console_error!("Analytics Engine took no data point: {error:?}");
     }
-    if let Ok(queue) = env.queue(QUEUE) {
+    if bound.queue == Binding::There
+        && let Ok(queue) = env.queue(QUEUE)
+    {
         let message = message(row);
         context.wait_until(async move {
             if let Err(error) = queue.send(message).await {
@@ -41,12 +43,11 @@ pub(crate) fn send(env: &Env, context: &Context, row: &Row) {
 
 /// Blobs: organisation, team, user, key, provider, model, surface, fault, ending. Doubles: status, attempts,
 /// input, cached, output, cost in dollars, time to the first byte and in all in milliseconds. Index: the key.
-fn point(row: &Row) -> AnalyticsEngineDataPointBuilder {
+fn point(row: &Row, dataset: &JsValue) -> Result<(), JsValue> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let consumed = row.consumed.unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "these are for charts; the books have them exactly")]
     let number = |number: u64| number as f64;
-    let point = AnalyticsEngineDataPointBuilder::new().indexes([row.key.as_str()]);
     let blobs = [
         text(&row.organisation),
         text(&row.team),
@@ -58,8 +59,8 @@ fn point(row: &Row) -> AnalyticsEngineDataPointBuilder {
         text(&row.fault),
         row.ending.clone(),
     ];
-    let point = blobs.iter().fold(point, |point, blob| point.add_blob(blob.as_str()));
-    point.doubles([
+    let blobs = blobs.iter().map(|blob| JsValue::from_str(blob)).collect();
+    let doubles = [
         f64::from(row.status),
         f64::from(row.attempts),
         number(consumed.input.get()),
@@ -68,7 +69,8 @@ fn point(row: &Row) -> AnalyticsEngineDataPointBuilder {
         number(row.cost.unwrap_or_default().get()) / 1e9,
         number(row.first_byte.unwrap_or_default().get()),
         number(row.total.get()),
-    ])
+    ];
+    glue::point(dataset, &row.key, &blobs, &doubles)
 }
 
 /// A request as one JSON text.

@@ -1,23 +1,23 @@
 //! One request to the Worker.
 
+use crate::bound::{Binding, Door};
 use crate::clock;
 use crate::host::Desk;
+use crate::incoming;
 use crate::isolate::Isolate;
 use crate::issuers;
 use crate::leaving::Watch;
-use crate::ledger::{self, LEDGER, Lost, UNBOUND, Way};
+use crate::ledger::{self, Lost, UNBOUND, Way};
+use crate::outlet;
 use crate::people;
 use crate::registry::VERSION;
 use crate::settings;
 use bytes::Bytes;
-use futures_core::Stream;
 use http::Response;
 use std::cell::Cell;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context as Poller, Poll};
 use tollgate_core::api::Knock;
 use tollgate_core::config::Config;
 use tollgate_core::count::Gauge;
@@ -27,8 +27,8 @@ use tollgate_core::fault::{Code, Fault};
 use tollgate_core::mount::{self, Mounted};
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::front::{self, Again, Asked, Edge};
-use tollgate_edge::pipe::{Body, Cut, Pipe};
-use worker::{AbortSignal, Context, Env, Headers, HttpRequest, ResponseBuilder, console_error};
+use tollgate_edge::pipe::Pipe;
+use worker::{Context, Env, console_error};
 
 /// One request, and what it can use.
 struct Visit {
@@ -41,79 +41,89 @@ struct Visit {
 
 /// Answers a request, whatever it is.
 pub(crate) async fn answer(
-    request: HttpRequest,
+    request: web_sys::Request,
     env: Env,
     context: Context,
-) -> worker::Result<worker::Response> {
+) -> worker::Result<web_sys::Response> {
     let isolate = Isolate::here();
     let config = match settings::current(&isolate, &env).await {
         Ok(config) => config,
-        Err(problem) => return refused(&isolate, request, &problem.to_string()),
+        Err(problem) => return refused(&isolate, &request, &problem.to_string()),
     };
-    if is_governed(&config, &env) {
-        if env.durable_object(LEDGER).is_err() {
-            return refused(&isolate, request, UNBOUND);
+    let governed = is_governed(&isolate, &config, &env);
+    if governed {
+        if isolate.bound(&env).ledger == Binding::Missing {
+            return refused(&isolate, &request, UNBOUND);
         }
         if let Err(Lost(why)) = people::refresh(&isolate, &env, &config).await {
-            return refused(&isolate, request, &format!("who there is cannot be asked: {why}"));
-        }
-        if matches!(mount::find(request.method(), request.uri().path()), Ok(Mounted::Admin(_))) {
-            return administer(&isolate, request, &env).await;
+            return refused(&isolate, &request, &format!("who there is cannot be asked: {why}"));
         }
     }
-    let (mut head, body) = request.into_parts();
+    let head = incoming::head(&request)?;
+    if governed && matches!(mount::find(&head.method, head.uri.path()), Ok(Mounted::Admin(_))) {
+        return administer(&isolate, request, &head, &env).await;
+    }
+    let peer = incoming::peer(&head);
+    if is_exposed(&isolate, &config, &env, peer) {
+        return refused(&isolate, &request, EXPOSED);
+    }
+    let body = incoming::body(&request, &head);
     let pipe = Pipe::default();
-    let watch = head.extensions.remove::<AbortSignal>().map(|signal| Watch::over(signal, pipe.clone()));
-    let peer = peer(&head);
-    let visit = Visit { isolate, env, context: Rc::new(context), config, watch: Cell::new(watch) };
-    sent(front::answer(&visit, Asked { head, body, peer, pipe }).await)
+    let watch = Watch::over(request.signal().into(), pipe.clone());
+    let context = Rc::new(context);
+    let visit = Visit { isolate, env, context: Rc::clone(&context), config, watch: Cell::new(Some(watch)) };
+    let answer = front::answer(&visit, Asked { head, body, peer, pipe }).await;
+    outlet::sent(answer, |relay| context.wait_until(relay.run()))
+}
+
+/// A Worker is where anybody may ask, so one that requires no key must have been told that this is meant.
+const EXPOSED: &str = "no key is required and the request is not from this machine: add [[keys]] to the config, \
+    or TOLLGATE_OPEN = \"true\" under [vars] in wrangler.toml if everybody may use it";
+
+fn is_exposed(isolate: &Isolate, config: &Config, env: &Env, peer: Option<IpAddr>) -> bool {
+    let is_closed = config.server.requires_key(&isolate.directory.borrow());
+    let is_open = config.server.open || isolate.bound(env).door == Door::Everybody;
+    !is_closed && !is_open && !peer.is_some_and(|peer| peer.is_loopback())
 }
 
 /// Whether there may be keys or limits: something in the config asks for it, or there is somewhere to keep
 /// them.
-fn is_governed(config: &Config, env: &Env) -> bool {
+fn is_governed(isolate: &Isolate, config: &Config, env: &Env) -> bool {
     let asked = !config.keys.is_empty() || !config.holders.is_empty() || config.server.admin_key.is_some();
-    asked || env.durable_object(LEDGER).is_ok()
+    asked || isolate.bound(env).ledger == Binding::There
 }
 
-fn refused(isolate: &Isolate, request: HttpRequest, why: &str) -> worker::Result<worker::Response> {
+fn refused(isolate: &Isolate, request: &web_sys::Request, why: &str) -> worker::Result<web_sys::Response> {
     console_error!("{why}");
-    let (head, _) = request.into_parts();
-    sent(front::unable(&head, why, isolate.random().request_id()).map(Body::from))
+    let head = incoming::head(request)?;
+    outlet::whole(front::unable(&head, why, isolate.random().request_id()))
 }
 
 /// The registry decides on the admin API: it alone knows who there is now.
-async fn administer(isolate: &Isolate, request: HttpRequest, env: &Env) -> worker::Result<worker::Response> {
-    let (head, body) = request.into_parts();
+async fn administer(
+    isolate: &Isolate,
+    request: web_sys::Request,
+    head: &http::request::Parts,
+    env: &Env,
+) -> worker::Result<web_sys::Response> {
     let id = isolate.random().request_id();
     let stub = match Way::to_registry(env).stub() {
         Ok(stub) => stub,
-        Err(Lost(why)) => return sent(front::unable(&head, &why, id).map(Body::from)),
+        Err(Lost(why)) => return outlet::whole(front::unable(head, &why, id)),
     };
-    let mut passed = http::Request::new(body);
-    *passed.method_mut() = head.method.clone();
-    *passed.uri_mut() = head.uri.clone();
-    *passed.headers_mut() = head.headers.clone();
-    match stub.fetch_with_request(passed.try_into()?).await {
+    match stub.fetch_with_request(request.into()).await {
         Ok(answer) => {
-            let mut answer = http::Response::<worker::Body>::try_from(answer)?;
-            if let Some(version) = answer.headers_mut().remove(VERSION) {
-                let version = version.to_str().ok().and_then(|version| version.parse().ok());
-                isolate.known.borrow_mut().expect(version.unwrap_or_default());
+            if let Ok(Some(version)) = answer.headers().get(VERSION) {
+                isolate.known.borrow_mut().expect(version.parse().unwrap_or_default());
             }
-            answer.try_into()
+            Ok(answer.into())
         }
         Err(error) => {
             let Lost(why) = ledger::lost(error);
             console_error!("the registry cannot be asked: {why}");
-            sent(front::unable(&head, &format!("the registry cannot be asked: {why}"), id).map(Body::from))
+            outlet::whole(front::unable(head, &format!("the registry cannot be asked: {why}"), id))
         }
     }
-}
-
-/// What Cloudflare says of where the request comes from; nobody else can set it.
-pub(crate) fn peer(head: &http::request::Parts) -> Option<IpAddr> {
-    head.headers.get("cf-connecting-ip")?.to_str().ok()?.trim().parse().ok()
 }
 
 impl Edge for Visit {
@@ -165,7 +175,7 @@ impl Edge for Visit {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        if !is_governed(&self.config, &self.env) {
+        if !is_governed(&self.isolate, &self.config, &self.env) {
             return Ok(());
         }
         let asked = Way::to_registry(&self.env).post("/entities", b"0".to_vec()).await;
@@ -177,7 +187,7 @@ impl Edge for Visit {
     }
 
     async fn look_again(&self) -> Again {
-        if is_governed(&self.config, &self.env) {
+        if is_governed(&self.isolate, &self.config, &self.env) {
             people::look_again(&self.isolate, &self.env, &self.config).await
         } else {
             Again::No
@@ -186,31 +196,5 @@ impl Edge for Visit {
 
     async fn fetch_keys(&self, issuer: &str) -> Again {
         issuers::fetch(&self.isolate, &self.config, issuer).await
-    }
-}
-
-/// As the runtime wants it. What is known whole is handed over whole.
-pub(crate) fn sent(answer: Response<Body>) -> worker::Result<worker::Response> {
-    let (head, body) = answer.into_parts();
-    let builder =
-        ResponseBuilder::new().with_status(head.status.as_u16()).with_headers(Headers::from(head.headers));
-    match body {
-        Body::Whole(Some(whole)) => Ok(builder.fixed(whole.to_vec())),
-        Body::Whole(None) => Ok(builder.empty()),
-        Body::Streamed(reader) => builder.from_stream(Pieces(Body::Streamed(reader))),
-    }
-}
-
-/// A streamed body as a stream.
-struct Pieces(Body);
-
-impl Stream for Pieces {
-    type Item = Result<Vec<u8>, worker::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
-        let piece = self.0.poll_piece(cx);
-        piece.map(|piece| {
-            piece.map(|piece| piece.map(|bytes| bytes.to_vec()).map_err(|cut: Cut| cut.to_string().into()))
-        })
     }
 }
