@@ -219,6 +219,54 @@ const facts = {
     }
   },
 
+  async without_a_key_it_serves_its_own_machine_unless_it_is_said_to_be_for_everybody() {
+    const text = `[providers.sim]\nkind = "openai"\nbase_url = "${upstream}/v1"\nkeys = ["env:SIM_KEY"]\n`;
+    const from = (address, peer) => fetch(`${address}/v1/chat/completions`, { method: "POST", headers: { "cf-connecting-ip": peer }, body: JSON.stringify(hello("sim/demo")) });
+    for (const [open, document, due] of [["", text, 503], ["true", text, 200], ["", `${text}[server]\nopen = true\n`, 200]]) {
+      const gateway = await start({ without: ["CONFIG", "LEDGER"], env: { ...env, TOLLGATE_CONFIG: document, TOLLGATE_OPEN: open } });
+      try {
+        const [address] = gateway.addresses;
+        const answer = await from(address, "203.0.113.7");
+        const said = await answer.json();
+        assert(answer.status === due, `${answer.status}, expected ${due}: ${JSON.stringify(said)}`);
+        if (due === 503) assert(/add \[\[keys\]\] to the config, or TOLLGATE_OPEN = "true" under \[vars\] in wrangler\.toml/.test(said.error.message), said);
+        assert((await from(address, "127.0.0.1")).status === 200, "this machine is served");
+      } finally {
+        await gateway.stop();
+      }
+    }
+  },
+
+  async data_points_go_to_analytics_engine_where_it_is_bound() {
+    const gateway = await start({ config: DOCUMENT, env, dataset: true });
+    try {
+      const [address] = gateway.addresses;
+      const answer = await call(address, hello("sim/demo"));
+      const text = await answer.text();
+      assert(answer.status === 200, text);
+      const { point } = await eventually("the data point is written", async () => {
+        const kv = await gateway.mf.getKVNamespace("POINTS", "dataset");
+        const text = await kv.get("point");
+        return { point: text && JSON.parse(text), so: text !== null };
+      });
+      assert(point.indexes[0] === "ci" && point.blobs[5] === "sim/demo" && point.doubles[0] === 200 && point.doubles[5] > 0, point);
+      assert(!JSON.stringify(point).includes("hello"), "there is something of the prompt in it");
+    } finally {
+      await gateway.stop();
+    }
+  },
+
+  async a_secret_of_the_secrets_store_is_found_by_its_bindings_name() {
+    const { SIM_KEY, ...others } = env;
+    const gateway = await start({ config: DOCUMENT, env: others, secrets: { SIM_KEY } });
+    try {
+      const answer = await call(gateway.addresses[0], hello("sim/demo"));
+      assert(answer.status === 200, await answer.text());
+    } finally {
+      await gateway.stop();
+    }
+  },
+
   async records_go_to_a_queue_that_is_bound() {
     const gateway = await start({ config: DOCUMENT, env, queue: true });
     try {

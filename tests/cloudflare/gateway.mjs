@@ -18,6 +18,9 @@ const CONSUMER = `export default { async queue(batch, env) {
   for (const message of batch.messages) await env.RECORDS.put(JSON.parse(message.body).id, message.body);
 } }`;
 
+/** Stands for Analytics Engine, which keeps nothing where a test finds it. */
+const DATASET = `export default (env) => ({ writeDataPoint(point) { env.POINTS.put("point", JSON.stringify(point)); } })`;
+
 /** One Worker; the first of them has the Durable Objects. */
 function worker(spec, build, number) {
   const without = new Set(spec.without ?? []);
@@ -32,11 +35,13 @@ function worker(spec, build, number) {
     compatibilityDate: DATE,
     compatibilityFlags: FLAGS,
     // The config is looked up with every request here, not every half minute.
-    bindings: { TOLLGATE_CONFIG_FRESH: "0", ...spec.env },
+    // Some have no keys, and are asked all the same.
+    bindings: { TOLLGATE_CONFIG_FRESH: "0", TOLLGATE_OPEN: "true", ...spec.env },
     kvNamespaces: without.has("CONFIG") ? {} : { CONFIG: "tollgate" },
     durableObjects: without.has("LEDGER") ? {} : { LEDGER: ledger },
     ...(spec.queue ? { queueProducers: { USAGE_QUEUE: { queueName: "usage" } } } : {}),
-    ...(spec.ai ? { wrappedBindings: { AI: { scriptName: "ai" } } } : {}),
+    wrappedBindings: { ...(spec.ai ? { AI: { scriptName: "ai" } } : {}), ...(spec.dataset ? { USAGE: { scriptName: "dataset" } } : {}) },
+    secretsStoreSecrets: Object.fromEntries(Object.keys(spec.secrets ?? {}).map((name) => [name, { store_id: "store", secret_name: name }])),
     unsafeDirectSockets: [{ host: HOST, port: 0 }],
   };
 }
@@ -52,6 +57,7 @@ export async function start(spec) {
   if (spec.queue) {
     workers.push({ name: "records", modules: true, script: CONSUMER, compatibilityDate: DATE, kvNamespaces: { RECORDS: "records" }, queueConsumers: { usage: { maxBatchTimeout: 0.05 } } });
   }
+  if (spec.dataset) workers.push({ name: "dataset", modules: true, script: DATASET, kvNamespaces: { POINTS: "points" } });
   if (spec.ai) workers.push({ name: "ai", modules: true, script: spec.ai });
   const mf = new Miniflare({
     host: HOST,
@@ -72,6 +78,9 @@ export async function start(spec) {
     await kv.put(name, document);
   }
 
+  for (const [name, value] of Object.entries(spec.secrets ?? {})) {
+    await (await mf.getSecretsStoreSecretAPI(name, "gateway-0"))().create(value);
+  }
   await configure(spec.config);
   const addresses = [`http://${HOST}:${first.port}`];
   for (let number = 1; number < isolates; number++) {

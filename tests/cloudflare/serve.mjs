@@ -9,6 +9,8 @@
 //    "isolates": 1,                        Workers that share KV and Durable Objects, each with a port
 //    "queue": false,                       whether the queue USAGE_QUEUE is bound
 //    "ai": "<script>",                     what stands for Workers AI, as the binding AI
+//    "dataset": false,                     whether Analytics Engine is bound, as USAGE
+//    "secrets": {"NAME": "value"},         what is in the Secrets Store, each bound by its name
 //    "without": ["LEDGER"],                bindings that are left out
 //    "class": "Ledger",                    the class of the Durable Objects
 //    "build": "folder"}                    $TOLLGATE_WORKER, else edge-cloudflare/build
