@@ -202,6 +202,24 @@ fn who_has_no_responses_is_asked_once_and_not_again() {
 }
 
 #[test]
+fn who_answers_in_chat_whatever_the_path_is_understood() {
+    let chunk = |delta: Value, finish: Value| json!({"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    let (first, last) =
+        (chunk(json!({"role": "assistant", "content": "ok"}), Value::Null), chunk(json!({}), json!("stop")));
+    let stream = format!("data: {first}\n\ndata: {last}\n\ndata: [DONE]\n\n");
+    for (asked, answer) in [
+        (false, Answer::whole(200, CHAT)),
+        (true, Answer::stream(stream.clone())),
+        (true, Answer::stream(stream).cut(7)),
+    ] {
+        let body = json!({"model": "m-1", "input": "hi", "stream": asked}).to_string();
+        let seen = Replay::new("openai", "m-1").run_at("/v1/responses", body, &answer);
+        assert_eq!((seen.status, seen.ended), (200, true), "{:?}", seen.body);
+        assert_eq!(said::responses(&seen.body).choices[0].text, "ok", "{:?}", seen.body);
+    }
+}
+
+#[test]
 fn a_model_that_answers_in_responses_only_is_reached_so_from_chat() {
     let answer = json!({"id": "resp_1", "object": "response", "status": "completed", "error": null, "output": [
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ok", "annotations": []}]}],

@@ -139,6 +139,12 @@ impl Sent {
         provider::of(self.vendor.dialect)
     }
 
+    /// The provider has answered in its first dialect although it was spoken to in the other.
+    pub(super) fn answered_in(&mut self, first: &'static Vendor) {
+        self.vendor = first;
+        self.path = Path::Translate;
+    }
+
     /// Whether it went to the provider in a dialect that is not its first.
     pub(super) fn speaks_second(&self, provider: &Provider) -> bool {
         self.vendor.dialect != provider.dialect

@@ -10,11 +10,13 @@ use crate::count::Heard;
 use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::framing::{Framer, Framing, Unframed};
 use crate::host::Head;
+use crate::provider::openai_responses::is_chat;
 use crate::provider::{Decode, Glance};
 use crate::reply::{Assembler, Event, Reply};
 use crate::sse::Frame;
 use crate::units::Time;
 use crate::usage::Usage;
+use crate::vendor::Vendor;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -209,7 +211,14 @@ impl Reading {
                 if self.is_success() { too_large(limit) } else { self.judge_whole(request) }
             }
             Form::Pass { framer, held } => match framer.push(chunk, held) {
-                Ok(()) => self.judge_frames(now),
+                Ok(()) => {
+                    let told = held.iter().map(Frame::data).find(|data| !data.trim_ascii().is_empty());
+                    let first = told.and_then(|data| first_dialect(&self.sent, data, request));
+                    match first {
+                        Some(first) => self.translate_from(first, now),
+                        None => self.judge_frames(now),
+                    }
+                }
                 Err(unframed) => failed(UpstreamClass::Garbled, 200, &unframed.to_string()),
             },
             Form::Translate { framer, decoder, events, size } => {
@@ -293,6 +302,9 @@ impl Reading {
                 Bytes::new()
             }
         };
+        if let Some(first) = first_dialect(&self.sent, &body, request).filter(|_| self.is_success()) {
+            self.sent.answered_in(first);
+        }
         let (provider, target) = (self.sent.provider(), self.sent.target());
         if !self.is_success() {
             return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
@@ -339,6 +351,19 @@ impl Reading {
             }
             Ok(reply) => Verdict::Whole(Box::new(render(reply, request))),
         }
+    }
+
+    /// What was thought to pass has to be translated from this vendor's first dialect.
+    fn translate_from(&mut self, first: &'static Vendor, now: Time) -> Verdict {
+        let Form::Pass { framer, held } = &mut self.form else { return Verdict::More };
+        let (framer, frames) = (std::mem::take(framer), std::mem::take(held));
+        self.sent.answered_in(first);
+        let mut decoder = self.sent.provider().decoder(&self.sent.target());
+        let mut events = Vec::new();
+        frames.iter().for_each(|frame| decoder.on(frame, &mut events));
+        let size = frames.iter().map(|frame| frame.raw().len()).sum();
+        self.form = Form::Translate { framer, decoder, events, size };
+        self.judge_events(now)
     }
 
     fn judge_frames(&mut self, now: Time) -> Verdict {
@@ -412,6 +437,13 @@ impl Reading {
 }
 
 use crate::provider::{Provider, Target};
+
+/// The row of the vendor's first dialect, where it was spoken to in its other and answers in that one.
+fn first_dialect(sent: &Sent, data: &[u8], request: &Request) -> Option<&'static Vendor> {
+    let provider = request.config.provider(sent.lane.provider)?;
+    let is_first = sent.speaks_second(provider) && sent.path == Path::Pass && is_chat(data);
+    is_first.then_some(provider.vendor)
+}
 
 /// A fault inside a stream, read by the provider. A frame that only looked like one is told as it is.
 pub(super) fn in_band_fault(

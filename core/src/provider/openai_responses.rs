@@ -14,7 +14,7 @@ mod text;
 mod usage;
 
 pub(crate) use encode::LEAST_CAP;
-pub(crate) use glance::is_only_here;
+pub(crate) use glance::{is_chat, is_only_here};
 
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
 use crate::call::{Call, Operation};

@@ -105,4 +105,41 @@ check("h10 aborting closes the upstream", async () => {
   await closedUpstream(word);
 });
 
+// Responses is what this client speaks unless it is told otherwise; nothing is kept for it, so that it
+// has to say everything again. Every upstream that there is answers in a dialect of its own.
+const stateless = { providerOptions: { openai: { store: false } } };
+const everybody = (process.env.TOLLGATE_MODELS ?? MODEL).split(" ");
+
+check("responses: a text is generated and streamed, whoever answers", async () => {
+  for (const name of everybody) {
+    const whole = await generateText(ask("hello", { model: provider.responses(name), ...stateless }));
+    equal(whole.text, "You said: hello");
+    const answer = streamText(ask("one two three", { model: provider.responses(name), ...stateless }));
+    let seen = "";
+    for await (const piece of answer.textStream) seen += piece;
+    equal(seen, "You said: one two three");
+    ok((await answer.usage).totalTokens > 0, "no usage");
+    equal(await answer.finishReason, "stop");
+  }
+});
+
+check("responses: calls are executed and their results taken up, whoever answers", async () => {
+  for (const name of everybody) {
+    const options = { model: provider.responses(name), tools, stopWhen: stepCountIs(3), ...stateless };
+    const whole = await generateText(ask(TWO_CALLS, options));
+    equal(whole.steps[0].toolCalls.map((call) => call.input.city), ["Paris, the capital of France", "Oslo"]);
+    ok(whole.text.includes("time returned: time of Oslo"), `${name}: ${whole.text}`);
+    const answer = streamText(ask(TWO_CALLS, options));
+    await answer.consumeStream();
+    ok((await answer.text).includes("weather returned: weather of Paris"), `${name}: ${await answer.text}`);
+  }
+});
+
+check("responses: an object is generated", async () => {
+  const schema = z.object({ title: z.string(), steps: z.array(z.string()) });
+  for (const name of everybody) {
+    equal((await generateObject(ask("plan", { model: provider.responses(name), schema, ...stateless }))).object.title, "text");
+  }
+});
+
 await run(`AI SDK ${createRequire(import.meta.url)("ai/package.json").version}`);

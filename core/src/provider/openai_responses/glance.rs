@@ -63,6 +63,12 @@ pub(super) fn may_have_failed(body: &[u8]) -> bool {
     !complete
 }
 
+/// Whether an answer, or a frame of one, is chat's: some servers serve one thing at every path.
+pub(crate) fn is_chat(data: &[u8]) -> bool {
+    let mut keys = scan::members(data, scan::skip_space(data, 0)).map(|member| member.key);
+    keys.any(|key| key == b"choices")
+}
+
 /// Whether a model of OpenAI's answers in this dialect and not in chat:
 /// <https://platform.openai.com/docs/models>.
 pub(crate) fn is_only_here(model: &str) -> bool {
@@ -112,6 +118,14 @@ mod tests {
             (r#"{"choices":[]}"#, true),
         ] {
             assert_eq!(may_have_failed(body.as_bytes()), failed, "{body}");
+        }
+    }
+
+    #[test]
+    fn chats_answers_are_told_apart() {
+        assert!(is_chat(br#" {"id":"c","choices":[]}"#));
+        for other in [&br#"{"output":[{"choices":1}]}"#[..], br#"{"type":"error"}"#, b"", b"[DONE]"] {
+            assert!(!is_chat(other));
         }
     }
 
