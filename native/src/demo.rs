@@ -17,7 +17,8 @@ A simulated provider answers; nothing leaves this machine. Try:
 
   curl {url}/v1/models
 
-The model demo-claude reaches the same provider in Anthropic's format, demo-gemini in Gemini's.
+The model demo-claude reaches the same provider in Anthropic's format, demo-gemini in Gemini's,
+demo-bedrock in AWS Bedrock's, by signed requests.
 Ctrl-C stops it."#;
 
 /// Starts both and runs until told to stop.
@@ -41,9 +42,14 @@ fn document(sim: SocketAddr) -> String {
     provider("sim", "openai", "v1")
         + &provider("sim-anthropic", "anthropic", "v1")
         + &provider("sim-gemini", "gemini", "v1beta")
+        + &format!(
+            "[providers.sim-bedrock]\nkind = \"bedrock\"\nbase_url = \"http://{sim}\"\nregion = \"us-east-1\"\n\
+             keys = [{{ access_key_id = \"sim\", secret_access_key = \"sim\" }}]\n\n"
+        )
         + &route("demo", "sim")
         + &route("demo-claude", "sim-anthropic")
         + &route("demo-gemini", "sim-gemini")
+        + &route("demo-bedrock", "sim-bedrock")
 }
 
 /// A provider on a port of its own that only this machine reaches.

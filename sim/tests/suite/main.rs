@@ -8,6 +8,7 @@
 )]
 
 mod anthropic;
+mod bedrock;
 mod directives;
 mod gemini;
 mod observed;

@@ -185,7 +185,7 @@ fn the_demo_answers_in_every_dialect_without_a_network() {
     let gateway = Gateway::run(demo, folder);
     gateway.wait_for("curl");
     let listed = gateway.ask(&Request::get("/v1/models")).text();
-    for model in ["demo", "demo-claude", "demo-gemini"] {
+    for model in ["demo", "demo-claude", "demo-gemini", "demo-bedrock"] {
         assert!(listed.contains(&format!("\"{model}\"")), "{listed}");
         for request in [chat(model), stream(model)] {
             assert_eq!(gateway.ask(&request).said(), "You said: hello", "{model}");
