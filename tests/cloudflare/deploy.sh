@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Takes wrangler.toml through `wrangler deploy --dry-run`, its build command included, with the pinned tools of
+# build.sh, which must have run. Wrangler wants a newer Node than may be here, so one is installed beside it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+export TOLLGATE_TOOLS=${TOLLGATE_TOOLS:-$HOME/.cache/tollgate-tools}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$TOLLGATE_TOOLS/target}
+folder=$TOLLGATE_TOOLS/wrangler packages="wrangler@4.164.0 node@26.9.0"
+if [ "$(cat "$folder/installed" 2>/dev/null)" != "$packages" ]; then
+  mkdir -p "$folder"
+  # shellcheck disable=SC2086 # two packages
+  npm install --prefix "$folder" --no-audit --no-fund --silent $packages >&2
+  echo "$packages" >"$folder/installed"
+fi
+node=$(ls "$folder"/node_modules/node*/bin/node | head -1)
+
+tools=$(tests/cloudflare/tools.sh)
+export WASM_BINDGEN_BIN="$TOLLGATE_TOOLS/bin/wasm-bindgen"
+export ESBUILD_BIN="$tools/node_modules/.bin/esbuild" WASM_OPT_BIN="$tools/node_modules/.bin/wasm-opt"
+# `cargo install` of the build command finds worker-build there already.
+export CARGO_INSTALL_ROOT=$TOLLGATE_TOOLS PATH="$TOLLGATE_TOOLS/bin:$PATH"
+export WRANGLER_SEND_METRICS=false CI=1
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$node" "$folder/node_modules/wrangler/bin/wrangler.js" deploy --dry-run --outdir "$out/bundle" >"$out/said" 2>&1 || { cat "$out/said" >&2; exit 1; }
+for expected in "env.LEDGER (Ledger)" "env.CONFIG" "env.TOLLGATE_CONFIG"; do
+  grep -qF "$expected" "$out/said" || { cat "$out/said" >&2; echo "wrangler does not bind $expected" >&2; exit 1; }
+done
+if grep -q WARNING "$out/said"; then cat "$out/said" >&2; echo "wrangler warns" >&2; exit 1; fi
+grep "Total Upload" "$out/said"
