@@ -18,3 +18,4 @@ echo "component: $raw bytes, $small gzipped"
 
 . "$here/redis.sh"
 SPIN_RUN=test "$here/serve.sh" "$here/check.test.mjs"
+"$here/up.sh"
