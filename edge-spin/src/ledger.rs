@@ -42,8 +42,8 @@ use tollgate_core::config::Fallback;
 use tollgate_core::ledger::{
     self, Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning,
 };
-use tollgate_core::limit::Limits;
-use tollgate_core::units::{Millis, Tokens};
+use tollgate_core::limit::{Budget, Limits};
+use tollgate_core::units::{Millis, NanoDollars, Tokens};
 use tollgate_edge::document::Problem;
 #[cfg(any(feature = "sqlite", feature = "key-value"))]
 use tollgate_edge::random::Random;
@@ -299,6 +299,40 @@ impl Ledger {
         };
         let late = || Err(Lost("it takes too long".to_owned()));
         patiently(Millis::from_secs(1), probe).await.unwrap_or_else(late)
+    }
+
+    /// Whether other nodes share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.shared.is_some();
+        #[cfg(not(feature = "redis"))]
+        false
+    }
+
+    /// Makes what is spent of a scope's budget in this node's books at least this.
+    pub(crate) async fn credit(
+        &self,
+        book: &Arc<str>,
+        scope: &Arc<Scope>,
+        budget: &Budget,
+        spent: NanoDollars,
+    ) -> Result<(), Lost> {
+        let (name, now) = (scope.name.as_str(), self.clock.now());
+        let untold = match &self.kind {
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite { sql, random } => {
+                books::credit(&sqlite::SqlBooks { sql, random }, book, name, budget, spent, now).await?
+            }
+            #[cfg(feature = "key-value")]
+            Kind::KeyValue(books) => books::credit(books, book, name, budget, spent, now).await?,
+            Kind::Alone(own) => {
+                let _ = book;
+                own.borrow_mut().credit(name, budget, spent, now);
+                Vec::new()
+            }
+        };
+        self.queue.tell(untold);
+        Ok(())
     }
 
     /// Where scopes of a book stand, in their order; in this node's own books where Redis cannot be asked.

@@ -1,5 +1,6 @@
 //! The gateway, as the admin API sees it.
 
+use crate::arrears;
 use crate::desk::Desk;
 use crate::gateway::Gateway;
 use crate::ledger::Lost;
@@ -64,7 +65,9 @@ impl Site for Here {
     }
 
     // Other instances look at the log before each request.
-    async fn changed(&self, _: &[Change]) {}
+    async fn changed(&self, changes: &[Change]) {
+        arrears::of_changes(&self.gateway, changes).await;
+    }
 
     async fn reports(&self, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Unkept> {
         let reports = self.gateway.ledger().reports(book, scopes).await;

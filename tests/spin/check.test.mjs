@@ -310,6 +310,22 @@ for (const kind of ledgers) {
     assert.deepEqual(statuses, [200, 200, 200, 200, 200, 429, 429]);
   });
 
+  if (kind.ledger !== "redis") {
+    test(`${kind.ledger}: a budget that comes in the middle of its period counts what was spent already`, async () => {
+      const { url } = await gateway({ config: config(""), env, ...kind });
+      const asked = (method, path, body) =>
+        fetch(`${url}${path}`, { method, headers: { authorization: `Bearer ${ADMIN}` }, body: JSON.stringify(body) });
+      const { key } = await (await asked("POST", "/api/keys", { name: "young" })).json();
+      const headers = { authorization: `Bearer ${key}` };
+      assert.equal((await call(url, {}, { headers })).status, 200);
+      assert.ok(await until(async () => (await admin(url, "/api/spend?key=young")).data[0]?.requests === 1));
+      assert.equal((await asked("PATCH", "/api/keys/young", { budget: [{ usd: 0.0001, per: "day" }] })).status, 200);
+      const [{ limits }] = (await admin(url, "/api/limits/key/young")).data;
+      assert.ok(limits.find(({ limit }) => limit === "budget").used > 0, JSON.stringify(limits));
+      assert.equal((await call(url, {}, { headers })).status, 402);
+    });
+  }
+
   test(`${kind.ledger}: a client that leaves is charged, and holds nothing`, async () => {
     const namespace = `[store]\nnamespace = "left-${process.pid}-${Date.now()}"`;
     const spec = { config: config(`concurrency = 1\nbudget = [{ usd = 1, per = "day" }]`, namespace), env, ...kind };

@@ -12,7 +12,8 @@
 use super::Lost;
 use std::time::Duration;
 use tollgate_core::ledger::{Changed, Entry, Hold, Ledger, Refusal, Settlement, Stored, Warning};
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::limit::Budget;
+use tollgate_core::units::{Millis, NanoDollars, Time};
 
 /// How often a decision is made anew because somebody else was first.
 const ATTEMPTS: u32 = 16;
@@ -142,6 +143,23 @@ pub(crate) async fn sweep<B: Books>(
     now: Time,
 ) -> Result<Vec<Warning>, Lost> {
     on_rows(books, book, scopes, now, |_| Vec::new()).await.map(|performed| performed.untold)
+}
+
+/// Makes what is spent of a scope's budget at least this.
+pub(crate) async fn credit<B: Books>(
+    books: &B,
+    book: &str,
+    scope: &str,
+    budget: &Budget,
+    spent: NanoDollars,
+    now: Time,
+) -> Result<Vec<Warning>, Lost> {
+    let scopes = [scope.to_owned()];
+    let credited = on_rows(books, book, &scopes, now, |ledger| {
+        ledger.credit(scope, budget, spent, now);
+        Vec::new()
+    });
+    credited.await.map(|performed| performed.untold)
 }
 
 async fn on_rows<B: Books>(

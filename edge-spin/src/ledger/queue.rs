@@ -54,6 +54,11 @@ impl Queue {
         }
     }
 
+    /// Budgets have passed their threshold: the next who settles is told.
+    pub(crate) fn tell(&self, warnings: Vec<Warning>) {
+        self.untold.borrow_mut().extend(warnings);
+    }
+
     async fn lead<B: Books>(&self, books: &B, clock: Clock) {
         let turn = Turn::take(self);
         let (acts, jobs): (Vec<Act>, Vec<Rc<Job>>) =
