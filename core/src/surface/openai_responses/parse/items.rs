@@ -39,9 +39,28 @@ struct Turns {
     carried: Option<Signature>,
 }
 
+/// Fields of items and parts that say nothing to anybody but the provider they came from.
+const NOTES: [&str; 5] = ["id", "status", "type", "annotations", "logprobs"];
+
 impl Turns {
     fn say(&mut self, role: Role, parts: Vec<Part>) {
         self.messages.push(Message { role, name: None, parts, extras: Default::default() });
+    }
+
+    /// What is left of an item, or of a part of one, and nobody knows: named by the last message's part
+    /// it stood at, or by the message.
+    fn leave(&mut self, at: Option<usize>, mut rest: Fields) {
+        NOTES.iter().for_each(|note| rest.drop(note));
+        let Some(message) = self.messages.last_mut() else { return };
+        for (key, value) in rest.rest() {
+            let name = at.map_or_else(|| key.clone(), |at| format!("content[{at}].{key}"));
+            message.extras.insert(name, value);
+        }
+    }
+
+    /// How many parts the last message has, with which the next item's are numbered on.
+    fn last_part(&self) -> Option<usize> {
+        self.messages.last()?.parts.len().checked_sub(1)
     }
 
     /// Another item of the model's: of the same turn, unless both are messages.
@@ -79,12 +98,18 @@ impl Turns {
             "assistant" => Role::Assistant,
             _ => return Err(Fault::bad_field(fields.path("role"), "a known role", "another word")),
         };
-        let parts = content(&mut fields, "content")?;
+        let Content { parts, rests } = content(&mut fields, "content")?;
+        let count = parts.len();
         if role == Role::Assistant {
             self.answer(parts);
         } else {
             self.say(role, parts);
         }
+        let first = self.messages.last().map_or(0, |message| message.parts.len() - count);
+        for (at, rest) in rests {
+            self.leave(Some(first + at), rest);
+        }
+        self.leave(if role == Role::Assistant { Some(first) } else { None }, fields);
         Ok(())
     }
 
@@ -94,15 +119,20 @@ impl Turns {
         self.names.insert(id.clone(), name.clone());
         let signature = self.carried.take();
         self.answer(vec![Part::ToolCall(ToolCall { id, name, arguments, signature, cache: None })]);
+        self.leave(self.last_part(), fields);
         Ok(())
     }
 
     fn result(&mut self, mut fields: Fields) -> Result<(), Fault> {
         let call_id = fields.needed_text("call_id")?;
         let name = self.names.get(&call_id).cloned();
-        let parts = content(&mut fields, "output")?;
+        let Content { parts, rests } = content(&mut fields, "output")?;
         let result = ToolResult { call_id, name, parts, failed: None, cache: None };
         self.say(Role::Tool, vec![Part::ToolResult(result)]);
+        for (at, rest) in rests {
+            self.leave(Some(at), rest);
+        }
+        self.leave(None, fields);
         Ok(())
     }
 
@@ -159,33 +189,51 @@ fn readable(fields: &mut Fields, key: &str) -> Result<Vec<String>, Fault> {
     list.map(|(j, part)| Fields::of(part, &format!("{at}[{j}]"))?.needed_text("text")).collect()
 }
 
+/// A content's parts, and what is left of each by its place.
+#[derive(Default)]
+struct Content {
+    parts: Vec<Part>,
+    rests: Vec<(usize, Fields)>,
+}
+
 /// A content: a string, or a list of parts.
-fn content(fields: &mut Fields, key: &str) -> Result<Vec<Part>, Fault> {
+fn content(fields: &mut Fields, key: &str) -> Result<Content, Fault> {
     match fields.value(key) {
         None => Err(Fault::missing_field(fields.path(key), "a string or an array of parts")),
-        Some(Value::String(text)) => Ok(vec![Part::Text(Text::new(text))]),
+        Some(Value::String(text)) => {
+            Ok(Content { parts: vec![Part::Text(Text::new(text))], rests: Vec::new() })
+        }
         Some(Value::Array(list)) => {
-            let at = fields.path(key);
-            let parts = list.into_iter().enumerate();
-            parts.map(|(j, value)| part(value, &format!("{at}[{j}]"))).collect()
+            let (at, mut content) = (fields.path(key), Content::default());
+            for (j, value) in list.into_iter().enumerate() {
+                let path = format!("{at}[{j}]");
+                if !value.is_object() {
+                    return Err(Fault::bad_field(path, "an object", noun(&value)));
+                }
+                let mut rest = Fields::of(value.clone(), &path)?;
+                let part = part(&mut rest, value)?;
+                // What is kept whole has no rest.
+                if !matches!(part, Part::Opaque(_)) {
+                    content.rests.push((j, rest));
+                }
+                content.parts.push(part);
+            }
+            Ok(content)
         }
         Some(other) => Err(fields.wrong(key, "a string or an array of parts", &other)),
     }
 }
 
-fn part(value: Value, path: &str) -> Result<Part, Fault> {
-    if !value.is_object() {
-        return Err(Fault::bad_field(path, "an object", noun(&value)));
-    }
-    let mut fields = Fields::of(value.clone(), path)?;
+/// One part, taken out of its fields. `whole` is what it was before, for parts of an unknown type.
+fn part(fields: &mut Fields, whole: Value) -> Result<Part, Fault> {
     let kind = fields.needed_text("type")?;
     Ok(match kind.as_str() {
         "input_text" | "output_text" | "text" => Part::Text(Text::new(fields.needed_text("text")?)),
         "refusal" => Part::Refusal(fields.needed_text("refusal")?),
-        "input_image" => Part::Image(image(&mut fields)?),
-        "input_file" => Part::Document(file(&mut fields)?),
-        "input_audio" => Part::Audio(audio(&mut fields)?),
-        _ => Part::Opaque(Opaque { origin: Dialect::OpenAiResponses, value }),
+        "input_image" => Part::Image(image(fields)?),
+        "input_file" => Part::Document(file(fields)?),
+        "input_audio" => Part::Audio(audio(fields)?),
+        _ => Part::Opaque(Opaque { origin: Dialect::OpenAiResponses, value: whole }),
     })
 }
 

@@ -93,12 +93,19 @@ pub(super) fn format(text: &mut Fields) -> Result<Option<Format>, Fault> {
     Ok(match kind.as_str() {
         "text" => Some(Format::Text),
         "json_object" => Some(Format::JsonObject),
-        "json_schema" => Some(Format::JsonSchema(JsonSchema {
-            name: format.text("name")?,
-            description: format.text("description")?,
-            schema: format.value("schema").unwrap_or_else(|| Value::Object(Default::default())),
-            strict: format.flag("strict")?,
-        })),
+        "json_schema" => {
+            let schema = JsonSchema {
+                name: format.text("name")?,
+                description: format.text("description")?,
+                schema: format.value("schema").unwrap_or_else(|| Value::Object(Default::default())),
+                strict: format.flag("strict")?,
+            };
+            let rest = format.rest();
+            if !rest.is_empty() {
+                text.put("format", Value::Object(rest));
+            }
+            Some(Format::JsonSchema(schema))
+        }
         // Grammars, and what is newer than this.
         _ => {
             format.put("type", Value::String(kind));
