@@ -229,9 +229,13 @@ pub(crate) fn is_no_such_path(fault: &UpstreamFault) -> bool {
     let says = ["invalid url", "unknown request url", "unknown url", "no route", "cannot post", "/responses"];
     let message = message.to_ascii_lowercase();
     let of_path = says.iter().any(|words| message.contains(words))
-        || matches!(message.trim_end_matches('.'), "not found" | "file not found" | "page not found");
+        || matches!(
+            message.trim_end_matches('.'),
+            "not found" | "file not found" | "page not found" | "resource not found"
+        );
     let missing = *class == UpstreamClass::NotFound && (unsaid || of_path);
-    missing || matches!(status, 405 | 501)
+    // Some say so with a status of success.
+    missing || message.starts_with("unexpected endpoint") || matches!(status, 405 | 501)
 }
 
 #[cfg(test)]

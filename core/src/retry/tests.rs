@@ -100,3 +100,20 @@ fn k3_a_request_that_reached_no_upstream_is_told_when_to_come_back() {
     assert_eq!(none.status(), 503);
     assert!(none.retry_after.is_some());
 }
+
+#[test]
+fn a_path_that_is_not_there_is_told_from_a_model_that_is_not() {
+    use crate::fault::{UpstreamClass, UpstreamFault};
+    let told = |class, status, message: &str, code: Option<&str>| {
+        let fault = UpstreamFault::new(class, status, message);
+        is_no_such_path(&UpstreamFault { code: code.map(str::to_owned), ..fault })
+    };
+    let missing = UpstreamClass::NotFound;
+    assert!(told(missing, 404, "Not Found", None));
+    assert!(told(missing, 404, "Unknown request URL: POST /x", Some("unknown_url")));
+    assert!(told(missing, 404, "Resource not found", Some("404")));
+    assert!(told(UpstreamClass::BadRequest, 405, "Method Not Allowed", None));
+    assert!(told(UpstreamClass::Server, 200, "Unexpected endpoint or method. (POST /v1/responses)", None));
+    assert!(!told(missing, 404, "The model `m` does not exist", Some("model_not_found")));
+    assert!(!told(UpstreamClass::BadRequest, 400, "input: expected a string", None));
+}
