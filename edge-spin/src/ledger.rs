@@ -29,16 +29,12 @@ pub(crate) use books::aside;
 use books::{Act, Books, Done, is_limited, restored, unavailable};
 use queue::Queue;
 #[cfg(feature = "redis")]
-use redis::Grant;
-#[cfg(feature = "redis")]
-use shared::{Lateness, Sent, Shared, Unasked};
+use shared::Shared;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::Waiting;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-#[cfg(feature = "redis")]
-use tollgate_core::config::Fallback;
 use tollgate_core::ledger::{
     self, Entry, Hold, Refusal, Report, Scope, Settlement, Standing, Targets, Warning,
 };
@@ -184,44 +180,6 @@ impl Ledger {
         self.reserve_here(entry, self.patience).await
     }
 
-    /// By Redis; without it as the modes say.
-    #[cfg(feature = "redis")]
-    async fn reserve_shared(self: &Rc<Self>, shared: &Shared, entry: Entry) -> Asked {
-        // A quarter is left for this node's own books.
-        let patience = Millis(self.patience.get() - self.patience.get() / 4);
-        let act = Act::Reserve(entry.clone());
-        let sent = match self.ask(shared, act, patience, Lateness::Fails).await {
-            Ok(Done::Reserved(answer)) => return Asked { answer, unsure: None },
-            Ok(Done::Settled(_)) => Sent::Perhaps,
-            Err(Unasked { sent }) => sent,
-        };
-        let id = entry.id.0;
-        let (answer, grant) = match shared.mode(&entry) {
-            Fallback::Closed => (Err(shared.closed(self.clock.now())), None),
-            Fallback::Open => (Ok(everything(entry.clone())), Some(Grant::Unasked)),
-            Fallback::Local => {
-                let rest = Millis(self.patience.get() / 4);
-                let Asked { answer, unsure } = self.reserve_here(entry.clone(), rest).await;
-                if unsure.is_some() {
-                    shared.redis.note(id, Grant::Own);
-                    return Asked { answer, unsure };
-                }
-                (answer, Some(Grant::Own))
-            }
-        };
-        match (answer, grant) {
-            (Ok(hold), Some(grant)) => {
-                shared.redis.note(id, grant);
-                Asked { answer: Ok(hold), unsure: None }
-            }
-            // What Redis has granted all the same is taken back.
-            (answer, _) => {
-                let unsure = (sent == Sent::Perhaps).then(|| returned(entry));
-                Asked { answer, unsure }
-            }
-        }
-    }
-
     async fn reserve_here(self: &Rc<Self>, entry: Entry, patience: Millis) -> Asked {
         let why = match self.patiently(Act::Reserve(entry.clone()), patience).await {
             Some(Ok(Done::Reserved(answer))) => return Asked { answer, unsure: None },
@@ -244,24 +202,6 @@ impl Ledger {
             return self.settle_shared(shared, owed).await;
         }
         self.settle_here(owed, self.patience).await
-    }
-
-    #[cfg(feature = "redis")]
-    async fn settle_shared(self: &Rc<Self>, shared: &Shared, owed: Owed) -> Result<Vec<Warning>, Box<Owed>> {
-        let (id, patience) = (owed.hold.id().0, Millis(self.patience.get() / 4));
-        if shared.redis.granted(id) == Some(Grant::Own) {
-            let again = Owed { hold: copied(&owed.hold), settlement: owed.settlement };
-            if self.settle_here(again, patience).await.is_err() {
-                return Err(Box::new(owed));
-            }
-            // Who warns is Redis, as soon as it knows.
-            shared.redis.note(id, Grant::Unasked);
-        }
-        let act = Act::Settle(copied(&owed.hold), owed.settlement);
-        match self.ask(shared, act, patience, Lateness::IsTolerated).await {
-            Ok(Done::Settled(warnings)) => Ok(warnings),
-            Ok(Done::Reserved(_)) | Err(_) => Err(Box::new(owed)),
-        }
     }
 
     async fn settle_here(self: &Rc<Self>, owed: Owed, patience: Millis) -> Result<Vec<Warning>, Box<Owed>> {

@@ -9,14 +9,14 @@
 //! 2. What was granted without Redis is charged there when it answers.
 
 use super::books::{Act, Done};
-use super::redis::Redis;
-use super::{Ledger, Lost};
+use super::redis::{Grant, Redis};
+use super::{Asked, Ledger, Lost, Owed, copied, everything, returned};
 use crate::timer::patiently;
 use crate::trouble;
 use std::cell::RefCell;
 use std::rc::Rc;
 use tollgate_core::config::{Fail, Fallback};
-use tollgate_core::ledger::{Entry, Refusal};
+use tollgate_core::ledger::{Entry, Refusal, Warning};
 use tollgate_core::units::{Millis, Time};
 use tollgate_redis_ledger::breaker::{Breaker, Change, Permit};
 
@@ -90,8 +90,67 @@ impl Shared {
 }
 
 impl Ledger {
+    /// By Redis; without it as the modes say.
+    pub(super) async fn reserve_shared(self: &Rc<Self>, shared: &Shared, entry: Entry) -> Asked {
+        // A quarter is left for this node's own books.
+        let patience = Millis(self.patience.get() - self.patience.get() / 4);
+        let act = Act::Reserve(entry.clone());
+        let sent = match self.ask(shared, act, patience, Lateness::Fails).await {
+            Ok(Done::Reserved(answer)) => return Asked { answer, unsure: None },
+            Ok(Done::Settled(_)) => Sent::Perhaps,
+            Err(Unasked { sent }) => sent,
+        };
+        let id = entry.id.0;
+        let (answer, grant) = match shared.mode(&entry) {
+            Fallback::Closed => (Err(shared.closed(self.clock.now())), None),
+            Fallback::Open => (Ok(everything(entry.clone())), Some(Grant::Unasked)),
+            Fallback::Local => {
+                let rest = Millis(self.patience.get() / 4);
+                let Asked { answer, unsure } = self.reserve_here(entry.clone(), rest).await;
+                if unsure.is_some() {
+                    shared.redis.note(id, Grant::Own);
+                    return Asked { answer, unsure };
+                }
+                (answer, Some(Grant::Own))
+            }
+        };
+        match (answer, grant) {
+            (Ok(hold), Some(grant)) => {
+                shared.redis.note(id, grant);
+                Asked { answer: Ok(hold), unsure: None }
+            }
+            // What Redis has granted all the same is taken back.
+            (answer, _) => {
+                let unsure = (sent == Sent::Perhaps).then(|| returned(entry));
+                Asked { answer, unsure }
+            }
+        }
+    }
+
+    /// In own books if they have granted it, and in Redis.
+    pub(super) async fn settle_shared(
+        self: &Rc<Self>,
+        shared: &Shared,
+        owed: Owed,
+    ) -> Result<Vec<Warning>, Box<Owed>> {
+        let (id, patience) = (owed.hold.id().0, Millis(self.patience.get() / 4));
+        if shared.redis.granted(id) == Some(Grant::Own) {
+            let again = Owed { hold: copied(&owed.hold), settlement: owed.settlement };
+            if self.settle_here(again, patience).await.is_err() {
+                return Err(Box::new(owed));
+            }
+            // Who warns is Redis, as soon as it knows.
+            shared.redis.note(id, Grant::Unasked);
+        }
+        let act = Act::Settle(copied(&owed.hold), owed.settlement);
+        match self.ask(shared, act, patience, Lateness::IsTolerated).await {
+            Ok(Done::Settled(warnings)) => Ok(warnings),
+            Ok(Done::Reserved(_)) | Err(_) => Err(Box::new(owed)),
+        }
+    }
+
     /// Does something in Redis: past the breaker, within the patience.
-    pub(super) async fn ask(
+    async fn ask(
         self: &Rc<Self>,
         shared: &Shared,
         act: Act,
