@@ -17,7 +17,9 @@ impl Watch {
         if signal.aborted() {
             pipe.leave();
         }
-        let listener = Closure::<dyn FnMut()>::new(move || pipe.leave());
+        // What a panic might leave half done in a pipe is what the exchange's own task then ends.
+        let leave: Box<dyn FnMut()> = Box::new(move || pipe.leave());
+        let listener = Closure::wrap_assert_unwind_safe(leave);
         // It fails for callbacks that are none.
         let _ = signal.add_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
         Self { signal, listener }
