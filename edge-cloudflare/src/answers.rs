@@ -46,7 +46,10 @@ pub(crate) async fn recall(isolate: &Rc<Isolate>, env: &Env, lookup: Lookup) -> 
     }
     // Held until it has been looked up: an isolate asks elsewhere once.
     let Lookup { key, id, since, .. } = lookup;
-    match within(PATIENCE, elsewhere(env, key)).await.flatten().filter(|kept| kept.at >= since) {
+    let leading = Leading { isolate, lead: Some(Lead { key, id }) };
+    let found = within(PATIENCE, elsewhere(env, key)).await.flatten().filter(|kept| kept.at >= since);
+    leading.over();
+    match found {
         None => Recall::Lead,
         Some(Elsewhere { at, bytes }) => {
             let expires = cache::expires(&bytes).unwrap_or(at);
@@ -118,6 +121,27 @@ async fn put(env: &Env, kept: Kept) {
 /// The cache knows addresses only. This one is of no host that there could be.
 fn address(key: CacheKey) -> String {
     format!("https://answers.tollgate.invalid/{key}")
+}
+
+/// A lead whose exchange does not know of it yet. Dropped, as its client has left meanwhile, another leads.
+struct Leading<'a> {
+    isolate: &'a Isolate,
+    lead: Option<Lead>,
+}
+
+impl Leading<'_> {
+    /// What becomes of the lead is the exchange's from now on.
+    fn over(mut self) {
+        self.lead = None;
+    }
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if let Some(lead) = self.lead.take() {
+            resign(self.isolate, lead, Parting::Unanswered);
+        }
+    }
 }
 
 /// A request that waits for another's answer. Dropped, it waits no more.
