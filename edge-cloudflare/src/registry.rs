@@ -34,8 +34,10 @@ use tollgate_core::directory::{Directory, HolderKind};
 use tollgate_core::fault::Code;
 use tollgate_core::fleet::LaneReport;
 use tollgate_core::ledger::{Order, Reply, Report, Scope};
+use tollgate_core::limit::Budget;
 use tollgate_core::sort;
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::units::{Millis, NanoDollars, Time};
+use tollgate_edge::arrears;
 use tollgate_edge::body::{Bounds, read};
 use tollgate_edge::front;
 use tollgate_edge::keeper::{Tables, requests_of_all, spend_of_all};
@@ -326,6 +328,7 @@ impl Site for Here<'_> {
         for change in changes {
             self.tell(change).await;
         }
+        arrears::of_changes(self, changes).await.iter().for_each(|line| console_error!("{line}"));
         self.registry.publish(self.env).await;
     }
 
@@ -336,6 +339,19 @@ impl Site for Here<'_> {
             Ok(_) => Err(Unkept::Gone("the book's reply is none to this question".to_owned())),
             Err(Lost(why)) => Err(Unkept::Gone(why)),
         }
+    }
+
+    async fn credit(
+        &self,
+        book: &Arc<str>,
+        scope: &Arc<Scope>,
+        budget: &Budget,
+        spent: NanoDollars,
+    ) -> Result<(), Unkept> {
+        let (scope, budget) = (scope.name.clone(), budget.clone());
+        let credited =
+            Way::to_book(self.env, book).order(&Order::Credit { scope, budget, spent }, None).await;
+        credited.map(drop).map_err(|Lost(why)| Unkept::Gone(why))
     }
 
     /// Isolates learn of upstreams each for itself.

@@ -35,7 +35,6 @@ mod ledger; // where limits are kept
 #[cfg(feature = "key-value")]
 mod cache; // answers that are kept
 mod desk; // who there is, what was done and spent
-mod arrears; // what was spent before there was a budget
 mod site; // what the admin API sees of that
 
 #[cfg(test)]

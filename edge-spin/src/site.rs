@@ -1,6 +1,5 @@
 //! The gateway, as the admin API sees it.
 
-use crate::arrears;
 use crate::desk::Desk;
 use crate::gateway::Gateway;
 use crate::ledger::Lost;
@@ -13,7 +12,9 @@ use tollgate_core::count::Gauge;
 use tollgate_core::directory::Directory;
 use tollgate_core::fleet::LaneReport;
 use tollgate_core::ledger::{Report, Scope};
-use tollgate_core::units::Time;
+use tollgate_core::limit::Budget;
+use tollgate_core::units::{NanoDollars, Time};
+use tollgate_edge::arrears;
 use tollgate_edge::document::Problem;
 use tollgate_edge::office::{Site, Unkept};
 
@@ -66,12 +67,25 @@ impl Site for Here {
 
     // Other instances look at the log before each request.
     async fn changed(&self, changes: &[Change]) {
-        arrears::of_changes(&self.gateway, changes).await;
+        if !self.gateway.ledger().is_shared() {
+            arrears::of_changes(self, changes).await.iter().for_each(|line| trouble::say(line));
+        }
     }
 
     async fn reports(&self, book: &Arc<str>, scopes: &[Arc<Scope>]) -> Result<Vec<Report>, Unkept> {
         let reports = self.gateway.ledger().reports(book, scopes).await;
         reports.map_err(|Lost(why)| Unkept::Gone(why))
+    }
+
+    async fn credit(
+        &self,
+        book: &Arc<str>,
+        scope: &Arc<Scope>,
+        budget: &Budget,
+        spent: NanoDollars,
+    ) -> Result<(), Unkept> {
+        let credited = self.gateway.ledger().credit(book, scope, budget, spent).await;
+        credited.map_err(|Lost(why)| Unkept::Gone(why))
     }
 
     fn upstreams(&self) -> Vec<LaneReport> {

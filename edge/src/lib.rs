@@ -17,6 +17,7 @@ pub mod ai; // Workers AI's words
 pub mod issuers; // keys of tokens' issuers
 pub mod front; // from a request's head to its answer
 pub mod office; // the admin API, done
+pub mod arrears; // what was spent before there was a budget
 pub mod sql; // what the platform's SQL must be able to do
 pub mod keeper; // entities, deeds, requests and spend in SQL
 pub mod book; // the ledger of one organisation in SQL

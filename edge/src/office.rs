@@ -25,7 +25,8 @@ use tollgate_core::directory::Directory;
 use tollgate_core::fault::{Code, Fault};
 use tollgate_core::fleet::LaneReport;
 use tollgate_core::ledger::{Report, Scope};
-use tollgate_core::units::{Millis, Time};
+use tollgate_core::limit::Budget;
+use tollgate_core::units::{Millis, NanoDollars, Time};
 
 /// How often a change is planned anew because somebody else was first.
 const ATTEMPTS: usize = 5;
@@ -80,6 +81,14 @@ pub trait Site {
         book: &Arc<str>,
         scopes: &[Arc<Scope>],
     ) -> impl Future<Output = Result<Vec<Report>, Unkept>>;
+    /// Makes what is spent of a scope's budget at least this.
+    fn credit(
+        &self,
+        book: &Arc<str>,
+        scope: &Arc<Scope>,
+        budget: &Budget,
+        spent: NanoDollars,
+    ) -> impl Future<Output = Result<(), Unkept>>;
     /// What this instance has learned of the upstreams.
     fn upstreams(&self) -> Vec<LaneReport>;
     /// Reads the config again: what is wrong with it, each in a line; empty: it has been taken up.

@@ -1,19 +1,15 @@
 //! What was spent before there was a budget for it.
 //!
 //! A budget that comes in the middle of its period holds for the whole of it: when the admin API has changed
-//! somebody, those of his budgets in which nothing is spent yet are told what the desk knows of their period.
-//! A ledger that several nodes share is left out: what each of them has stored is only its own part.
+//! somebody, those of his budgets in which nothing is spent yet are told what the keeper knows of their period.
+//! A ledger that nodes with stores of their own share is left out: what each has stored is only its own part.
 
-use crate::desk::Desk;
-use crate::gateway::Gateway;
-use crate::ledger::Lost;
-use crate::trouble;
+use crate::office::{Keeper, Site, Unkept};
 use std::sync::Arc;
 use tollgate_core::api::{Change, Dimension, Kind, Only, SpendQuery};
 use tollgate_core::directory::{Directory, HolderKind};
 use tollgate_core::ledger::Scope;
 use tollgate_core::units::{Millis, NanoDollars, Time};
-use tollgate_edge::office::{Keeper, Unkept};
 
 /// Someone with budgets, and what its spend is stored under.
 struct Debtor {
@@ -25,47 +21,46 @@ struct Debtor {
     created: Option<Time>,
 }
 
-/// After changes were taken up. A store that does not say stops nothing, and is logged.
-pub(crate) async fn of_changes(gateway: &Gateway, changes: &[Change]) {
-    if gateway.ledger().is_shared() {
-        return;
-    }
-    let debtors: Vec<Debtor> = gateway.with_directory(|directory| {
+/// After changes were taken up. What could not be done stops nothing; a line for each such is given back, to
+/// be logged.
+pub async fn of_changes<S: Site>(site: &S, changes: &[Change]) -> Vec<String> {
+    let debtors: Vec<Debtor> = site.with_directory(|directory| {
         changes.iter().filter_map(|change| Debtor::of(change, directory)).collect()
     });
+    let mut lines = Vec::new();
     for debtor in debtors {
-        if let Err(why) = collect(gateway, &debtor).await {
-            trouble::say(&format!(
-                "what was spent before a budget came is not known, and does not count: {why}"
-            ));
+        if let Err(unkept) = collect(site, &debtor).await {
+            let why = match unkept {
+                Unkept::Gone(why) => why,
+                Unkept::Behind => "somebody else has changed what is stored".to_owned(),
+            };
+            lines
+                .push(format!("what was spent before a budget came is not known, and does not count: {why}"));
         }
     }
+    lines
 }
 
-async fn collect(gateway: &Gateway, debtor: &Debtor) -> Result<(), String> {
-    let (ledger, now) = (gateway.ledger(), gateway.clock.now());
+async fn collect<S: Site>(site: &S, debtor: &Debtor) -> Result<(), Unkept> {
+    let now = site.now();
     let Debtor { book, scope, created, .. } = debtor;
-    let reports = ledger.reports(book, std::slice::from_ref(scope)).await.map_err(|Lost(why)| why)?;
+    let reports = site.reports(book, std::slice::from_ref(scope)).await?;
     let unspent = reports.into_iter().flat_map(|report| report.gauges).filter(|reading| reading.used == 0);
     for budget in unspent.filter_map(|reading| reading.budget) {
         let from = budget.counts_from(now);
         let from = created.map_or(from, |created| created.max(from));
-        let spent = spent(&gateway.desk, debtor, from, now).await?;
+        let spent = spent(site, debtor, from, now).await?;
         if !spent.is_zero() {
-            ledger.credit(book, scope, &budget, spent).await.map_err(|Lost(why)| why)?;
+            site.credit(book, scope, &budget, spent).await?;
         }
     }
     Ok(())
 }
 
-async fn spent(desk: &Desk, debtor: &Debtor, from: Time, now: Time) -> Result<NanoDollars, String> {
+async fn spent<S: Site>(site: &S, debtor: &Debtor, from: Time, now: Time) -> Result<NanoDollars, Unkept> {
     let only = vec![Only { dimension: debtor.dimension, value: debtor.name.clone() }];
     let query = SpendQuery { from, to: now + Millis(1), by: Vec::new(), only, limit: 1 };
-    match desk.spend(&query).await {
-        Ok(rows) => Ok(rows.into_iter().map(|row| row.cost).sum()),
-        Err(Unkept::Gone(why)) => Err(why),
-        Err(Unkept::Behind) => Err("somebody else has changed what is stored".to_owned()),
-    }
+    Ok(site.keeper().spend(&query).await?.into_iter().map(|row| row.cost).sum())
 }
 
 impl Debtor {
