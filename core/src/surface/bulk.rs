@@ -1,7 +1,7 @@
 //! How much a prompt holds, from where things stand on the tape.
 
 use crate::count::{Media, weight};
-use crate::json::Value;
+use crate::json::{Kind, Value};
 use std::ops::Range;
 
 /// What has been seen of a prompt that is no text.
@@ -15,6 +15,11 @@ pub(super) struct Bulk {
 /// The weight of a value as it is written.
 pub(super) fn weigh(value: Value<'_>) -> u64 {
     weight(value.raw())
+}
+
+/// An object as it is written, whose text a tokenizer reads as such; of anything else nothing.
+pub(super) fn object(value: Value<'_>) -> Option<&str> {
+    std::str::from_utf8(value.raw()).ok().filter(|_| value.kind() == Kind::Object)
 }
 
 impl Bulk {

@@ -6,7 +6,8 @@
 use super::inspect::{self, Naming};
 use crate::call::Operation;
 use crate::count::{Besides, Media};
-use crate::json::{Kind, Tape, Value};
+use crate::json::{Tape, Value};
+use crate::surface::bulk::object;
 use crate::units::Tokens;
 
 /// Around each message.
@@ -109,11 +110,7 @@ impl Count<'_> {
     }
 
     fn json(&mut self, value: Value<'_>) {
-        if value.kind() == Kind::Object
-            && let Ok(text) = std::str::from_utf8(value.raw())
-        {
-            (self.each)(text);
-        }
+        object(value).into_iter().for_each(|text| (self.each)(text));
     }
 }
 

@@ -4,8 +4,9 @@
 use super::form::{field, many};
 use super::inspect;
 use crate::count::{Besides, Media};
-use crate::json::{Kind, Tape, Value};
+use crate::json::{Tape, Value};
 use crate::surface::RequestLine;
+use crate::surface::bulk::object;
 use crate::units::Tokens;
 
 /// Around each content.
@@ -81,10 +82,6 @@ impl Count<'_> {
     }
 
     fn json(&mut self, value: Value<'_>) {
-        if value.kind() == Kind::Object
-            && let Ok(text) = std::str::from_utf8(value.raw())
-        {
-            (self.each)(text);
-        }
+        object(value).into_iter().for_each(|text| (self.each)(text));
     }
 }

@@ -5,7 +5,8 @@
 //! How tools are written for the model is not published; their JSON is a little longer than that.
 
 use crate::count::{Besides, Media};
-use crate::json::{Kind, Tape, Value};
+use crate::json::{Tape, Value};
+use crate::surface::bulk::object;
 use crate::units::Tokens;
 
 /// Around each message.
@@ -89,11 +90,7 @@ impl Count<'_> {
     }
 
     fn json(&mut self, value: Value<'_>) {
-        if value.kind() == Kind::Object
-            && let Ok(text) = std::str::from_utf8(value.raw())
-        {
-            (self.each)(text);
-        }
+        object(value).into_iter().for_each(|text| (self.each)(text));
     }
 }
 

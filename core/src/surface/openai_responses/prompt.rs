@@ -6,6 +6,7 @@
 use super::inspect;
 use crate::count::{Besides, Media};
 use crate::json::{Kind, Tape, Value};
+use crate::surface::bulk::object;
 use crate::units::Tokens;
 
 /// Around each item.
@@ -75,11 +76,7 @@ impl Count<'_> {
     }
 
     fn json(&mut self, value: Value<'_>) {
-        if value.kind() == Kind::Object
-            && let Ok(text) = std::str::from_utf8(value.raw())
-        {
-            (self.each)(text);
-        }
+        object(value).into_iter().for_each(|text| (self.each)(text));
     }
 }
 
