@@ -15,7 +15,7 @@ use crate::keyring::{self, Presented};
 use crate::ledger::{Report, Scope, Standing};
 use crate::models;
 use crate::mount::{self, Located, Mounted};
-use crate::surface::{self, RequestLine, Surface, openai_chat::OpenAiChat};
+use crate::surface::{self, Bodies, RequestLine, Surface, openai_chat::OpenAiChat};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -169,7 +169,12 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
             // Authenticate before the body is read: a stranger must not buy memory or JSON work.
             match enter(head, desk, path, surface, id, now) {
                 Ok(caller) => {
-                    let line = RequestLine { model, framing: surface.framing(head.uri.query()) };
+                    let content_type = match surface.bodies() {
+                        Bodies::Json => None,
+                        Bodies::Any => head.headers.get(CONTENT_TYPE).cloned(),
+                    };
+                    let framing = surface.framing(head.uri.query());
+                    let line = RequestLine { model, framing, content_type };
                     want(head, desk, Called { surface, line }, caller, id, now)
                 }
                 Err(admission) => *admission,

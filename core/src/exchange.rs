@@ -730,9 +730,11 @@ impl Exchange {
             self.record.usage = relay.usage().cloned().map(Box::new);
             self.record.failed(fault);
             self.record.ending = Ending::Cut;
-            let event = relay.fault_event(fault, &self.request, self.begun);
-            self.steps.push_back(Step::Emit(Out::Chunk(event)));
-            self.farewell = Some(Out::End);
+            // Without an end the connection to the client is broken, which is all that raw bytes can say.
+            if let Some(event) = relay.fault_event(fault, &self.request, self.begun) {
+                self.steps.push_back(Step::Emit(Out::Chunk(event)));
+                self.farewell = Some(Out::End);
+            }
             self.settle(now);
         } else {
             self.refuse(fault, now);

@@ -18,6 +18,7 @@ pub mod sort; // by one piece of code
 pub mod json; // a validated JSON text that knows where everything stands
 pub mod sse; // frames in a stream
 pub mod framing; // the forms a stream may have
+pub mod multipart; // forms with files
 
 pub mod surface; // what we serve
 pub mod provider; // what we call

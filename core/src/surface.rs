@@ -27,7 +27,7 @@ use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;
 
 /// What every surface can do.
@@ -52,6 +52,26 @@ pub trait Surface: Sync {
     fn framing(&self, query: Option<&str>) -> Framing {
         let _ = query;
         Framing::Events
+    }
+
+    /// Whether its bodies are JSON. Those of other surfaces come with their `content-type` in
+    /// [`RequestLine::content_type`], and go upstream with it.
+    fn bodies(&self) -> Bodies {
+        Bodies::Json
+    }
+
+    /// What is made of answers that pass.
+    fn answers(&self) -> Answers {
+        Answers::Dialect
+    }
+
+    /// Reads what routing needs off a body. Surfaces whose bodies are not JSON do this in their own way,
+    /// and have no use for [`Self::inspect`].
+    fn envelope(&self, body: &[u8], line: &RequestLine) -> Result<Envelope, Fault> {
+        let tape = Tape::parse(body).map_err(|error| {
+            Fault::new(Code::BadJson, format!("the body is not acceptable JSON: {error}"))
+        })?;
+        self.inspect(&tape, line)
     }
 
     /// Checks the request's shape and reads what routing needs, without building a call. Everything
@@ -143,6 +163,27 @@ pub struct RequestLine {
     pub model: Option<String>,
     /// The form of a stream.
     pub framing: Framing,
+    /// What the body is said to be, on surfaces whose bodies may be anything.
+    pub content_type: Option<HeaderValue>,
+}
+
+/// What the bodies of a surface's requests are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// JSON, whatever they are said to be.
+    Json,
+    /// Whatever they are said to be. They pass with what is spliced into them, and are never translated.
+    Any,
+}
+
+/// What is made of the answers to a surface's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// They are read as the dialect's, passed on or not.
+    Dialect,
+    /// Those with a 2xx status pass as they come, whatever they are: JSON whole, anything else as it
+    /// comes. They are looked at for usage and nothing else.
+    Unread,
 }
 
 /// Whether any byte of a stream is out.
@@ -313,6 +354,8 @@ pub enum ModelPlace {
     Missing,
     /// In this value, quotes included.
     Body(Range<usize>),
+    /// In this text, as it is: the value of a form's field.
+    Plain(Range<usize>),
     /// In the path and again in each of these values, after `models/`; ascending and disjoint.
     Resources(Vec<Range<usize>>),
 }

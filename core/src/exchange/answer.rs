@@ -58,7 +58,9 @@ pub(super) fn whole(
     let mut response = Response::new(Some(body));
     let headers = response.headers_mut();
     headers.reserve(USUAL_HEADERS);
-    headers.insert(CONTENT_TYPE, reading.content_type("application/json"));
+    if let Some(label) = label(request, reading, "application/json") {
+        headers.insert(CONTENT_TYPE, label);
+    }
     common(headers, request, record.attempts);
     served_by(headers, request, reading);
     if let Some(cost) = record.cost.amount() {
@@ -67,12 +69,22 @@ pub(super) fn whole(
     response
 }
 
+/// What an answer is said to be.
+fn label(request: &Request, reading: &Reading, usual: &'static str) -> Option<HeaderValue> {
+    if request.passes_unread() {
+        return reading.own_content_type().cloned();
+    }
+    Some(reading.content_type(usual))
+}
+
 /// The beginning of a stream.
 pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Response<Option<Bytes>> {
     let mut response = Response::new(None);
     let headers = response.headers_mut();
     headers.reserve(USUAL_HEADERS);
-    headers.insert(CONTENT_TYPE, reading.content_type(request.line.framing.content_type()));
+    if let Some(label) = label(request, reading, request.line.framing.content_type()) {
+        headers.insert(CONTENT_TYPE, label);
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     common(headers, request, calls);
     served_by(headers, request, reading);

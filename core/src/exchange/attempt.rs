@@ -180,6 +180,10 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let vendor = spoken(provider, request.surface.dialect(), &model);
     let target = Target { vendor, model: &model };
     let path = if vendor.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
+    if path == Path::Translate && request.passes_unread() {
+        let message = format!("{} has no such calls: ask for a model of another provider", vendor.title);
+        return Err(Fault::new(Code::Unsupported, message).at("model"));
+    }
     let (Encoded { endpoint, body, lost }, usage) = match path {
         Path::Pass => pass(request, &target)?,
         Path::Translate => (translate(request, &target)?, UsageAsk::AsClient),
@@ -278,7 +282,8 @@ fn fetch(
 ) -> Result<Fetch, Fault> {
     let Endpoint { path: below, headers } = endpoint;
     let mut all = HeaderMap::with_capacity(8 + provider.headers.len());
-    all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let json = || HeaderValue::from_static("application/json");
+    all.insert(CONTENT_TYPE, request.line.content_type.clone().unwrap_or_else(json));
     all.insert(ACCEPT, accept(request, path, provider.dialect));
     all.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
     all.extend(headers);
@@ -327,6 +332,7 @@ fn streams_as(dialect: Dialect) -> Framing {
 
 fn accept(request: &Request, path: Path, dialect: Dialect) -> HeaderValue {
     match (request.envelope.delivery, path) {
+        _ if request.passes_unread() => HeaderValue::from_static("*/*"),
         (Delivery::Whole, _) => HeaderValue::from_static("application/json"),
         (Delivery::Stream(_), Path::Pass) => HeaderValue::from_static(request.line.framing.content_type()),
         (Delivery::Stream(_), Path::Translate) => {

@@ -85,7 +85,7 @@ impl fmt::Debug for Draft {
 impl Caching {
     /// Absent for a request that does not use the cache, which nothing is worked out for. (hot)
     pub(super) fn of(request: &Request) -> Option<Box<Self>> {
-        if request.counts() {
+        if request.counts() || request.passes_unread() {
             return None;
         }
         let of_key = request.caller.as_ref().and_then(|caller| caller.key.cache);
@@ -306,7 +306,7 @@ impl Request {
             crate::admit::Strictness::Report => 0,
             crate::admit::Strictness::Refuse => 1,
         }]);
-        let RequestLine { model: _, framing } = line;
+        let RequestLine { model: _, framing, content_type: _ } = line;
         digest.part(&[match framing {
             Framing::Events => 0,
             Framing::Array => 1,

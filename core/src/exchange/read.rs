@@ -48,6 +48,8 @@ enum Form {
     Whole(Gather),
     /// Events for a client that wants events of the same dialect.
     Pass { framer: Framer, held: Vec<Frame> },
+    /// Bytes for a client that takes them as they are.
+    Raw,
     /// Events for a client that wants events of another dialect.
     Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event>, size: usize },
     /// Events for a client that wants a whole answer.
@@ -82,6 +84,7 @@ impl fmt::Debug for Form {
             Self::Unknown => "Unknown",
             Self::Whole(_) => "Whole",
             Self::Pass { .. } => "Pass",
+            Self::Raw => "Raw",
             Self::Translate { .. } => "Translate",
             Self::Assemble { .. } => "Assemble",
         })
@@ -124,6 +127,8 @@ pub(super) struct Whole {
 pub(super) enum Opening {
     /// Frames of the client's own dialect.
     Pass { framer: Framer, frames: Vec<Frame> },
+    /// Bytes that pass as they are, and what looks for usage in them.
+    Raw { first: Bytes, eye: Option<Framer> },
     /// Events to render, and the decoder for more.
     Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event> },
     /// A whole reply to be shown as a stream.
@@ -134,6 +139,7 @@ impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pass { .. } => "Pass",
+            Self::Raw { .. } => "Raw",
             Self::Translate { .. } => "Translate",
             Self::Reply(_) => "Reply",
         })
@@ -156,7 +162,7 @@ impl Reading {
         let provider = self.sent.provider();
         let mut heard = Heard::default();
         match &self.form {
-            Form::Unknown => {}
+            Form::Unknown | Form::Raw => {}
             Form::Whole(gathered) if self.is_success() => {
                 heard.hear(|out| provider.text(gathered.so_far(), out));
             }
@@ -174,7 +180,7 @@ impl Reading {
     pub(super) fn reported(&self) -> Option<Usage> {
         let (provider, target) = (self.sent.provider(), self.sent.target());
         match &self.form {
-            Form::Unknown | Form::Whole(_) => None,
+            Form::Unknown | Form::Raw | Form::Whole(_) => None,
             Form::Pass { held, .. } => held.iter().fold(None, |earlier, frame| {
                 provider.usage(frame.data(), earlier.as_ref(), &target).or(earlier)
             }),
@@ -191,6 +197,9 @@ impl Reading {
 
     pub(super) fn on_chunk(&mut self, mut chunk: Bytes, request: &Request, now: Time) -> Verdict {
         self.sent.times.heard(now);
+        if matches!(self.form, Form::Unknown) && request.passes_unread() && self.is_success() {
+            self.form = if self.is_said_json() { Form::Whole(Gather::default()) } else { Form::Raw };
+        }
         if matches!(self.form, Form::Unknown) {
             self.form = self.recognise(&chunk, request);
             self.blank.push(chunk);
@@ -202,6 +211,11 @@ impl Reading {
         }
         match &mut self.form {
             Form::Unknown => Verdict::More,
+            Form::Raw => {
+                self.sent.times.content(now);
+                let eye = self.said_framing().map(Framer::new);
+                Verdict::Committed(Box::new(Opening::Raw { first: chunk, eye }))
+            }
             Form::Whole(gathered) => {
                 let limit = if (200..300).contains(&self.status) { MAX_WHOLE } else { MAX_ERROR };
                 gathered.push(chunk);
@@ -245,7 +259,7 @@ impl Reading {
 
     pub(super) fn on_end(&mut self, request: &Request, now: Time) -> Verdict {
         match &mut self.form {
-            Form::Unknown | Form::Whole(_) => self.judge_whole(request),
+            Form::Unknown | Form::Raw | Form::Whole(_) => self.judge_whole(request),
             Form::Pass { framer, held } => {
                 held.extend(framer.finish());
                 self.judge_frames(now).or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
@@ -298,9 +312,11 @@ impl Reading {
     fn judge_whole(&mut self, request: &Request) -> Verdict {
         let body = match &mut self.form {
             Form::Whole(gathered) => gathered.take(),
-            Form::Unknown | Form::Pass { .. } | Form::Translate { .. } | Form::Assemble { .. } => {
-                Bytes::new()
-            }
+            Form::Unknown
+            | Form::Raw
+            | Form::Pass { .. }
+            | Form::Translate { .. }
+            | Form::Assemble { .. } => Bytes::new(),
         };
         if let Some(first) = first_dialect(&self.sent, &body, request).filter(|_| self.is_success()) {
             self.sent.answered_in(first);
@@ -308,6 +324,10 @@ impl Reading {
         let (provider, target) = (self.sent.provider(), self.sent.target());
         if !self.is_success() {
             return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
+        }
+        if request.passes_unread() {
+            let usage = provider.usage(&body, None, &target);
+            return Verdict::Whole(Box::new(Whole { body, usage, heard: Heard::default() }));
         }
         let announced =
             if self.headers.contains_key(CONTENT_LENGTH) { Length::Announced } else { Length::Open };
@@ -425,6 +445,29 @@ impl Reading {
             Some(Err(fault)) => Verdict::Failed(fault),
             Some(Ok(reply)) => Verdict::Whole(Box::new(render(reply, request))),
         }
+    }
+
+    /// The media type it is said to be, without parameters.
+    fn said(&self) -> &[u8] {
+        let said = self.headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+        said.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+    }
+
+    fn is_said_json(&self) -> bool {
+        let said = self.said();
+        said.eq_ignore_ascii_case(b"application/json") || said.ends_with(b"+json")
+    }
+
+    /// The form of the stream it is said to be, if it is one.
+    fn said_framing(&self) -> Option<Framing> {
+        let said = self.said();
+        let mut known = [Framing::Events, Framing::EventStream].into_iter();
+        known.find(|framing| said.eq_ignore_ascii_case(framing.content_type().as_bytes()))
+    }
+
+    /// The label the client is given where nobody reads the bytes: the upstream's own, if it has one.
+    pub(super) fn own_content_type(&self) -> Option<&HeaderValue> {
+        self.headers.get(CONTENT_TYPE)
     }
 
     /// The label the client is given: the upstream's own where its bytes pass.

@@ -54,6 +54,8 @@ enum Progress {
 enum Form {
     /// The upstream's own bytes, whole frames at a time.
     Pass { framer: Framer },
+    /// The upstream's own bytes, looked at in passing where they may tell of usage.
+    Raw { eye: Option<Framer> },
     /// Decoded and rendered.
     Translate { framer: Framer, decoder: Box<dyn Decode>, renderer: Box<dyn Render> },
 }
@@ -62,6 +64,7 @@ impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pass { .. } => "Pass",
+            Self::Raw { .. } => "Raw",
             Self::Translate { .. } => "Translate",
         })
     }
@@ -95,6 +98,7 @@ impl Relay {
         let renderer = || request.surface.renderer(request.asked());
         let (form, held) = match opening {
             Opening::Pass { framer, frames } => (Form::Pass { framer }, Held::Frames(frames)),
+            Opening::Raw { first, eye } => (Form::Raw { eye }, Held::Bytes(first)),
             Opening::Translate { framer, decoder, events } => {
                 (Form::Translate { framer, decoder, renderer: renderer() }, Held::Events(events))
             }
@@ -109,6 +113,7 @@ impl Relay {
         let mut relay = Self { sent, form, usage, progress: Progress::Open, heard, ration, last: None };
         let verdict = match held {
             Held::Frames(frames) => relay.pass(&frames, now),
+            Held::Bytes(bytes) => relay.watch(bytes),
             Held::Events(events) => relay.translate(events, now),
             Held::Reply(events) => match relay.translate(events, now) {
                 Verdict::More(bytes) => Verdict::Complete(bytes),
@@ -140,14 +145,17 @@ impl Relay {
         std::mem::take(&mut self.heard)
     }
 
-    /// What ends the stream with a fault.
-    pub(super) fn fault_event(&mut self, fault: &Fault, request: &Request, begun: Begun) -> Bytes {
+    /// What ends the stream with a fault; nothing where it has no words for one, so that it can only
+    /// be broken off.
+    pub(super) fn fault_event(&mut self, fault: &Fault, request: &Request, begun: Begun) -> Option<Bytes> {
         let rendered = match &mut self.form {
             Form::Translate { renderer, .. } => renderer.fault(fault),
             Form::Pass { .. } => None,
+            Form::Raw { .. } => return None,
         };
         let last = self.last.as_ref().map(Frame::data).unwrap_or_default();
-        rendered.unwrap_or_else(|| request.surface.fault_event_after(last, fault, &request.asked(), begun))
+        let event = || request.surface.fault_event_after(last, fault, &request.asked(), begun);
+        Some(rendered.unwrap_or_else(event))
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -172,7 +180,10 @@ impl Relay {
         self.sent.times.heard(now);
         let mut frames = Vec::new();
         let whole_chunk = chunk.clone();
-        let (Form::Pass { framer } | Form::Translate { framer, .. }) = &mut self.form;
+        let framer = match &mut self.form {
+            Form::Pass { framer } | Form::Translate { framer, .. } => framer,
+            Form::Raw { .. } => return self.watch(chunk),
+        };
         let joined = framer.held() > 0;
         if let Err(unframed) = framer.push(chunk, &mut frames) {
             let fault = UpstreamFault::new(UpstreamClass::Garbled, 200, unframed.to_string());
@@ -184,6 +195,7 @@ impl Relay {
                 let exact = (!joined && framer.held() == 0).then_some(whole_chunk);
                 self.pass_chunk(&frames, exact, now)
             }
+            Form::Raw { .. } => Verdict::More(Bytes::new()),
             Form::Translate { decoder, .. } => {
                 let mut events = Vec::new();
                 frames.iter().for_each(|frame| decoder.on(frame, &mut events));
@@ -198,6 +210,8 @@ impl Relay {
             return Verdict::Complete(Bytes::new());
         }
         let rest = match &mut self.form {
+            // The transport has said that it is whole.
+            Form::Raw { .. } => return Verdict::Complete(Bytes::new()),
             Form::Pass { framer } => {
                 let last: Vec<_> = framer.finish().into_iter().collect();
                 self.pass(&last, now)
@@ -211,7 +225,7 @@ impl Relay {
                 self.translate(events, now)
             }
         };
-        let (Form::Pass { framer } | Form::Translate { framer, .. }) = &self.form;
+        let (Form::Pass { framer } | Form::Translate { framer, .. }) = &self.form else { return rest };
         match (rest, self.progress, framer.closing()) {
             (Verdict::More(bytes), Progress::Finished | Progress::Ended(_), Closing::Closed) => {
                 Verdict::Complete(bytes)
@@ -227,6 +241,24 @@ impl Relay {
             }
             (other @ (Verdict::Complete(_) | Verdict::Failed(..) | Verdict::Exhausted(_)), ..) => other,
         }
+    }
+
+    /// Passes bytes on as they are. What cannot be read as frames is not looked at any more.
+    fn watch(&mut self, bytes: Bytes) -> Verdict {
+        if let Form::Raw { eye } = &mut self.form
+            && let Some(framer) = eye
+        {
+            let mut frames = Vec::new();
+            if framer.push(bytes.clone(), &mut frames).is_err() {
+                *eye = None;
+            }
+            let (provider, target) = (self.sent.provider(), self.sent.target());
+            for frame in &frames {
+                let usage = provider.usage(frame.data(), self.usage.as_ref(), &target);
+                self.usage = usage.or(self.usage.take());
+            }
+        }
+        Verdict::More(bytes)
     }
 
     fn pass(&mut self, frames: &[Frame], now: Time) -> Verdict {
@@ -387,6 +419,7 @@ fn closed(bytes: Bytes) -> Bytes {
 /// What reading held back.
 enum Held {
     Frames(Vec<Frame>),
+    Bytes(Bytes),
     Events(Vec<Event>),
     Reply(Vec<Event>),
 }

@@ -8,13 +8,12 @@ use crate::config::{self, Config, Route, RouteTarget};
 use crate::count::{Gauge, Media};
 use crate::directory::Caller;
 use crate::embedding::{EmbeddingCall, Embeddings};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::fleet::Lane;
-use crate::json::Tape;
 use crate::ledger::Standing;
 use crate::price::Terms;
 use crate::provider::Purpose;
-use crate::surface::{Asked, Conversation, Envelope, ModelPlace, Places, RequestLine, Surface};
+use crate::surface::{Answers, Asked, Conversation, Envelope, ModelPlace, Places, RequestLine, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -71,7 +70,7 @@ impl Request {
     /// refused.
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
         let Admitted { config, surface, line, caller, .. } = &admitted;
-        let found = inspect(*surface, &body, line).and_then(|envelope| {
+        let found = surface.envelope(&body, line).and_then(|envelope| {
             let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
             Ok(Found { envelope, route })
         });
@@ -193,6 +192,11 @@ impl Request {
         matches!(self.surface.operation(), Operation::Embed | Operation::EmbedBatch)
     }
 
+    /// Whether answers pass unread.
+    pub(super) fn passes_unread(&self) -> bool {
+        self.surface.answers() == Answers::Unread
+    }
+
     /// The canonical call for vectors. Parsed on first use.
     pub(super) fn embedding(&mut self) -> Result<&EmbeddingCall, Fault> {
         let call = match self.embedding.take() {
@@ -251,10 +255,4 @@ impl Found {
         };
         Self { envelope, route: Arc::new(route) }
     }
-}
-
-fn inspect(surface: &dyn Surface, body: &Bytes, line: &RequestLine) -> Result<Envelope, Fault> {
-    let tape = Tape::parse(body)
-        .map_err(|error| Fault::new(Code::BadJson, format!("the body is not acceptable JSON: {error}")))?;
-    surface.inspect(&tape, line)
 }

@@ -81,7 +81,10 @@ impl<'e> Edits<'e> {
             ModelPlace::Body(span) if envelope.model != target.model => {
                 self.put(span.clone(), quoted(target.model));
             }
-            ModelPlace::Body(_) => {}
+            ModelPlace::Plain(span) if envelope.model != target.model => {
+                self.put(span.clone(), target.model.to_owned());
+            }
+            ModelPlace::Body(_) | ModelPlace::Plain(_) => {}
             ModelPlace::Resources(_) if envelope.model == target.model => {}
             ModelPlace::Resources(spans) => {
                 let resource = quoted(&format!("models/{}", target.model));

@@ -15,7 +15,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 fn line() -> RequestLine {
-    RequestLine { model: Some("m".to_owned()), framing: Framing::EventStream }
+    RequestLine { model: Some("m".to_owned()), framing: Framing::EventStream, ..RequestLine::default() }
 }
 
 fn inspected(body: &Value) -> Result<Envelope, Fault> {
