@@ -25,7 +25,7 @@ unset CARGO_PROFILE_RELEASE_OPT_LEVEL CARGO_PROFILE_RELEASE_LTO
 node=$(tests/cloudflare/tools.sh)
 export WASM_BINDGEN_BIN="$TOLLGATE_TOOLS/bin/wasm-bindgen"
 export ESBUILD_BIN="$node/node_modules/.bin/esbuild" WASM_OPT_BIN="$node/node_modules/.bin/wasm-opt"
-(cd edge-cloudflare && "$TOLLGATE_TOOLS/bin/worker-build" --profile wasm "$@" && node strip.mjs build/index_bg.wasm) >&2
+(cd edge-cloudflare && "$TOLLGATE_TOOLS/bin/worker-build" --profile wasm "$@" && node pack.mjs build/index_bg.wasm) >&2
 
 built=$PWD/edge-cloudflare/build
 size=$(cat "$built/index.js" "$built/index_bg.wasm" | gzip -9 | wc -c)
