@@ -27,6 +27,7 @@ pub use resolve::Derived;
 use crate::cache::{Bounds, Caching};
 use crate::dialect::Dialect;
 use crate::directory::{Directory, Holder, IpRange, Key};
+use crate::fault::UpstreamClass;
 use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
@@ -325,7 +326,7 @@ pub struct Route {
     pub strategy: Strategy,
     /// At least one.
     pub targets: Vec<RouteTarget>,
-    /// Tried in order after the targets.
+    /// Tried in order after the targets: those for any failure first, then those for one class only.
     pub fallbacks: Vec<RouteTarget>,
     /// Upstream calls in all for one request; at least 1.
     pub attempts: u32,
@@ -350,6 +351,42 @@ pub struct RouteTarget {
     pub writes: Option<crate::units::Tokens>,
     /// What is sent to it by all keys together.
     pub limits: UpstreamLimits,
+    /// Which failure leads to it. A route's targets need none.
+    pub after: After,
+}
+
+/// Which failure leads to one of a route's fallbacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum After {
+    /// Any that is not the client's doing (`fallbacks`).
+    #[default]
+    Failure,
+    /// The prompt is longer than the model's window (`context_fallbacks`).
+    ContextLength,
+    /// The provider's filter refused the prompt (`content_fallbacks`).
+    ContentFilter,
+}
+
+impl After {
+    /// The fallbacks that exist for exactly this class of fault, where there may be such.
+    pub const fn class(class: UpstreamClass) -> Option<Self> {
+        match class {
+            UpstreamClass::ContextLength => Some(Self::ContextLength),
+            UpstreamClass::ContentFilter => Some(Self::ContentFilter),
+            UpstreamClass::BadRequest
+            | UpstreamClass::Auth
+            | UpstreamClass::Billing
+            | UpstreamClass::Forbidden
+            | UpstreamClass::NotFound
+            | UpstreamClass::TooLarge
+            | UpstreamClass::RateLimited
+            | UpstreamClass::Overloaded
+            | UpstreamClass::Server
+            | UpstreamClass::Timeout
+            | UpstreamClass::Connection
+            | UpstreamClass::Garbled => None,
+        }
+    }
 }
 
 /// What is sent to an upstream in any 60 seconds at most; absent means without limit.

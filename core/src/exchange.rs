@@ -187,6 +187,9 @@ pub struct Exchange {
     pending: Option<Box<Fault>>,
     attempts: Vec<Attempt>,
     failures: Vec<retry::Failure>,
+    /// What an upstream said of the request itself, while other models are tried for exactly that. It
+    /// explains more than how those may fail.
+    declined: Option<Box<UpstreamFault>>,
     /// Upstream calls made, the one in progress included.
     calls: u32,
     /// The last answer's own request id.
@@ -262,6 +265,7 @@ impl Exchange {
             pending: None,
             attempts: Vec::new(),
             failures: Vec::new(),
+            declined: None,
             calls: 0,
             upstream_id: None,
             refusal: None,
@@ -403,7 +407,10 @@ impl Exchange {
             }
             Choice::Exhausted { reopens, limited } => {
                 let reopens_in = reopens.map(|at| at.since(now).max(Millis(1)));
-                let fault = retry::explain(&self.failures, Closed { reopens_in, limited });
+                let fault = match self.declined.take() {
+                    Some(declined) => answer::passed_on(*declined),
+                    None => retry::explain(&self.failures, Closed { reopens_in, limited }),
+                };
                 self.refuse(&fault, now);
             }
         }
@@ -675,8 +682,12 @@ impl Exchange {
             return self.end_with(&fault, now);
         }
         match verdict {
+            Verdict::PassOn if self.request.has_others_for(class) => {
+                self.declined.get_or_insert_with(|| Box::new(fault));
+                self.choose();
+            }
             Verdict::PassOn => {
-                let fault = answer::passed_on(fault);
+                let fault = answer::passed_on(self.declined.take().map_or(fault, |declined| *declined));
                 self.refuse(&fault, now);
             }
             Verdict::NextKey | Verdict::Next => self.choose(),

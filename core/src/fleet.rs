@@ -5,7 +5,8 @@
 //! 2. where its conversation was in the last five minutes, if that lane is open and untried;
 //! 3. after a refused or limited key, to another key of the same target;
 //! 4. to an untried target, by the route's strategy, then to an untried key of a tried one;
-//! 5. to an untried fallback, in order, then to an untried key of a tried one;
+//! 5. to an untried fallback, in order, then to an untried key of a tried one; after a prompt that was
+//!    too long or filtered, only those named for exactly that take part in all of this;
 //! 6. to those that keep failing and so were left out of 2 to 5, in the same order;
 //! 7. back to the lane that may be asked again first: a tried one after its backoff, a limited one
 //!    at its time. That can mean waiting, at most to the deadline. Nobody waits for a refused key.

@@ -78,6 +78,12 @@ pub trait Provider: Sync {
         self.fault(200, headers, frame.data(), target)
     }
 
+    /// Whether an answer, or a frame of a stream, says that the prompt was blocked, in a dialect in which
+    /// that is no error.
+    fn is_blocked(&self, _data: &[u8]) -> bool {
+        false
+    }
+
     /// What a frame of this dialect's stream means for a pass-through, found without decoding it:
     /// by looking for a few byte patterns, since it runs on every frame of the hot path.
     fn glance(&self, frame: &crate::sse::Frame) -> Glance;

@@ -66,7 +66,7 @@ impl Kind {
             Kind::ContextLength => {
                 "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens. Please reduce the length of the messages."
             }
-            Kind::ContentFilter => "The request was rejected by the safety system.",
+            Kind::ContentFilter => "Output blocked by content filtering policy",
             Kind::TooLarge => "The request exceeds the maximum allowed number of bytes.",
             Kind::RateLimit => "Rate limit reached. Please try again later.",
             Kind::Server => "The server had an error while processing your request.",

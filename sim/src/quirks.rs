@@ -28,6 +28,7 @@ pub(crate) struct Content {
     pub(crate) cache_write: Option<u64>,
     pub(crate) prompt_tokens: Option<u64>,
     pub(crate) redacted: bool,
+    pub(crate) blocked: bool,
     pub(crate) interleave: bool,
     pub(crate) strict: bool,
     pub(crate) uncapped: bool,
@@ -184,6 +185,7 @@ impl Content {
             "redacted" => switch_on(&mut self.redacted, value),
             "interleave" => switch_on(&mut self.interleave, value),
             "strict" => switch_on(&mut self.strict, value),
+            "blocked" => switch_on(&mut self.blocked, value),
             "uncapped" => switch_on(&mut self.uncapped, value),
             "finish" => {
                 self.finish = match value {

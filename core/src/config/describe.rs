@@ -1,6 +1,6 @@
 //! The resolved config in words, for a person who checks it.
 
-use super::{Config, Credential, Override, Pattern, Provider, Route, RouteTarget, Strategy};
+use super::{After, Config, Credential, Override, Pattern, Provider, Route, RouteTarget, Strategy};
 use crate::cache::{Bounds, Caching};
 use crate::directory::{Holder, Key, Role, What, Within};
 use crate::limit::{Budget, Limits, Period, Reset};
@@ -55,9 +55,17 @@ impl Config {
             if targets.len() > 1 { format!("{name} ×{}", target.weight) } else { name }
         });
         writeln!(out, "{}", shares.collect::<Vec<_>>().join(", "))?;
-        if !fallbacks.is_empty() {
-            let names: Vec<String> = fallbacks.iter().map(|target| self.target_name(target)).collect();
-            writeln!(out, "    then {}", names.join(", "))?;
+        let kinds = [
+            (After::Failure, "then"),
+            (After::ContextLength, "for a prompt too long"),
+            (After::ContentFilter, "for a prompt its filter refuses"),
+        ];
+        for (after, word) in kinds {
+            let those = fallbacks.iter().filter(|target| target.after == after);
+            let names: Vec<String> = those.map(|target| self.target_name(target)).collect();
+            if !names.is_empty() {
+                writeln!(out, "    {word} {}", names.join(", "))?;
+            }
         }
         if let Some(cache) = cache {
             writeln!(out, "    {}", Cached { caching: *cache, bounds: &self.cache })?;

@@ -66,7 +66,16 @@ const PROVIDER_KEY: &[&str] = &[
     "tpm",
 ];
 const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
-const MODEL: &[&str] = &["strategy", "targets", "fallbacks", "attempts", "deadline", "cache"];
+const MODEL: &[&str] = &[
+    "strategy",
+    "targets",
+    "fallbacks",
+    "context_fallbacks",
+    "content_fallbacks",
+    "attempts",
+    "deadline",
+    "cache",
+];
 const TARGET: &[&str] = &["to", "weight", "rpm", "tpm"];
 /// Beside the classes of [`CLASSES`], by their words.
 const PRICE_AS: &str = "as";
@@ -197,6 +206,8 @@ pub(super) struct Model {
     pub(super) strategy: Option<Spot<Strategy>>,
     pub(super) targets: Vec<Target>,
     pub(super) fallbacks: Vec<Spot<String>>,
+    pub(super) context_fallbacks: Vec<Spot<String>>,
+    pub(super) content_fallbacks: Vec<Spot<String>>,
     pub(super) attempts: Option<Spot<u64>>,
     pub(super) deadline: Option<Millis>,
     pub(super) cache: Option<Caching>,
@@ -451,6 +462,8 @@ impl Model {
                 strategy: None,
                 targets,
                 fallbacks: Vec::new(),
+                context_fallbacks: Vec::new(),
+                content_fallbacks: Vec::new(),
                 attempts: None,
                 deadline: None,
                 cache: None,
@@ -459,12 +472,20 @@ impl Model {
         let table = Table::read(&cell, MODEL, errors)?;
         let strategy = table.get("strategy").and_then(|cell| cell.word("strategy", STRATEGIES, errors));
         let targets = Target::all(&table, errors);
-        let fallbacks = table.get("fallbacks").map_or_else(Vec::new, |cell| cell.one_or_more(errors));
+        let mut names = |field: &str| -> Vec<Spot<String>> {
+            let cells = table.get(field).map_or_else(Vec::new, |cell| cell.one_or_more(errors));
+            cells.iter().filter_map(|cell| cell.text(errors)).collect()
+        };
+        let fallbacks = names("fallbacks");
+        let context_fallbacks = names("context_fallbacks");
+        let content_fallbacks = names("content_fallbacks");
         Some(Self {
             name,
             strategy,
             targets,
-            fallbacks: fallbacks.iter().filter_map(|cell| cell.text(errors)).collect(),
+            fallbacks,
+            context_fallbacks,
+            content_fallbacks,
             attempts: table.get("attempts").and_then(|cell| cell.count(errors)),
             deadline: table.get("deadline").and_then(|cell| cell.wait(errors)).map(|span| span.value),
             cache: table.get("cache").and_then(|cell| Caching::read(&cell, errors)),

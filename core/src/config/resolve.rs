@@ -2,7 +2,7 @@
 
 use super::compile::{ATTEMPTS, default_deadline};
 use super::fault::{closest_few, show};
-use super::{Config, ProviderId, Route, RouteTarget, Strategy};
+use super::{After, Config, ProviderId, Route, RouteTarget, Strategy};
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::directory::Caller;
@@ -154,7 +154,8 @@ impl Config {
         let vendor = self.provider(provider).map(|provider| provider.vendor.name);
         let writes = vendor.and_then(|vendor| catalog::most_output(model, vendor));
         let limits = Default::default();
-        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price, writes, limits }
+        let after = After::Failure;
+        RouteTarget { provider, model: model.to_owned(), weight: 1.0, price, writes, limits, after }
     }
 
     fn provider_named(&self, name: &str) -> Option<ProviderId> {
@@ -189,11 +190,10 @@ impl Config {
 }
 
 fn append(route: &mut Route, target: &RouteTarget) {
-    let known = route
-        .targets
-        .iter()
-        .chain(&route.fallbacks)
-        .any(|earlier| earlier.provider == target.provider && earlier.model == target.model);
+    let known = route.targets.iter().chain(&route.fallbacks).any(|earlier| {
+        (earlier.provider, &earlier.model) == (target.provider, &target.model)
+            && earlier.after == target.after
+    });
     if !known {
         route.fallbacks.push(target.clone());
     }

@@ -19,7 +19,7 @@ use crate::cache::{
     StoredHead, decide,
 };
 use crate::call::{Delivery, UsageChunk};
-use crate::config::{Provider, Route, RouteTarget};
+use crate::config::{After, Provider, Route, RouteTarget};
 use crate::count::Basis;
 use crate::directory::HolderKind;
 use crate::framing::Framing;
@@ -318,8 +318,13 @@ impl Request {
         digest.list(headers.into_iter());
         let Route { name: _, strategy: _, targets, fallbacks, attempts: _, deadline: _, cache: _ } = &**route;
         for target in targets.iter().chain(fallbacks) {
-            let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _ } = target;
+            let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _, after } = target;
             digest.part(model.as_bytes());
+            digest.part(&[match after {
+                After::Failure => 0,
+                After::ContextLength => 1,
+                After::ContentFilter => 2,
+            }]);
             config.provider(*provider).into_iter().for_each(|provider| provider_parts(provider, &mut digest));
         }
         // Byte for byte: whatever a body says may change the answer, whoever understands it.

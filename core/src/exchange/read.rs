@@ -12,7 +12,7 @@ use crate::framing::{Framer, Framing, Unframed};
 use crate::host::Head;
 use crate::provider::openai_responses::is_chat;
 use crate::provider::{Decode, Glance};
-use crate::reply::{Assembler, Event, Reply};
+use crate::reply::{Assembler, Event, Reply, Stop};
 use crate::sse::Frame;
 use crate::units::Time;
 use crate::usage::Usage;
@@ -229,8 +229,8 @@ impl Reading {
                     let told = held.iter().map(Frame::data).find(|data| !data.trim_ascii().is_empty());
                     let first = told.and_then(|data| first_dialect(&self.sent, data, request));
                     match first {
-                        Some(first) => self.translate_from(first, now),
-                        None => self.judge_frames(now),
+                        Some(first) => self.translate_from(first, request, now),
+                        None => self.judge_frames(request, now),
                     }
                 }
                 Err(unframed) => failed(UpstreamClass::Garbled, 200, &unframed.to_string()),
@@ -238,7 +238,7 @@ impl Reading {
             Form::Translate { framer, decoder, events, size } => {
                 *size += chunk.len();
                 match decode(framer, decoder.as_mut(), chunk, events) {
-                    Ok(()) => self.judge_events(now),
+                    Ok(()) => self.judge_events(request, now),
                     Err(verdict) => verdict,
                 }
             }
@@ -262,11 +262,13 @@ impl Reading {
             Form::Unknown | Form::Raw | Form::Whole(_) => self.judge_whole(request),
             Form::Pass { framer, held } => {
                 held.extend(framer.finish());
-                self.judge_frames(now).or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
+                self.judge_frames(request, now)
+                    .or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
             }
             Form::Translate { framer, decoder, events, .. } => {
                 finish(framer, decoder.as_mut(), events);
-                self.judge_events(now).or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
+                self.judge_events(request, now)
+                    .or_failed(UpstreamClass::Garbled, "the stream ended without an answer")
             }
             Form::Assemble { framer, decoder, assembler, told, .. } => {
                 let mut events = Vec::new();
@@ -334,6 +336,9 @@ impl Reading {
         if !is_whole_json(&body, announced) {
             return failed(UpstreamClass::Garbled, self.status, "the answer is empty, cut or not JSON");
         }
+        if seeks_milder(request) && provider.is_blocked(&body) {
+            return blocked();
+        }
         // An array is a stream's form: nobody who wants one answer reads it.
         let one = !body.trim_ascii_start().starts_with(b"[");
         let may_pass = self.sent.path == Path::Pass && !request.wants_stream() && one;
@@ -374,7 +379,7 @@ impl Reading {
     }
 
     /// What was thought to pass has to be translated from this vendor's first dialect.
-    fn translate_from(&mut self, first: &'static Vendor, now: Time) -> Verdict {
+    fn translate_from(&mut self, first: &'static Vendor, request: &Request, now: Time) -> Verdict {
         let Form::Pass { framer, held } = &mut self.form else { return Verdict::More };
         let (framer, frames) = (std::mem::take(framer), std::mem::take(held));
         self.sent.answered_in(first);
@@ -383,14 +388,17 @@ impl Reading {
         frames.iter().for_each(|frame| decoder.on(frame, &mut events));
         let size = frames.iter().map(|frame| frame.raw().len()).sum();
         self.form = Form::Translate { framer, decoder, events, size };
-        self.judge_events(now)
+        self.judge_events(request, now)
     }
 
-    fn judge_frames(&mut self, now: Time) -> Verdict {
+    fn judge_frames(&mut self, request: &Request, now: Time) -> Verdict {
         let Form::Pass { framer, held } = &mut self.form else { return Verdict::More };
         let (provider, target) =
             (self.sent.provider(), Target { vendor: self.sent.vendor, model: &self.sent.model });
         for frame in held.iter() {
+            if seeks_milder(request) && provider.is_blocked(frame.data()) {
+                return blocked();
+            }
             match provider.glance(frame) {
                 Glance::Preamble => {}
                 Glance::Fault => {
@@ -412,13 +420,14 @@ impl Reading {
         Verdict::Committed(Box::new(Opening::Pass { framer, frames }))
     }
 
-    fn judge_events(&mut self, now: Time) -> Verdict {
+    fn judge_events(&mut self, request: &Request, now: Time) -> Verdict {
         let status = self.status;
         let form = std::mem::replace(&mut self.form, Form::Unknown);
         let Form::Translate { framer, decoder, mut events, size } = form else { return Verdict::More };
         let decisive = events.iter().position(|event| event.is_content() || matches!(event, Event::Fault(_)));
         match decisive.and_then(|at| events.get(at)) {
             Some(Event::Fault(fault)) => Verdict::Failed(fault.clone()),
+            Some(Event::Stop { stop: Stop::Filtered, .. }) if seeks_milder(request) => blocked(),
             Some(Event::End) if !events.iter().any(|event| matches!(event, Event::Start(_))) => {
                 failed(UpstreamClass::Garbled, status, "the stream ended without an answer")
             }
@@ -443,6 +452,7 @@ impl Reading {
         match std::mem::take(assembler).finish() {
             None => Verdict::More,
             Some(Err(fault)) => Verdict::Failed(fault),
+            Some(Ok(reply)) if seeks_milder(request) && is_blocked(&reply) => blocked(),
             Some(Ok(reply)) => Verdict::Whole(Box::new(render(reply, request))),
         }
     }
@@ -496,6 +506,21 @@ pub(super) fn in_band_fault(
     target: &Target<'_>,
 ) -> UpstreamFault {
     provider.frame_fault(frame, headers, target)
+}
+
+/// Whether a prompt that is blocked would go to another model.
+fn seeks_milder(request: &Request) -> bool {
+    request.has_others_for(UpstreamClass::ContentFilter)
+}
+
+/// Whether the filter left nothing of an answer.
+fn is_blocked(reply: &Reply) -> bool {
+    reply.choices.iter().all(|choice| choice.parts.is_empty() && choice.stop == Some(Stop::Filtered))
+}
+
+/// A provider's filter has refused the prompt with an answer that is no error by its status.
+fn blocked() -> Verdict {
+    failed(UpstreamClass::ContentFilter, 400, "the provider's filter has blocked the prompt")
 }
 
 fn render(reply: Reply, request: &Request) -> Whole {

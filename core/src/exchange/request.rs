@@ -4,11 +4,11 @@ use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::cache::{CacheUse, Wish};
 use crate::call::{Call, Delivery, Operation, UsageChunk};
-use crate::config::{self, Config, Route, RouteTarget};
+use crate::config::{self, After, Config, Route, RouteTarget};
 use crate::count::{Gauge, Media};
 use crate::directory::Caller;
 use crate::embedding::{EmbeddingCall, Embeddings};
-use crate::fault::Fault;
+use crate::fault::{Fault, UpstreamClass};
 use crate::fleet::Lane;
 use crate::ledger::Standing;
 use crate::price::Terms;
@@ -141,6 +141,11 @@ impl Request {
         let at = usize::from(lane.target);
         let Route { targets, fallbacks, .. } = &*self.route;
         targets.get(at).or_else(|| fallbacks.get(at.saturating_sub(targets.len())))
+    }
+
+    /// Whether the route names other models for exactly this class of fault.
+    pub(super) fn has_others_for(&self, class: UpstreamClass) -> bool {
+        After::class(class).is_some_and(|after| self.route.fallbacks.iter().any(|other| other.after == after))
     }
 
     pub(super) fn provider_name(&self, lane: Lane) -> &str {

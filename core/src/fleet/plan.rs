@@ -6,7 +6,7 @@ use super::roster::{At, FAILING, Gate, Known, Names, REFUSED};
 use super::strategy::{self, Candidate, Seen};
 use super::window::Meter;
 use super::{Attempt, Choice, Fleet, Lane, Query};
-use crate::config::{Config, Credential, Provider, Route, RouteTarget};
+use crate::config::{After, Config, Credential, Provider, Route, RouteTarget};
 use crate::retry::{self, Verdict};
 use crate::surface::Follows;
 use crate::units::{Millis, Time};
@@ -108,7 +108,19 @@ struct Sight<'a> {
 }
 
 impl<'a> Query<'a> {
+    /// Which failure leads on from here: the last that only other models can mend, else any.
+    fn after(&self) -> After {
+        self.attempts.iter().rev().find_map(|attempt| After::class(attempt.class)).unwrap_or_default()
+    }
+
+    /// What may be tried after what has happened so far.
     fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
+        let after = self.after();
+        self.all_places().filter(move |place| place.target.after == after)
+    }
+
+    /// Every target and fallback that is not closed.
+    fn all_places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
         let Self { config, route, closed, .. } = *self;
         (0..).zip(route.targets.iter().chain(&route.fallbacks)).filter_map(move |(at, target)| {
             if closed.holds(at) {
@@ -218,7 +230,8 @@ impl Fleet {
         })
     }
 
-    /// The lane whose provider still holds the conversation's cache.
+    /// The lane whose provider still holds the conversation's cache. It may be one that only a prompt
+    /// too long or a filter led to: the next turn would lead there again.
     fn stayed(&self, query: &Query<'_>) -> Option<Lane> {
         let conversation = query.conversation.filter(|conversation| match conversation.follows {
             Follows::FirstTurn => false,
@@ -226,7 +239,7 @@ impl Fleet {
         })?;
         let key = affinity::Key::new(conversation, &query.route.name);
         let serial = self.affinity.find(key, query.now)?;
-        let mut lanes = query.places().flat_map(|place| self.lanes(place, query.now));
+        let mut lanes = query.all_places().flat_map(|place| self.lanes(place, query.now));
         let Sight { lane, gate, .. } = lanes.find(|sight| sight.known.serial() == Some(serial))?;
         (gate == Gate::Open && query.untried(lane)).then_some(lane)
     }

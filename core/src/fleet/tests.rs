@@ -64,7 +64,15 @@ pub(super) fn config(providers: Vec<Provider>) -> Config {
 
 pub(super) fn to(provider: u16, model: &str, weight: f64) -> RouteTarget {
     let (provider, model) = (ProviderId(provider), model.to_owned());
-    RouteTarget { provider, model, weight, price: None, writes: None, limits: UpstreamLimits::default() }
+    RouteTarget {
+        provider,
+        model,
+        weight,
+        price: None,
+        writes: None,
+        limits: UpstreamLimits::default(),
+        after: Default::default(),
+    }
 }
 
 pub(super) fn route(strategy: Strategy, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {

@@ -39,7 +39,15 @@ fn provider(name: &str) -> Provider {
 
 fn target(provider: u16, model: &str) -> RouteTarget {
     let (provider, model) = (ProviderId(provider), model.to_owned());
-    RouteTarget { provider, model, weight: 1.0, price: None, writes: None, limits: Default::default() }
+    RouteTarget {
+        provider,
+        model,
+        weight: 1.0,
+        price: None,
+        writes: None,
+        limits: Default::default(),
+        after: Default::default(),
+    }
 }
 
 fn route(name: &str, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> Route {

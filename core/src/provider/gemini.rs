@@ -48,6 +48,11 @@ impl Provider for Gemini {
         Some(endpoint(target, purpose))
     }
 
+    fn is_blocked(&self, data: &[u8]) -> bool {
+        let has = |field: &str| memchr::memmem::find(data, field.as_bytes()).is_some();
+        has(r#""blockReason""#) && !has(r#""candidates""#)
+    }
+
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         let mut lost = Lost::default();
         let body = generation::body(call, target, &mut lost)?;

@@ -42,9 +42,17 @@ fn whole(ask: &Ask, answer: &Answer, quirks: &Quirks) -> Value {
         })
         .collect();
     let mut made = json!({"candidates": candidates});
+    if quirks.content.blocked {
+        made = blocked();
+    }
     close(&mut made, ask, answer);
     put_usage(&mut made, &answer.usage, quirks.content.usage);
     made
+}
+
+/// A prompt that is blocked has no candidates, and is no error by its status.
+fn blocked() -> Value {
+    json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})
 }
 
 fn close(made: &mut Value, ask: &Ask, answer: &Answer) {
@@ -128,6 +136,12 @@ fn stream(ask: &Ask, answer: &Answer, quirks: &Quirks) -> Vec<Frame> {
     if !answer.calls.is_empty() || parts.is_empty() {
         // Newer models end a turn of calls with an empty text that carries the reason.
         parts.push(json!({"text": ""}));
+    }
+    if quirks.content.blocked {
+        let mut made = blocked();
+        close(&mut made, ask, answer);
+        put_usage(&mut made, &Usage { output: 0, thinking: 0, ..answer.usage }, quirks.content.usage);
+        return vec![Frame::data(made)];
     }
     let mut counter = Counter { usage: Usage { output: 0, thinking: 0, ..answer.usage }, text: 0 };
     let last = parts.len() - 1;

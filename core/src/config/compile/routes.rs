@@ -7,7 +7,7 @@ use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices};
+use crate::config::{After, Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices};
 use crate::sort;
 use crate::units::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ struct Draft {
     strategy: Strategy,
     targets: Vec<RouteTarget>,
     steps: Vec<Step>,
+    /// What exists for one class of fault only.
+    rescues: Vec<(After, Step)>,
     attempts: u32,
     deadline: Option<Millis>,
     cache: Option<Caching>,
@@ -69,7 +71,9 @@ impl Compiler<'_> {
     }
 
     fn draft(&mut self, raw: file::Model, directory: &Directory<'_>, cache: &Bounds) -> Draft {
-        let file::Model { name, strategy, targets, fallbacks, attempts, deadline, cache: caching } = raw;
+        let file::Model { name, strategy, targets, fallbacks, attempts, deadline, cache: caching, .. } = raw;
+        let rescues =
+            [(After::ContextLength, raw.context_fallbacks), (After::ContentFilter, raw.content_fallbacks)];
         self.route_name(&name, directory);
         let strategy = strategy.map_or(Strategy::default(), |strategy| strategy.value);
         let attempts = attempts.map_or(u64::from(ATTEMPTS), |attempts| {
@@ -88,9 +92,12 @@ impl Compiler<'_> {
             self.note_unpriced(&name.value, &found);
         }
         let steps = fallbacks.iter().filter_map(|to| self.step(to, &name.value, directory)).collect();
+        let rescues = rescues.iter().flat_map(|(after, names)| names.iter().map(|to| (*after, to)));
+        let rescues =
+            rescues.filter_map(|(after, to)| Some((after, self.step(to, &name.value, directory)?))).collect();
         let attempts = u32::try_from(attempts).unwrap_or(ATTEMPTS);
         let cache = caching.map(|raw| super::cache::caching(raw, cache, &mut self.errors));
-        Draft { name, strategy, targets: found, steps, attempts, deadline, cache }
+        Draft { name, strategy, targets: found, steps, rescues, attempts, deadline, cache }
     }
 
     /// Targets of a route that goes by cost whose cost is not known.
@@ -158,7 +165,7 @@ impl Compiler<'_> {
         let price = compiled.and_then(|compiled| prices::of(&named.prices, provider, compiled, model));
         let writes = compiled.and_then(|compiled| catalog::most_output(model, compiled.vendor.name));
         let (model, limits) = (model.to_owned(), UpstreamLimits::default());
-        Some(RouteTarget { provider, model, weight: 1.0, price, writes, limits })
+        Some(RouteTarget { provider, model, weight: 1.0, price, writes, limits, after: After::Failure })
     }
 
     fn nowhere(&mut self, to: &Spot<String>, directory: &Directory<'_>) {
@@ -240,12 +247,31 @@ impl Compiler<'_> {
     }
 
     /// A route's fallbacks with other routes' targets and fallbacks in place of their names, in
-    /// order, each upstream model once.
+    /// order, each upstream model once for each failure that leads to it.
     fn flatten(&mut self, draft: &Draft, drafts: &[Draft]) -> Option<Vec<RouteTarget>> {
-        let mut known = sort::set(draft.targets.iter().map(upstream));
         let mut flat = Vec::new();
+        for after in [After::Failure, After::ContextLength, After::ContentFilter] {
+            let rescues = draft.rescues.iter().filter(|(class, _)| *class == after).map(|(_, step)| step);
+            let steps: Vec<&Step> = match after {
+                After::Failure => draft.steps.iter().rev().collect(),
+                After::ContextLength | After::ContentFilter => rescues.rev().collect(),
+            };
+            self.follow(draft, drafts, steps, after, &mut flat)?;
+        }
+        Some(flat)
+    }
+
+    /// What these steps lead to, the last of them first.
+    fn follow<'a>(
+        &mut self,
+        draft: &Draft,
+        drafts: &'a [Draft],
+        mut stack: Vec<&'a Step>,
+        after: After,
+        flat: &mut Vec<RouteTarget>,
+    ) -> Option<()> {
+        let mut known = sort::set(draft.targets.iter().map(upstream));
         let mut seen = BTreeSet::new();
-        let mut stack: Vec<&Step> = draft.steps.iter().rev().collect();
         while let Some(step) = stack.pop() {
             let targets = match step {
                 Step::Target(target) => std::slice::from_ref(target),
@@ -256,14 +282,15 @@ impl Compiler<'_> {
                 }
                 Step::Route(_) => continue,
             };
-            flat.extend(targets.iter().filter(|target| known.insert(upstream(target))).cloned());
-            if known.len() > MAX_TARGETS {
+            let new = targets.iter().filter(|target| known.insert(upstream(target)));
+            flat.extend(new.map(|target| RouteTarget { after, ..target.clone() }));
+            if draft.targets.len() + flat.len() > MAX_TARGETS {
                 let message = format!("more than {MAX_TARGETS} targets and fallbacks");
                 self.errors.push(&draft.name.place, message, "name fewer");
                 return None;
             }
         }
-        Some(flat)
+        Some(())
     }
 }
 
@@ -275,7 +302,7 @@ struct Upstream<'a> {
 }
 
 fn upstream(target: &RouteTarget) -> Upstream<'_> {
-    let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _ } = target;
+    let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _, after: _ } = target;
     Upstream { provider: *provider, model }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Priced;
+use crate::config::{After, Priced};
 use crate::price::Terms;
 use std::sync::Arc;
 
@@ -303,4 +303,44 @@ fn adaptive_takes_a_few_milliseconds_for_noise() {
         world.observe(lane, answered(u64::from(lane.target)));
     }
     assert!(chi_squared(&counts, &[1.0, 1.0]) < 10.83, "{counts:?}");
+}
+
+/// A route of one target, with a fallback for any failure and one each for the two that are the
+/// prompt's doing.
+fn rescued() -> World {
+    let providers = ["own", "any", "long", "mild"].map(|name| provider(name, &["k"])).to_vec();
+    let after = |at: u16, after| RouteTarget { after, ..to(at, "m", 1.0) };
+    let fallbacks =
+        vec![after(1, After::Failure), after(2, After::ContextLength), after(3, After::ContentFilter)];
+    World::new(providers, route(Strategy::Ordered, vec![to(0, "m", 1.0)], fallbacks))
+}
+
+#[test]
+fn i3_each_failure_leads_to_the_models_named_for_it() {
+    let leads =
+        [(UpstreamClass::Server, 1), (UpstreamClass::ContextLength, 2), (UpstreamClass::ContentFilter, 3)];
+    for (class, to) in leads {
+        let mut world = rescued();
+        let first = world.send();
+        let mut attempts = vec![world.fail(first, class)];
+        let next = sent(world.choose_after(&attempts));
+        assert_eq!((first.target, next.target), (0, to), "{class:?}");
+        // Nobody else is left for the prompt; an upstream that failed may come back.
+        attempts.push(world.fail(next, class));
+        let ended = matches!(world.choose_after(&attempts), Choice::Exhausted { .. });
+        assert_eq!(ended, class != UpstreamClass::Server, "{class:?}");
+    }
+}
+
+#[test]
+fn i3_a_conversation_stays_with_the_model_its_length_led_to() {
+    let mut world = rescued();
+    let first = sent(world.ask(|query| query.conversation = turn(1, Follows::FirstTurn)));
+    let attempts = [world.fail(first, UpstreamClass::ContextLength)];
+    let asked = query(&world.config, &world.route, world.now, 7);
+    let conversation = turn(1, Follows::FirstTurn);
+    let led = sent(world.fleet.choose(&Query { attempts: &attempts, conversation, ..asked }));
+    world.answer(led);
+    let later = sent(world.ask(|query| query.conversation = turn(1, Follows::Earlier)));
+    assert_eq!((first.target, led.target, later.target), (0, 2, 2));
 }
