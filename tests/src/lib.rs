@@ -1,5 +1,6 @@
 //! What the tests share: fixtures, scripted exchanges, a seeded world, a small HTTP client.
 
+pub mod asks;
 pub mod bill;
 pub mod conformance;
 pub mod fixture;

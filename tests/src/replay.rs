@@ -53,6 +53,8 @@ pub struct Answer {
     pub content_type: &'static str,
     /// Its body, in the pieces in which it arrives.
     pub pieces: Vec<Bytes>,
+    /// A header besides.
+    pub header: Option<(HeaderName, HeaderValue)>,
     /// How the paths end at which it says so; at any other it knows nothing.
     pub path: &'static str,
 }
@@ -60,12 +62,18 @@ pub struct Answer {
 impl Answer {
     /// A whole answer in one piece.
     pub fn whole(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type: "application/json", pieces: vec![body.into()], path: "" }
+        Self { status, content_type: "application/json", pieces: vec![body.into()], header: None, path: "" }
     }
 
     /// A stream in one piece.
     pub fn stream(body: impl Into<Bytes>) -> Self {
-        Self { status: 200, content_type: "text/event-stream", pieces: vec![body.into()], path: "" }
+        Self {
+            status: 200,
+            content_type: "text/event-stream",
+            pieces: vec![body.into()],
+            header: None,
+            path: "",
+        }
     }
 
     /// The same, at paths that end so.
@@ -75,10 +83,17 @@ impl Answer {
         self
     }
 
+    /// The same with one more header.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.header = Some((name.parse().unwrap(), value.parse().unwrap()));
+        self
+    }
+
     /// A stream of AWS's in one piece.
     pub fn event_stream(body: impl Into<Bytes>) -> Self {
         let content_type = "application/vnd.amazon.eventstream";
-        Self { status: 200, content_type, pieces: vec![body.into()], path: "" }
+        Self { status: 200, content_type, pieces: vec![body.into()], header: None, path: "" }
     }
 
     /// The same bytes, in pieces of this size.
@@ -283,10 +298,14 @@ impl<'s> Host for &'s Stage<'_> {
         let known = request.uri.path().ends_with(self.answer.path);
         self.seen.borrow_mut().sent.push(request);
         let unknown = Answer::whole(404, r#"{"detail":"Not Found"}"#);
-        let Answer { status, content_type, pieces, path: _ } = if known { self.answer } else { &unknown };
+        let Answer { status, content_type, pieces, header, path: _ } =
+            if known { self.answer } else { &unknown };
         let kind = (HeaderName::from_static("content-type"), HeaderValue::from_static(content_type));
         let status = StatusCode::from_u16(*status).unwrap();
-        let head = Some(Head { status, headers: HeaderMap::from_iter([kind]) });
+        let head = Some(Head {
+            status,
+            headers: HeaderMap::from_iter([Some(kind), header.clone()].into_iter().flatten()),
+        });
         Rest { head, pieces: pieces.iter().cloned().collect() }
     }
 
