@@ -51,18 +51,21 @@ const FAULTS: &[(&str, u16)] = &[
     ("overloaded", 502),
 ];
 
+type ReadAsk = fn(&Value) -> Asks;
+type ReadAnswer = fn(&[u8]) -> Said;
+
 /// One dialect as both sides speak it.
 struct Tongue {
     name: &'static str,
     /// Where clients ask, whole and streamed.
     paths: [&'static str; 2],
-    asks: fn(&Value) -> Asks,
-    said: fn(&[u8]) -> Said,
+    asks: ReadAsk,
+    said: ReadAnswer,
     written: Value,
 }
 
 fn tongue(dialect: Dialect) -> Tongue {
-    let (name, paths, asks, said): (_, _, fn(&Value) -> Asks, fn(&[u8]) -> Said) = match dialect {
+    let (name, paths, asks, said): (_, _, ReadAsk, ReadAnswer) = match dialect {
         Dialect::OpenAi => ("openai", ["/v1/chat/completions"; 2], asks::openai, said::openai),
         Dialect::OpenAiResponses => {
             ("openai-responses", ["/v1/responses"; 2], asks::responses, said::responses)
