@@ -152,7 +152,8 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(64 * 1024) })
     }
 
-    fn ask(&mut self, request: &[u8]) -> Result<(), String> {
+    /// Asks, and reads the answer, which must be a 200, to its end.
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<(), String> {
         self.buffer.clear();
         self.stream.write_all(request).map_err(|error| error.to_string())?;
         self.answer()

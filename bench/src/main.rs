@@ -6,6 +6,7 @@
 
 mod keys;
 mod load;
+mod pairs;
 mod peers;
 mod process;
 mod prompt;
@@ -25,6 +26,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
        tollgate-bench crowd [--streams N]
        tollgate-bench start
        tollgate-bench keys [--keys N] [--requests N] [--rounds N]
+       tollgate-bench pairs [--requests N] [--rounds N]
        tollgate-bench prompt [--requests N] [--rate N] [--rounds N] [--megabytes N]
 
   --requests N      requests per peer and shape, all rounds together (default 12000)
@@ -40,6 +42,8 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   crowd             calls in flight at once, 10 s each: resident memory, and whether all are answered
   start             time from start to the first answer
   keys              a store with 10 keys and one with many (default 100000): start, memory, CPU per request
+  pairs             every surface before every dialect: CPU per request, per streamed event, and of a long
+                    conversation, beside the pass-through of the same size
   prompt            small requests beside a client that sends large prompts one after the other (default 4
                     MB): how long the small ones take with and without it
 
@@ -68,6 +72,7 @@ enum Command {
     Crowd,
     Start,
     Keys,
+    Pairs,
     Prompt,
 }
 
@@ -91,6 +96,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
             "memory" => options.command = Command::Memory,
             "start" => options.command = Command::Start,
             "keys" => options.command = Command::Keys,
+            "pairs" => options.command = Command::Pairs,
             "prompt" => options.command = Command::Prompt,
             "--help" | "-h" => return Err(USAGE.to_owned()),
             _ => {
@@ -132,6 +138,7 @@ fn main() -> ExitCode {
         Command::Memory => memory(&options),
         Command::Start => start(),
         Command::Keys => keys::compare(&options),
+        Command::Pairs => pairs::compare(&options),
         Command::Prompt => prompt::beside(&options),
     });
     match outcome {

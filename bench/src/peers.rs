@@ -136,6 +136,13 @@ impl Stage {
         Ok(peer)
     }
 
+    /// The gateway with further providers and models.
+    pub(crate) fn spoken(&self, name: &'static str, more: &str) -> Result<Peer, String> {
+        let address = free_address()?;
+        let text = format!("{}{more}", include_str!("tollgate.toml"));
+        start(name, address, self.gateway_with(&text, &self.folder.join("spoken.toml"), address)?)
+    }
+
     /// Where to put a file.
     pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.folder.join(name)
