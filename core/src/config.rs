@@ -242,6 +242,8 @@ pub struct Provider {
     pub fixed_uri: OnceLock<Uri>,
     /// Set once it has said that it serves its first dialect only, whatever its vendor may speak.
     pub speaks_one: OnceLock<()>,
+    /// Set once it has said that it serves chat and no plain completions.
+    pub only_chat: OnceLock<()>,
     /// What is agreed with it, and added to its prices.
     pub terms: Terms,
 }

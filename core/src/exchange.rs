@@ -50,6 +50,7 @@ pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
 use crate::cache::{Kept, Lead, Lookup, Parting, Recall};
+use crate::call::Operation;
 use crate::config::{Config, Priced, Route};
 use crate::count::{Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
@@ -61,7 +62,7 @@ use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
 use crate::surface::Begun;
 use crate::units::{Millis, Time, Tokens};
-use attempt::Sent;
+use attempt::{Path, Sent};
 use bytes::Bytes;
 use caching::Caching;
 use counting::Tally;
@@ -664,6 +665,10 @@ impl Exchange {
             self.calls = self.calls.saturating_sub(1);
             return self.send(lane, now);
         }
+        if self.is_only_for_chat(lane, &fault) {
+            self.calls = self.calls.saturating_sub(1);
+            return self.send(lane, now);
+        }
         let verdict = retry::verdict(class);
         let outcome = match verdict {
             Verdict::PassOn => Outcome::Unknown,
@@ -697,19 +702,40 @@ impl Exchange {
     /// Whether an upstream has just said that it does not serve the dialect it was called in, though it
     /// speaks another. It is remembered.
     fn is_without(&self, lane: Lane, fault: &UpstreamFault) -> bool {
-        let sent = match &self.phase {
-            Phase::Sent(sent) => sent,
-            Phase::Read(reading) => &reading.sent,
+        let Some(sent) = self.unheard() else { return false };
+        let Some(provider) = self.request.config.provider(lane.provider) else { return false };
+        sent.speaks_second(provider) && retry::is_no_such_path(fault) && provider.speaks_one.set(()).is_ok()
+    }
+
+    /// Whether an upstream that was to go on with a plain text has just said that it, or this model of
+    /// its, only knows chat. The former is remembered.
+    fn is_only_for_chat(&mut self, lane: Lane, fault: &UpstreamFault) -> bool {
+        let plain = self.request.surface.operation() == Operation::Complete;
+        if !plain || self.unheard().is_none_or(|sent| sent.path != Path::Pass) {
+            return false;
+        }
+        let of_model = retry::is_for_chat(fault);
+        let without = !of_model && retry::is_no_such_path(fault);
+        if let Some(provider) = self.request.config.provider(lane.provider).filter(|_| without) {
+            // Another request may have been quicker.
+            let _ = provider.only_chat.set(());
+        }
+        (without || of_model) && self.request.in_chat.replace(lane) != Some(lane)
+    }
+
+    /// The call in progress, as long as nothing of its answer is out.
+    fn unheard(&self) -> Option<&Sent> {
+        match &self.phase {
+            Phase::Sent(sent) => Some(sent),
+            Phase::Read(reading) => Some(&reading.sent),
             Phase::Recall { .. }
             | Phase::Admit
             | Phase::Choose
             | Phase::Pause { .. }
             | Phase::Count
             | Phase::Relay(_)
-            | Phase::Done => return false,
-        };
-        let Some(provider) = self.request.config.provider(lane.provider) else { return false };
-        sent.speaks_second(provider) && retry::is_no_such_path(fault) && provider.speaks_one.set(()).is_ok()
+            | Phase::Done => None,
+        }
     }
 
     fn failure(&self, lane: Lane, fault: &UpstreamFault) -> retry::Failure {

@@ -70,6 +70,8 @@ pub enum Shape {
 pub const PLACES: &[Place] = &[
     post("/v1/chat/completions", SurfaceId::OpenAiChat),
     post("/openai/deployments/{model}/chat/completions", SurfaceId::OpenAiChat),
+    post("/v1/completions", SurfaceId::OpenAiCompletions),
+    post("/openai/deployments/{model}/completions", SurfaceId::OpenAiCompletions),
     post("/v1/responses", SurfaceId::OpenAiResponses),
     post("/v1/messages", SurfaceId::AnthropicMessages),
     post("/v1/messages/count_tokens", SurfaceId::AnthropicCount),

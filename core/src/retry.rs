@@ -238,5 +238,15 @@ pub(crate) fn is_no_such_path(fault: &UpstreamFault) -> bool {
     missing || message.starts_with("unexpected endpoint") || matches!(status, 405 | 501)
 }
 
+/// Whether an upstream says of a model that it only answers in chat: OpenAI (`This is a chat model and not
+/// supported in the v1/completions endpoint`), Azure (`The completion operation does not work with the
+/// specified model`), vLLM (`The model does not support Completions API`).
+pub(crate) fn is_for_chat(fault: &UpstreamFault) -> bool {
+    let UpstreamFault { class, message, .. } = fault;
+    let says = ["chat model", "completion operation does not work", "not support completions"];
+    matches!(class, UpstreamClass::NotFound | UpstreamClass::BadRequest)
+        && says.iter().any(|words| message.to_ascii_lowercase().contains(words))
+}
+
 #[cfg(test)]
 mod tests;

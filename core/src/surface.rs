@@ -7,6 +7,7 @@ pub mod anthropic_messages;
 pub mod bedrock;
 pub mod gemini;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod openai_responses;
 
@@ -232,6 +233,8 @@ pub enum SurfaceId {
     GeminiEmbed,
     /// Google's `batchEmbedContents`.
     GeminiEmbedBatch,
+    /// OpenAI's completions of a plain text.
+    OpenAiCompletions,
     /// OpenAI embeddings.
     OpenAiEmbeddings,
     /// AWS Bedrock's `converse`.
@@ -256,6 +259,7 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::GeminiCount => &gemini::COUNT,
         SurfaceId::GeminiEmbed => &gemini::EMBED,
         SurfaceId::GeminiEmbedBatch => &gemini::EMBED_BATCH,
+        SurfaceId::OpenAiCompletions => &openai_completions::OpenAiCompletions,
         SurfaceId::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
         SurfaceId::BedrockConverse => &bedrock::CONVERSE,
         SurfaceId::BedrockConverseStream => &bedrock::CONVERSE_STREAM,

@@ -4,9 +4,9 @@ mod quirks;
 mod rows;
 
 pub use quirks::{
-    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount, Quirks,
-    ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, TopK,
-    Turns,
+    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PlainCompletions,
+    PromptCount, Quirks, ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex,
+    ThinkingBack, ToolIds, TopK, Turns,
 };
 pub use rows::VENDORS;
 

@@ -23,6 +23,10 @@ pub(crate) struct Ask {
     pub(crate) thinking: Thinking,
     pub(crate) stream_usage: StreamUsage,
     pub(crate) logprobs: Option<usize>,
+    /// Texts to work on, where there is no conversation.
+    pub(crate) texts: Vec<String>,
+    /// The request's body, where the answer repeats some of it.
+    pub(crate) given: Value,
     /// The prefixes that end at a block, up to the last block marked for caching.
     pub(crate) cache: Vec<CacheMark>,
 }
@@ -131,14 +135,31 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
 pub(crate) fn last_user_text(body: &Value) -> String {
     let turns = ["messages", "contents", "input"].iter().find_map(|name| body.at(name).as_array());
     let Some(turns) = turns else {
-        return body.at("input").as_str().unwrap_or_default().into();
+        let plain = ["input", "prompt", "query"].iter().find_map(|name| inputs(body.at(name)).pop());
+        return plain.unwrap_or_default();
     };
+    if turns.iter().all(|turn| turn.is_string() || turn.is_number()) {
+        return inputs(body.at("input")).pop().unwrap_or_default();
+    }
     let user = turns
         .iter()
         .rev()
         // Google's may leave it out; an item of Responses without one is no message.
         .find(|turn| turn.at("role").as_str().map_or(turn.at("type").is_null(), |role| role == "user"));
     user.map(|turn| texts(turn, " ")).unwrap_or_default()
+}
+
+/// One text or several; numbers are tokens, and each is a word.
+pub(crate) fn inputs(input: &Value) -> Vec<String> {
+    match input {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(all) if all.iter().all(Value::is_number) && !all.is_empty() => {
+            vec![all.iter().map(Value::to_string).collect::<Vec<_>>().join(" ")]
+        }
+        Value::Array(all) => all.iter().flat_map(inputs).collect(),
+        Value::Object(_) => input.at("text").as_str().map(String::from).into_iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
 }
 
 /// The texts of a message's content (`content` or `parts`, a string or blocks), joined.

@@ -108,6 +108,11 @@ pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
     let body = |dialect| target(dialect, Wanted::Answer);
     match path {
         "/v1/chat/completions" | "/chat/completions" => body(&openai::DIALECT),
+        "/v1/completions" | "/completions" => body(&openai::completions::DIALECT),
+        "/v1/embeddings" | "/embeddings" => body(&openai::passed::EMBEDDINGS),
+        "/v1/moderations" | "/moderations" => body(&openai::passed::MODERATIONS),
+        "/v1/images/generations" | "/images/generations" => body(&openai::passed::IMAGES),
+        "/v1/rerank" | "/v2/rerank" | "/rerank" => body(&openai::passed::RERANK),
         "/v1/responses" | "/responses" => body(&responses::DIALECT),
         "/v1/messages" | "/messages" => body(&anthropic::DIALECT),
         "/v1/messages/count_tokens" | "/messages/count_tokens" => target(&anthropic::DIALECT, Wanted::Count),

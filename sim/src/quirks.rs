@@ -31,6 +31,7 @@ pub(crate) struct Content {
     pub(crate) blocked: bool,
     pub(crate) interleave: bool,
     pub(crate) strict: bool,
+    pub(crate) chat_only: bool,
     pub(crate) uncapped: bool,
 }
 
@@ -184,6 +185,7 @@ impl Content {
             "prompt_tokens" => put(&mut self.prompt_tokens, value),
             "redacted" => switch_on(&mut self.redacted, value),
             "interleave" => switch_on(&mut self.interleave, value),
+            "chat_only" => switch_on(&mut self.chat_only, value),
             "strict" => switch_on(&mut self.strict, value),
             "blocked" => switch_on(&mut self.blocked, value),
             "uncapped" => switch_on(&mut self.uncapped, value),

@@ -225,6 +225,8 @@ pub enum Operation {
     Embed,
     /// The vectors of several texts, where a dialect tells that apart.
     EmbedBatch,
+    /// To go on with a text.
+    Complete,
 }
 
 /// Whole or streamed.

@@ -179,7 +179,8 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let model = request.target(lane).ok_or_else(bug)?.model.clone();
     let vendor = spoken(provider, request.surface.dialect(), &model);
     let target = Target { vendor, model: &model };
-    let path = if vendor.dialect == request.surface.dialect() { Path::Pass } else { Path::Translate };
+    let same = vendor.dialect == request.surface.dialect();
+    let path = if same && !request.asks_in_chat(lane, &target) { Path::Pass } else { Path::Translate };
     if path == Path::Translate && request.passes_unread() {
         let message = format!("{} has no such calls: ask for a model of another provider", vendor.title);
         return Err(Fault::new(Code::Unsupported, message).at("model"));
@@ -345,7 +346,8 @@ fn accept(request: &Request, path: Path, dialect: Dialect) -> HeaderValue {
 fn uri(provider: &Provider, below: Cow<'static, str>) -> Result<Uri, Fault> {
     let Cow::Borrowed(fixed) = below else { return build_uri(provider, &below) };
     match provider.fixed_uri.get() {
-        Some(uri) if uri.path().ends_with(fixed) => Ok(uri.clone()),
+        // One path may be the end of another.
+        Some(uri) if uri.path().strip_suffix(fixed) == Some(base_path(provider)) => Ok(uri.clone()),
         Some(_) => build_uri(provider, fixed),
         None => {
             let uri = build_uri(provider, fixed)?;
@@ -354,9 +356,13 @@ fn uri(provider: &Provider, below: Cow<'static, str>) -> Result<Uri, Fault> {
     }
 }
 
+fn base_path(provider: &Provider) -> &str {
+    provider.base_url.path().trim_end_matches('/')
+}
+
 /// Only the path is new: scheme and authority are shared with the base URL.
 fn build_uri(provider: &Provider, below: &str) -> Result<Uri, Fault> {
-    let base = provider.base_url.path().trim_end_matches('/');
+    let base = base_path(provider);
     let query = provider.query.as_deref().unwrap_or_default();
     let mut path = String::with_capacity(base.len() + below.len() + query.len() + 1);
     path.push_str(base);

@@ -298,6 +298,7 @@ impl Request {
             forward,
             call: _,
             embedding: _,
+            in_chat: _,
         } = self;
         let mut digest = Digest::new();
         self.tenant(share, &mut digest);
@@ -393,6 +394,7 @@ fn provider_parts(provider: &Provider, digest: &mut Digest) {
         query,
         fixed_uri: _,
         speaks_one: _,
+        only_chat: _,
         terms: _,
     } = provider;
     let texts = [name, vendor.name, &base_url.to_string(), query.as_deref().unwrap_or_default()];

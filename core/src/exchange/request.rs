@@ -12,7 +12,8 @@ use crate::fault::{Fault, UpstreamClass};
 use crate::fleet::Lane;
 use crate::ledger::Standing;
 use crate::price::Terms;
-use crate::provider::Purpose;
+use crate::provider::openai::is_only_for_chat;
+use crate::provider::{Purpose, Target};
 use crate::surface::{Answers, Asked, Conversation, Envelope, ModelPlace, Places, RequestLine, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub(super) struct Request {
     pub(super) envelope: Envelope,
     /// Headers of the client's that its own dialect's upstreams are to see.
     pub(super) forward: HeaderMap,
+    /// The upstream that has said of its model that it is one for chat.
+    pub(super) in_chat: Option<Lane>,
     /// The canonical call, once an upstream of another dialect has needed it.
     pub(super) call: Option<Box<Call>>,
     /// The same of a request for vectors.
@@ -123,6 +126,7 @@ impl Request {
             body,
             envelope,
             forward,
+            in_chat: None,
             call: None,
             embedding: None,
         }
@@ -190,6 +194,13 @@ impl Request {
             framing: self.line.framing,
             body: self.body.clone(),
         }
+    }
+
+    /// Whether it is about a plain text and this upstream has to be asked in chat.
+    pub(super) fn asks_in_chat(&self, lane: Lane, target: &Target<'_>) -> bool {
+        let refuses = || self.config.provider(lane.provider).is_some_and(|one| one.only_chat.get().is_some());
+        self.surface.operation() == Operation::Complete
+            && (self.in_chat == Some(lane) || is_only_for_chat(target) || refuses())
     }
 
     /// Whether it asks for vectors.

@@ -2,6 +2,7 @@
 //! question for usage, the cap on output. Nothing else moves.
 
 use super::request::Request;
+use crate::call::Operation;
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::provider::Target;
@@ -48,10 +49,17 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
         (None, _) | (Some(_), StreamOptions::Unknown) => UsageAsk::AsClient,
     };
     if let Some(cap) = request.output_cap {
+        let plain = request.surface.operation() == Operation::Complete;
+        let cap = if plain { cap.min(PLAIN_CAP) } else { cap };
         edits.cap(request, known(cap, target), target);
     }
     Spliced { body: edits.apply(&request.body), usage }
 }
+
+/// What a completion of a plain text may have at most where its client says nothing, as OpenAI documents
+/// it: <https://platform.openai.com/docs/api-reference/completions/create>. Servers with another default
+/// are told this one where a cap has to be sent.
+const PLAIN_CAP: Tokens = Tokens(16);
 
 /// A cap beyond what the model can write is refused by most providers.
 pub(super) fn known(cap: Tokens, target: &Target<'_>) -> Tokens {
@@ -107,6 +115,8 @@ impl<'e> Edits<'e> {
             self.put(span.clone(), format!("{before}{}{after}", cap.get()));
         }
         match target.vendor.dialect {
+            // All vendors call it the same there.
+            Dialect::OpenAi if request.surface.operation() == Operation::Complete => return,
             Dialect::OpenAi => {}
             Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => return,
         }

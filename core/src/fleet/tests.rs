@@ -39,6 +39,7 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         query: None,
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
+        only_chat: Default::default(),
         terms: crate::price::Terms::default(),
     }
 }

@@ -33,6 +33,7 @@ fn provider(name: &str) -> Provider {
         query: None,
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
+        only_chat: Default::default(),
         terms: crate::price::Terms::default(),
     }
 }

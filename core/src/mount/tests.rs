@@ -163,7 +163,7 @@ fn a_path_that_is_served_names_its_method() {
 #[test]
 fn an_empty_model_is_no_model() {
     assert_eq!(got("/v1/models/"), models(Shape::Asked, None));
-    assert_eq!(refused(&Method::POST, "/openai/deployments//chat/completions").code, Code::NoRoute);
+    assert_eq!(refused(&Method::POST, "/openai/deployments//embeddings").code, Code::NoRoute);
 }
 
 #[test]

@@ -50,7 +50,9 @@ impl Provider for Bedrock {
             (Operation::Chat, Delivery::Stream(_)) => "converse-stream",
             (Operation::Invoke, Delivery::Whole) => "invoke",
             (Operation::Invoke, Delivery::Stream(_)) => "invoke-with-response-stream",
-            (Operation::Count | Operation::Embed | Operation::EmbedBatch, _) => return None,
+            (Operation::Count | Operation::Embed | Operation::EmbedBatch | Operation::Complete, _) => {
+                return None;
+            }
         };
         Some(endpoint(target.model, verb))
     }

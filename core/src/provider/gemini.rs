@@ -45,7 +45,7 @@ impl Provider for Gemini {
     }
 
     fn endpoint(&self, target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
-        Some(endpoint(target, purpose))
+        endpoint(target, purpose)
     }
 
     fn is_blocked(&self, data: &[u8]) -> bool {
@@ -59,7 +59,7 @@ impl Provider for Gemini {
         let body = serde_json::to_vec(&body)
             .map_err(|_| Fault::new(crate::fault::Code::Bug, "a JSON value did not serialise"))?;
         Ok(Encoded {
-            endpoint: endpoint(target, Purpose::chat(call.delivery)),
+            endpoint: endpoint(target, Purpose::chat(call.delivery)).unwrap_or_default(),
             body: Bytes::from(body),
             lost: lost.names,
         })
@@ -67,7 +67,7 @@ impl Provider for Gemini {
 
     fn encode_embedding(&self, call: &EmbeddingCall, target: &Target<'_>) -> Result<Encoded, Fault> {
         let purpose = Purpose { operation: Operation::EmbedBatch, ..Purpose::chat(Delivery::Whole) };
-        embeddings::encode(call, target, endpoint(target, purpose))
+        embeddings::encode(call, target, endpoint(target, purpose).unwrap_or_default())
     }
 
     fn decode_embeddings(&self, body: &[u8], _target: &Target<'_>) -> Result<Embeddings, Box<UpstreamFault>> {
@@ -99,8 +99,9 @@ impl Provider for Gemini {
     }
 }
 
-fn endpoint(target: &Target<'_>, purpose: Purpose) -> Endpoint {
+fn endpoint(target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
     let method = match (purpose.operation, purpose.delivery, purpose.framing) {
+        (Operation::Complete, ..) => return None,
         (Operation::Chat | Operation::Invoke, Delivery::Whole, _) => "generateContent",
         (
             Operation::Chat | Operation::Invoke,
@@ -113,7 +114,10 @@ fn endpoint(target: &Target<'_>, purpose: Purpose) -> Endpoint {
         (Operation::Embed, ..) => "embedContent",
         (Operation::EmbedBatch, ..) => "batchEmbedContents",
     };
-    Endpoint { path: format!("{}:{method}", model::path(target.model)).into(), headers: HeaderMap::new() }
+    Some(Endpoint {
+        path: format!("{}:{method}", model::path(target.model)).into(),
+        headers: HeaderMap::new(),
+    })
 }
 
 /// Quotes inside strings are escaped, so these patterns are found at keys only.

@@ -24,7 +24,7 @@ use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
-use crate::vendor::{ChatPath, StreamedToolIndex};
+use crate::vendor::{ChatPath, PlainCompletions, StreamedToolIndex};
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -41,6 +41,7 @@ impl Provider for OpenAi {
         match purpose.operation {
             Operation::Chat => Some(endpoint(target, "/chat/completions")),
             Operation::Embed | Operation::EmbedBatch => Some(endpoint(target, "/embeddings")),
+            Operation::Complete => Some(endpoint(target, "/completions")),
             Operation::Count | Operation::Invoke => None,
         }
     }
@@ -89,6 +90,18 @@ impl Provider for OpenAi {
         match target.vendor.quirks.tool_index {
             StreamedToolIndex::Sent => None,
             StreamedToolIndex::Missing => glance::mend(frame),
+        }
+    }
+}
+
+/// Whether a vendor, or this model of OpenAI's, is known to answer in chat only and not to go on with a
+/// plain text.
+pub(crate) fn is_only_for_chat(target: &Target<'_>) -> bool {
+    match target.vendor.quirks.completions {
+        PlainCompletions::Missing => true,
+        PlainCompletions::Asked => {
+            let series = model::Reasons::of(target.model) != model::Reasons::Unknown;
+            target.vendor.name == "openai" && series && !target.model.contains("instruct")
         }
     }
 }

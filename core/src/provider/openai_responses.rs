@@ -37,7 +37,11 @@ impl Provider for OpenAiResponses {
     fn endpoint(&self, _target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
         match purpose.operation {
             Operation::Chat => Some(endpoint()),
-            Operation::Count | Operation::Embed | Operation::EmbedBatch | Operation::Invoke => None,
+            Operation::Count
+            | Operation::Embed
+            | Operation::EmbedBatch
+            | Operation::Complete
+            | Operation::Invoke => None,
         }
     }
 

@@ -48,9 +48,11 @@ impl Surface for AnthropicMessages {
     fn name(&self) -> &'static str {
         match self.operation {
             Operation::Count => "anthropic-count-tokens",
-            Operation::Chat | Operation::Invoke | Operation::Embed | Operation::EmbedBatch => {
-                "anthropic-messages"
-            }
+            Operation::Chat
+            | Operation::Invoke
+            | Operation::Embed
+            | Operation::EmbedBatch
+            | Operation::Complete => "anthropic-messages",
         }
     }
 

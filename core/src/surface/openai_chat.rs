@@ -11,8 +11,8 @@
 
 mod cut_off;
 pub(super) mod fault;
-mod inspect;
-mod parse;
+pub(super) mod inspect;
+pub(super) mod parse;
 mod prompt;
 mod render;
 mod stream;

@@ -33,7 +33,8 @@ const SHAPES: &[(&str, Shape)] = &[
     ("fallbacks", Shape::Texts),
 ];
 
-const INPUT: &str = "a string, an array of strings, or arrays of tokens";
+/// What texts to work on may be.
+pub(super) const INPUT: &str = "a string, an array of strings, or arrays of tokens";
 
 impl Surface for OpenAiEmbeddings {
     fn name(&self) -> &'static str {
@@ -90,7 +91,7 @@ fn inspect(root: Value<'_>, line: &RequestLine) -> Result<Envelope, Fault> {
     let model = named.and_then(text).or_else(|| line.model.clone());
     let model = model.ok_or_else(|| Fault::missing_field("model", "a string"))?;
     let input = given("input").ok_or_else(|| Fault::missing_field("input", INPUT))?;
-    check_input(input)?;
+    check_input("input", input)?;
     let cuts = if root.get("fallbacks").is_some() { root.member_cuts(OWN_FIELDS) } else { Vec::new() };
     Ok(Envelope {
         model,
@@ -108,13 +109,14 @@ fn inspect(root: Value<'_>, line: &RequestLine) -> Result<Envelope, Fault> {
     })
 }
 
-fn check_input(input: Value<'_>) -> Result<(), Fault> {
+/// Texts or tokens, one or many: the field of this name.
+pub(super) fn check_input(name: &'static str, input: Value<'_>) -> Result<(), Fault> {
     match input.kind() {
         Kind::String => return Ok(()),
         Kind::Array if input.elements().next().is_some() => {}
-        Kind::Array => return Err(Fault::bad_field("input", INPUT, "an empty array")),
+        Kind::Array => return Err(Fault::bad_field(name, INPUT, "an empty array")),
         Kind::Null | Kind::Bool | Kind::Number | Kind::Object => {
-            return Err(Fault::bad_field("input", INPUT, noun(input)));
+            return Err(Fault::bad_field(name, INPUT, noun(input)));
         }
     }
     let one = input.elements().next().map(Value::kind);
@@ -129,7 +131,7 @@ fn check_input(input: Value<'_>) -> Result<(), Fault> {
         };
         if !good {
             return Err(Fault::bad_field(
-                format!("input[{at}]"),
+                format!("{name}[{at}]"),
                 "what the others are: a text or tokens",
                 noun(item),
             ));
@@ -138,7 +140,8 @@ fn check_input(input: Value<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn texts(input: Value<'_>, each: &mut dyn FnMut(&str), tokens: &mut Tokens) {
+/// Hands over the texts of what [`check_input`] has passed, and counts tokens that are no text.
+pub(super) fn texts(input: Value<'_>, each: &mut dyn FnMut(&str), tokens: &mut Tokens) {
     if let Some(text) = input.as_str() {
         return each(&text);
     }

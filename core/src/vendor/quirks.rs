@@ -8,6 +8,8 @@
 pub struct Quirks {
     /// Where its chat endpoint stands below the base URL.
     pub path: ChatPath,
+    /// Whether it goes on with a plain text.
+    pub completions: PlainCompletions,
     /// The field that caps output.
     pub max_tokens: MaxTokensField,
     /// Whether `stream_options` may be sent to it.
@@ -49,6 +51,16 @@ pub enum ChatPath {
     /// `/deployments/{model}/chat/completions`: Azure's API before v1. Its `api-version` is the
     /// config's to add to the query.
     Deployment,
+}
+
+/// Whether `/completions` is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainCompletions {
+    /// It may be, of some models: it is asked, and what it says is believed.
+    #[default]
+    Asked,
+    /// It is not.
+    Missing,
 }
 
 /// The field that caps output.
@@ -218,6 +230,7 @@ impl Quirks {
     /// No departure at all, in a form constants can start from.
     pub const NONE: Self = Self {
         path: ChatPath::Plain,
+        completions: PlainCompletions::Asked,
         max_tokens: MaxTokensField::MaxCompletionTokens,
         stream_options: StreamOptions::Known,
         developer: DeveloperRole::Known,

@@ -1,9 +1,9 @@
 //! The rows.
 
 use super::quirks::{
-    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PromptCount,
-    ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack, ToolIds, TopK,
-    Turns,
+    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PlainCompletions,
+    PromptCount, ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack,
+    ToolIds, TopK, Turns,
 };
 use super::{Address, Auth, Quirks, Vendor};
 use crate::dialect::Dialect;
@@ -177,6 +177,7 @@ pub const VENDORS: &[Vendor] = &[
             tool_index: StreamedToolIndex::Missing,
             turns: Turns::NoUserAfterTool,
             prompt: PromptCount::WithoutAudio,
+            completions: PlainCompletions::Missing,
             ..Quirks::COMPATIBLE
         },
         ..openai("mistral", "Mistral", "https://api.mistral.ai/v1", &["MISTRAL_API_KEY"])
@@ -188,6 +189,7 @@ pub const VENDORS: &[Vendor] = &[
             names: MessageNames::Refused,
             top_k: TopK::Unknown,
             thinking_back: ThinkingBack::LeftOut,
+            completions: PlainCompletions::Missing,
             ..Quirks::COMPATIBLE
         },
         ..openai("groq", "Groq", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"])
@@ -197,6 +199,7 @@ pub const VENDORS: &[Vendor] = &[
             reasoning: ReasoningAsk::Switch,
             thinking_back: ThinkingBack::WithToolCalls,
             top_k: TopK::Unknown,
+            completions: PlainCompletions::Missing,
             ..Quirks::COMPATIBLE
         },
         ..openai("deepseek", "DeepSeek", "https://api.deepseek.com/v1", &["DEEPSEEK_API_KEY"])
@@ -232,6 +235,7 @@ pub const VENDORS: &[Vendor] = &[
             stream_options: StreamOptions::Unknown,
             turns: Turns::Alternating,
             thinking_back: ThinkingBack::LeftOut,
+            completions: PlainCompletions::Missing,
             ..Quirks::COMPATIBLE
         },
         ..openai("perplexity", "Perplexity", "https://api.perplexity.ai", &["PERPLEXITY_API_KEY"])
@@ -259,11 +263,19 @@ pub const VENDORS: &[Vendor] = &[
     openai("deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"]),
     openai("sambanova", "SambaNova", "https://api.sambanova.ai/v1", &["SAMBANOVA_API_KEY"]),
     Vendor {
-        quirks: Quirks { reasoning: ReasoningAsk::Switch, ..Quirks::COMPATIBLE },
+        quirks: Quirks {
+            reasoning: ReasoningAsk::Switch,
+            completions: PlainCompletions::Missing,
+            ..Quirks::COMPATIBLE
+        },
         ..openai("moonshot", "Moonshot AI", "https://api.moonshot.ai/v1", &["MOONSHOT_API_KEY"])
     },
     Vendor {
-        quirks: Quirks { reasoning: ReasoningAsk::Switch, ..Quirks::COMPATIBLE },
+        quirks: Quirks {
+            reasoning: ReasoningAsk::Switch,
+            completions: PlainCompletions::Missing,
+            ..Quirks::COMPATIBLE
+        },
         ..openai("zai", "Z.ai", "https://api.z.ai/api/paas/v4", &["ZAI_API_KEY"])
     },
     Vendor {
@@ -283,7 +295,11 @@ pub const VENDORS: &[Vendor] = &[
     openai("cloudflare", "Cloudflare Workers AI", "", &["CLOUDFLARE_API_TOKEN"]),
     // Google's own OpenAI-compatible endpoint sends streamed tool calls without index and id.
     Vendor {
-        quirks: Quirks { tool_index: StreamedToolIndex::Missing, ..Quirks::COMPATIBLE },
+        quirks: Quirks {
+            tool_index: StreamedToolIndex::Missing,
+            completions: PlainCompletions::Missing,
+            ..Quirks::COMPATIBLE
+        },
         ..openai(
             "gemini-openai",
             "Google Gemini (OpenAI-compatible)",

@@ -1,6 +1,8 @@
 //! OpenAI chat completions.
 
 mod check;
+pub(super) mod completions;
+pub(super) mod passed;
 mod read;
 
 use http::StatusCode;

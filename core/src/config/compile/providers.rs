@@ -99,6 +99,7 @@ impl Compiler<'_> {
             query,
             fixed_uri: Default::default(),
             speaks_one: Default::default(),
+            only_chat: Default::default(),
             terms,
         })
     }

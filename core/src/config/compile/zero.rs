@@ -124,6 +124,7 @@ fn provider(
         query: None,
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
+        only_chat: Default::default(),
         terms: Terms::default(),
     }))
 }

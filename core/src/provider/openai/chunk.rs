@@ -168,6 +168,10 @@ impl Choice {
         let logprobs = fields.shift_remove("logprobs").filter(|logprobs| !logprobs.is_null());
         let message = fields.shift_remove("message").filter(|message| !message.is_null());
         let delta = fields.shift_remove("delta");
+        if let Some(text) = words(fields.shift_remove("text")) {
+            // Of completions of a plain text.
+            out.push(Event::Text { choice: self.index, text });
+        }
         if let Some(Value::Object(message)) = message.or(delta) {
             self.message(message, out);
         }

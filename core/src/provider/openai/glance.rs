@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
 pub(super) static DELTA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\""));
+pub(super) static TEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"text\""));
 static TOOL_CALLS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_calls\""));
 
 /// See [`crate::provider::Provider::glance`]. A chunk with an empty `choices` is a preamble too,
@@ -34,7 +35,10 @@ pub(super) fn glance(frame: &Frame) -> Glance {
     if values(&FINISH, data).any(|at| !scan::is_empty(data, at)) {
         return Glance::Finish;
     }
-    if values(&DELTA, data).any(|at| says_something(data, at)) { Glance::Content } else { Glance::Preamble }
+    let mut deltas = values(&DELTA, data).peekable();
+    // Completions of a plain text have their words in the choice itself.
+    let plain = deltas.peek().is_none() && values(&TEXT, data).any(|at| !scan::is_empty(data, at));
+    if plain || deltas.any(|at| says_something(data, at)) { Glance::Content } else { Glance::Preamble }
 }
 
 /// A chunk without choices whose usage is said: the one that `include_usage` adds. What stands beside

@@ -1,6 +1,6 @@
 //! What the model says, by a look for the keys it stands under.
 
-use super::glance::{DELTA, values};
+use super::glance::{DELTA, TEXT, values};
 use crate::provider::{said, scan};
 use memchr::memmem::Finder;
 use std::sync::LazyLock;
@@ -42,9 +42,15 @@ fn any(data: &[u8], out: &mut String) {
         streamed = true;
         message(data, at, out);
     }
-    if !streamed {
-        values(&MESSAGE, data).for_each(|at| message(data, at, out));
+    if streamed {
+        return;
     }
+    let mut whole = values(&MESSAGE, data).peekable();
+    if whole.peek().is_none() {
+        // Completions of a plain text.
+        return values(&TEXT, data).for_each(|at| said::string(data, at, out));
+    }
+    whole.for_each(|at| message(data, at, out));
 }
 
 fn message(data: &[u8], at: usize, out: &mut String) {

@@ -67,7 +67,11 @@ impl Surface for Embed {
         let one = |vector: &Vec<f32>| json!({ "values": vector });
         let mut body = match self.operation {
             Operation::EmbedBatch => json!({"embeddings": vectors.iter().map(one).collect::<Vec<_>>()}),
-            Operation::Embed | Operation::Chat | Operation::Invoke | Operation::Count => {
+            Operation::Embed
+            | Operation::Chat
+            | Operation::Invoke
+            | Operation::Count
+            | Operation::Complete => {
                 json!({"embedding": vectors.first().map(one)})
             }
         };
@@ -97,7 +101,11 @@ impl Embed {
         inspect::object(root)?;
         let form = match self.operation {
             Operation::EmbedBatch => form::EMBED_BATCH,
-            Operation::Embed | Operation::Chat | Operation::Invoke | Operation::Count => form::EMBED,
+            Operation::Embed
+            | Operation::Chat
+            | Operation::Invoke
+            | Operation::Count
+            | Operation::Complete => form::EMBED,
         };
         form::check_fields(root, form, &Path::ROOT)?;
         if self.requests(root).next().is_none() {
@@ -136,9 +144,11 @@ impl Embed {
                     asked.push(One::of(parse::item(request, &format!("requests[{at}]"))?)?);
                 }
             }
-            Operation::Embed | Operation::Chat | Operation::Invoke | Operation::Count => {
-                asked.push(One::of(root.taken())?)
-            }
+            Operation::Embed
+            | Operation::Chat
+            | Operation::Invoke
+            | Operation::Count
+            | Operation::Complete => asked.push(One::of(root.taken())?),
         }
         let mut asked = asked.into_iter().enumerate();
         let Some((_, first)) = asked.next() else {

@@ -78,11 +78,7 @@ pub(super) fn inspect(tape: &Tape<'_>, path_model: Option<&str>) -> Result<Envel
     let turns = Turns::check(messages)?;
     check_functions(seen.tools, "tools")?;
     check_functions(seen.functions, "functions")?;
-    let delivery = seen.delivery()?;
-    let usage = match delivery {
-        Delivery::Stream(UsageChunk::Unwanted) => Some(seen.usage_edit(root)),
-        Delivery::Stream(UsageChunk::Wanted) | Delivery::Whole => None,
-    };
+    let (delivery, usage) = (delivery(root)?, usage_edit(root)?);
     let others = [seen.tools, seen.functions, seen.response_format];
     Ok(Envelope {
         model,
@@ -112,9 +108,6 @@ struct Seen<'t> {
     fallbacks: Option<Value<'t>>,
     max_tokens: Option<Value<'t>>,
     max_completion_tokens: Option<Value<'t>>,
-    stream: Option<Value<'t>>,
-    /// Null where it is null.
-    stream_options: Option<Value<'t>>,
     response_format: Option<Value<'t>>,
     n: Option<Value<'t>>,
     user: Option<Value<'t>>,
@@ -140,8 +133,6 @@ impl<'t> Seen<'t> {
                 self.caps.push(CapPlace::of("max_completion_tokens", value));
                 &mut self.max_completion_tokens
             }
-            "stream" => &mut self.stream,
-            "stream_options" => return self.stream_options = Some(value),
             "response_format" => &mut self.response_format,
             "n" => &mut self.n,
             "user" => &mut self.user,
@@ -162,34 +153,39 @@ impl<'t> Seen<'t> {
         }
         Ok((name.into_owned(), ModelPlace::Body(model.span())))
     }
+}
 
-    fn delivery(&self) -> Result<Delivery, Fault> {
-        let asked = self.stream_options.and_then(|options| options.get("include_usage"));
-        let asked = asked.filter(|asked| !asked.is_null());
-        let usage = match asked.map(|asked| asked.as_bool().ok_or(asked)) {
-            Some(Ok(true)) => UsageChunk::Wanted,
-            None | Some(Ok(false)) => UsageChunk::Unwanted,
-            Some(Err(other)) => {
-                return Err(Fault::bad_field("stream_options.include_usage", "true or false", found(other)));
-            }
-        };
-        let streamed = self.stream.and_then(Value::as_bool) == Some(true);
-        Ok(if streamed { Delivery::Stream(usage) } else { Delivery::Whole })
-    }
-
-    /// The smallest change by which the client asks for usage.
-    fn usage_edit(&self, root: Value<'_>) -> Edit {
-        let after_brace = |object: Value<'_>| object.span().start + 1..object.span().start + 1;
-        match self.stream_options {
-            None => Edit { span: after_brace(root), text: r#""stream_options":{"include_usage":true},"# },
-            Some(null) if null.is_null() => Edit { span: null.span(), text: r#"{"include_usage":true}"# },
-            Some(options) => match (options.get("include_usage"), options.members().next()) {
-                (Some(flag), _) => Edit { span: flag.span(), text: "true" },
-                (None, None) => Edit { span: after_brace(options), text: r#""include_usage":true"# },
-                (None, Some(_)) => Edit { span: after_brace(options), text: r#""include_usage":true,"# },
-            },
+/// Whether a stream is asked for, and usage in it.
+pub(in crate::surface) fn delivery(root: Value<'_>) -> Result<Delivery, Fault> {
+    let asked = root.get("stream_options").and_then(|options| options.get("include_usage"));
+    let asked = asked.filter(|asked| !asked.is_null());
+    let usage = match asked.map(|asked| asked.as_bool().ok_or(asked)) {
+        Some(Ok(true)) => UsageChunk::Wanted,
+        None | Some(Ok(false)) => UsageChunk::Unwanted,
+        Some(Err(other)) => {
+            return Err(Fault::bad_field("stream_options.include_usage", "true or false", found(other)));
         }
+    };
+    let streamed = root.get("stream").and_then(Value::as_bool) == Some(true);
+    Ok(if streamed { Delivery::Stream(usage) } else { Delivery::Whole })
+}
+
+/// The smallest change by which a client that streams asks for usage, where it does not.
+pub(in crate::surface) fn usage_edit(root: Value<'_>) -> Result<Option<Edit>, Fault> {
+    match delivery(root)? {
+        Delivery::Stream(UsageChunk::Unwanted) => {}
+        Delivery::Stream(UsageChunk::Wanted) | Delivery::Whole => return Ok(None),
     }
+    let after_brace = |object: Value<'_>| object.span().start + 1..object.span().start + 1;
+    Ok(Some(match root.get("stream_options") {
+        None => Edit { span: after_brace(root), text: r#""stream_options":{"include_usage":true},"# },
+        Some(null) if null.is_null() => Edit { span: null.span(), text: r#"{"include_usage":true}"# },
+        Some(options) => match (options.get("include_usage"), options.members().next()) {
+            (Some(flag), _) => Edit { span: flag.span(), text: "true" },
+            (None, None) => Edit { span: after_brace(options), text: r#""include_usage":true"# },
+            (None, Some(_)) => Edit { span: after_brace(options), text: r#""include_usage":true,"# },
+        },
+    }))
 }
 
 /// Each function needs a name; a tool of another type is the provider's to understand.

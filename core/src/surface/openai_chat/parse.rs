@@ -16,8 +16,17 @@ use serde_json::Value;
 
 /// See [`crate::surface::Surface::parse`]. A body that names no model has that of its path.
 pub(super) fn parse(body: &[u8], path_model: Option<&str>) -> Result<Call, Fault> {
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| Fault::new(Code::BadJson, format!("the body is no JSON: {error}")))?;
+    read(json(body)?, path_model)
+}
+
+/// The body as a value.
+pub(in crate::surface) fn json(body: &[u8]) -> Result<Value, Fault> {
+    serde_json::from_slice(body)
+        .map_err(|error| Fault::new(Code::BadJson, format!("the body is no JSON: {error}")))
+}
+
+/// The same of a body that is a value already.
+pub(in crate::surface) fn read(body: Value, path_model: Option<&str>) -> Result<Call, Fault> {
     let mut fields = Fields::of(body, "body")?.at_root();
     let model = fields.text("model")?.or_else(|| path_model.map(str::to_owned));
     let model = model.ok_or_else(|| Fault::missing_field("model", "a string"))?;

@@ -51,6 +51,7 @@ pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
         stream_usage: StreamUsage::Asked,
         logprobs: None,
         cache: cache(body, messages),
+        ..Ask::default()
     })
 }
 

@@ -66,6 +66,7 @@ pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
         stream_usage: StreamUsage::Asked,
         logprobs: logprobs.then(|| field(config, "logprobs").as_u64().unwrap_or(0) as usize),
         cache: Vec::new(),
+        ..Ask::default()
     })
 }
 

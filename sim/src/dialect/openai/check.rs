@@ -21,6 +21,19 @@ type Checked = Result<(), Refusal>;
 
 pub(super) fn check(arrival: &Arrival<'_>) -> Checked {
     let body = arrival.body;
+    check_object(arrival)?;
+    if arrival.quirks.content.strict {
+        check_fields(body)?;
+    }
+    check_numbers(body)?;
+    check_options(body)?;
+    check_messages(body)?;
+    check_tools(body)
+}
+
+/// Whether it is an object that names a model.
+pub(super) fn check_object(arrival: &Arrival<'_>) -> Checked {
+    let body = arrival.body;
     if !body.is_object() {
         return Err(Refusal::bad(
             "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your \
@@ -30,13 +43,7 @@ pub(super) fn check(arrival: &Arrival<'_>) -> Checked {
     if arrival.model.is_empty() {
         return Err(Refusal::bad("you must provide a model parameter"));
     }
-    if arrival.quirks.content.strict {
-        check_fields(body)?;
-    }
-    check_numbers(body)?;
-    check_options(body)?;
-    check_messages(body)?;
-    check_tools(body)
+    Ok(())
 }
 
 fn missing(field: String) -> Refusal {

@@ -39,6 +39,7 @@ pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
         logprobs: (*body.at("logprobs") == Value::Bool(true))
             .then(|| body.at("top_logprobs").as_u64().unwrap_or(0).min(20) as usize),
         cache: Vec::new(),
+        ..Ask::default()
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
         stream_usage: StreamUsage::Asked,
         logprobs: None,
         cache: Vec::new(),
+        ..Ask::default()
     })
 }
 
