@@ -32,11 +32,11 @@ use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
 use crate::sigv4::Signer;
+use crate::sort::Map;
 use crate::token::Tokens;
 use crate::units::{Millis, Requests};
 use crate::vendor::Vendor;
 use http::{HeaderMap, HeaderValue, Uri};
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// Reads a document, TOML or JSON, and resolves it: all of it, or every error in the order of the
@@ -91,7 +91,7 @@ pub struct Config {
     /// In the order of the file; [`ProviderId`] counts into it.
     pub providers: Vec<Provider>,
     /// Model names of the gateway's own, by name.
-    pub routes: BTreeMap<String, Arc<Route>>,
+    pub routes: Map<String, Arc<Route>>,
     /// What [`Config::route_for`] remembers; empty to begin with.
     pub derived: Derived,
     /// Prices that stand in for the catalogue's, in the order of the file.

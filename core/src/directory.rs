@@ -28,11 +28,12 @@ pub use reading::Reading;
 
 use crate::api::{Change, Kind};
 use crate::config::{Config, ConfigError};
+use crate::sort::{Map, Set};
 use crate::token::{Issuer, Jwks, JwksSource};
 use reading::Found;
 use std::borrow::Borrow;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub struct Directory {
     /// Whether there has ever been a key.
     closed: bool,
     /// Keys of tokens' issuers, by issuer, as the host fetched them.
-    jwks: BTreeMap<String, Fetched>,
+    jwks: Map<String, Fetched>,
     others: Others,
 }
 
@@ -72,7 +73,7 @@ struct Fetched {
 /// Those of one origin.
 #[derive(Clone, Debug, Default)]
 struct Layer {
-    keys: BTreeSet<ByName>,
+    keys: Set<ByName>,
     /// Retiring ones too. Searched by digest, of which a stranger cannot choose the leading bytes, so
     /// that the search's duration tells nothing of any key.
     digests: HashSet<ByDigest>,
@@ -83,7 +84,7 @@ struct Layer {
 }
 
 /// Holders of one kind by their names.
-type Holders = BTreeMap<String, Arc<Holder>>;
+type Holders = Map<String, Arc<Holder>>;
 
 /// A stored row that cannot be taken up; everything else runs without it (K17).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::mount::Shape;
 use crate::sort;
+use crate::sort::Map;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Who "owns" the routes in OpenAI's shape; concrete models are owned by their provider.
 const OWNER: &str = "tollgate";
@@ -76,7 +76,7 @@ pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -
 }
 
 /// Owners by model, in the order of the names.
-type Models<'a> = BTreeMap<String, &'a str>;
+type Models<'a> = Map<String, &'a str>;
 
 fn usable<'a>(config: &'a Config, caller: Option<&Caller>) -> Models<'a> {
     let routes = config.routes.keys().map(|name| (name.clone(), OWNER));

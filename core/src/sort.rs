@@ -2,8 +2,15 @@
 //! for each type and order, which is a good part of what a Worker may weigh; this is for lists that are
 //! short or sorted seldom.
 
+pub mod map;
+
+/// Maps and sets in order: the standard library's, and lists in wasm.
+#[cfg(target_arch = "wasm32")]
+pub use map::{Map, Set};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+/// Maps and sets in order: the standard library's, and lists in wasm.
+#[cfg(not(target_arch = "wasm32"))]
+pub use std::collections::{BTreeMap as Map, BTreeSet as Set};
 
 /// Sorts, and leaves equal ones as they stood.
 pub fn sort_by<T>(list: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
@@ -21,8 +28,8 @@ pub fn sort_by_key<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
 }
 
 /// All of them as a set. What `collect` makes is sorted first, by a copy of its own.
-pub fn set<T: Ord>(all: impl IntoIterator<Item = T>) -> BTreeSet<T> {
-    let mut set = BTreeSet::new();
+pub fn set<T: Ord>(all: impl IntoIterator<Item = T>) -> Set<T> {
+    let mut set = Set::new();
     all.into_iter().for_each(|one| {
         set.insert(one);
     });
@@ -30,8 +37,8 @@ pub fn set<T: Ord>(all: impl IntoIterator<Item = T>) -> BTreeSet<T> {
 }
 
 /// All of them as a map; of several under one key the last counts.
-pub fn map<K: Ord, V>(all: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
-    let mut map = BTreeMap::new();
+pub fn map<K: Ord, V>(all: impl IntoIterator<Item = (K, V)>) -> Map<K, V> {
+    let mut map = Map::new();
     all.into_iter().for_each(|(key, value)| {
         map.insert(key, value);
     });

@@ -107,3 +107,119 @@ export async function next(reader) {
   const { done, value } = await reader.read();
   return done ? undefined : value;
 }
+
+/* Frames of a stream that pass: those that fit a form, which is a frame with holes in it. */
+
+/** Holes of a form: the model's words, what else may stand in a string, digits. No JSON has such bytes. */
+const WORDS = 1, TEXT = 2, DIGITS = 3;
+const [CONTROL, QUOTE, ESCAPE, ZERO, NINE] = [0x20, 0x22, 0x5c, 0x30, 0x39];
+/** What `fitting` says of bytes that end before the frame does, and of others that do not fit. */
+const SHORT = -1, OTHER = -2;
+/** Half a frame that is longer goes where everything goes that does not fit. */
+const MOST_HELD = 65536;
+
+/** What lets frames of a reader's pass to the client of an outlet. */
+export function passing(reader, outlet) {
+  return { reader, outlet, form: undefined, kept: [], held: undefined, frames: 0, words: 0, mostFrames: 0, mostWords: 0, heard: 0, writing: false, said: 0 };
+}
+
+/** Lets frames of this form pass, as far as these numbers go; none where the form is empty. */
+export function allow(passing, form, words, frames) {
+  Object.assign(passing, { form: form.length > 0 ? form : undefined, mostWords: words, mostFrames: frames });
+}
+
+/** How many frames and bytes of words have passed since this was asked last, and when something last came. While
+ * the client takes its time, nothing is expected to. */
+export function passed(passing) {
+  const { frames, words, heard, writing } = passing;
+  Object.assign(passing, { frames: 0, words: 0 });
+  return Float64Array.of(frames, words, writing ? Date.now() : heard);
+}
+
+/** What has passed since this was asked last. */
+export function shelf(passing) {
+  const all = joined(passing.kept);
+  passing.kept = [];
+  return all;
+}
+
+function joined(pieces) {
+  if (pieces.length === 1) return pieces[0];
+  const all = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
+/** Where a frame of this form that begins at `at` ends. Leaves in `passing.said` the bytes of its words. */
+function fitting(passing, piece, at) {
+  const { form } = passing;
+  passing.said = 0;
+  for (let i = 0; i < form.length; i++) {
+    const expected = form[i];
+    const from = at;
+    if (expected > DIGITS) {
+      if (at >= piece.length) return SHORT;
+      if (piece[at++] !== expected) return OTHER;
+    } else if (expected === DIGITS) {
+      while (piece[at] >= ZERO && piece[at] <= NINE) at++;
+      if (at === from) return at < piece.length ? OTHER : SHORT;
+    } else {
+      while (at < piece.length && piece[at] !== QUOTE) {
+        if (piece[at] < CONTROL) return OTHER;
+        at += piece[at] === ESCAPE ? 2 : 1;
+      }
+      if (at >= piece.length) return SHORT;
+      if (expected === WORDS) passing.said += at - from;
+    }
+  }
+  return at;
+}
+
+/** Where those frames end that may pass, and whether half of one stands behind them. */
+function passable(passing, piece) {
+  let at = 0;
+  while (at < piece.length && passing.frames < passing.mostFrames) {
+    const end = fitting(passing, piece, at);
+    if (end === SHORT) return [at, piece.length - at <= MOST_HELD];
+    if (end === OTHER || passing.words + passing.said > passing.mostWords) break;
+    passing.frames++;
+    passing.words += passing.said;
+    at = end;
+  }
+  return [at, false];
+}
+
+/** The next piece that must be looked at, while those before it pass; undefined at the end, null when the client
+ * has left. */
+export async function pass(passing) {
+  for (;;) {
+    const { done, value } = await passing.reader.read();
+    const { held } = passing;
+    passing.held = undefined;
+    // What is held is given out before the end, which comes again.
+    if (done) return held;
+    passing.heard = Date.now();
+    const piece = held === undefined ? value : joined([held, value]);
+    if (passing.form === undefined) return piece;
+    const [end, half] = passable(passing, piece);
+    if (end > 0) {
+      const whole = end === piece.length ? piece : piece.subarray(0, end);
+      passing.kept.push(whole);
+      passing.writing = true;
+      try {
+        await passing.outlet.writer.write(whole);
+      } catch {
+        return null;
+      } finally {
+        passing.writing = false;
+      }
+    }
+    if (end === piece.length) continue;
+    if (!half) return piece.subarray(end);
+    passing.held = piece.subarray(end);
+  }
+}

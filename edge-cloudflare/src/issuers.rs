@@ -7,8 +7,8 @@ use crate::clock;
 use crate::isolate::Isolate;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
-use std::collections::BTreeMap;
 use tollgate_core::config::Config;
+use tollgate_core::sort::Map;
 use tollgate_core::token::{Jwks, JwksSource};
 use tollgate_core::units::Time;
 use tollgate_edge::front::Again;
@@ -16,7 +16,7 @@ use tollgate_edge::issuers::{PATIENCE, PAUSE, document};
 use worker::console_error;
 
 /// When keys were fetched, by issuer.
-pub(crate) type Fetched = BTreeMap<String, Time>;
+pub(crate) type Fetched = Map<String, Time>;
 
 /// Fetches an issuer's keys, unless that was done a moment ago.
 pub(crate) async fn fetch(isolate: &Isolate, config: &Config, issuer: &str) -> Again {

@@ -10,9 +10,9 @@ use crate::clock;
 use crate::isolate::Isolate;
 use crate::ledger::{Lost, Way};
 use crate::settings::CONFIG;
-use std::collections::BTreeMap;
 use tollgate_core::api::{Change, Kind};
 use tollgate_core::config::Config;
+use tollgate_core::sort::Map;
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::front::Again;
 use tollgate_edge::keeper::Stored;
@@ -30,7 +30,7 @@ const CACHED: u64 = 30;
 /// What is known of the registry.
 #[derive(Default)]
 pub(crate) struct Known {
-    entities: BTreeMap<(Kind, String), Change>,
+    entities: Map<(Kind, String), Change>,
     version: Option<u64>,
     read: Time,
     asked: Time,

@@ -17,7 +17,6 @@ use crate::settings::{self, CONFIG};
 use crate::storage::{Elsewhere, Local};
 use crate::timer::LazyTimer;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -36,6 +35,7 @@ use tollgate_core::fleet::LaneReport;
 use tollgate_core::ledger::{Order, Reply, Report, Scope};
 use tollgate_core::limit::Budget;
 use tollgate_core::sort;
+use tollgate_core::sort::{Map, Set};
 use tollgate_core::units::{Millis, NanoDollars, Time};
 use tollgate_edge::arrears;
 use tollgate_edge::body::{Bounds, read};
@@ -60,7 +60,7 @@ pub(crate) struct Registry {
     directory: RefCell<Directory>,
     config: RefCell<Option<Arc<Config>>>,
     /// In whose book each stored key is.
-    books: RefCell<BTreeMap<String, String>>,
+    books: RefCell<Map<String, String>>,
     published: Cell<Published>,
 }
 
@@ -80,7 +80,7 @@ impl Registry {
         if stored.had_keys {
             directory.close();
         }
-        let mut books = BTreeMap::new();
+        let mut books = Map::new();
         for change in &stored.entities {
             note_book(&mut books, change);
             if let Err(aside) = directory.apply(change, &config) {
@@ -179,7 +179,7 @@ impl Registry {
     }
 
     /// All books there are.
-    fn all_books(&self) -> BTreeSet<String> {
+    fn all_books(&self) -> Set<String> {
         let directory = self.directory.borrow();
         let named = directory.holders_from(HolderKind::Organisation, "").map(|holder| holder.name.clone());
         sort::set(named.chain([String::new()]))
@@ -195,7 +195,7 @@ impl Registry {
 }
 
 /// In whose book a stored key is, and was.
-fn note_book(books: &mut BTreeMap<String, String>, change: &Change) -> Option<String> {
+fn note_book(books: &mut Map<String, String>, change: &Change) -> Option<String> {
     match &change.spec {
         None => books.remove(&change.name),
         Some(spec) => {

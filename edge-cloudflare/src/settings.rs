@@ -12,9 +12,9 @@ use crate::isolate::Isolate;
 use crate::people;
 use crate::upstream;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tollgate_core::config::Config;
+use tollgate_core::sort::{Map, Set};
 use tollgate_core::units::Time;
 use tollgate_edge::ai;
 use tollgate_edge::document::{self, Document, Problem};
@@ -131,9 +131,9 @@ fn bound(config: &Config, env: &Env) -> Result<(), Problem> {
 /// Secrets of the Secrets Store can only be had by waiting for them, so those that are not among the
 /// Worker's own are fetched, and it is read once more.
 async fn compile(text: Option<&Text>, env: &Env) -> Result<Config, Problem> {
-    let mut stored = BTreeMap::new();
+    let mut stored = Map::new();
     loop {
-        let missing = RefCell::new(BTreeSet::new());
+        let missing = RefCell::new(Set::new());
         let compiled = {
             let look = |name: &str| {
                 secret(env, &stored, name).ok_or_else(|| {
@@ -159,6 +159,6 @@ async fn compile(text: Option<&Text>, env: &Env) -> Result<Config, Problem> {
     }
 }
 
-fn secret(env: &Env, stored: &BTreeMap<String, String>, name: &str) -> Option<String> {
+fn secret(env: &Env, stored: &Map<String, String>, name: &str) -> Option<String> {
     stored.get(name).cloned().or_else(|| env.secret(name).ok().map(|secret| secret.to_string()))
 }

@@ -17,13 +17,13 @@ mod tests;
 
 use crate::lease;
 use crate::sql::{Failed, Row, Sql, Value};
-use std::collections::BTreeMap;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::fault::Code;
 use tollgate_core::ledger::{
     Changed, Entry, Held, Ledger, Limited, Note, Order, Read, Refusal, Reply, Report, Settlement, Standing,
     Stored, Warning,
 };
+use tollgate_core::sort::Map;
 use tollgate_core::units::{Millis, Time};
 
 /// When to come back after a hold could not be noted.
@@ -63,7 +63,7 @@ pub struct Book<S> {
     sql: S,
     ledger: Ledger,
     /// Keys that are refused, whatever their limits.
-    barred: BTreeMap<String, Code>,
+    barred: Map<String, Code>,
     /// The last note.
     noted: u64,
     /// Changes that are not stored yet, and the note they are up to.
@@ -103,7 +103,7 @@ impl<S: Sql> Book<S> {
         let mut book = Self {
             sql,
             ledger: Ledger::default(),
-            barred: BTreeMap::new(),
+            barred: Map::new(),
             noted: 0,
             due: None,
             freshness: Freshness::Stored,

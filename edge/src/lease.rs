@@ -16,10 +16,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{Ask, AskCost, Entry, Held, Hold, Report};
 use tollgate_core::price::PerMillion;
+use tollgate_core::sort::Map;
 use tollgate_core::units::{Estimated, Millis, NanoDollars, Time, Tokens};
 
 /// How long a spare may be used.
@@ -34,7 +35,7 @@ const AMPLE: u64 = 5;
 /// The spares of an instance.
 #[derive(Debug, Default)]
 pub struct Leases {
-    keys: BTreeMap<String, Spares>,
+    keys: Map<String, Spares>,
 }
 
 /// Those of a key.

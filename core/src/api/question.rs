@@ -21,7 +21,6 @@ use crate::units::{Millis, Requests, Time, Tokens};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const LIMIT: Field = optional("limit", Shape::UpTo(1000), "How many at most; 100 unless given.");
@@ -142,12 +141,12 @@ impl Dimension {
 }
 
 /// A query whose parameters are all known and well-formed.
-pub(super) struct Query(BTreeMap<&'static str, Vec<String>>);
+pub(super) struct Query(sort::Map<&'static str, Vec<String>>);
 
 impl Query {
     /// Reads a query. Lists may be given as `a,b` and as repeated parameters.
     fn read(query: Option<&str>, fields: &[Field]) -> Result<Self, Fault> {
-        let mut read: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let mut read: sort::Map<&'static str, Vec<String>> = sort::Map::new();
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         for pair in pairs {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

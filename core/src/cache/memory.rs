@@ -16,9 +16,10 @@ mod tests;
 
 use super::{CacheKey, Kept, Lead, Lookup, Parting, Recall};
 use crate::exchange::RequestId;
+use crate::sort::Map;
 use crate::units::Time;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::task::{Poll, Waker};
 
@@ -30,7 +31,7 @@ const OVERHEAD: usize = 256;
 pub struct Memory {
     entries: HashMap<CacheKey, Entry>,
     /// By when they were used: the first goes first.
-    used: BTreeMap<u64, CacheKey>,
+    used: Map<u64, CacheKey>,
     /// Bytes of all entries.
     size: usize,
     /// Who waits for whom.
@@ -59,7 +60,7 @@ struct Flight {
     leader: RequestId,
     lease: Time,
     /// In the order they came.
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: Map<u64, Waiting>,
 }
 
 struct Waiting {
@@ -150,7 +151,7 @@ impl Memory {
                 Found::Wait(Ticket { key, id, number })
             }
             None => {
-                self.flights.insert(key, Flight { leader: id, lease, waiting: BTreeMap::new() });
+                self.flights.insert(key, Flight { leader: id, lease, waiting: Map::new() });
                 Found::Now(Recall::Lead)
             }
         }

@@ -65,7 +65,7 @@ impl Reader {
     fn table(&self, raw: &str, place: &Place, depth: usize, errors: &mut Errors) -> Vec<Entry> {
         let members = serde_json::from_str::<Members<'_>>(raw).map_or_else(|_| Vec::new(), |read| read.0);
         let mut entries: Vec<Entry> = Vec::with_capacity(members.len());
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = crate::sort::Set::new();
         for Member { name, value } in members {
             let offset = (value.get().as_ptr() as usize).saturating_sub(self.start);
             let place = place.field(&name, offset);

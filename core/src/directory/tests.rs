@@ -140,7 +140,7 @@ fn a_tokens_end_user_cannot_be_replaced_and_its_scope_is_drawn_on() {
 fn a13_scopes_have_one_name_each() {
     let config = config();
     let drawn = names(&config, &caller(&config, "ci"), "chat", Some("x"));
-    let unique: BTreeSet<&String> = drawn.iter().collect();
+    let unique: std::collections::BTreeSet<&String> = drawn.iter().collect();
     assert_eq!(unique.len(), drawn.len());
 }
 

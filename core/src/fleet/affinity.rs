@@ -1,8 +1,8 @@
 //! Where conversations went, so that they find the provider's prompt cache again (K14).
 
+use crate::sort::Map;
 use crate::surface::Conversation;
 use crate::units::{Millis, Time};
-use std::collections::BTreeMap;
 
 /// How long a provider keeps a prompt cached after its last use.
 const CACHE_LIFE: Millis = Millis::from_secs(5 * 60);
@@ -14,8 +14,8 @@ const GENERATION: usize = 32_768;
 /// so at most 65,536 are known.
 #[derive(Debug, Default)]
 pub(super) struct Affinity {
-    young: BTreeMap<Key, Stay>,
-    old: BTreeMap<Key, Stay>,
+    young: Map<Key, Stay>,
+    old: Map<Key, Stay>,
 }
 
 /// A conversation on a route: another model shares no cache with it.

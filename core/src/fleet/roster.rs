@@ -5,8 +5,8 @@ use super::stats::Mean;
 use super::window::Meter;
 use crate::config::{Credential, RouteTarget};
 use crate::sort;
+use crate::sort::Map;
 use crate::units::{Millis, Time};
-use std::collections::BTreeMap;
 
 /// Lanes known at most, those in flight apart. Clients can name any model of a provider, so the
 /// least recently used must go.
@@ -25,7 +25,7 @@ pub(super) const FAILING: Span =
 pub(super) struct Roster {
     /// By the provider's name. Ordered maps: a look-up among a few short names beats hashing, and no
     /// choice of names by a client can slow it down.
-    providers: BTreeMap<Box<str>, Vec<KeyId>>,
+    providers: Map<Box<str>, Vec<KeyId>>,
     /// Those of all configs so far: an operator names them, so they are few.
     keys: Vec<Key>,
     lanes: Vec<Lane>,
@@ -33,7 +33,7 @@ pub(super) struct Roster {
     serials: u64,
     /// Of targets with limits of their own, by the provider's name and the model's: an operator names
     /// them, so they are few.
-    meters: BTreeMap<Box<str>, BTreeMap<Box<str>, Meter>>,
+    meters: Map<Box<str>, Map<Box<str>, Meter>>,
 }
 
 /// Counts into the keys.
@@ -52,7 +52,7 @@ pub(super) struct Key {
     /// What was sent with it, if it has limits of its own.
     pub(super) meter: Meter,
     /// By the model's name.
-    lanes: BTreeMap<Box<str>, Slot>,
+    lanes: Map<Box<str>, Slot>,
 }
 
 /// Where a known upstream stands. Good until the next lane is made.
@@ -257,7 +257,7 @@ impl Roster {
 
     fn make_key(&mut self, names: Names<'_>) -> Option<KeyId> {
         let id = KeyId(u32::try_from(self.keys.len()).ok()?);
-        let (refused, meter, lanes) = (CoolDown::default(), Meter::default(), BTreeMap::new());
+        let (refused, meter, lanes) = (CoolDown::default(), Meter::default(), Map::new());
         self.keys.push(Key { name: names.key.into(), refused, meter, lanes });
         self.providers.entry(names.provider.into()).or_default().push(id);
         Some(id)

@@ -21,8 +21,8 @@ use crate::keyring;
 use crate::ledger::Scope;
 use crate::limit::Limits;
 use crate::mount::PLACES;
+use crate::sort::{Map, Set};
 use crate::units::Millis;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Bytes of a pattern.
@@ -31,7 +31,7 @@ const MAX_PATTERN: usize = 256;
 /// What names are looked up in.
 pub(in crate::config) struct Known<'a> {
     pub(in crate::config) providers: Vec<&'a str>,
-    pub(in crate::config) routes: &'a BTreeMap<String, Arc<Route>>,
+    pub(in crate::config) routes: &'a Map<String, Arc<Route>>,
     pub(in crate::config) directory: &'a Directory,
     pub(in crate::config) names: Names,
     pub(in crate::config) cache: cache::Bounds,
@@ -50,7 +50,7 @@ impl Compiler<'_> {
     pub(super) fn holders(&mut self, raw: Vec<file::Holder>, known: &Known<'_>) -> Vec<Arc<Holder>> {
         let (organisations, others): (Vec<_>, Vec<_>) =
             raw.into_iter().partition(|holder| holder.kind == HolderKind::Organisation);
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         let mut holders: Vec<Arc<Holder>> = Vec::new();
         for part in [organisations, others] {
             let directory = Directory::of_holders(&holders);
@@ -66,8 +66,8 @@ impl Compiler<'_> {
     }
 
     pub(super) fn keys(&mut self, raw: Vec<file::Key>, known: &Known<'_>) -> Vec<Arc<Key>> {
-        let mut names = BTreeSet::new();
-        let mut digests = BTreeMap::new();
+        let mut names = Set::new();
+        let mut digests = Map::new();
         let mut keys = Vec::with_capacity(raw.len());
         for raw in raw {
             if !names.insert(raw.name.value.clone()) {
@@ -239,7 +239,7 @@ impl<'a> Known<'a> {
 
     fn limited(&self, scope: &str, bounds: Bounds, errors: &mut Errors) -> Limited {
         let Bounds { limits, within, end_user } = bounds;
-        let mut seen = BTreeSet::new();
+        let mut seen = Set::new();
         let mut inner = Vec::with_capacity(within.len());
         for file::keys::Within { what, limits } in within {
             let (what, place) = match what {

@@ -9,10 +9,10 @@ use crate::config::{Credential, Override, Pattern, Provider, ProviderId, Route, 
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 use crate::sort;
+use crate::sort::{Map, Set};
 use crate::units::Millis;
 use crate::vendor::{Auth, VENDORS, Vendor, custom, find};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Waiting times where the config names none.
@@ -27,7 +27,7 @@ pub(super) struct Named {
     /// Those without errors.
     pub(super) compiled: Vec<Provider>,
     /// All names, so that a mistake in a provider is not reported again wherever it is used.
-    pub(super) declared: BTreeSet<String>,
+    pub(super) declared: Set<String>,
     /// What the config says of prices.
     pub(super) prices: Vec<Override>,
 }
@@ -192,7 +192,7 @@ impl Compiler<'_> {
         vendor: Option<&Vendor>,
         region: Option<&str>,
     ) -> Vec<Credential> {
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         let mut credentials = Vec::with_capacity(raw.len());
         for (index, raw) in raw.into_iter().enumerate() {
             let file::ProviderKey { name, secret, weight, models, limits } = raw;
@@ -287,7 +287,7 @@ impl Compiler<'_> {
     }
 
     /// What works, though perhaps not as meant.
-    pub(super) fn notes_on_use(&mut self, providers: &[Provider], routes: &BTreeMap<String, Arc<Route>>) {
+    pub(super) fn notes_on_use(&mut self, providers: &[Provider], routes: &Map<String, Arc<Route>>) {
         if routes.is_empty() {
             return;
         }

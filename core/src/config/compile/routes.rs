@@ -9,8 +9,8 @@ use crate::config::file;
 use crate::config::read::Spot;
 use crate::config::{After, Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices};
 use crate::sort;
+use crate::sort::{Map, Set};
 use crate::units::Millis;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Upstream calls for one request where the config does not say.
@@ -44,7 +44,7 @@ struct Draft {
 /// What the names in a route are looked up in.
 struct Directory<'a> {
     named: &'a Named,
-    routes: BTreeMap<String, usize>,
+    routes: Map<String, usize>,
 }
 
 impl Compiler<'_> {
@@ -53,14 +53,14 @@ impl Compiler<'_> {
         raw: Vec<file::Model>,
         named: &Named,
         cache: &Bounds,
-    ) -> BTreeMap<String, Arc<Route>> {
+    ) -> Map<String, Arc<Route>> {
         let names = raw.iter().enumerate().map(|(index, model)| (model.name.value.clone(), index));
         let directory = Directory { named, routes: sort::map(names) };
         let drafts: Vec<Draft> = raw.into_iter().map(|model| self.draft(model, &directory, cache)).collect();
         if !self.acyclic(&drafts) {
-            return BTreeMap::new();
+            return Map::new();
         }
-        let mut routes = BTreeMap::new();
+        let mut routes = Map::new();
         for draft in &drafts {
             // What is too much for one is too much for those that lead to it: once is told enough.
             let Some(fallbacks) = self.flatten(draft, &drafts) else { break };
@@ -207,7 +207,7 @@ impl Compiler<'_> {
     fn acyclic(&mut self, drafts: &[Draft]) -> bool {
         let mut left = sort::set(0..drafts.len());
         let mut waiting: Vec<usize> = drafts.iter().map(|draft| next_routes(draft).count()).collect();
-        let mut back: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut back: Map<usize, Vec<usize>> = Map::new();
         for (index, draft) in drafts.iter().enumerate() {
             next_routes(draft).for_each(|next| back.entry(next).or_default().push(index));
         }
@@ -229,7 +229,7 @@ impl Compiler<'_> {
     }
 
     /// Follows the routes that are left until one comes up again, and names that circle.
-    fn report_cycle(&mut self, drafts: &[Draft], left: &BTreeSet<usize>) {
+    fn report_cycle(&mut self, drafts: &[Draft], left: &Set<usize>) {
         let mut way: Vec<usize> = left.first().copied().into_iter().collect();
         while let Some(draft) = way.last().and_then(|at| drafts.get(*at)) {
             let Some(next) = next_routes(draft).find(|next| left.contains(next)) else { return };
@@ -271,7 +271,7 @@ impl Compiler<'_> {
         flat: &mut Vec<RouteTarget>,
     ) -> Option<()> {
         let mut known = sort::set(draft.targets.iter().map(upstream));
-        let mut seen = BTreeSet::new();
+        let mut seen = Set::new();
         while let Some(step) = stack.pop() {
             let targets = match step {
                 Step::Target(target) => std::slice::from_ref(target),

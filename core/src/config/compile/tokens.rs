@@ -6,9 +6,9 @@ use crate::config::file;
 use crate::config::file::TokenParent;
 use crate::config::read::Spot;
 use crate::secret::Secret;
+use crate::sort::Set;
 use crate::token::{self, EdKey, HsKey, Issuer, JwksSource, Parent, Tokens};
 use crate::units::Millis;
-use std::collections::BTreeSet;
 
 /// A key that lives longer than this is not short-lived.
 const LONGEST: Millis = Millis::from_secs(366 * 24 * 60 * 60);
@@ -65,7 +65,7 @@ impl Compiler<'_> {
     }
 
     fn issuers(&mut self, raw: Vec<file::Issuer>) -> Vec<Issuer> {
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         let mut issuers = Vec::with_capacity(raw.len());
         for file::Issuer { issuer, audience, jwks, parent } in raw {
             if issuer.value == token::ISSUER {

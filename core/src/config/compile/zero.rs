@@ -7,10 +7,10 @@ use crate::config::{Alerts, Config, Credential, Derived, Fail, Provider, Server,
 use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
+use crate::sort::Map;
 use crate::token::Tokens;
 use crate::vendor::{Auth, VENDORS, Vendor};
 use http::{HeaderMap, Uri};
-use std::collections::BTreeMap;
 
 /// Every vendor whose usual variable is set, on; no keys, no routes. Asks `env` for nothing but the
 /// variables of the vendors' rows. Cannot fail: what is not usable is left out with a note.
@@ -50,7 +50,7 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         cache: Default::default(),
         server,
         providers,
-        routes: BTreeMap::new(),
+        routes: Map::new(),
         derived: Derived::default(),
         prices: Vec::new(),
         holders: Vec::new(),

@@ -10,6 +10,7 @@ use crate::call::{Delivery, Operation, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
 use crate::sort;
+use crate::sort::Set;
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::path::Path;
@@ -19,7 +20,6 @@ use crate::surface::{CapPlace, Conversation, Envelope, ModelPlace, Places};
 use crate::units::Tokens;
 use block::Side;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Fields of the body that are the gateway's and not the provider's.
@@ -270,7 +270,7 @@ fn check_tools(tools: Option<Value<'_>>) -> Result<(), Fault> {
 /// What the messages tell beyond being well-formed.
 #[derive(Default)]
 struct Turns<'t> {
-    asked_for: BTreeSet<Cow<'t, str>>,
+    asked_for: Set<Cow<'t, str>>,
     /// Whether tools may have been asked for in turns that are not in the body.
     asked_elsewhere: bool,
     first_user: Option<Value<'t>>,

@@ -8,6 +8,7 @@ use crate::call::Delivery;
 use crate::fault::Fault;
 use crate::json::{Kind, Value};
 use crate::sort;
+use crate::sort::Set;
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::path::Path;
@@ -15,7 +16,6 @@ use crate::surface::shape::{Shape, allowed, fitting, needed, noun, text};
 use crate::surface::{CapPlace, Conversation, Envelope, ModelPlace, Places, RequestLine, Uncapped};
 use crate::units::Tokens;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Fields of the body that are the gateway's and not the provider's.
@@ -199,7 +199,7 @@ fn blocks<'t>(message: Value<'t>) -> impl Iterator<Item = Value<'t>> {
 /// What the messages tell beyond being well-formed.
 #[derive(Default)]
 struct Seen<'t> {
-    asked_for: BTreeSet<Cow<'t, str>>,
+    asked_for: Set<Cow<'t, str>>,
     first_user: Option<Value<'t>>,
     answered: Answered,
     bulk: Bulk,

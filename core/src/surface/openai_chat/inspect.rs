@@ -9,13 +9,13 @@ mod bulk;
 use crate::call::{Delivery, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
+use crate::sort::Set;
 use crate::surface::bulk::{Bulk, weigh};
 use crate::surface::conversation::Answered;
 use crate::surface::shape::{Shape, end_user, found, noun, text};
 use crate::surface::{CapPlace, Conversation, Edit, Envelope, ModelPlace, Places};
 use crate::units::Tokens;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Fields of the body that are the gateway's and not the provider's.
@@ -229,7 +229,7 @@ fn named(function: Value<'_>, path: impl Fn() -> String) -> Result<(), Fault> {
 /// What the messages tell beyond being well-formed.
 #[derive(Default)]
 struct Turns<'t> {
-    asked_for: BTreeSet<Cow<'t, str>>,
+    asked_for: Set<Cow<'t, str>>,
     instructions: Vec<Value<'t>>,
     first_user: Option<Value<'t>>,
     answered: Answered,

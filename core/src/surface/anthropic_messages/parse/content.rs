@@ -6,13 +6,13 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::sort::Map;
 use crate::surface::fields::{Fields, noun};
 use crate::surface::proof::{self, Of, Proof};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The function each call asked for, by the call's id.
-pub(super) type Names = BTreeMap<String, String>;
+pub(super) type Names = Map<String, String>;
 
 /// Blocks that only this dialect has, whatever their name begins with: the provider's own tools.
 const HOSTED: [&str; 2] = ["_tool_use", "_tool_result"];

@@ -7,14 +7,14 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::sort::Map;
 use crate::surface::bedrock::proof;
 use crate::surface::fields::Fields;
 use crate::surface::proof::{Of, Proof};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The function each call asked for, by the call's id.
-pub(super) type Names = BTreeMap<String, String>;
+pub(super) type Names = Map<String, String>;
 
 /// What a block turns out to be.
 #[expect(clippy::large_enum_variant, reason = "the large variant is the common one")]

@@ -4,22 +4,22 @@ use super::content::{self, Content};
 use crate::call::{CacheMark, Message, Opaque, Part, Role, Signature, Text, Thinking, ToolCall, ToolResult};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::sort::Map;
 use crate::surface::fields::Fields;
 use crate::surface::proof::{self, Proof};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// All messages, with the names of tools filled into their results.
 pub(super) fn parse(list: Vec<Value>) -> Result<Vec<Message>, Fault> {
     if list.is_empty() {
         return Err(Fault::missing_field("messages", "at least one message"));
     }
-    let mut names = BTreeMap::new();
+    let mut names = Map::new();
     list.into_iter().enumerate().map(|(i, value)| message(i, value, &mut names)).collect()
 }
 
 /// The function each call asked for, by the call's id.
-type Names = BTreeMap<String, String>;
+type Names = Map<String, String>;
 
 fn message(i: usize, value: Value, names: &mut Names) -> Result<Message, Fault> {
     let mut fields = Fields::of(value, &format!("messages[{i}]"))?;

@@ -2,17 +2,17 @@
 
 use crate::fault::Fault;
 use crate::json::{Kind, Value};
+use crate::sort::Set;
 use crate::surface::bulk::Bulk;
 use crate::surface::conversation::Answered;
 use crate::surface::path::Path;
 use crate::surface::shape::{Shape, allowed, fitting, found, needed, noun};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 /// What the items tell beyond being well-formed.
 #[derive(Default)]
 pub(super) struct Items<'t> {
-    asked_for: BTreeSet<Cow<'t, str>>,
+    asked_for: Set<Cow<'t, str>>,
     /// Calls may stand where only the provider sees them.
     asked_elsewhere: bool,
     instructions: Vec<Value<'t>>,

@@ -6,11 +6,11 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::sort::Map;
 use crate::surface::fields::{Fields, noun};
 use crate::surface::openai_responses::words;
 use crate::surface::proof::{self, Of, Proof};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// `input`, taken out of the body, with the names of tools filled into their results.
 pub(super) fn parse(fields: &mut Fields) -> Result<Vec<Message>, Fault> {
@@ -34,7 +34,7 @@ pub(super) fn parse(fields: &mut Fields) -> Result<Vec<Message>, Fault> {
 struct Turns {
     messages: Vec<Message>,
     /// The function each call asked for, by the call's id.
-    names: BTreeMap<String, String>,
+    names: Map<String, String>,
     /// A proof of the call that comes next.
     carried: Option<Signature>,
 }
