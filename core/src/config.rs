@@ -136,6 +136,8 @@ pub struct Server {
     pub open: bool,
     /// What is done about a model whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// What is fetched for clients.
+    pub fetch_media: crate::media::FetchMedia,
     /// The zone of budgets that name none.
     pub zone: Zone,
     /// Peers whose `x-forwarded-for` is believed.

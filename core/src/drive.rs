@@ -8,6 +8,7 @@
 use crate::cache::Recall;
 use crate::exchange::{Exchange, Input, Step};
 use crate::host::{Client, Host, Timer, Upstream};
+use crate::media::MEDIA_PATIENCE;
 use crate::units::Time;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,7 +22,7 @@ pub async fn drive<H: Host, C: Client>(mut exchange: Box<Exchange>, host: &H, cl
     let mut wires = Wires { upstream: Stage::Idle, timer: host.timer(), room: Room::Free };
     while !exchange.is_done() {
         match exchange.next_step() {
-            Some(Step::Choose) => exchange = choose(exchange, host).await,
+            Some(Step::Choose) => exchange = choose(exchange, &mut wires, host, client).await,
             Some(step) => perform(step, &mut exchange, &mut wires, host, client).await,
             None => {
                 let input = poll_fn(|cx| wires.poll_input(cx, &exchange, client)).await;
@@ -47,10 +48,34 @@ enum Stage<U> {
 }
 
 /// Handed over to the host and back, since a large request takes long to be written for its upstream.
-async fn choose<H: Host>(exchange: Box<Exchange>, host: &H) -> Box<Exchange> {
+async fn choose<H: Host, C: Client>(
+    mut exchange: Box<Exchange>,
+    wires: &mut Wires<H>,
+    host: &H,
+    client: &C,
+) -> Box<Exchange> {
     let (now, random) = (host.now(), host.random());
     let choice = host.with_fleet(|fleet| fleet.choose(&exchange.query(now, random)));
-    host.chosen(exchange, choice, now).await
+    let Some(wanted) = exchange.wants(&choice) else {
+        return host.chosen(exchange, choice, now).await;
+    };
+    // Boxed: hardly any exchange has something fetched.
+    let until = now + MEDIA_PATIENCE;
+    let mut fetching = Box::pin(host.fetch_media(wanted));
+    let fetched = poll_fn(|cx| {
+        if let Poll::Ready(fetched) = fetching.as_mut().poll(cx) {
+            return Poll::Ready(Some(fetched));
+        }
+        // Who left is noticed once more, where it is acted on.
+        if client.poll_left(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        wires.timer.poll_until(until, cx).map(|()| None)
+    });
+    let fetched = fetched.await;
+    drop(fetching);
+    exchange.fetched(fetched.as_deref());
+    host.chosen(exchange, choice, host.now()).await
 }
 
 async fn perform<H: Host, C: Client>(

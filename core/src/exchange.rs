@@ -57,6 +57,7 @@ use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::media::{self, Fetched, MEDIA_PATIENCE, Wanted};
 use crate::price::Terms;
 use crate::provider::wait;
 use crate::retry::{self, Closed, Verdict};
@@ -70,7 +71,7 @@ use http::HeaderValue;
 use quota::Quota;
 use read::Reading;
 use relay::Relay;
-use request::Request;
+use request::{Gathered, Request};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -337,6 +338,24 @@ impl Exchange {
             now,
             random,
         }
+    }
+
+    /// What the host has to fetch before it tells an exchange this choice; told by [`Self::fetched`].
+    pub fn wants(&mut self, choice: &Choice) -> Option<Wanted> {
+        match choice {
+            Choice::Send(lane) => attempt::wanted(&mut self.request, *lane),
+            Choice::Wait { .. } | Choice::Exhausted { .. } => None,
+        }
+    }
+
+    /// What was fetched. What is missing is told where the request cannot be written without it.
+    /// Nothing: it took too long.
+    pub fn fetched(&mut self, fetched: Option<&[Fetched]>) {
+        let failed = match (fetched, self.request.call.as_mut()) {
+            (Some(fetched), Some(call)) => media::put(call, fetched),
+            _ => Some(format!("it took longer than {MEDIA_PATIENCE}")),
+        };
+        self.request.media = failed.map_or(Gathered::All, Gathered::Failed);
     }
 
     /// The config the exchange runs under.

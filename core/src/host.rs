@@ -8,6 +8,7 @@ use crate::count::{Counted, Uncounted};
 use crate::exchange::{Exchange, Input, Record};
 use crate::fleet::{Choice, Fleet};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::media::{Fetched, Wanted};
 use crate::sigv4::{self, Signing};
 use crate::units::Time;
 use bytes::Bytes;
@@ -54,6 +55,16 @@ pub trait Host {
     ) -> impl Future<Output = Box<Exchange>> {
         exchange.on(Input::Chosen(choice), now);
         std::future::ready(exchange)
+    }
+
+    /// Fetches pictures and files that a client names by address, all within
+    /// [`MEDIA_PATIENCE`](crate::media::MEDIA_PATIENCE) and
+    /// [`MAX_MEDIA_BYTES`](crate::media::MAX_MEDIA_BYTES) together. Every address that is connected to, those
+    /// of redirects too, must be admitted by `wanted.reach`, and be the very one that was checked. Only asked
+    /// where the config says so.
+    fn fetch_media(&self, wanted: Wanted) -> impl Future<Output = Vec<Fetched>> {
+        let none = |url| Fetched { url, got: Err("this host fetches nothing".to_owned()) };
+        std::future::ready(wanted.urls.into_iter().map(none).collect())
     }
 
     /// Takes quota from every scope of an entry or from none. Idempotent by the entry's id. Answers

@@ -24,6 +24,7 @@ pub mod surface; // what we serve
 pub mod provider; // what we call
 pub mod vendor; // rows on a known dialect
 pub mod mount; // what is served at which path
+pub mod media;
 pub mod models; // lists of what may be asked for
 
 pub mod catalog; // which models there are

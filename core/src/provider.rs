@@ -78,6 +78,11 @@ pub trait Provider: Sync {
         self.fault(200, headers, frame.data(), target)
     }
 
+    /// Whether the provider fetches pictures and files from this address itself.
+    fn fetches(&self, _url: &str, _target: &Target<'_>) -> bool {
+        true
+    }
+
     /// Whether an answer, or a frame of a stream, says that the prompt was blocked, in a dialect in which
     /// that is no error.
     fn is_blocked(&self, _data: &[u8]) -> bool {

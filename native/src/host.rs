@@ -24,6 +24,7 @@ use tollgate_core::exchange::{Exchange, Input, Record};
 use tollgate_core::fleet::{Choice, Fleet};
 use tollgate_core::host::{Fetch, Host};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
+use tollgate_core::media::{Fetched, Wanted};
 use tollgate_core::metrics::Metrics;
 use tollgate_core::units::Time;
 
@@ -143,6 +144,10 @@ impl Host for Native {
     async fn settle(&self, hold: Hold, settlement: Settlement) {
         let warnings = self.shared.ledger.settle(hold, settlement, self.now()).await;
         self.shared.alarm.ring(warnings);
+    }
+
+    async fn fetch_media(&self, wanted: Wanted) -> Vec<Fetched> {
+        crate::media::fetch(&self.shared.outside, wanted).await
     }
 
     async fn count(&self, text: Uncounted) -> Counted {

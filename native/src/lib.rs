@@ -17,6 +17,7 @@ pub mod worker; // a thread, its listener and its connections
 pub mod patience; // how long a connection may say nothing
 pub mod linger; // how a connection is closed
 pub mod malformed; // what is no request
+pub mod media; // pictures that clients name by address
 pub mod contain; // a panic stays where it happened
 pub mod answer; // from a request to its answer
 pub mod api; // the admin API's execution

@@ -110,6 +110,7 @@ impl Compiler<'_> {
             cors_origins,
             open,
             unknown_price,
+            fetch_media,
             zone,
             trusted_proxies,
         } = raw;
@@ -132,6 +133,7 @@ impl Compiler<'_> {
             cors_origins: self.origins(cors_origins),
             open: open.unwrap_or(false),
             unknown_price: unknown_price.unwrap_or_default(),
+            fetch_media,
             zone,
             trusted_proxies,
         }

@@ -13,6 +13,7 @@ use super::tree::Node;
 use crate::config::{Fail, Fallback, Strategy, UnknownPrice, UpstreamLimits};
 use crate::directory::{HolderKind, IpRange};
 use crate::limit::calendar::Zone;
+use crate::media::FetchMedia;
 use crate::price::{CLASSES, Rate, Rates, Terms};
 use crate::units::{self, Millis, Requests};
 pub(super) use cache::{Cache, Caching};
@@ -44,6 +45,7 @@ const SERVER: &[&str] = &[
     "cors",
     "open",
     "unknown_price",
+    "fetch_media",
     "zone",
     "trusted_proxies",
 ];
@@ -81,6 +83,11 @@ const TARGET: &[&str] = &["to", "weight", "rpm", "tpm"];
 const PRICE_AS: &str = "as";
 
 /// What is done about a price that is not known, by its word.
+const FETCHES: &[Word<FetchMedia>] = &[
+    Word { name: "off", value: FetchMedia::Off },
+    Word { name: "public", value: FetchMedia::Public },
+    Word { name: "any", value: FetchMedia::Any },
+];
 const UNKNOWN_PRICES: &[Word<UnknownPrice>] = &[
     Word { name: "serve", value: UnknownPrice::Serve },
     Word { name: "refuse", value: UnknownPrice::RefuseUnderBudget },
@@ -131,6 +138,7 @@ pub(super) struct Server {
     pub(super) cors_origins: Vec<Spot<String>>,
     pub(super) open: Option<bool>,
     pub(super) unknown_price: Option<UnknownPrice>,
+    pub(super) fetch_media: FetchMedia,
     pub(super) zone: Zone,
     pub(super) trusted_proxies: Vec<IpRange>,
 }
@@ -296,6 +304,11 @@ impl Server {
                 .get("unknown_price")
                 .and_then(|cell| cell.word("word", UNKNOWN_PRICES, errors))
                 .map(|word| word.value),
+            fetch_media: table
+                .get("fetch_media")
+                .and_then(|cell| cell.word("word", FETCHES, errors))
+                .map(|word| word.value)
+                .unwrap_or_default(),
             zone: table.get("zone").and_then(|cell| limits::zone(&cell, errors)).unwrap_or_default(),
             trusted_proxies: table.get("trusted_proxies").map_or_else(Vec::new, |cell| cell.ranges(errors)),
         })

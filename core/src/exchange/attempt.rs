@@ -1,6 +1,6 @@
 //! One upstream call: what is sent, and how long it may take.
 
-use super::request::Request;
+use super::request::{Gathered, Request};
 use super::splice::{self, Spliced, UsageAsk};
 use crate::admit::Strictness;
 use crate::call::{Call, Delivery, Reasoning};
@@ -11,6 +11,7 @@ use crate::fleet::{Lane, Outcome};
 use crate::framing::Framing;
 use crate::host::{Fetch, Reuse};
 use crate::json::Tape;
+use crate::media::{self, FetchMedia, Wanted};
 use crate::provider::{self, Encoded, Endpoint, Target};
 use crate::secret::Secret;
 use crate::sigv4::Signing;
@@ -213,7 +214,37 @@ fn pass(request: &Request, target: &Target<'_>) -> Result<(Encoded, UsageAsk), F
     Ok((Encoded { endpoint, body, lost: Vec::new() }, usage))
 }
 
+/// What has to be fetched before the request can be written for this lane.
+pub(super) fn wanted(request: &mut Request, lane: Lane) -> Option<Wanted> {
+    let reach = request.config.server.fetch_media;
+    let names_any = || memchr::memmem::find(&request.body, b"http").is_some();
+    if reach == FetchMedia::Off || !matches!(request.media, Gathered::Not) || !names_any() {
+        return None;
+    }
+    let config = request.config.clone();
+    let model = request.target(lane)?.model.clone();
+    let vendor = spoken(config.provider(lane.provider)?, request.surface.dialect(), &model);
+    if vendor.dialect == request.surface.dialect() || request.embeds() || request.passes_unread() {
+        return None;
+    }
+    let target = Target { vendor, model: &model };
+    let provider = provider::of(vendor.dialect);
+    // What cannot be read is told when the request is written.
+    request.call().ok()?;
+    let urls = media::wanted(request.call.as_mut()?, |url| provider.fetches(url, &target));
+    (!urls.is_empty()).then_some(Wanted { urls, reach })
+}
+
 fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
+    translated(request, target).map_err(|mut fault| {
+        if let (Gathered::Failed(why), Code::Unsupported) = (&request.media, fault.code) {
+            fault.message = format!("{}; the gateway could not fetch it: {why}", fault.message);
+        }
+        fault
+    })
+}
+
+fn translated(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
     let strictness = request.strictness;
     let cap = request.output_cap.map(|cap| splice::known(cap, target));
     let encoded = if request.embeds() {

@@ -297,6 +297,7 @@ impl Request {
             envelope,
             forward,
             call: _,
+            media: _,
             embedding: _,
             in_chat: _,
         } = self;

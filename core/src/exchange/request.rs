@@ -53,6 +53,8 @@ pub(super) struct Request {
     pub(super) in_chat: Option<Lane>,
     /// The canonical call, once an upstream of another dialect has needed it.
     pub(super) call: Option<Box<Call>>,
+    /// Whether pictures and files that it names by address were asked for, and why one did not come.
+    pub(super) media: Gathered,
     /// The same of a request for vectors.
     pub(super) embedding: Option<Box<EmbeddingCall>>,
 }
@@ -128,6 +130,7 @@ impl Request {
             forward,
             in_chat: None,
             call: None,
+            media: Gathered::default(),
             embedding: None,
         }
     }
@@ -236,6 +239,18 @@ impl Request {
         };
         Ok(self.call.insert(call))
     }
+}
+
+/// What became of pictures and files that a request names by address.
+#[derive(Default)]
+pub(super) enum Gathered {
+    /// They were not asked for.
+    #[default]
+    Not,
+    /// They were, and all are there.
+    All,
+    /// They were, and one is not there for this reason.
+    Failed(String),
 }
 
 struct Found {

@@ -57,6 +57,10 @@ impl Provider for Bedrock {
         Some(endpoint(target.model, verb))
     }
 
+    fn fetches(&self, _url: &str, _target: &Target<'_>) -> bool {
+        false
+    }
+
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         let request::Written { body, lost } = request::encode(call, target.model)?;
         let verb = match call.delivery {

@@ -48,6 +48,10 @@ impl Provider for Gemini {
         endpoint(target, purpose)
     }
 
+    fn fetches(&self, url: &str, target: &Target<'_>) -> bool {
+        media::is_vertex(target) || media::fetched_by_ai_studio(url)
+    }
+
     fn is_blocked(&self, data: &[u8]) -> bool {
         let has = |field: &str| memchr::memmem::find(data, field.as_bytes()).is_some();
         has(r#""blockReason""#) && !has(r#""candidates""#)

@@ -16,6 +16,7 @@ mod keys;
 mod models;
 mod paths;
 mod lost; // what a dialect cannot carry
+mod media; // what clients name by address
 
 mod bad_input;
 mod wire; // the forms a request can take in HTTP

@@ -43,6 +43,7 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
         cors_origins: Vec::new(),
         open: false,
         unknown_price: UnknownPrice::default(),
+        fetch_media: Default::default(),
         zone: Zone::default(),
         trusted_proxies: Vec::new(),
     };

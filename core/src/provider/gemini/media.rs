@@ -44,7 +44,7 @@ fn file(uri: &str, media_type: Option<&str>) -> Value {
     }
 }
 
-fn fetched_by_ai_studio(url: &str) -> bool {
+pub(super) fn fetched_by_ai_studio(url: &str) -> bool {
     const FETCHED: [&str; 5] = [
         "https://generativelanguage.googleapis.com/",
         "https://www.youtube.com/",
@@ -76,7 +76,7 @@ fn guess(url: &str) -> Option<&'static str> {
     ENDINGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(ending)).map(|(_, media_type)| *media_type)
 }
 
-/// The gateway's core fetches nothing, and this provider would answer with an error of its own.
+/// The gateway has not fetched it, and this provider would answer with an error of its own.
 fn not_fetched(at: &str) -> Fault {
     let message =
         format!("{at}: this provider does not fetch URLs; send the data inline (a base64 data URL) instead");
