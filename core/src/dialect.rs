@@ -15,16 +15,23 @@ pub enum Dialect {
     Gemini,
     /// AWS Bedrock: Converse, and InvokeModel beside it.
     Bedrock,
+    /// Cohere's chat, version 2. No surface serves it.
+    Cohere,
+    /// Ollama's own chat. No surface serves it.
+    Ollama,
 }
 
 impl Dialect {
     /// Every dialect with its name in the config.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::OpenAi, "openai"),
         (Self::OpenAiResponses, "openai-responses"),
         (Self::Anthropic, "anthropic"),
         (Self::Gemini, "gemini"),
         (Self::Bedrock, "bedrock"),
+        (Self::Cohere, "cohere"),
+        // Its OpenAI-compatible one has the bare name.
+        (Self::Ollama, "ollama-native"),
     ];
 
     /// Its name in the config.

@@ -19,6 +19,8 @@ pub enum Framing {
     Array,
     /// Binary messages (AWS).
     EventStream,
+    /// JSON objects one after the other, a line each (Ollama).
+    Lines,
 }
 
 impl Framing {
@@ -28,6 +30,7 @@ impl Framing {
             Self::Events => "text/event-stream",
             Self::Array => "application/json",
             Self::EventStream => "application/vnd.amazon.eventstream",
+            Self::Lines => "application/x-ndjson",
         }
     }
 }
@@ -41,6 +44,8 @@ pub enum Framer {
     Array(array::Framer),
     /// Of binary messages.
     EventStream(event_stream::Framer),
+    /// Of objects in lines.
+    Lines(array::Framer),
 }
 
 /// Why bytes are no stream of their form.
@@ -83,6 +88,7 @@ impl Framer {
             Framing::Events => Self::Events(sse::Framer::new()),
             Framing::Array => Self::Array(array::Framer::default()),
             Framing::EventStream => Self::EventStream(event_stream::Framer::default()),
+            Framing::Lines => Self::Lines(array::Framer::of_lines()),
         }
     }
 
@@ -92,7 +98,7 @@ impl Framer {
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), Unframed> {
         match self {
             Self::Events(framer) => Ok(framer.push(chunk, out)?),
-            Self::Array(framer) => Ok(framer.push(chunk, out)?),
+            Self::Array(framer) | Self::Lines(framer) => Ok(framer.push(chunk, out)?),
             Self::EventStream(framer) => framer.push(chunk, out),
         }
     }
@@ -101,7 +107,7 @@ impl Framer {
     pub fn finish(&mut self) -> Option<Frame> {
         match self {
             Self::Events(framer) => framer.finish(),
-            Self::Array(framer) => framer.finish(),
+            Self::Array(framer) | Self::Lines(framer) => framer.finish(),
             // A message that was cut is none.
             Self::EventStream(_) => None,
         }
@@ -111,7 +117,7 @@ impl Framer {
     pub fn held(&self) -> usize {
         match self {
             Self::Events(framer) => framer.held(),
-            Self::Array(framer) => framer.held(),
+            Self::Array(framer) | Self::Lines(framer) => framer.held(),
             Self::EventStream(framer) => framer.held(),
         }
     }
@@ -119,7 +125,7 @@ impl Framer {
     /// Whether the stream may end here as far as its form goes.
     pub fn closing(&self) -> Closing {
         match self {
-            Self::Events(_) => Closing::Closed,
+            Self::Events(_) | Self::Lines(_) => Closing::Closed,
             Self::Array(framer) => framer.closing(),
             Self::EventStream(framer) => framer.closing(),
         }
@@ -131,6 +137,7 @@ impl Framer {
             Self::Events(_) => Framing::Events,
             Self::Array(_) => Framing::Array,
             Self::EventStream(_) => Framing::EventStream,
+            Self::Lines(_) => Framing::Lines,
         }
     }
 }

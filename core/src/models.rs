@@ -50,7 +50,7 @@ pub fn list(config: &Config, caller: Option<&Caller>, shape: Dialect) -> Bytes {
     let models = usable(config, caller);
     match shape {
         // Bedrock lists models at another host than it runs them.
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
             json(&OpenAiList { object: "list", data: models.iter().map(openai).collect() })
         }
         Dialect::Anthropic => json(&AnthropicList {
@@ -69,7 +69,9 @@ pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -
     let models = usable(config, caller);
     let model = models.get_key_value(id).ok_or_else(|| not_found(&models, id))?;
     Ok(match shape {
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock => json(&openai(model)),
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
+            json(&openai(model))
+        }
         Dialect::Anthropic => json(&anthropic(model)),
         Dialect::Gemini => json(&google(model)),
     })

@@ -5,6 +5,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+pub mod cousin;
 pub mod gemini;
 pub mod openai;
 pub mod openai_responses;
@@ -214,5 +215,7 @@ pub fn of(dialect: Dialect) -> &'static dyn Provider {
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Gemini => &gemini::Gemini,
         Dialect::Bedrock => &bedrock::Bedrock,
+        Dialect::Cohere => &cousin::COHERE,
+        Dialect::Ollama => &cousin::OLLAMA,
     }
 }

@@ -271,7 +271,7 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
 /// The surface that speaks a dialect, for answers to what is served on no surface.
 pub fn speaking(dialect: Dialect) -> &'static dyn Surface {
     match dialect {
-        Dialect::OpenAi => &openai_chat::OpenAiChat,
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => &openai_chat::OpenAiChat,
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Bedrock => &bedrock::CONVERSE,
         Dialect::Anthropic => &anthropic_messages::MESSAGES,

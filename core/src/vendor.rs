@@ -91,6 +91,8 @@ pub fn custom(dialect: Dialect) -> &'static Vendor {
         Dialect::Anthropic => &rows::CUSTOM_ANTHROPIC,
         Dialect::Gemini => &rows::CUSTOM_GEMINI,
         Dialect::Bedrock => &rows::CUSTOM_BEDROCK,
+        Dialect::Cohere => &rows::CUSTOM_COHERE,
+        Dialect::Ollama => &rows::CUSTOM_OLLAMA,
     }
 }
 

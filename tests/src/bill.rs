@@ -343,9 +343,12 @@ impl Case {
         let target = Target { vendor: self.row()?, model: &self.model };
         let framing = match target.vendor.dialect {
             Dialect::Bedrock => Framing::EventStream,
-            Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini => {
-                Framing::Events
-            }
+            Dialect::Ollama => Framing::Lines,
+            Dialect::OpenAi
+            | Dialect::OpenAiResponses
+            | Dialect::Anthropic
+            | Dialect::Gemini
+            | Dialect::Cohere => Framing::Events,
         };
         let (mut framer, mut frames, mut events) = (Framer::new(framing), Vec::new(), Vec::new());
         framer.push(body, &mut frames).map_err(|_| "a frame is too large")?;
@@ -381,7 +384,8 @@ fn compare(priced: &Priced, consumed: &Consumed, served: &Served, expected: &Exp
 fn framed(dialect: Dialect, events: &[Value]) -> Bytes {
     let one = |event: &Value| match dialect {
         Dialect::OpenAi | Dialect::Gemini => format!("data: {event}\n\n"),
-        Dialect::Anthropic | Dialect::OpenAiResponses => {
+        Dialect::Ollama => format!("{event}\n"),
+        Dialect::Anthropic | Dialect::OpenAiResponses | Dialect::Cohere => {
             format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
         }
         Dialect::Bedrock => String::new(),

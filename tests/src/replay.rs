@@ -76,6 +76,11 @@ impl Answer {
         }
     }
 
+    /// A stream of objects in lines, in one piece.
+    pub fn lines(body: impl Into<Bytes>) -> Self {
+        Self { content_type: "application/x-ndjson", ..Self::stream(body) }
+    }
+
     /// The same, at paths that end so.
     #[must_use]
     pub fn at(mut self, path: &'static str) -> Self {

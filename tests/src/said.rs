@@ -1,6 +1,10 @@
 //! What an answer says, read by a few readers that know nothing of the gateway's own code: one for
 //! each dialect, as simple as can be. An answer that has been translated must say the same.
 
+mod cousins; // Cohere and Ollama
+
+pub use cousins::{cohere, ollama};
+
 use serde_json::Value;
 
 /// What an answer says.

@@ -35,6 +35,8 @@ const PROVIDERS: &[(&str, &str, &str, Reader)] = &[
     ("gemini", "gemini", "generate-", said::gemini),
     ("vertex", "gemini", "generate-", said::gemini),
     ("bedrock", "bedrock", "converse-", said::bedrock),
+    ("cohere", "cohere", "chat2-", said::cohere),
+    ("ollama", "ollama-native", "ollama_chat-", said::ollama),
 ];
 
 /// A surface, asked in one way.
@@ -186,7 +188,9 @@ fn cases() -> Vec<Case> {
             let status = u16::try_from(meta["status"].as_u64().unwrap_or(200)).unwrap();
             let body = fs::read(&path).unwrap();
             let name = format!("{folder}/{case}");
-            cases.push(Case { name, vendor, read: *read, status, streamed: form != "json", body });
+            // A stream of Ollama's own is kept under the label of one object.
+            let streamed = form != "json" || body.trim_ascii().contains(&b'\n') && *vendor == "ollama-native";
+            cases.push(Case { name, vendor, read: *read, status, streamed, body });
         }
     }
     cases
@@ -196,6 +200,8 @@ impl Case {
     fn replayed(&self, way: &Way, piece: usize) -> Seen {
         let answer = if self.streamed && self.vendor == "bedrock" {
             Answer::event_stream(self.body.clone())
+        } else if self.streamed && self.vendor == "ollama-native" {
+            Answer::lines(self.body.clone())
         } else if self.streamed {
             Answer::stream(self.body.clone())
         } else {

@@ -355,10 +355,15 @@ fn betas(client: &HeaderMap, ours: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The form in which an upstream streams unless its dialect has several and it is asked for another.
-fn streams_as(dialect: Dialect) -> Framing {
+pub(super) fn streams_as(dialect: Dialect) -> Framing {
     match dialect {
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini => Framing::Events,
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Cohere => Framing::Events,
         Dialect::Bedrock => Framing::EventStream,
+        Dialect::Ollama => Framing::Lines,
     }
 }
 

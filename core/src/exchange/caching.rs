@@ -313,6 +313,7 @@ impl Request {
             Framing::Events => 0,
             Framing::Array => 1,
             Framing::EventStream => 2,
+            Framing::Lines => 3,
         }]);
         envelope_parts(envelope, &mut digest);
         let headers: Vec<&[u8]> =

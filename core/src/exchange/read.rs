@@ -3,7 +3,7 @@
 //! Whole answers are read to their end, since a cut or an error inside them can then still be
 //! hidden. Streams are read up to their first content.
 
-use super::attempt::{Path, Sent};
+use super::attempt::{Path, Sent, streams_as};
 use super::gather::Gather;
 use super::request::Request;
 use crate::count::Heard;
@@ -289,6 +289,8 @@ impl Reading {
         let asked = if self.sent.path == Path::Pass { request.line.framing } else { Framing::Events };
         let framing = match first {
             Some(b'[') if self.is_success() && request.wants_stream() && asked == Framing::Array => asked,
+            // Each line is an object, and a whole answer is one of them.
+            Some(b'{') if self.is_success() && self.in_lines() && !request.embeds() => Framing::Lines,
             // The length of a message is below 2^24.
             Some(0) if self.is_success() => Framing::EventStream,
             Some(b'{' | b'[' | b'<' | b'"') => return Form::Whole(Gather::default()),
@@ -309,6 +311,10 @@ impl Reading {
                 Form::Assemble { framer, decoder, assembler: Box::default(), size: 0, told: Box::default() }
             }
         }
+    }
+
+    fn in_lines(&self) -> bool {
+        streams_as(self.sent.vendor.dialect) == Framing::Lines
     }
 
     fn judge_whole(&mut self, request: &Request) -> Verdict {

@@ -235,7 +235,7 @@ impl Relay {
                 let fault = Box::new(UpstreamFault::new(UpstreamClass::Connection, 200, what));
                 let bytes = match framer.framing() {
                     Framing::Events => closed(bytes),
-                    Framing::Array | Framing::EventStream => bytes,
+                    Framing::Array | Framing::EventStream | Framing::Lines => bytes,
                 };
                 Verdict::Failed(bytes, fault)
             }

@@ -118,7 +118,12 @@ impl<'e> Edits<'e> {
             // All vendors call it the same there.
             Dialect::OpenAi if request.surface.operation() == Operation::Complete => return,
             Dialect::OpenAi => {}
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => return,
+            Dialect::OpenAiResponses
+            | Dialect::Anthropic
+            | Dialect::Gemini
+            | Dialect::Bedrock
+            | Dialect::Cohere
+            | Dialect::Ollama => return,
         }
         let lowest = places.caps.iter().filter_map(|place| place.value).min();
         let (field, enough) = match target.vendor.quirks.max_tokens {

@@ -48,6 +48,11 @@ enum Within {
 }
 
 impl Framer {
+    /// Of objects that stand one after the other, as if within brackets that were never written.
+    pub(super) fn of_lines() -> Self {
+        Self { place: Place::Between, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), FrameTooLarge> {
         while let Some(end) = self.next_frame_end(&chunk) {
             self.check_size(end)?;
@@ -185,6 +190,20 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = ARRAY.as_bytes().chunks(1).collect();
         assert_eq!(cut(&bytes).0, whole);
+    }
+
+    #[test]
+    fn objects_in_lines_are_frames_wherever_the_lines_are_cut() {
+        let text = "{\"a\":\"\\n]\"}\n{\"b\":[1]}\r\n\n{\"c\"";
+        for size in 1..text.len() {
+            let (mut framer, mut frames) = (Framer::of_lines(), Vec::new());
+            for piece in text.as_bytes().chunks(size) {
+                framer.push(Bytes::copy_from_slice(piece), &mut frames).unwrap();
+            }
+            let data: Vec<_> = frames.iter().map(|frame| frame.data().to_vec()).collect();
+            assert_eq!(data, [&br#"{"a":"\n]"}"#[..], br#"{"b":[1]}"#]);
+            assert_eq!(framer.finish(), None, "a line that was cut is none");
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn endpoint(target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
         (
             Operation::Chat | Operation::Invoke,
             Delivery::Stream(_),
-            Framing::Events | Framing::EventStream,
+            Framing::Events | Framing::EventStream | Framing::Lines,
         ) => "streamGenerateContent?alt=sse",
         // Without `alt=sse` the stream is one JSON array that grows.
         (Operation::Chat | Operation::Invoke, Delivery::Stream(_), Framing::Array) => "streamGenerateContent",
@@ -173,9 +173,12 @@ fn add_extras(
 ) {
     match origin {
         Dialect::Gemini => join(into, extras),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
-            extras.keys().for_each(|name| lost.add(name))
-        }
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic => extras.keys().for_each(|name| lost.add(name)),
     }
 }
 

@@ -5,14 +5,14 @@
 //! URL do the same things without saying so.
 
 mod chunk;
-mod decode;
+pub(super) mod decode;
 mod embeddings;
 mod encode;
 pub(super) mod fault;
 mod glance;
 pub(super) mod model;
-mod stream;
-mod text;
+pub(super) mod stream;
+pub(super) mod text;
 pub(super) mod usage;
 
 use super::scan;
@@ -105,6 +105,9 @@ pub(crate) fn is_only_for_chat(target: &Target<'_>) -> bool {
         }
     }
 }
+
+pub(super) use embeddings::{decode as embeddings, fields as embedding_fields};
+pub(super) use encode::fields;
 
 /// A model name as one segment of a path: what is not unreserved is percent-encoded.
 fn path_segment(name: &str) -> String {

@@ -117,7 +117,8 @@ fn geminis_tool(name: &str, call: &Call) -> Option<String> {
 /// A field's name in the call's own dialect, given OpenAI's.
 pub(super) fn named(name: &str, call: &Call) -> String {
     let column = match call.origin {
-        Dialect::OpenAi => return name.to_owned(),
+        // Nobody calls in the last two.
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => return name.to_owned(),
         Dialect::OpenAiResponses => return responses::named(name, call),
         Dialect::Anthropic => 1,
         Dialect::Gemini => 2,

@@ -194,6 +194,8 @@ pub enum CacheMarks {
     AsWritten,
     /// Always: the vendor hands them on or understands them.
     Sent,
+    /// Never: it knows no such field.
+    Unknown,
 }
 
 /// Whether `top_k` is known.

@@ -127,6 +127,30 @@ pub(super) const CUSTOM_BEDROCK: Vendor = Vendor {
     also: None,
 };
 
+/// A server of Cohere's dialect at the user's address.
+pub(super) const CUSTOM_COHERE: Vendor = Vendor {
+    dialect: Dialect::Cohere,
+    quirks: COUSIN,
+    ..openai("custom-cohere", "A Cohere-compatible server", "", &[])
+};
+
+/// A server of Ollama's own dialect at the user's address.
+pub(super) const CUSTOM_OLLAMA: Vendor = Vendor {
+    dialect: Dialect::Ollama,
+    quirks: COUSIN,
+    auth: Auth::Optional,
+    ..openai("custom-ollama", "A server of Ollama's own API", "", &[])
+};
+
+/// The form of OpenAI's bodies that those of its cousins are made of.
+const COUSIN: Quirks = Quirks {
+    stream_options: StreamOptions::Unknown,
+    reasoning: ReasoningAsk::Switch,
+    names: MessageNames::Refused,
+    cache_marks: CacheMarks::Unknown,
+    ..Quirks::COMPATIBLE
+};
+
 /// Every known vendor.
 pub const VENDORS: &[Vendor] = &[
     serves_responses!(OPENAI),
@@ -154,6 +178,21 @@ pub const VENDORS: &[Vendor] = &[
         title: "AWS Bedrock",
         base_url: "https://bedrock-runtime.{region}.amazonaws.com",
         ..CUSTOM_BEDROCK
+    },
+    Vendor {
+        name: "cohere",
+        title: "Cohere",
+        base_url: "https://api.cohere.com/v2",
+        env: &["COHERE_API_KEY", "CO_API_KEY"],
+        address: Address { env: &["CO_API_URL"], path: "/v2" },
+        ..CUSTOM_COHERE
+    },
+    // Beside its OpenAI-compatible API, which is `ollama`: only here are `options` and `keep_alive` known.
+    Vendor {
+        name: "ollama-native",
+        title: "Ollama (its own API)",
+        base_url: "http://localhost:11434/api",
+        ..CUSTOM_OLLAMA
     },
     // `https://{resource}.openai.azure.com/openai/v1`: the model is the deployment's name.
     serves_responses!(AZURE),

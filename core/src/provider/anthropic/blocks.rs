@@ -38,7 +38,13 @@ pub(super) fn text(text: &Text, place: Place, lost: &mut Lost) -> Option<Value> 
             }
         }
         Some(Opaque {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Gemini,
             ..
         }) => lost.name(place.field("annotations")),
         None => {}

@@ -37,7 +37,15 @@ impl Lost {
     pub(in crate::provider) fn word(&self, openai: &'static str) -> &'static str {
         let row = WORDS.iter().find(|[name, _, _]| *name == openai);
         match (row, self.origin) {
-            (None, _) | (_, Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock) => openai,
+            (None, _)
+            | (
+                _,
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama,
+            ) => openai,
             (Some([_, anthropic, _]), Dialect::Anthropic) => anthropic,
             (Some([_, _, gemini]), Dialect::Gemini) => gemini,
         }
@@ -109,7 +117,12 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts = match (self.origin, self.of) {
             (
-                Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic,
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic,
                 Of::Message(at),
             ) => {
                 write!(f, "messages[{at}]")?;
@@ -120,7 +133,12 @@ impl std::fmt::Display for Place {
                 ".parts"
             }
             (
-                Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic,
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic,
                 Of::System,
             ) => {
                 f.write_str("system")?;

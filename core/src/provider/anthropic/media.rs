@@ -55,7 +55,13 @@ pub(in crate::provider) fn document(
         DocumentBody::Parts(parts) => json!({"type": "content", "content": within(parts, place, lost)?}),
         DocumentBody::Opaque(Opaque { origin: Dialect::Anthropic, value }) => value.clone(),
         DocumentBody::Opaque(Opaque {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Gemini,
             ..
         }) => {
             lost.name(place.to_string());
@@ -124,7 +130,12 @@ fn decoded(data: &str, place: Place) -> Result<String, Fault> {
 fn file(id: &str, origin: Dialect, place: Place) -> Result<Value, Fault> {
     match origin {
         Dialect::Anthropic => Ok(json!({"type": "file", "file_id": id})),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => Err(unsupported(
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Gemini => Err(unsupported(
             place,
             "expected the file itself, found the id of a file kept by another provider",
         )),

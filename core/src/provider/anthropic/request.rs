@@ -195,9 +195,16 @@ fn tier_word(tier: &str, lost: &mut Lost) -> Option<&'static str> {
 fn add_extras(body: &mut Map<String, Value>, extras: &Extras, origin: Dialect, lost: &mut Lost) {
     for (key, value) in extras {
         match (origin, body.get_mut(key), value) {
-            (Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini, _, _) => {
-                lost.name(key.as_str())
-            }
+            (
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Gemini,
+                _,
+                _,
+            ) => lost.name(key.as_str()),
             (Dialect::Anthropic, None, value) => {
                 body.insert(key.clone(), value.clone());
             }

@@ -93,7 +93,13 @@ fn tool_value(tool: &Tool, path: &str, origin: Dialect, model: Model, lost: &mut
         Tool::Function(function) => Some(function_value(function, path, origin, model, lost)),
         Tool::Hosted(Opaque { origin: Dialect::Anthropic, value }) => Some(value.clone()),
         Tool::Hosted(Opaque {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Gemini,
             ..
         }) => {
             lost.name(path);
@@ -119,7 +125,16 @@ fn function_value(tool: &ToolFunction, path: &str, origin: Dialect, model: Model
     mark(&mut value, cache.as_ref());
     match (origin, value.as_object_mut()) {
         (Dialect::Anthropic, Some(value)) => value.extend(extras.clone()),
-        (Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini, _) | (_, None) => {
+        (
+            Dialect::OpenAi
+            | Dialect::OpenAiResponses
+            | Dialect::Bedrock
+            | Dialect::Cohere
+            | Dialect::Ollama
+            | Dialect::Gemini,
+            _,
+        )
+        | (_, None) => {
             extras.keys().for_each(|key| lost.name(format!("{path}.{key}")));
         }
     }

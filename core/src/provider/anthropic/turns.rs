@@ -132,6 +132,8 @@ impl<'a> Writer<'a, '_> {
                 | Dialect::OpenAi
                 | Dialect::OpenAiResponses
                 | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
                 | Dialect::Gemini,
                 _,
             ) => {
@@ -195,7 +197,9 @@ impl<'a> Writer<'a, '_> {
         let open = self.pending.iter_mut().filter(|pending| pending.id == call_id);
         let Some(wire) = open.filter_map(|pending| pending.wire.take()).next() else {
             let field = match self.origin {
-                Dialect::OpenAi | Dialect::OpenAiResponses => place.field("tool_call_id"),
+                Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Cohere | Dialect::Ollama => {
+                    place.field("tool_call_id")
+                }
                 Dialect::Anthropic => format!("{place}.tool_use_id"),
                 Dialect::Gemini => format!("{place}.functionResponse.id"),
                 Dialect::Bedrock => format!("{place}.toolResult.toolUseId"),
@@ -221,7 +225,11 @@ impl<'a> Writer<'a, '_> {
         for (at, part) in parts.iter().enumerate() {
             let place = match self.origin {
                 Dialect::OpenAi | Dialect::OpenAiResponses => place.part(at),
-                Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => place,
+                Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama => place,
             };
             blocks.extend(blocks::said(part, place, self.lost)?);
         }

@@ -33,7 +33,13 @@ pub(super) fn text(text: &Text, place: Place, lost: &mut Lost) -> Vec<Value> {
             json!({"citationsContent": {"content": [{"text": text}], "citations": value}})
         }
         Some(Opaque {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Cohere
+                | Dialect::Ollama,
             ..
         }) => {
             lost.name(place.field("annotations"));

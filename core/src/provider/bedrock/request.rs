@@ -184,9 +184,16 @@ fn attribute(body: &mut Map<String, Value>, attribution: &Attribution, lost: &mu
 fn add_extras(body: &mut Map<String, Value>, extras: &Extras, origin: Dialect, lost: &mut Lost) {
     for (key, value) in extras {
         match (origin, body.get_mut(key), value) {
-            (Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini, _, _) => {
-                lost.name(key.as_str())
-            }
+            (
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Cohere
+                | Dialect::Ollama,
+                _,
+                _,
+            ) => lost.name(key.as_str()),
             (Dialect::Bedrock, None, value) => {
                 body.insert(key.clone(), value.clone());
             }

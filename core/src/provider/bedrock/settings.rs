@@ -233,7 +233,13 @@ fn tool_values(tool: &Tool, path: &str, origin: Dialect, strict: Support, lost: 
         Tool::Function(function) => function_values(function, path, origin, strict, lost),
         Tool::Hosted(Opaque { origin: Dialect::Bedrock, value }) => vec![value.clone()],
         Tool::Hosted(Opaque {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Cohere
+                | Dialect::Ollama,
             ..
         }) => {
             lost.name(path);
@@ -266,7 +272,9 @@ fn function_values(
             | Dialect::OpenAiResponses
             | Dialect::Anthropic
             | Dialect::Gemini
-            | Dialect::Bedrock,
+            | Dialect::Bedrock
+            | Dialect::Cohere
+            | Dialect::Ollama,
             _,
         ) => {
             extras.keys().for_each(|key| lost.name(format!("{path}.{key}")));

@@ -176,7 +176,9 @@ impl<'a> Writer<'a, '_> {
         let Some(wire) = open.filter_map(|pending| pending.wire.take()).next() else {
             let expected = "the id of an unanswered tool call in the assistant's turn before it";
             let field = match self.origin {
-                Dialect::OpenAi | Dialect::OpenAiResponses => place.field("tool_call_id"),
+                Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Cohere | Dialect::Ollama => {
+                    place.field("tool_call_id")
+                }
                 Dialect::Anthropic => format!("{place}.tool_use_id"),
                 Dialect::Gemini => format!("{place}.functionResponse.id"),
                 Dialect::Bedrock => format!("{place}.toolResult.toolUseId"),

@@ -335,7 +335,7 @@ impl Writer<'_> {
         let ToolCall { id, name, arguments, signature, cache } = call;
         self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
         let args = match self.origin {
-            Dialect::OpenAi | Dialect::OpenAiResponses => {
+            Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Cohere | Dialect::Ollama => {
                 arguments_object(arguments, &format!("{path}.function.arguments"))?
             }
             Dialect::Anthropic => arguments_object(arguments, &format!("{path}.input"))?,
@@ -377,6 +377,8 @@ fn path_of(at: usize, index: usize, parts: &[Part], origin: Dialect) -> String {
         Dialect::OpenAi
         | Dialect::OpenAiResponses
         | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
         | Dialect::Anthropic
         | Dialect::Gemini => {
             format!("messages[{at}].content[{index}]")

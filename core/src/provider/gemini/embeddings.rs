@@ -24,7 +24,12 @@ pub(super) fn encode(
     }
     let own: &Extras = match origin {
         Dialect::Gemini => extras,
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic => {
             extras.keys().for_each(|name| lost.add(name.as_str()));
             &Extras::new()
         }

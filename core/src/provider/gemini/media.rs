@@ -28,7 +28,13 @@ pub(super) fn part(source: &MediaSource, target: &Target<'_>, at: &str) -> Resul
             part.insert("fileData".to_owned(), file(id, media_type.as_deref()));
         }
         MediaSource::File {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic,
             ..
         } => {
             return Err(foreign_file(at));

@@ -31,7 +31,7 @@ pub(super) fn reply(body: &[u8], target: &Target<'_>) -> Result<Reply, Box<Upstr
 }
 
 /// Whether an object says that something went wrong: `error` may be an object or a string.
-pub(super) fn is_error(fields: &Map<String, Value>) -> bool {
+pub(in crate::provider) fn is_error(fields: &Map<String, Value>) -> bool {
     let error = match fields.get("error") {
         None | Some(Value::Null | Value::Bool(_)) => false,
         Some(Value::String(words)) => !words.is_empty(),
@@ -42,7 +42,7 @@ pub(super) fn is_error(fields: &Map<String, Value>) -> bool {
 }
 
 /// An answer that is not in this dialect.
-pub(super) fn garbled(what: &str, body: &[u8]) -> Box<UpstreamFault> {
+pub(in crate::provider) fn garbled(what: &str, body: &[u8]) -> Box<UpstreamFault> {
     let body = Bytes::copy_from_slice(body);
     Box::new(UpstreamFault { body, ..UpstreamFault::new(UpstreamClass::Garbled, 200, what) })
 }
@@ -67,7 +67,8 @@ fn streamed(body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault
     assemble(events).unwrap_or_else(|| Err(garbled("the answer has no end", body)))
 }
 
-fn assemble(events: Vec<Event>) -> Option<Result<Reply, Box<UpstreamFault>>> {
+/// A whole answer of its events; `None` if it has no end.
+pub(in crate::provider) fn assemble(events: Vec<Event>) -> Option<Result<Reply, Box<UpstreamFault>>> {
     let mut assembler = Assembler::default();
     events.into_iter().for_each(|event| assembler.on(event));
     assembler.finish()

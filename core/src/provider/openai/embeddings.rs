@@ -18,6 +18,15 @@ pub(super) fn encode(
     target: &Target<'_>,
     endpoint: Endpoint,
 ) -> Result<Encoded, Fault> {
+    let (body, lost) = fields(call, target)?;
+    Ok(Encoded { endpoint, body: Bytes::from(Value::Object(body).to_string()), lost })
+}
+
+/// The body before it is written, and what it cannot carry.
+pub(in crate::provider) fn fields(
+    call: &EmbeddingCall,
+    target: &Target<'_>,
+) -> Result<(Map<String, Value>, Vec<String>), Fault> {
     let EmbeddingCall { model: _, inputs, dimensions, task, title, encoding, user, origin, extras } = call;
     let mut body = Map::new();
     let mut lost = Vec::new();
@@ -43,15 +52,18 @@ pub(super) fn encode(
     lost.extend(task.as_ref().map(|_| "taskType".to_owned()));
     lost.extend(title.as_ref().map(|_| "title".to_owned()));
     add_extras(&mut body, extras, *origin, &mut lost);
-    Ok(Encoded { endpoint, body: Bytes::from(Value::Object(body).to_string()), lost })
+    Ok((body, lost))
 }
 
 fn add_extras(body: &mut Map<String, Value>, extras: &Extras, origin: Dialect, lost: &mut Vec<String>) {
     match origin {
         Dialect::OpenAi => body.extend(extras.clone()),
-        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
-            lost.extend(extras.keys().cloned())
-        }
+        Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic
+        | Dialect::Gemini => lost.extend(extras.keys().cloned()),
     }
 }
 
@@ -66,6 +78,8 @@ fn written(at: usize, input: &Input, origin: Dialect) -> Result<Value, Fault> {
                         Dialect::OpenAi
                         | Dialect::OpenAiResponses
                         | Dialect::Bedrock
+                        | Dialect::Cohere
+                        | Dialect::Ollama
                         | Dialect::Anthropic => {
                             format!("input[{at}]")
                         }
@@ -82,7 +96,10 @@ fn written(at: usize, input: &Input, origin: Dialect) -> Result<Value, Fault> {
 }
 
 /// See [`crate::provider::Provider::decode_embeddings`].
-pub(super) fn decode(body: &[u8], target: &Target<'_>) -> Result<Embeddings, Box<UpstreamFault>> {
+pub(in crate::provider) fn decode(
+    body: &[u8],
+    target: &Target<'_>,
+) -> Result<Embeddings, Box<UpstreamFault>> {
     let answer: Map<String, Value> =
         serde_json::from_slice(body).map_err(|_| decode::garbled("the answer is no JSON object", body))?;
     if decode::is_error(&answer) {

@@ -23,6 +23,12 @@ use sha2::{Digest, Sha256};
 
 /// See [`crate::provider::Provider::encode`].
 pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Result<Encoded, Fault> {
+    let (fields, lost) = fields(call, target);
+    Ok(Encoded { endpoint, body: Bytes::from(Value::Object(fields).to_string()), lost })
+}
+
+/// The body before it is written, and what it cannot carry.
+pub(in crate::provider) fn fields(call: &Call, target: &Target<'_>) -> (Map<String, Value>, Vec<String>) {
     let Call {
         model: _,
         system,
@@ -65,7 +71,7 @@ pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Re
         body.extra(key, value);
     }
     let Body { fields, lost, .. } = body;
-    Ok(Encoded { endpoint, body: Bytes::from(Value::Object(fields).to_string()), lost })
+    (fields, lost)
 }
 
 /// A body in the making.
@@ -114,7 +120,12 @@ impl Body {
     /// for the call.
     fn mark(&mut self, mark: Option<&CacheMark>, at: &str) -> Option<Value> {
         let CacheMark { ttl, extras } = mark?;
-        if self.quirks.cache_marks == CacheMarks::AsWritten && self.origin != Dialect::OpenAi {
+        let sent = match self.quirks.cache_marks {
+            CacheMarks::AsWritten => self.origin == Dialect::OpenAi,
+            CacheMarks::Sent => true,
+            CacheMarks::Unknown => false,
+        };
+        if !sent {
             self.lose(if at.is_empty() { "cache_control".to_owned() } else { format!("{at}.cache_control") });
             return None;
         }
@@ -164,9 +175,12 @@ impl Body {
         for (key, value) in extras {
             match self.origin {
                 Dialect::OpenAi => drop(inner.insert(key.clone(), value.clone())),
-                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
-                    self.lose(format!("tools[{i}].{key}"))
-                }
+                Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic
+                | Dialect::Gemini => self.lose(format!("tools[{i}].{key}")),
             }
         }
         outer.insert("function".to_owned(), Value::Object(inner));
@@ -218,11 +232,21 @@ impl Body {
             (TopK::Known, _) | (TopK::Unknown, Dialect::OpenAi) => self.maybe("top_k", number(top_k)),
             (
                 TopK::Unknown,
-                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini,
+                Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic
+                | Dialect::Gemini,
             ) if top_k.is_some() => self.lose("top_k"),
             (
                 TopK::Unknown,
-                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini,
+                Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic
+                | Dialect::Gemini,
             ) => {}
         }
         let seed_field = match self.quirks.seed {

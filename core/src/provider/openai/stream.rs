@@ -14,10 +14,10 @@ use crate::provider::{Decode, Target};
 use crate::reply::Event;
 use crate::sse::Frame;
 use http::HeaderMap;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Reads a stream frame by frame.
-pub(super) struct Decoder {
+pub(in crate::provider) struct Decoder {
     reader: Reader,
     phase: Phase,
 }
@@ -29,17 +29,31 @@ enum Phase {
 }
 
 impl Decoder {
-    pub(super) fn new(target: &Target<'_>) -> Self {
+    pub(in crate::provider) fn new(target: &Target<'_>) -> Self {
         Self { reader: Reader::new(target.vendor.quirks), phase: Phase::Running }
     }
 
-    fn fail(&mut self, fault: Box<UpstreamFault>, out: &mut Vec<Event>) {
+    /// Whether nothing more is to be said.
+    pub(in crate::provider) fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// Reads one chunk, or a whole answer.
+    pub(in crate::provider) fn chunk(&mut self, fields: Map<String, Value>, out: &mut Vec<Event>) {
+        self.reader.chunk(fields, out);
+    }
+
+    /// Something went wrong.
+    pub(in crate::provider) fn fail(&mut self, fault: Box<UpstreamFault>, out: &mut Vec<Event>) {
         self.phase = Phase::Done;
         out.push(Event::Fault(fault));
     }
 
     /// The end mark came. An answer in which nothing was said is none: it must not look like one.
-    fn finish(&mut self, out: &mut Vec<Event>) {
+    pub(in crate::provider) fn finish(&mut self, out: &mut Vec<Event>) {
+        if self.is_done() {
+            return;
+        }
         if !self.reader.has_choices() {
             return self.fail(decode::garbled("the stream ended without an answer", b""), out);
         }

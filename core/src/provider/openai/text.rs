@@ -11,7 +11,7 @@ static MESSAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"mess
 const PLAIN: &[u8] = b"\"delta\":{\"content\":\"";
 
 /// See [`crate::provider::Provider::text`].
-pub(super) fn of(data: &[u8], out: &mut String) {
+pub(in crate::provider) fn of(data: &[u8], out: &mut String) {
     let first = DELTA.find(data).filter(|at| data.get(*at..).is_some_and(|rest| rest.starts_with(PLAIN)));
     match first.and_then(|at| plain(data, at + PLAIN.len() - 1)) {
         Some(Plain { text, rest }) => {

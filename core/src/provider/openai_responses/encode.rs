@@ -47,9 +47,12 @@ pub(super) fn encode(call: &Call, target: &Target<'_>) -> Result<Encoded, Fault>
     let reasons = match origin {
         // Whoever speaks this dialect knows what the model takes.
         Dialect::OpenAiResponses => Reasons::Unknown,
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
-            Reasons::of(target.model)
-        }
+        Dialect::OpenAi
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama => Reasons::of(target.model),
     };
     let mut body =
         Body { fields: Map::new(), include: Vec::new(), lost: Vec::new(), origin: *origin, reasons };
@@ -127,7 +130,12 @@ impl Body {
                     None => self.lose(format!("tools[{i}]")),
                 },
                 Tool::Hosted(Opaque {
-                    origin: Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock,
+                    origin:
+                        Dialect::Anthropic
+                        | Dialect::Gemini
+                        | Dialect::Bedrock
+                        | Dialect::Cohere
+                        | Dialect::Ollama,
                     ..
                 }) => {
                     self.lose(format!("tools[{i}]"));
@@ -163,7 +171,12 @@ impl Body {
         for (key, value) in extras {
             match self.origin {
                 Dialect::OpenAiResponses => drop(put(key, value.clone())),
-                Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+                Dialect::OpenAi
+                | Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama => {
                     self.lost.push(format!("tools[{i}].function.{key}"));
                 }
             }
@@ -274,7 +287,12 @@ impl Body {
         match self.origin {
             Dialect::OpenAiResponses => self.maybe("store", *store),
             // Unsaid it means to keep the answer, which no other dialect's client has agreed to.
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+            Dialect::OpenAi
+            | Dialect::Anthropic
+            | Dialect::Gemini
+            | Dialect::Bedrock
+            | Dialect::Cohere
+            | Dialect::Ollama => {
                 self.put("store", store.unwrap_or(false).into());
             }
         }

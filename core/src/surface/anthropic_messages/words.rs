@@ -113,7 +113,9 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
 /// The tier that served the call, in the words of this dialect, which knows three.
 fn service_tier(usage: &Usage, origin: Dialect) -> Option<&'static str> {
     let word = match origin {
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock => usage.service_tier.as_deref()?,
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
+            usage.service_tier.as_deref()?
+        }
         Dialect::Anthropic => return None,
         Dialect::Gemini => usage.extras.get("serviceTier")?.as_str()?,
     };
@@ -154,9 +156,12 @@ pub(super) fn citations(citation: &Opaque) -> Vec<Value> {
     let list = citation.value.as_array().cloned().unwrap_or_else(|| vec![citation.value.clone()]);
     match citation.origin {
         Dialect::Anthropic => list,
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => {
-            list.iter().filter_map(page).collect()
-        }
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Gemini => list.iter().filter_map(page).collect(),
     }
 }
 
@@ -197,7 +202,13 @@ pub(super) fn whole_block(part: &Part) -> Option<Value> {
 pub(super) fn other_block(part: &Part) -> Option<&Value> {
     match part {
         Part::Opaque(Opaque {
-            origin: Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini,
+            origin:
+                Dialect::OpenAi
+                | Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Gemini,
             value,
         }) => Some(value),
         Part::Opaque(_)
@@ -229,12 +240,22 @@ fn image(image: &Image) -> Value {
 pub(super) fn provider_fields(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::Anthropic => extras,
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Gemini
             if extras.is_empty() =>
         {
             extras
         }
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Gemini => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }

@@ -26,9 +26,12 @@ pub(super) fn read(signature: String) -> Proof {
 pub(super) fn sealed(sealed: &Signature) -> String {
     match sealed.origin {
         Dialect::Anthropic => sealed.value.clone(),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Gemini | Dialect::Bedrock => {
-            STANDARD.encode(proof::write(sealed, Of::Sealed))
-        }
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Gemini
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama => STANDARD.encode(proof::write(sealed, Of::Sealed)),
     }
 }
 

@@ -55,12 +55,22 @@ pub(super) fn usage(usage: &Usage) -> Value {
 pub(super) fn shown(extras: &Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::Bedrock => extras.clone(),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Cohere
+        | Dialect::Ollama
             if extras.is_empty() =>
         {
             Extras::new()
         }
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Cohere
+        | Dialect::Ollama => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras.clone()))]);
             Map::from_iter([("additionalModelResponseFields".to_owned(), Value::Object(own))])
         }

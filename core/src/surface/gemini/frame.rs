@@ -27,7 +27,7 @@ impl Frames {
     pub(super) fn put(&mut self, chunk: &Value, out: &mut BytesMut) {
         match (self.framing, self.begun) {
             // No request of Google's asks for binary messages.
-            (Framing::Events | Framing::EventStream, _) => out.put_slice(b"data: "),
+            (Framing::Events | Framing::EventStream | Framing::Lines, _) => out.put_slice(b"data: "),
             (Framing::Array, Begun::No) => out.put_slice(b"["),
             (Framing::Array, Begun::Yes) => out.put_slice(b",\r\n"),
         }
@@ -41,7 +41,7 @@ impl Frames {
     /// The end. Events need none.
     pub(super) fn close(&mut self, out: &mut BytesMut) {
         match (self.framing, self.begun) {
-            (Framing::Events | Framing::EventStream, _) => {}
+            (Framing::Events | Framing::EventStream | Framing::Lines, _) => {}
             (Framing::Array, Begun::No) => out.put_slice(b"[]"),
             (Framing::Array, Begun::Yes) => out.put_slice(b"\r\n]"),
         }

@@ -46,9 +46,12 @@ pub(super) fn shown(signature: &Signature) -> String {
 pub(super) fn sealed(sealed: &Signature) -> String {
     match sealed.origin {
         Dialect::Gemini => sealed.value.clone(),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
-            written(sealed, "sealed")
-        }
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic => written(sealed, "sealed"),
     }
 }
 
@@ -56,9 +59,12 @@ fn written(proof: &Signature, kind: &str) -> String {
     let Signature { origin, value } = proof;
     match origin {
         Dialect::Gemini => value.clone(),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
-            STANDARD.encode(format!("tollgate:{}:{kind}:{value}", origin.name()))
-        }
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic => STANDARD.encode(format!("tollgate:{}:{kind}:{value}", origin.name())),
     }
 }
 

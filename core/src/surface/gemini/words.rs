@@ -129,7 +129,12 @@ fn opaque(block: &Opaque) -> Value {
     let Opaque { origin, value } = block;
     match origin {
         Dialect::Gemini => value.clone(),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic => {
             let kept = json!({"dialect": origin.name(), "block": value});
             json!({"text": "", "partMetadata": {"tollgate": kept}})
         }
@@ -141,12 +146,22 @@ fn opaque(block: &Opaque) -> Value {
 pub(super) fn shown(extras: &Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::Gemini => extras.clone(),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic
             if extras.is_empty() =>
         {
             Extras::new()
         }
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras.clone()))]);
             Map::from_iter([("providerFields".to_owned(), Value::Object(own))])
         }

@@ -149,7 +149,12 @@ impl Stream {
         let thought = self.choices.get_mut(at).map(|choice| std::mem::take(&mut choice.thought));
         match signature.origin {
             Dialect::Gemini => self.delta(choice, "extra_content", &words::extra_content(signature), out),
-            Dialect::Anthropic | Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock => {
+            Dialect::Anthropic
+            | Dialect::OpenAi
+            | Dialect::OpenAiResponses
+            | Dialect::Bedrock
+            | Dialect::Cohere
+            | Dialect::Ollama => {
                 let block = words::thinking_block(&thought.unwrap_or_default(), Some(signature));
                 self.delta(choice, "thinking_blocks", &json!([block]), out);
             }

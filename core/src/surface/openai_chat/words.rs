@@ -37,9 +37,12 @@ pub(super) fn thinking_block(text: &str, signature: Option<&Signature>) -> Value
         Some(signature) => {
             let own = match signature.origin {
                 Dialect::OpenAiResponses => Dialect::Anthropic,
-                origin @ (Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock) => {
-                    origin
-                }
+                origin @ (Dialect::OpenAi
+                | Dialect::Anthropic
+                | Dialect::Gemini
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama) => origin,
             };
             let signature = proof::write_to(own, signature, Of::Thinking);
             json!({"type": "thinking", "thinking": text, "signature": signature})
@@ -52,7 +55,12 @@ pub(super) fn thinking_block(text: &str, signature: Option<&Signature>) -> Value
 pub(super) fn sealed_block(sealed: &Signature) -> (&'static str, Value) {
     match sealed.origin {
         Dialect::Anthropic => ("thinking_blocks", json!({"type": "redacted_thinking", "data": sealed.value})),
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Gemini => {
+        Dialect::OpenAi
+        | Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Gemini => {
             ("reasoning_details", json!({"type": "reasoning.encrypted", "data": sealed.value}))
         }
     }
@@ -67,7 +75,12 @@ pub(super) fn extra_content(signature: &Signature) -> Value {
 pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
     let field = match citation.origin {
         Dialect::OpenAi => "annotations",
-        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => "citations",
+        Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic
+        | Dialect::Gemini => "citations",
     };
     let list = citation.value.as_array().cloned();
     (field, list.unwrap_or_else(|| vec![citation.value.clone()]))
@@ -78,7 +91,12 @@ pub(super) fn citations(citation: &Opaque) -> (&'static str, Vec<Value>) {
 pub(super) fn annotations(citation: &Opaque, cited: Range<usize>) -> Vec<Value> {
     match citation.origin {
         Dialect::OpenAi => Vec::new(),
-        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
+        Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic
+        | Dialect::Gemini => {
             let list = citation.value.as_array().map_or(std::slice::from_ref(&citation.value), Vec::as_slice);
             list.iter().filter_map(|one| annotation(one, &cited)).collect()
         }
@@ -99,12 +117,22 @@ fn annotation(citation: &Value, cited: &Range<usize>) -> Option<Value> {
 pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::OpenAi => extras,
-        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini
+        Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic
+        | Dialect::Gemini
             if extras.is_empty() =>
         {
             extras
         }
-        Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
+        Dialect::OpenAiResponses
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Anthropic
+        | Dialect::Gemini => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }
@@ -119,7 +147,7 @@ pub(super) fn service_tier(usage: &Usage, origin: Dialect) -> Option<&str> {
         Dialect::OpenAiResponses => return usage.service_tier.as_deref(),
         Dialect::Anthropic => usage.extras.get("service_tier"),
         Dialect::Gemini => usage.extras.get("serviceTier"),
-        Dialect::Bedrock => return usage.service_tier.as_deref(),
+        Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => return usage.service_tier.as_deref(),
     };
     match tier?.as_str()? {
         "standard" => Some("default"),

@@ -206,7 +206,9 @@ impl Stream {
         let item = match origin {
             Dialect::OpenAiResponses => Some(value.clone()),
             Dialect::OpenAi => words::custom_call(value, &self.id("ctc")),
-            Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => None,
+            Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
+                None
+            }
         };
         match item {
             Some(item) => self.whole_item(item),
@@ -221,9 +223,12 @@ impl Stream {
             && matches!(self.open.last(), Some(Open { kind: Kind::Reasoning { .. }, .. }));
         let own = match signature.origin {
             Dialect::OpenAiResponses => words::own(&signature.value),
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
-                words::Own::default()
-            }
+            Dialect::OpenAi
+            | Dialect::Anthropic
+            | Dialect::Gemini
+            | Dialect::Bedrock
+            | Dialect::Cohere
+            | Dialect::Ollama => words::Own::default(),
         };
         if !fits {
             self.open_reasoning(own.id.map(str::to_owned));

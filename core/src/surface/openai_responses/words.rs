@@ -157,7 +157,9 @@ pub(super) fn with_id(proof: Signature, id: Option<&str>) -> Signature {
         | Dialect::OpenAi
         | Dialect::Anthropic
         | Dialect::Gemini
-        | Dialect::Bedrock => proof,
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama => proof,
     }
 }
 
@@ -180,9 +182,12 @@ pub(super) fn annotations(citation: &Opaque, cited: &Range<usize>) -> Vec<Value>
     let list = citation.value.as_array().map_or(std::slice::from_ref(&citation.value), Vec::as_slice);
     match citation.origin {
         Dialect::OpenAiResponses => list.to_vec(),
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
-            list.iter().filter_map(|one| annotation(one, cited)).collect()
-        }
+        Dialect::OpenAi
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama => list.iter().filter_map(|one| annotation(one, cited)).collect(),
     }
 }
 
@@ -226,10 +231,22 @@ pub(super) fn custom_call(block: &Value, id: &str) -> Option<Value> {
 pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
     match origin {
         Dialect::OpenAiResponses => extras,
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock if extras.is_empty() => {
+        Dialect::OpenAi
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama
+            if extras.is_empty() =>
+        {
             extras
         }
-        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock => {
+        Dialect::OpenAi
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Bedrock
+        | Dialect::Cohere
+        | Dialect::Ollama => {
             let own = Map::from_iter([(origin.name().to_owned(), Value::Object(extras))]);
             Map::from_iter([("provider_fields".to_owned(), Value::Object(own))])
         }
@@ -239,7 +256,7 @@ pub(super) fn shown(extras: Extras, origin: Dialect) -> Extras {
 /// The tier that served the call, in this dialect's word for it.
 pub(super) fn service_tier(usage: &Usage, origin: Dialect) -> Option<&str> {
     let tier = match origin {
-        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock => {
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
             return usage.service_tier.as_deref();
         }
         Dialect::Anthropic => usage.extras.get("service_tier"),

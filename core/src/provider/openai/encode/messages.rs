@@ -208,9 +208,12 @@ impl Encoder<'_> {
         if signature.is_some() || sealed.is_some() {
             match self.body.origin {
                 Dialect::OpenAi => self.body.lose(format!("messages[{}].thinking_blocks", self.i)),
-                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini => {
-                    self.lose(j)
-                }
+                Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic
+                | Dialect::Gemini => self.lose(j),
             }
         }
     }
@@ -271,7 +274,12 @@ impl Encoder<'_> {
         let content = match (failed, self.body.origin) {
             (
                 Some(true),
-                Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Anthropic | Dialect::Gemini,
+                Dialect::OpenAiResponses
+                | Dialect::Bedrock
+                | Dialect::Cohere
+                | Dialect::Ollama
+                | Dialect::Anthropic
+                | Dialect::Gemini,
             ) => json!({"error": content::as_content(texts)}).to_string().into(),
             _ => content::as_content(texts),
         };

@@ -235,7 +235,11 @@ fn picture(image: &Image) -> Option<Value> {
         MediaSource::File { id, origin: Dialect::OpenAi | Dialect::OpenAiResponses, .. } => {
             fields.insert("file_id".to_owned(), id.as_str().into());
         }
-        MediaSource::File { origin: Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock, .. } => {
+        MediaSource::File {
+            origin:
+                Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama,
+            ..
+        } => {
             return None;
         }
         MediaSource::Inline { media_type, data } => {
