@@ -3,7 +3,9 @@
 
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod gemini;
+mod ollama;
 pub(crate) mod openai;
 mod responses;
 
@@ -99,6 +101,8 @@ pub(crate) enum Framing {
     Array,
     /// Binary messages.
     Binary,
+    /// One JSON value in each line.
+    Lines,
 }
 
 /// The dialect that serves `path`, if any does.
@@ -116,6 +120,8 @@ pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
         "/v1/responses" | "/responses" => body(&responses::DIALECT),
         "/v1/messages" | "/messages" => body(&anthropic::DIALECT),
         "/v1/messages/count_tokens" | "/messages/count_tokens" => target(&anthropic::DIALECT, Wanted::Count),
+        "/v2/chat" => body(&cohere::DIALECT),
+        "/api/chat" => Some(Target { framing: Framing::Lines, ..body(&ollama::DIALECT)? }),
         _ => bedrock_route(path).or_else(|| gemini_route(path, query)),
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn encode(frames: &[Frame], framing: Framing, form: &Form) -> Vec<Byt
         )),
         Framing::Sse | Framing::SseCrlf => sse(frame, eol, form),
         Framing::Binary => binary(frame),
+        Framing::Lines => Bytes::from(format!("{}\n", frame.data)),
     };
     frames.iter().enumerate().map(piece).collect()
 }

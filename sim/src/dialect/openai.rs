@@ -5,6 +5,8 @@ pub(super) mod completions;
 pub(super) mod passed;
 mod read;
 
+pub(super) use read::read;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +22,7 @@ const CREATED: u64 = 1_767_225_600;
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "openai",
-    read: read::read,
+    read,
     whole,
     stream,
     refuse,

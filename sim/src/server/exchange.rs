@@ -121,6 +121,7 @@ fn content_type(delivery: Delivery, framing: Framing) -> &'static str {
         (Delivery::Whole, _) | (Delivery::Stream, Framing::Array) => "application/json",
         (Delivery::Stream, Framing::Sse | Framing::SseCrlf) => "text/event-stream; charset=utf-8",
         (Delivery::Stream, Framing::Binary) => "application/vnd.amazon.eventstream",
+        (Delivery::Stream, Framing::Lines) => "application/x-ndjson",
     }
 }
 

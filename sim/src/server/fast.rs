@@ -45,6 +45,7 @@ impl Prepared {
             (Delivery::Stream, Framing::Array) => b'a',
             (Delivery::Stream, Framing::Sse | Framing::SseCrlf) => b's',
             (Delivery::Stream, Framing::Binary) => b'b',
+            (Delivery::Stream, Framing::Lines) => b'l',
         });
         name.extend_from_slice(model);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);

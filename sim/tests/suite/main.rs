@@ -9,6 +9,7 @@
 
 mod anthropic;
 mod bedrock;
+mod cousins;
 mod directives;
 mod gemini;
 mod observed;

@@ -10,7 +10,7 @@ use crate::dialect::Arrival;
 use crate::fault::Refusal;
 use crate::json::Fields as _;
 
-pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
+pub(in crate::dialect) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
     let body = arrival.body;
     check::check(arrival)?;
     let messages = body.at("messages").as_array().map_or(&[][..], Vec::as_slice);
