@@ -4,9 +4,9 @@ mod quirks;
 mod rows;
 
 pub use quirks::{
-    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PlainCompletions,
-    PromptCount, Quirks, ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex,
-    ThinkingBack, ToolIds, TopK, Turns,
+    CacheMarks, ChatPath, CompletionCount, DeveloperRole, EmbeddingWords, MaxTokensField, MessageNames,
+    PlainCompletions, PromptCount, Quirks, ReasoningAsk, RequiredWord, SeedField, StreamOptions,
+    StreamedToolIndex, ThinkingBack, ToolIds, TopK, Turns,
 };
 pub use rows::VENDORS;
 
@@ -69,6 +69,8 @@ impl Address {
 pub enum Auth {
     /// `Authorization: Bearer …`
     Bearer,
+    /// `Authorization: Token …`
+    Token,
     /// A header of this name (lower case) with the bare key.
     Header(&'static str),
     /// A signature of AWS's, or `Authorization: Bearer …` where the key is an API key.

@@ -422,7 +422,7 @@ fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Res
     };
     let name = match provider.vendor.auth {
         Auth::Header(name) => HeaderName::from_static(name),
-        Auth::Bearer | Auth::Aws | Auth::Optional => AUTHORIZATION,
+        Auth::Bearer | Auth::Token | Auth::Aws | Auth::Optional => AUTHORIZATION,
     };
     let value = match credential.header.get() {
         Some(value) => value.clone(),
@@ -438,8 +438,9 @@ fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Res
 fn key_header(provider: &Provider, secret: &Secret) -> Result<HeaderValue, Fault> {
     let value = match provider.vendor.auth {
         Auth::Header(_) => HeaderValue::from_str(secret.expose()),
+        Auth::Token => HeaderValue::from_str(&["Token ", secret.expose()].concat()),
         Auth::Bearer | Auth::Aws | Auth::Optional => {
-            HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
+            HeaderValue::from_str(&["Bearer ", secret.expose()].concat())
         }
     };
     let mut value = value.map_err(|_| {

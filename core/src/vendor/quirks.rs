@@ -40,6 +40,8 @@ pub struct Quirks {
     pub prompt: PromptCount,
     /// What its `completion_tokens` counts.
     pub completion: CompletionCount,
+    /// How it is asked for vectors.
+    pub embeddings: EmbeddingWords,
 }
 
 /// Where the chat endpoint stands below the base URL.
@@ -228,6 +230,18 @@ pub enum CompletionCount {
     WithoutReasoning,
 }
 
+/// How vectors are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddingWords {
+    /// `dimensions`, `encoding_format`.
+    #[default]
+    OpenAi,
+    /// `output_dimension`, `input_type`; numbers are the only form that needs no word (Voyage).
+    Voyage,
+    /// `dimensions`, `embedding_type`, `task` (Jina).
+    Jina,
+}
+
 impl Quirks {
     /// No departure at all, in a form constants can start from.
     pub const NONE: Self = Self {
@@ -248,6 +262,7 @@ impl Quirks {
         top_k: TopK::Unknown,
         prompt: PromptCount::Whole,
         completion: CompletionCount::Whole,
+        embeddings: EmbeddingWords::OpenAi,
     };
 
     /// What most servers have in common that follow OpenAI from some way behind.

@@ -1,9 +1,9 @@
 //! The rows.
 
 use super::quirks::{
-    CacheMarks, ChatPath, CompletionCount, DeveloperRole, MaxTokensField, MessageNames, PlainCompletions,
-    PromptCount, ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex, ThinkingBack,
-    ToolIds, TopK, Turns,
+    CacheMarks, ChatPath, CompletionCount, DeveloperRole, EmbeddingWords, MaxTokensField, MessageNames,
+    PlainCompletions, PromptCount, ReasoningAsk, RequiredWord, SeedField, StreamOptions, StreamedToolIndex,
+    ThinkingBack, ToolIds, TopK, Turns,
 };
 use super::{Address, Auth, Quirks, Vendor};
 use crate::dialect::Dialect;
@@ -332,6 +332,43 @@ pub const VENDORS: &[Vendor] = &[
     },
     // `https://api.cloudflare.com/client/v4/accounts/{account}/ai/v1`.
     openai("cloudflare", "Cloudflare Workers AI", "", &["CLOUDFLARE_API_TOKEN"]),
+    // `https://{resource}.services.ai.azure.com/models`, with `api_version`: models of all makers.
+    Vendor {
+        auth: Auth::Header("api-key"),
+        address: Address { env: &["AZURE_AI_ENDPOINT"], path: "/models" },
+        ..openai("azure-ai", "Azure AI", "", &["AZURE_AI_API_KEY"])
+    },
+    openai("github", "GitHub Models", "https://models.github.ai/inference", &["GITHUB_MODELS_TOKEN"]),
+    // `https://{workspace}/serving-endpoints`: the model is the endpoint's name.
+    Vendor {
+        quirks: Quirks {
+            stream_options: StreamOptions::Unknown,
+            cache_marks: CacheMarks::Sent,
+            ..Quirks::COMPATIBLE
+        },
+        address: Address { env: &["DATABRICKS_HOST"], path: "/serving-endpoints" },
+        ..openai("databricks", "Databricks", "", &["DATABRICKS_TOKEN"])
+    },
+    // `https://{region}.ml.cloud.ibm.com/ml/gateway/v1`, whose keys are IAM tokens.
+    openai("watsonx", "IBM watsonx.ai", "", &["WATSONX_TOKEN"]),
+    Vendor {
+        quirks: Quirks { embeddings: EmbeddingWords::Voyage, ..Quirks::COMPATIBLE },
+        ..openai("voyage", "Voyage AI", "https://api.voyageai.com/v1", &["VOYAGE_API_KEY"])
+    },
+    Vendor {
+        quirks: Quirks { embeddings: EmbeddingWords::Jina, ..Quirks::COMPATIBLE },
+        ..openai("jina", "Jina AI", "https://api.jina.ai/v1", &["JINA_API_KEY"])
+    },
+    // The next three have APIs of their own, which are passed through; none of them chats.
+    openai("replicate", "Replicate", "https://api.replicate.com/v1", &["REPLICATE_API_TOKEN"]),
+    Vendor {
+        auth: Auth::Header("xi-api-key"),
+        ..openai("elevenlabs", "ElevenLabs", "https://api.elevenlabs.io/v1", &["ELEVENLABS_API_KEY"])
+    },
+    Vendor {
+        auth: Auth::Token,
+        ..openai("deepgram", "Deepgram", "https://api.deepgram.com/v1", &["DEEPGRAM_API_KEY"])
+    },
     // Google's own OpenAI-compatible endpoint sends streamed tool calls without index and id.
     Vendor {
         quirks: Quirks {

@@ -51,8 +51,8 @@ impl Compiler<'_> {
         base_url: Option<&Spot<String>>,
     ) -> Option<String> {
         match (vendor.auth, raw) {
-            (Auth::Bearer | Auth::Header(_) | Auth::Optional, None) => None,
-            (Auth::Bearer | Auth::Header(_) | Auth::Optional, Some(raw)) => {
+            (Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Optional, None) => None,
+            (Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Optional, Some(raw)) => {
                 let message = format!("{} has no regions", vendor.title);
                 self.errors.push(&raw.place, message, "remove it");
                 None

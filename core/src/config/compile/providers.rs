@@ -143,7 +143,9 @@ impl Compiler<'_> {
             }
             return match vendor.auth {
                 Auth::Aws => absolute(&aws::address(vendor, region?)).ok(),
-                Auth::Bearer | Auth::Header(_) | Auth::Optional => absolute(vendor.base_url).ok(),
+                Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Optional => {
+                    absolute(vendor.base_url).ok()
+                }
             };
         };
         match absolute(&raw.value) {
@@ -231,9 +233,9 @@ impl Compiler<'_> {
         let signer = match (&usual, home, vendor.auth) {
             (None, Home::Vendor, Auth::Aws) => self.usual_signer(region),
             (Some(_), _, _) | (_, Home::Elsewhere, _) => None,
-            (_, _, Auth::Bearer | Auth::Header(_) | Auth::Optional) => None,
+            (_, _, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Optional) => None,
         };
-        if let (None, None, Home::Vendor, Auth::Bearer | Auth::Header(_) | Auth::Aws) =
+        if let (None, None, Home::Vendor, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Aws) =
             (&usual, &signer, home, vendor.auth)
         {
             let mut variables = vendor.env.join(" or ");

@@ -80,14 +80,16 @@ fn provider(
     let region = region.as_deref().unwrap_or(aws::USUAL_REGION);
     let signer = match (&key, vendor.auth) {
         (None, Auth::Aws) => aws::around(&|name| set(&name), region),
-        (Some(_), _) | (None, Auth::Bearer | Auth::Header(_) | Auth::Optional) => None,
+        (Some(_), _) | (None, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Optional) => None,
     };
     let variable = match (&key, &address, vendor.auth) {
         (None, _, Auth::Aws) if signer.is_some() => aws::KEY_ID,
-        (Some((variable, _)), _, Auth::Bearer | Auth::Header(_) | Auth::Aws) => *variable,
+        (Some((variable, _)), _, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Aws) => *variable,
         // A server that needs no key is on where somebody says where it is.
         (_, Some((variable, _)), Auth::Optional) => *variable,
-        (None, _, Auth::Bearer | Auth::Header(_) | Auth::Aws) | (_, None, Auth::Optional) => return None,
+        (None, _, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Aws) | (_, None, Auth::Optional) => {
+            return None;
+        }
     };
     let base_url = match &address {
         Some((variable, address)) => match located(address, vendor.address.path) {

@@ -7,6 +7,7 @@ use crate::embedding::{EmbeddingCall, Embeddings, Encoding, Input};
 use crate::fault::{Code, Fault, UpstreamFault};
 use crate::provider::{Encoded, Endpoint, Target};
 use crate::sort;
+use crate::vendor::EmbeddingWords;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -41,18 +42,50 @@ pub(in crate::provider) fn fields(
         }
     };
     body.insert("input".to_owned(), input);
-    body.extend(dimensions.map(|dimensions| ("dimensions".to_owned(), dimensions.into())));
+    let words = target.vendor.quirks.embeddings;
+    let (size, form) = match words {
+        EmbeddingWords::OpenAi => ("dimensions", Some("encoding_format")),
+        EmbeddingWords::Jina => ("dimensions", Some("embedding_type")),
+        EmbeddingWords::Voyage => ("output_dimension", None),
+    };
+    body.extend(dimensions.map(|dimensions| (size.to_owned(), dimensions.into())));
     // Servers of this dialect that know no other form ignore the field.
     let word = match encoding {
         Encoding::Floats => "float",
         Encoding::Base64 => "base64",
     };
-    body.insert("encoding_format".to_owned(), word.into());
+    match (form, encoding) {
+        (Some(form), _) => drop(body.insert(form.to_owned(), word.into())),
+        (None, Encoding::Base64) => drop(body.insert("encoding_format".to_owned(), word.into())),
+        (None, Encoding::Floats) => {}
+    }
     body.extend(user.as_deref().map(|user| ("user".to_owned(), user.into())));
-    lost.extend(task.as_ref().map(|_| "taskType".to_owned()));
+    match (task.as_deref().map(|task| (task, task_word(task, words))), words) {
+        (None, _) => {}
+        (Some((_, Some(word))), EmbeddingWords::Voyage) => {
+            body.insert("input_type".to_owned(), word.into());
+        }
+        (Some((_, Some(word))), EmbeddingWords::Jina) => drop(body.insert("task".to_owned(), word.into())),
+        (Some(_), _) => lost.push("taskType".to_owned()),
+    }
     lost.extend(title.as_ref().map(|_| "title".to_owned()));
     add_extras(&mut body, extras, *origin, &mut lost);
     Ok((body, lost))
+}
+
+/// What vectors are for, in the vendor's word, given Google's.
+fn task_word(task: &str, words: EmbeddingWords) -> Option<&'static str> {
+    let (query, document, close) = match words {
+        EmbeddingWords::OpenAi => return None,
+        EmbeddingWords::Voyage => ("query", "document", None),
+        EmbeddingWords::Jina => ("retrieval.query", "retrieval.passage", Some("text-matching")),
+    };
+    match task {
+        "RETRIEVAL_QUERY" => Some(query),
+        "RETRIEVAL_DOCUMENT" => Some(document),
+        "SEMANTIC_SIMILARITY" => close,
+        _ => None,
+    }
 }
 
 fn add_extras(body: &mut Map<String, Value>, extras: &Extras, origin: Dialect, lost: &mut Vec<String>) {
@@ -131,4 +164,41 @@ fn vector(value: &Value) -> Option<Vec<f32>> {
         return rest.is_empty().then(|| numbers.iter().map(|number| f32::from_le_bytes(*number)).collect());
     }
     value.as_array()?.iter().map(|number| number.as_f64().map(|number| number as f32)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendor::find;
+    use serde_json::json;
+
+    fn asked(kind: &str, encoding: Encoding, task: &str) -> (Value, Vec<String>) {
+        let call = EmbeddingCall {
+            model: "m".to_owned(),
+            inputs: vec![Input::Parts(vec![Part::Text(crate::call::Text::new("hi"))])],
+            dimensions: Some(256),
+            task: Some(task.to_owned()),
+            title: None,
+            encoding,
+            user: None,
+            origin: Dialect::Gemini,
+            extras: Extras::new(),
+        };
+        let (body, lost) = fields(&call, &Target { vendor: find(kind).unwrap(), model: "m" }).unwrap();
+        (Value::Object(body), lost)
+    }
+
+    #[test]
+    fn vectors_are_asked_for_in_the_vendors_words() {
+        let (body, lost) = asked("voyage", Encoding::Floats, "RETRIEVAL_QUERY");
+        let expected = json!({"model": "m", "input": "hi", "output_dimension": 256, "input_type": "query"});
+        assert_eq!((body, lost.len()), (expected, 0));
+        assert_eq!(asked("voyage", Encoding::Base64, "RETRIEVAL_QUERY").0["encoding_format"], "base64");
+        let (body, lost) = asked("jina", Encoding::Floats, "RETRIEVAL_DOCUMENT");
+        let expected = json!({"model": "m", "input": "hi", "dimensions": 256, "embedding_type": "float",
+            "task": "retrieval.passage"});
+        assert_eq!((body, lost.len()), (expected, 0));
+        assert_eq!(asked("voyage", Encoding::Floats, "CLASSIFICATION").1, ["taskType"]);
+        assert_eq!(asked("openai", Encoding::Floats, "RETRIEVAL_QUERY").1, ["taskType"]);
+    }
 }
