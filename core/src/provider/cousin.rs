@@ -180,15 +180,14 @@ impl Cousin {
     /// Whose words these are.
     fn own(&self, events: &mut [Event]) {
         for event in events {
-            match event {
-                Event::Start(start) => start.origin = self.dialect,
-                Event::Citation { citation, .. } => citation.origin = self.dialect,
-                Event::Stop { stop, .. } => {
-                    if *stop == Stop::Other(STOPPED.to_owned()) {
-                        *stop = Stop::Sequence;
-                    }
-                }
-                _ => {}
+            if let Event::Start(start) = event {
+                start.origin = self.dialect;
+            } else if let Event::Citation { citation, .. } = event {
+                citation.origin = self.dialect;
+            } else if let Event::Stop { stop, .. } = event
+                && matches!(stop, Stop::Other(word) if word == STOPPED)
+            {
+                *stop = Stop::Sequence;
             }
         }
     }

@@ -177,11 +177,10 @@ fn stream(_ask: &Ask, answer: &Answer, quirks: &Quirks) -> Vec<Frame> {
 }
 
 fn status(kind: Kind) -> u16 {
-    match kind {
-        Kind::ContentFilter => 498,
-        Kind::InsufficientQuota => 402,
-        other => openai::status(other),
+    if kind == Kind::InsufficientQuota {
+        return 402;
     }
+    if kind == Kind::ContentFilter { 498 } else { openai::status(kind) }
 }
 
 fn refuse(refusal: &Refusal, _status: StatusCode) -> Value {

@@ -48,7 +48,13 @@ fn carries(part: &Part) -> bool {
     match part {
         Part::Audio(_) | Part::Video(_) => false,
         Part::Document(document) => !matches!(document.body, DocumentBody::Media(_)),
-        _ => true,
+        Part::Text(_)
+        | Part::Image(_)
+        | Part::Thinking(_)
+        | Part::Refusal(_)
+        | Part::ToolCall(_)
+        | Part::ToolResult(_)
+        | Part::Opaque(_) => true,
     }
 }
 
@@ -72,25 +78,24 @@ fn write(body: &mut Fields, writing: &mut Writing<'_>) -> Result<(), Fault> {
     }
     if let Some(mut format) = body.shift_remove("response_format") {
         let schema = format.get_mut("json_schema").and_then(|inner| inner.get_mut("schema")).map(Value::take);
-        let mut fields = vec![("type", Value::from("json_object"))];
-        fields.extend(schema.map(|schema| ("json_schema", schema)));
-        let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         if format.get("type").is_some_and(|kind| kind != "text") {
-            body.insert("response_format".to_owned(), Value::Object(fields));
+            let mut fields = Fields::new();
+            fields.insert("type".to_owned(), "json_object".into());
+            fields.extend(schema.map(|schema| ("json_schema".to_owned(), schema)));
+            body.insert("response_format".to_owned(), fields.into());
         }
     }
     if let Some((on, level, budget)) = thought(body) {
-        let mut thinking = json!({"type": if on { "enabled" } else { "disabled" }});
+        let mut thinking = Fields::new();
+        thinking.insert("type".to_owned(), if on { "enabled" } else { "disabled" }.into());
         let budget = budget.or_else(|| match level.as_ref()?.as_str()? {
             "minimal" => Some(512.into()),
             "low" => Some(2048.into()),
             "medium" => Some(8192.into()),
             _ => None,
         });
-        if let (Some(budget), true) = (budget, on) {
-            thinking["token_budget"] = budget;
-        }
-        body.insert("thinking".to_owned(), thinking);
+        thinking.extend(budget.filter(|_| on).map(|budget| ("token_budget".to_owned(), budget)));
+        body.insert("thinking".to_owned(), thinking.into());
     }
     let reasons = writing.model.contains("reasoning");
     each(body.get_mut("messages")).for_each(|message| write_message(message, reasons));
@@ -197,15 +202,15 @@ fn usage(mut usage: Value) -> Value {
     let either = |name: &str| count("billed_units", name).or_else(|| count("tokens", name));
     let (prompt, completion) = (either("input_tokens"), either("output_tokens"));
     let reasoning = count("tokens", "reasoning_tokens").filter(|_| prompt.is_some());
-    let mut counts = json!({"prompt_tokens": prompt, "completion_tokens": completion});
-    if let Some(reasoning) = reasoning {
-        counts["completion_tokens_details"] = json!({"reasoning_tokens": reasoning});
-    }
+    let details = reasoning.map(|reasoning| object([("reasoning_tokens", reasoning.into())]));
     // What the cache held is counted with the template, and costs the same.
-    if let Some(tokens) = usage.get_mut("tokens").map(Value::take) {
-        counts["tokens"] = tokens;
-    }
-    counts
+    let tokens = usage.get_mut("tokens").map(Value::take);
+    object([
+        ("prompt_tokens", prompt.into()),
+        ("completion_tokens", completion.into()),
+        ("completion_tokens_details", details.unwrap_or_default()),
+        ("tokens", tokens.unwrap_or_default()),
+    ])
 }
 
 fn write_embedding(body: &mut Fields, call: &EmbeddingCall, lost: &mut Vec<String>) {

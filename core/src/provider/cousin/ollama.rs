@@ -38,7 +38,12 @@ fn carries(part: &Part) -> bool {
         Part::Audio(_) | Part::Video(_) => false,
         Part::Image(Image { source, .. }) => matches!(source, MediaSource::Inline { .. }),
         Part::Document(document) => !matches!(document.body, DocumentBody::Media(_)),
-        _ => true,
+        Part::Text(_)
+        | Part::Thinking(_)
+        | Part::Refusal(_)
+        | Part::ToolCall(_)
+        | Part::ToolResult(_)
+        | Part::Opaque(_) => true,
     }
 }
 
@@ -154,10 +159,8 @@ fn read(mut fields: Fields) -> Read {
     let reason = fields.shift_remove("done_reason");
     let length = reason.is_some_and(|reason| reason == "length");
     let finish = done.then_some(if length { "length" } else { "stop" });
-    let mut choice = json!({"delta": message, "finish_reason": finish});
-    if let Some(content) = fields.shift_remove("logprobs") {
-        choice["logprobs"] = json!({"content": content});
-    }
+    let logprobs = fields.shift_remove("logprobs").map(|content| object([("content", content)]));
+    let choice = json!({"delta": message, "finish_reason": finish, "logprobs": logprobs});
     fields.insert("choices".to_owned(), json!([choice]));
     let mut count = |name: &str| fields.shift_remove(name).filter(Value::is_u64);
     let (prompt, output) = (count("prompt_eval_count"), count("eval_count"));
