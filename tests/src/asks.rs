@@ -1,6 +1,10 @@
 //! What a request asks for, read by a few readers that know nothing of the gateway's own code: one for
 //! each dialect, as simple as can be. A request that has been translated must ask for the same.
 
+mod cousins; // Cohere and Ollama
+
+pub use cousins::{cohere, ollama};
+
 use serde_json::{Value, json};
 
 /// What a request asks for.

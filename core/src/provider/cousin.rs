@@ -39,6 +39,8 @@ pub struct Cousin {
     fields: &'static [&'static str],
     /// Whether it can carry such a part, of those that OpenAI's dialect can.
     carries: fn(&Part) -> bool,
+    /// The same in words.
+    takes: &'static str,
     /// Makes its body of OpenAI's.
     write: fn(&mut Fields, &mut Writing<'_>) -> Result<(), Fault>,
     /// Makes a chunk of OpenAI's, or a whole answer, of what it says.
@@ -47,8 +49,8 @@ pub struct Cousin {
     write_embedding: fn(&mut Fields, &EmbeddingCall, &mut Vec<String>),
     /// The vectors in its answer, and the tokens they cost.
     read_embeddings: fn(&mut Fields) -> (Value, Option<Value>),
-    /// Errors with statuses of its own.
-    classes: &'static [(u16, UpstreamClass)],
+    /// Errors with statuses of its own, and what others call them.
+    classes: &'static [(u16, UpstreamClass, u16)],
 }
 
 /// What is known while a body is written.
@@ -81,8 +83,8 @@ impl Provider for Cousin {
     }
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
-        let (mut body, mut lost) = openai::fields(call, target);
-        self.lose_parts(call, &mut lost);
+        self.refuse_media(call, target)?;
+        let (mut body, lost) = openai::fields(call, target);
         let mut writing = Writing { model: target.model, lost };
         (self.write)(&mut body, &mut writing)?;
         let mut lost = writing.lost;
@@ -140,8 +142,10 @@ impl Provider for Cousin {
 
     fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], _target: &Target<'_>) -> UpstreamFault {
         let fault = openai::fault::read(status, headers, body);
-        let class = self.classes.iter().find(|(own, _)| *own == status).map(|(_, class)| *class);
-        UpstreamFault { class: class.unwrap_or(fault.class), ..fault }
+        match self.classes.iter().find(|(own, ..)| *own == status) {
+            Some((_, class, status)) => UpstreamFault { class: *class, status: *status, ..fault },
+            None => fault,
+        }
     }
 
     fn glance(&self, _frame: &Frame) -> Glance {
@@ -192,22 +196,26 @@ impl Cousin {
         }
     }
 
-    /// Notes the parts that OpenAI's dialect can carry and this one cannot.
-    fn lose_parts(&self, call: &Call, lost: &mut Vec<String>) {
+    /// A medium left out would make another question of what is asked, so it is refused.
+    fn refuse_media(&self, call: &Call, target: &Target<'_>) -> Result<(), Fault> {
         for (i, Message { role, parts, .. }) in call.messages.iter().enumerate() {
             for (j, part) in parts.iter().enumerate() {
                 let at = format!("messages[{i}].content[{j}]");
-                let Part::ToolResult(result) = part else {
-                    if !(self.carries)(part) {
-                        lost.push(at);
+                let unfit = match (part, role) {
+                    (Part::ToolResult(result), _) => {
+                        let inner = result.parts.iter().position(|part| !(self.carries)(part));
+                        let at = if *role == Role::Tool { format!("messages[{i}]") } else { at };
+                        inner.map(|k| format!("{at}.content[{k}]"))
                     }
-                    continue;
+                    _ => (!(self.carries)(part)).then_some(at),
                 };
-                let at = if *role == Role::Tool { format!("messages[{i}]") } else { at };
-                let unfit = result.parts.iter().enumerate().filter(|(_, part)| !(self.carries)(part));
-                lost.extend(unfit.map(|(k, _)| format!("{at}.content[{k}]")));
+                if let Some(at) = unfit {
+                    let message = format!("{at}: {} takes {}", target.vendor.title, self.takes);
+                    return Err(Fault::new(Code::Unsupported, message).at(at));
+                }
             }
         }
+        Ok(())
     }
 }
 
@@ -260,8 +268,8 @@ fn each(list: Option<&mut Value>) -> impl Iterator<Item = &mut Fields> {
     list.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
-/// What all cousins have in common: functions only, each with a schema, and no fields that say what is the
-/// usual anyway.
+/// What all cousins have in common: functions only, each with a schema, no fields that say what is the usual
+/// anyway, and of several tools the one that must be called, which none of them can name.
 fn simplify(body: &mut Fields, lost: &mut Vec<String>) {
     if body.get("n").is_some_and(|n| *n == 1) {
         body.shift_remove("n");
@@ -269,7 +277,12 @@ fn simplify(body: &mut Fields, lost: &mut Vec<String>) {
     if body.get("parallel_tool_calls").is_some_and(|allowed| *allowed == true) {
         body.shift_remove("parallel_tool_calls");
     }
+    let choice = body.get("tool_choice").and_then(|choice| choice.get("function")).cloned();
+    let only = choice.as_ref().and_then(|function| function.get("name"));
     if let Some(Value::Array(tools)) = body.get_mut("tools") {
+        if let Some(name) = only {
+            tools.retain(|tool| tool.get("function").and_then(|function| function.get("name")) == Some(name));
+        }
         let mut at = 0;
         tools.retain_mut(|tool| {
             let is_function = tool.get("type").is_some_and(|kind| kind == "function");

@@ -36,12 +36,13 @@ pub static COHERE: Cousin = Cousin {
         "stream",
     ],
     carries,
+    takes: "texts and pictures only",
     write,
     read,
     write_embedding,
     read_embeddings,
-    // Words on a list of its own: <https://docs.cohere.com/reference/errors>.
-    classes: &[(498, UpstreamClass::ContentFilter), (499, UpstreamClass::Server)],
+    // Words on a list of its own, and a request that it gave up: <https://docs.cohere.com/reference/errors>.
+    classes: &[(498, UpstreamClass::ContentFilter, 400), (499, UpstreamClass::Server, 500)],
 };
 
 fn carries(part: &Part) -> bool {
@@ -102,13 +103,9 @@ fn write(body: &mut Fields, writing: &mut Writing<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A call may be forced or forbidden. One that is named is the only one there is.
+/// A call may be forced or forbidden; one that is named is the only one there is.
 fn choose(body: &mut Fields) {
     let Some(choice) = body.shift_remove("tool_choice") else { return };
-    let named = choice.get("function").and_then(|function| function.get("name"));
-    if let (Some(name), Some(Value::Array(tools))) = (named, body.get_mut("tools")) {
-        tools.retain(|tool| tool.get("function").and_then(|function| function.get("name")) == Some(name));
-    }
     let word = match choice.as_str() {
         Some("auto") => return,
         Some("none") => "NONE",

@@ -26,6 +26,7 @@ pub static OLLAMA: Cousin = Cousin {
         "stream",
     ],
     carries,
+    takes: "texts only, and pictures by their bytes and not by a URL",
     write,
     read,
     write_embedding,
@@ -87,7 +88,7 @@ fn write(body: &mut Fields, writing: &mut Writing<'_>) -> Result<(), Fault> {
         });
         body.insert("think".to_owned(), level.unwrap_or_else(|| on.into()));
         if budget.is_some() {
-            writing.lost.push("thinking.budget_tokens".to_owned());
+            writing.lost.push("reasoning.max_tokens".to_owned());
         }
     }
     // It knows no choice: what is forbidden is not offered.

@@ -42,7 +42,6 @@ fn conversation() -> Value {
             {"role": "user", "name": "ann", "content": [
                 {"type": "text", "text": "What is this?"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-                {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
             ]},
             {"role": "assistant", "content": null, "reasoning_content": "I look.", "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"a\": 1}"}},
@@ -74,8 +73,7 @@ fn a_call_is_written_in_coheres_words() {
         ],
     });
     assert_eq!(body, expected);
-    let expected =
-        ["messages[1].name", "messages[1].content[2]", "parallel_tool_calls", "logit_bias", "user"];
+    let expected = ["messages[1].name", "parallel_tool_calls", "logit_bias", "user"];
     assert_eq!(lost, expected);
 }
 
@@ -97,7 +95,8 @@ fn a_call_is_written_in_ollamas_words() {
         {"role": "tool", "tool_name": "look", "content": "a cat"},
     ]);
     assert_eq!(body["messages"], messages);
-    assert!(lost.contains(&"tool_choice".to_owned()) && lost.contains(&"messages[1].content[2]".to_owned()));
+    assert!(lost.contains(&"tool_choice".to_owned()), "{lost:?}");
+    assert_eq!(body["tools"].as_array().unwrap().len(), 1, "the one that must be called");
     assert!(body.get("tool_choice").is_none());
     let (body, lost, _) = encoded(
         OLLAMA,
@@ -111,9 +110,23 @@ fn a_call_is_written_in_ollamas_words() {
         (&json!(true), &json!({"type": "object"}), &json!(false))
     );
     assert!(lost.is_empty(), "{lost:?}");
-    let gone = chat(&json!({"model": "m", "messages": [{"role": "user", "content": [
-        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]}));
-    assert_eq!(encoded(OLLAMA, &gone).1, ["messages[0].content[0]"], "it fetches nothing");
+}
+
+#[test]
+fn media_they_do_not_take_are_refused_by_name() {
+    let with = |part: Value| {
+        chat(
+            &json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, part]}]}),
+        )
+    };
+    let sound = json!({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}});
+    let file = json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}});
+    let far = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}});
+    for (to, part) in [(COHERE, &sound), (COHERE, &file), (OLLAMA, &sound), (OLLAMA, &file), (OLLAMA, &far)] {
+        let fault = provider::encode(&with(part.clone()), &target(to)).unwrap_err();
+        assert_eq!((fault.status(), fault.param.as_deref()), (400, Some("messages[0].content[1]")), "{part}");
+    }
+    assert!(provider::encode(&with(far), &target(COHERE)).is_ok());
 }
 
 #[test]
