@@ -78,7 +78,7 @@ impl Provider for Cousin {
         match purpose.operation {
             Operation::Chat => Some(endpoint("/chat")),
             Operation::Embed | Operation::EmbedBatch => Some(endpoint("/embed")),
-            Operation::Count | Operation::Invoke => None,
+            Operation::Complete | Operation::Count | Operation::Invoke => None,
         }
     }
 
