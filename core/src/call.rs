@@ -15,7 +15,7 @@ pub use message::{
 };
 pub use settings::{
     Attribution, Delivery, Effort, Format, JsonSchema, LogProbs, Operation, Output, ParallelTools, Reasoning,
-    ReasoningMode, ReasoningShown, Sampling, Tool, ToolChoice, ToolFunction, UsageChunk,
+    ReasoningMode, ReasoningShown, Sampling, Task, Tool, ToolChoice, ToolFunction, UsageChunk,
 };
 
 use crate::dialect::Dialect;

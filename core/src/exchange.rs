@@ -42,6 +42,7 @@ mod request;
 mod reservation;
 mod settlement;
 mod splice;
+mod task;
 #[cfg(test)]
 mod stage;
 
@@ -805,7 +806,7 @@ impl Exchange {
             let running = self.request.surface.leaves_running(&self.request.body);
             self.abandoned = self.quota.paid().filter(|_| running);
         }
-        self.record.usage = whole.usage.map(Box::new);
+        self.record.usage = self.request.metered(whole.usage, &whole.body).map(Box::new);
         self.record.answered(reading.sent.first_byte(now));
         self.charge(now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);

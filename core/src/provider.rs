@@ -57,6 +57,12 @@ pub trait Provider: Sync {
     /// Reads a whole answer with a 2xx status. An error object inside it is an `Err`.
     fn decode(&self, body: &[u8], target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>>;
 
+    /// The error that a whole answer with a 2xx status is, of those that are not decoded.
+    fn refused(&self, body: &[u8]) -> Option<Box<UpstreamFault>> {
+        let _ = body;
+        None
+    }
+
     /// Whether a whole answer with a 2xx status may hold an error, so that it has to be decoded before
     /// it may pass. Cheap; wrong only in that direction.
     fn may_have_failed(&self, body: &[u8]) -> bool {

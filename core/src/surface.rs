@@ -10,6 +10,7 @@ pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod openai_responses;
+pub mod openai_tasks;
 
 mod bulk; // how much a prompt holds
 mod conversation; // what identifies a conversation
@@ -27,6 +28,7 @@ use crate::framing::Framing;
 use crate::json::{self, Tape};
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
+use crate::usage::Quantity;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;
@@ -89,6 +91,12 @@ pub trait Surface: Sync {
     /// Hands over each text of a prompt whose tokens are to be counted, each by itself, and says what
     /// the prompt counts for besides. Of a body that `inspect` would refuse, whatever can be found.
     fn prompt_text(&self, body: &[u8], each: &mut dyn FnMut(&str)) -> Besides;
+
+    /// What a request with such an envelope may be priced by besides tokens, as far as it tells itself.
+    fn quantity(&self, body: &[u8], envelope: &Envelope) -> Option<Quantity> {
+        let _ = (body, envelope);
+        None
+    }
 
     /// Builds the canonical call from a body that `inspect` has accepted. Of a surface that asks for
     /// vectors a fault: see [`Self::parse_embedding`].
@@ -237,6 +245,22 @@ pub enum SurfaceId {
     OpenAiCompletions,
     /// OpenAI embeddings.
     OpenAiEmbeddings,
+    /// OpenAI's moderation.
+    OpenAiModerations,
+    /// Ranks of documents, as Cohere and Jina are asked for them.
+    Rerank,
+    /// OpenAI's pictures of a text.
+    OpenAiImages,
+    /// OpenAI's changing of pictures.
+    OpenAiImageEdits,
+    /// OpenAI's pictures like another.
+    OpenAiImageVariations,
+    /// OpenAI's speech.
+    OpenAiSpeech,
+    /// OpenAI's transcription of recordings.
+    OpenAiTranscriptions,
+    /// OpenAI's translation of recordings.
+    OpenAiTranslations,
     /// AWS Bedrock's `converse`.
     BedrockConverse,
     /// AWS Bedrock's `converse-stream`.
@@ -261,6 +285,14 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::GeminiEmbedBatch => &gemini::EMBED_BATCH,
         SurfaceId::OpenAiCompletions => &openai_completions::OpenAiCompletions,
         SurfaceId::OpenAiEmbeddings => &openai_embeddings::OpenAiEmbeddings,
+        SurfaceId::OpenAiModerations => &openai_tasks::MODERATIONS,
+        SurfaceId::Rerank => &openai_tasks::RERANK,
+        SurfaceId::OpenAiImages => &openai_tasks::IMAGES,
+        SurfaceId::OpenAiImageEdits => &openai_tasks::IMAGE_EDITS,
+        SurfaceId::OpenAiImageVariations => &openai_tasks::IMAGE_VARIATIONS,
+        SurfaceId::OpenAiSpeech => &openai_tasks::SPEECH,
+        SurfaceId::OpenAiTranscriptions => &openai_tasks::TRANSCRIPTIONS,
+        SurfaceId::OpenAiTranslations => &openai_tasks::TRANSLATIONS,
         SurfaceId::BedrockConverse => &bedrock::CONVERSE,
         SurfaceId::BedrockConverseStream => &bedrock::CONVERSE_STREAM,
         SurfaceId::BedrockInvoke => &bedrock::INVOKE,

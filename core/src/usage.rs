@@ -6,6 +6,7 @@
 //! in which the input classes do not overlap.
 
 use crate::call::Extras;
+use crate::price::Class;
 use crate::units::{NanoDollars, Requests, Tokens};
 use serde_json::Value;
 
@@ -63,6 +64,39 @@ pub struct UsageParts {
     pub rejected_prediction: Option<Tokens>,
     /// Web searches the provider ran.
     pub web_searches: Option<Requests>,
+    /// What the call is priced by instead, where its model's price is for that and not for tokens.
+    pub instead: Option<Quantity>,
+}
+
+/// So much of something that is priced one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantity {
+    /// Of what.
+    pub class: Class,
+    /// How much.
+    pub count: u64,
+}
+
+impl Quantity {
+    /// Pictures made.
+    pub const fn pictures(count: u64) -> Self {
+        Self { class: Class::PictureMade, count }
+    }
+
+    /// Characters of text to be spoken.
+    pub const fn characters(count: u64) -> Self {
+        Self { class: Class::Character, count }
+    }
+
+    /// Seconds of sound to be heard.
+    pub const fn seconds(count: u64) -> Self {
+        Self { class: Class::SecondSent, count }
+    }
+
+    /// Searches.
+    pub const fn searches(count: u64) -> Self {
+        Self { class: Class::Search, count }
+    }
 }
 
 /// Counts in the inclusive convention: `cached` and `cache_write` are subsets of `prompt`,

@@ -9,6 +9,7 @@ mod ollama;
 pub(crate) mod openai;
 mod responses;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -74,6 +75,17 @@ pub(crate) struct Arrival<'a> {
     pub(crate) wanted: Wanted,
 }
 
+/// An answer that is not JSON, in the pieces in which it is written.
+pub(crate) struct Raw {
+    pub(crate) content_type: &'static str,
+    pub(crate) pieces: Vec<Bytes>,
+}
+
+/// The whole answer, where it is not JSON.
+pub(crate) fn raw(dialect: &Dialect, ask: &Ask, answer: &Answer, quirks: &Quirks) -> Option<Raw> {
+    openai::sound::raw(dialect, ask, answer, quirks)
+}
+
 /// Where a request leads.
 pub(crate) struct Target {
     pub(crate) dialect: &'static Dialect,
@@ -116,6 +128,14 @@ pub(crate) fn route(path: &str, query: &str) -> Option<Target> {
         "/v1/embeddings" | "/embeddings" => body(&openai::passed::EMBEDDINGS),
         "/v1/moderations" | "/moderations" => body(&openai::passed::MODERATIONS),
         "/v1/images/generations" | "/images/generations" => body(&openai::passed::IMAGES),
+        "/v1/images/edits" | "/images/edits" | "/v1/images/variations" | "/images/variations" => {
+            body(&openai::passed::IMAGES)
+        }
+        "/v1/audio/speech" | "/audio/speech" => body(&openai::sound::SPEECH),
+        "/v1/audio/transcriptions"
+        | "/audio/transcriptions"
+        | "/v1/audio/translations"
+        | "/audio/translations" => body(&openai::sound::TRANSCRIPTIONS),
         "/v1/rerank" | "/v2/rerank" | "/rerank" => body(&openai::passed::RERANK),
         "/v1/responses" | "/responses" => body(&responses::DIALECT),
         "/v1/messages" | "/messages" => body(&anthropic::DIALECT),

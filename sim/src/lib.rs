@@ -5,7 +5,8 @@
 //! # What it answers
 //!
 //! `POST /v1/chat/completions` and `POST /v1/responses` (also without `/v1`), so `/v1/completions`,
-//! `/v1/embeddings`, `/v1/moderations`, `/v1/images/generations` and `/v1/rerank`, `POST /v1/messages`,
+//! `/v1/embeddings`, `/v1/moderations`, `/v1/images/*`, `/v1/audio/*` and `/v1/rerank`,
+//! `POST /v1/messages`,
 //! `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` (also under `/v1`),
 //! `GET /v1/models` and `GET /v1beta/models`. Any model name is accepted.
 //!
@@ -34,6 +35,7 @@ mod ask;
 mod bill;
 mod dialect;
 mod fault;
+mod form;
 mod gate;
 mod json;
 mod log;

@@ -191,9 +191,11 @@ value = "{CLIENT_SECRET}"
     /// The same at any path, query included.
     pub fn run_at(&self, target: &str, body: impl Into<Bytes>, answer: &Answer) -> Seen {
         let config = self.config();
-        let mut request = http::Request::post(target)
-            .header("authorization", format!("Bearer {CLIENT_SECRET}"))
-            .header("content-type", "application/json");
+        let mut request =
+            http::Request::post(target).header("authorization", format!("Bearer {CLIENT_SECRET}"));
+        if !self.headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
         for (name, value) in &self.headers {
             request = request.header(*name, *value);
         }

@@ -227,6 +227,41 @@ pub enum Operation {
     EmbedBatch,
     /// To go on with a text.
     Complete,
+    /// What is no text and no vector.
+    Task(Task),
+}
+
+/// What is asked of models besides text and vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Whether a text or a picture is harmful.
+    Moderate,
+    /// In which order documents answer a question.
+    Rerank,
+    /// Pictures of a text.
+    Draw,
+    /// A picture changed as a text says.
+    EditImage,
+    /// Pictures like another.
+    VaryImage,
+    /// Speech of a text.
+    Speak,
+    /// The words of a recording.
+    Transcribe,
+    /// The same in English.
+    TranslateSpeech,
+}
+
+impl Task {
+    /// Whether the answer is nothing that tokens are written for.
+    pub const fn only_reads(self) -> bool {
+        matches!(self, Self::Moderate | Self::Rerank)
+    }
+
+    /// Whether pictures are made.
+    pub const fn draws(self) -> bool {
+        matches!(self, Self::Draw | Self::EditImage | Self::VaryImage)
+    }
 }
 
 /// Whole or streamed.

@@ -180,7 +180,10 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let model = request.target(lane).ok_or_else(bug)?.model.clone();
     let vendor = spoken(provider, request.surface.dialect(), &model);
     let target = Target { vendor, model: &model };
-    let same = vendor.dialect == request.surface.dialect();
+    let same = match request.task() {
+        Some(_) => provider::of(vendor.dialect).endpoint(&target, request.purpose()).is_some(),
+        None => vendor.dialect == request.surface.dialect(),
+    };
     let path = if same && !request.asks_in_chat(lane, &target) { Path::Pass } else { Path::Translate };
     if path == Path::Translate && request.passes_unread() {
         let message = format!("{} has no such calls: ask for a model of another provider", vendor.title);

@@ -9,6 +9,7 @@
 
 use super::record::Record;
 use super::request::Request;
+use crate::call::Task;
 use crate::config::{RouteTarget, UnknownPrice};
 use crate::count::{Family, Prompt, Uncounted};
 use crate::fault::{Code, Fault};
@@ -16,7 +17,7 @@ use crate::fleet::Lane;
 use crate::ledger::{Ask, AskCost, Entry, Hold, Settlement, Spent, Standing, Targets};
 use crate::price::{PerMillion, Service};
 use crate::units::{Estimated, Metered, Millis, NanoDollars, Tokens};
-use crate::usage::Usage;
+use crate::usage::{Quantity, Usage};
 use std::sync::Arc;
 
 /// What a model may write whose cap nobody knows, when the client sets none either.
@@ -214,8 +215,17 @@ impl Request {
     fn output(&self) -> Output {
         let choices = self.choices();
         let times = |tokens: Tokens| Estimated(Tokens(tokens.get().saturating_mul(choices)));
-        if self.embeds() {
+        if self.embeds() || self.task().is_some_and(Task::only_reads) {
             return Output { least: Estimated(Tokens::ZERO), most: Estimated(Tokens::ZERO) };
+        }
+        if let Some(task) = self.task() {
+            // No upstream can be told a cap, so nothing less is worth sending.
+            let quantity = self.quantity();
+            let mut targets = self.route.targets.iter().chain(&self.route.fallbacks);
+            let by_tokens = targets.any(|target| of_quantity(target, quantity).is_none());
+            let all =
+                if by_tokens { times(self.known_cap().unwrap_or(usual(task))) } else { times(Tokens::ZERO) };
+            return Output { least: all, most: all };
         }
         match self.envelope.max_tokens {
             Some(cap) => {
@@ -236,6 +246,23 @@ impl Request {
     }
 }
 
+/// What a task may write at most where nobody knows better: OpenAI's largest pictures are some 6,300
+/// tokens each, and a transcript has 2,000 at most.
+const fn usual(task: Task) -> Tokens {
+    match task {
+        Task::Draw | Task::EditImage | Task::VaryImage => Tokens(8_192),
+        Task::Speak => USUAL_CAP,
+        Task::Transcribe | Task::TranslateSpeech => Tokens(2_048),
+        Task::Moderate | Task::Rerank => Tokens::ZERO,
+    }
+}
+
+/// What so much costs at a target, if that is what its price is for.
+fn of_quantity(target: &RouteTarget, quantity: Option<Quantity>) -> Option<NanoDollars> {
+    let price = target.price.as_deref()?;
+    price.row.of_quantity(quantity?, price.terms)
+}
+
 /// What the dearest of a route's targets asks.
 struct Priced {
     cost: AskCost,
@@ -248,8 +275,10 @@ fn priced(request: &Request, input: Tokens) -> Priced {
     // A service that is dearer than the usual one has to be asked for.
     let asks_service = memchr::memmem::find(&request.body, b"\"service_tier\"").is_some();
     let service = if asks_service { Service::Priority } else { Service::Standard };
+    let quantity = request.quantity();
     for (at, target) in (0..).zip(request.route.targets.iter().chain(&request.route.fallbacks)) {
-        match cost_at(target, input, service) {
+        let instead = of_quantity(target, quantity).map(|fixed| AskCost { fixed, ..AskCost::default() });
+        match instead.or_else(|| cost_at(target, input, service)) {
             Some(cost) => {
                 priced.cost.fixed = priced.cost.fixed.max(cost.fixed);
                 priced.cost.output = priced.cost.output.max(cost.output);
@@ -260,8 +289,17 @@ fn priced(request: &Request, input: Tokens) -> Priced {
     priced
 }
 
-/// What so much costs at a target, at most; absent where that is not known.
-pub(super) fn cost(target: &RouteTarget, input: Tokens, output: Tokens) -> Option<NanoDollars> {
+/// What a call costs at a target into which so much goes, and out of which comes so much, at most; absent
+/// where that is not known.
+pub(super) fn cost(
+    request: &Request,
+    target: &RouteTarget,
+    input: Tokens,
+    output: Tokens,
+) -> Option<NanoDollars> {
+    if let Some(instead) = of_quantity(target, request.quantity()) {
+        return Some(instead);
+    }
     cost_at(target, input, Service::Standard).map(|cost| cost.with_output(output))
 }
 

@@ -214,6 +214,9 @@ impl Reading {
             Form::Raw => {
                 self.sent.times.content(now);
                 let eye = self.said_framing().map(Framer::new);
+                if let Some(fault) = self.first_fault(&chunk).filter(|_| request.task().is_some()) {
+                    return Verdict::Failed(Box::new(fault));
+                }
                 Verdict::Committed(Box::new(Opening::Raw { first: chunk, eye }))
             }
             Form::Whole(gathered) => {
@@ -317,6 +320,16 @@ impl Reading {
         streams_as(self.sent.vendor.dialect) == Framing::Lines
     }
 
+    /// The fault with which a stream of events begins that nobody reads otherwise.
+    fn first_fault(&self, chunk: &Bytes) -> Option<UpstreamFault> {
+        let mut frames = Vec::new();
+        Framer::new(self.said_framing()?).push(chunk.clone(), &mut frames).ok()?;
+        let provider = self.sent.provider();
+        let first = frames.iter().find(|frame| !frame.data().trim_ascii().is_empty())?;
+        let failed = provider.glance(first) == Glance::Fault;
+        failed.then(|| in_band_fault(provider, first, &self.headers, &self.sent.target()))
+    }
+
     fn judge_whole(&mut self, request: &Request) -> Verdict {
         let body = match &mut self.form {
             Form::Whole(gathered) => gathered.take(),
@@ -332,6 +345,14 @@ impl Reading {
         let (provider, target) = (self.sent.provider(), self.sent.target());
         if !self.is_success() {
             return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
+        }
+        if request.task().is_some() {
+            if body.trim_ascii().is_empty() {
+                return failed(UpstreamClass::Garbled, self.status, "the answer is empty");
+            }
+            if let Some(fault) = provider.refused(&body).filter(|_| provider.may_have_failed(&body)) {
+                return Verdict::Failed(fault);
+            }
         }
         if request.passes_unread() {
             let usage = provider.usage(&body, None, &target);

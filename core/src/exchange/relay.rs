@@ -151,6 +151,12 @@ impl Relay {
         let rendered = match &mut self.form {
             Form::Translate { renderer, .. } => renderer.fault(fault),
             Form::Pass { .. } => None,
+            Form::Raw { eye: Some(framer) } if request.task().is_some() => {
+                let event = request.surface.fault_event(fault, &request.asked(), begun);
+                // What was cut would swallow it.
+                let end: &[u8] = if framer.held() > 0 { b"\n\n" } else { b"" };
+                Some(Bytes::from([end, &event[..]].concat()))
+            }
             Form::Raw { .. } => return None,
         };
         let last = self.last.as_ref().map(Frame::data).unwrap_or_default();

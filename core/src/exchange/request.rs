@@ -3,7 +3,7 @@
 use super::RequestId;
 use crate::admit::{Admitted, Strictness};
 use crate::cache::{CacheUse, Wish};
-use crate::call::{Call, Delivery, Operation, UsageChunk};
+use crate::call::{Call, Delivery, Operation, Task, UsageChunk};
 use crate::config::{self, After, Config, Route, RouteTarget};
 use crate::count::{Gauge, Media};
 use crate::directory::Caller;
@@ -204,6 +204,19 @@ impl Request {
         let refuses = || self.config.provider(lane.provider).is_some_and(|one| one.only_chat.get().is_some());
         self.surface.operation() == Operation::Complete
             && (self.in_chat == Some(lane) || is_only_for_chat(target) || refuses())
+    }
+
+    /// The task, where it is for one.
+    pub(super) fn task(&self) -> Option<Task> {
+        match self.surface.operation() {
+            Operation::Task(task) => Some(task),
+            Operation::Chat
+            | Operation::Invoke
+            | Operation::Count
+            | Operation::Embed
+            | Operation::EmbedBatch
+            | Operation::Complete => None,
+        }
     }
 
     /// Whether it asks for vectors.

@@ -42,7 +42,8 @@ impl Exchange {
         let input = self.request.estimate().0;
         let capped = self.request.envelope.max_tokens.is_some() && !self.request.wants_stream();
         let output = self.quota.paid().filter(|_| capped).unwrap_or_default();
-        let cost = self.request.target(lane).and_then(|target| quota::cost(target, input, output));
+        let cost =
+            self.request.target(lane).and_then(|target| quota::cost(&self.request, target, input, output));
         let wasted = &mut self.record.wasted;
         wasted.input += input;
         wasted.output += output;
@@ -85,6 +86,11 @@ impl Exchange {
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
         self.record.cache = self.request.cache;
+        let told = self.record.usage.is_some();
+        if (told || self.unreported.is_some()) && self.request.task().is_some() {
+            let usage = self.record.usage.take().map(|usage| *usage);
+            self.record.usage = self.request.metered(usage, &[]).map(Box::new);
+        }
         match self.uncounted() {
             Some(uncounted) => {
                 self.phase = Phase::Count;

@@ -48,7 +48,7 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
         }
         (None, _) | (Some(_), StreamOptions::Unknown) => UsageAsk::AsClient,
     };
-    if let Some(cap) = request.output_cap {
+    if let Some(cap) = request.output_cap.filter(|_| !request.passes_unread()) {
         let plain = request.surface.operation() == Operation::Complete;
         let cap = if plain { cap.min(PLAIN_CAP) } else { cap };
         edits.cap(request, known(cap, target), target);

@@ -3,8 +3,11 @@
 use super::class::COUNT;
 use super::{CLASSES, Class, Exact, MILLION, Mode, PerMillion, PriceRow, Served, Service};
 use crate::units::{NanoDollars, Tokens};
-use crate::usage::{Usage, UsageParts};
+use crate::usage::{Quantity, Usage, UsageParts};
 use std::fmt;
+
+/// Of text that is read aloud: rather slowly.
+const CHARACTERS_PER_SECOND: u64 = 12;
 
 /// How much of each class a call consumed. Classes do not overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +215,18 @@ impl Charge {
         if let Some(reported) = usage.reported_cost {
             return Self::Reported(terms.of_charged(reported));
         }
+        let instead = row.and_then(|row| row.of_quantity(usage.parts.instead?, terms));
+        if let Some(amount) = instead {
+            return Self::Computed(amount);
+        }
+        // Nothing is known of what it is priced by.
+        if usage.parts.instead.is_some() && usage.total().is_zero() {
+            return if row.is_some_and(PriceRow::is_free) {
+                Self::Computed(NanoDollars::ZERO)
+            } else {
+                Self::Unknown
+            };
+        }
         let total = row.map(|row| row.total(&Consumed::from(usage), served, terms));
         match total {
             Some(Ok(total)) => Self::Computed(total),
@@ -254,6 +269,20 @@ impl PriceRow {
     /// The bill's total alone: nothing is allocated. (hot)
     pub fn total(&self, consumed: &Consumed, served: &Served, terms: Terms) -> Result<NanoDollars, Unpriced> {
         self.lines(consumed, served, |_| ()).map(|list| terms.of_list(list))
+    }
+
+    /// What so much costs, if that is what the price is for. Where speech is priced by its length, that is
+    /// estimated from its characters.
+    pub fn of_quantity(&self, quantity: Quantity, terms: Terms) -> Option<NanoDollars> {
+        let Quantity { class, count } = quantity;
+        let served = Served::default();
+        let by = |class, count: u64| {
+            let call = self.rate(Class::Request, &served).unwrap_or_default().times(1);
+            Some(terms.of_list(self.rate(class, &served)?.times(count).plus(call)))
+        };
+        let spoken = class == Class::Character;
+        let length = || by(Class::SecondMade, count.div_ceil(CHARACTERS_PER_SECOND)).filter(|_| spoken);
+        by(class, count).or_else(length)
     }
 
     /// What three million tokens in and one out cost: what models are compared by. One that makes no

@@ -132,6 +132,11 @@ impl PriceRow {
         Some(if tokens && !self.times.is_empty() { price.scaled(self.multiplier(served)) } else { price })
     }
 
+    /// Whether nothing costs anything.
+    pub(super) fn is_free(&self) -> bool {
+        self.origin == super::Origin::OwnServer
+    }
+
     /// Of a million.
     pub(super) fn multiplier(&self, served: &Served) -> u64 {
         let applies = |times: &&Times| served.region == Some(times.mode) || served.speed == Some(times.mode);

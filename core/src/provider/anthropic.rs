@@ -57,7 +57,11 @@ impl Provider for Anthropic {
         match purpose.operation {
             Operation::Chat => Some(endpoint("/messages")),
             Operation::Count => Some(endpoint("/messages/count_tokens")),
-            Operation::Invoke | Operation::Embed | Operation::EmbedBatch | Operation::Complete => None,
+            Operation::Invoke
+            | Operation::Embed
+            | Operation::EmbedBatch
+            | Operation::Complete
+            | Operation::Task(_) => None,
         }
     }
 

@@ -50,7 +50,14 @@ impl Provider for Bedrock {
             (Operation::Chat, Delivery::Stream(_)) => "converse-stream",
             (Operation::Invoke, Delivery::Whole) => "invoke",
             (Operation::Invoke, Delivery::Stream(_)) => "invoke-with-response-stream",
-            (Operation::Count | Operation::Embed | Operation::EmbedBatch | Operation::Complete, _) => {
+            (
+                Operation::Count
+                | Operation::Embed
+                | Operation::EmbedBatch
+                | Operation::Complete
+                | Operation::Task(_),
+                _,
+            ) => {
                 return None;
             }
         };

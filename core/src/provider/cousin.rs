@@ -18,7 +18,7 @@ pub use ollama::OLLAMA;
 
 use super::openai::{self, decode, stream};
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
-use crate::call::{Call, Message, Operation, Part, Role};
+use crate::call::{Call, Message, Operation, Part, Role, Task};
 use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings, Input};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
@@ -78,7 +78,8 @@ impl Provider for Cousin {
         match purpose.operation {
             Operation::Chat => Some(endpoint("/chat")),
             Operation::Embed | Operation::EmbedBatch => Some(endpoint("/embed")),
-            Operation::Complete | Operation::Count | Operation::Invoke => None,
+            Operation::Task(Task::Rerank) if self.dialect == Dialect::Cohere => Some(endpoint("/rerank")),
+            Operation::Complete | Operation::Count | Operation::Invoke | Operation::Task(_) => None,
         }
     }
 

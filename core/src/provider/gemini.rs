@@ -105,7 +105,7 @@ impl Provider for Gemini {
 
 fn endpoint(target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
     let method = match (purpose.operation, purpose.delivery, purpose.framing) {
-        (Operation::Complete, ..) => return None,
+        (Operation::Complete | Operation::Task(_), ..) => return None,
         (Operation::Chat | Operation::Invoke, Delivery::Whole, _) => "generateContent",
         (
             Operation::Chat | Operation::Invoke,

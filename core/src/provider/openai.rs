@@ -17,7 +17,7 @@ pub(super) mod usage;
 
 use super::scan;
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
-use crate::call::{Call, Operation};
+use crate::call::{Call, Operation, Task};
 use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamFault};
@@ -42,6 +42,7 @@ impl Provider for OpenAi {
             Operation::Chat => Some(endpoint(target, "/chat/completions")),
             Operation::Embed | Operation::EmbedBatch => Some(endpoint(target, "/embeddings")),
             Operation::Complete => Some(endpoint(target, "/completions")),
+            Operation::Task(task) => Some(endpoint(target, place_of(task))),
             Operation::Count | Operation::Invoke => None,
         }
     }
@@ -64,6 +65,11 @@ impl Provider for OpenAi {
 
     fn decoder(&self, target: &Target<'_>) -> Box<dyn Decode> {
         Box::new(stream::Decoder::new(target))
+    }
+
+    fn refused(&self, body: &[u8]) -> Option<Box<UpstreamFault>> {
+        let answer: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+        decode::is_error(&answer).then(|| Box::new(fault::read(200, &HeaderMap::new(), body)))
     }
 
     fn fault(&self, status: u16, headers: &HeaderMap, body: &[u8], _target: &Target<'_>) -> UpstreamFault {
@@ -91,6 +97,19 @@ impl Provider for OpenAi {
             StreamedToolIndex::Sent => None,
             StreamedToolIndex::Missing => glance::mend(frame),
         }
+    }
+}
+
+fn place_of(task: Task) -> &'static str {
+    match task {
+        Task::Moderate => "/moderations",
+        Task::Rerank => "/rerank",
+        Task::Draw => "/images/generations",
+        Task::EditImage => "/images/edits",
+        Task::VaryImage => "/images/variations",
+        Task::Speak => "/audio/speech",
+        Task::Transcribe => "/audio/transcriptions",
+        Task::TranslateSpeech => "/audio/translations",
     }
 }
 

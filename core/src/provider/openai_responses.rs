@@ -41,6 +41,7 @@ impl Provider for OpenAiResponses {
             | Operation::Embed
             | Operation::EmbedBatch
             | Operation::Complete
+            | Operation::Task(_)
             | Operation::Invoke => None,
         }
     }

@@ -52,7 +52,8 @@ impl Surface for AnthropicMessages {
             | Operation::Invoke
             | Operation::Embed
             | Operation::EmbedBatch
-            | Operation::Complete => "anthropic-messages",
+            | Operation::Complete
+            | Operation::Task(_) => "anthropic-messages",
         }
     }
 

@@ -7,7 +7,7 @@ use crate::json::{Kind, Value};
 use std::borrow::Cow;
 
 /// What a field's value must be. `null` is as good as absent.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
     Bool,
     Number,

@@ -4,6 +4,7 @@ mod check;
 pub(super) mod completions;
 pub(super) mod passed;
 mod read;
+pub(super) mod sound;
 
 pub(super) use read::read;
 

@@ -20,6 +20,7 @@ use crate::answer::{compose, tokens};
 use crate::ask::{fingerprint, last_user_text};
 use crate::dialect::{self, Arrival, Dialect, Framing, Place, Target, Wanted, openai};
 use crate::fault::{Kind, Refusal};
+use crate::form;
 use crate::gate::Gates;
 use crate::json::Fields as _;
 use crate::log::{Log, Watch, key_of};
@@ -187,12 +188,11 @@ impl Talk<'_> {
     }
 
     fn hear<'t>(&self, target: &'t Target, body: &Bytes) -> Result<Heard<'t>, Unreadable> {
-        let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+        let parsed = form::read(&self.parts.headers, body);
+        let streamed = *parsed.at("stream") == Value::Bool(true) || parsed.at("stream_format") == "sse";
         let (model, asked) = match &target.place {
             Place::Path { model, delivery } => (model.as_str(), *delivery),
-            Place::Body if *parsed.at("stream") == Value::Bool(true) => {
-                (parsed.at("model").as_str().unwrap_or_default(), Delivery::Stream)
-            }
+            Place::Body if streamed => (parsed.at("model").as_str().unwrap_or_default(), Delivery::Stream),
             Place::Body => (parsed.at("model").as_str().unwrap_or_default(), Delivery::Whole),
         };
         let text = last_user_text(&parsed);
@@ -299,6 +299,12 @@ impl Talk<'_> {
         let status = StatusCode::from_u16(status).unwrap_or_default();
         let head = self.head(status, dialect, quirks, content_type(*delivery, target.framing));
         match delivery {
+            Delivery::Whole if let Some(raw) = dialect::raw(dialect, &ask, &answer, quirks) => {
+                let head = self.head(status, dialect, quirks, raw.content_type);
+                let gate = quirks.pace.gate.as_ref().map(|name| self.desk.gates.named(name));
+                let play = Play::new(plan(raw.pieces, quirks), self.link, Some(self.watch));
+                finished(head, play.gated(gate))
+            }
             Delivery::Whole => {
                 let body = (dialect.whole)(&ask, &answer, quirks).to_string();
                 self.whole(head, body.into(), quirks)

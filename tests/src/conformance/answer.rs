@@ -84,6 +84,9 @@ pub fn end(answer: &Answer) -> End {
         || parsed["type"] == "message_stop"
         || parsed["type"] == "response.completed"
         || parsed["type"] == "response.incomplete"
+        || parsed["type"] == "image_generation.completed"
+        || parsed["type"] == "transcript.text.done"
+        || parsed["type"] == "speech.audio.done"
         || parsed["candidates"][0]["finishReason"].is_string()
         || parsed["metadata"].is_object();
     let excepted =

@@ -296,10 +296,12 @@ impl Step {
         };
         let body = self.raw.clone().or_else(|| self.body.as_ref().map(Value::to_string));
         let request = Request::new(method, path);
-        body.map_or_else(
-            || request.clone(),
-            |body| request.clone().body(body).header("content-type", "application/json"),
-        )
+        let Some(body) = body else { return request };
+        let request = request.body(body);
+        if self.headers.contains_key("content-type") {
+            return request;
+        }
+        request.header("content-type", "application/json")
     }
 
     fn post(&self, path: &str, body: Value) -> Request {

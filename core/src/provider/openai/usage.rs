@@ -4,7 +4,7 @@ use super::scan;
 use crate::call::Extras;
 use crate::json::{self, Tape};
 use crate::units::{NanoDollars, Requests, Tokens};
-use crate::usage::{Inclusive, Usage, UsageParts};
+use crate::usage::{Inclusive, Quantity, Usage, UsageParts};
 use crate::vendor::{CompletionCount, PromptCount, Quirks};
 use memchr::memmem::Finder;
 use serde_json::Value;
@@ -56,9 +56,16 @@ fn read_text(text: &[u8], quirks: &Quirks) -> Option<Usage> {
     let completion = fields.tokens("completion_tokens").or_else(|| fields.tokens("output_tokens"));
     let total = fields.tokens("total_tokens");
     if prompt.is_none() && completion.is_none() && total.is_none() {
-        return None;
+        // Whisper's is the length of the recording.
+        let seconds = seconds(fields.get("seconds")?.as_f64()?)?;
+        let parts = UsageParts { instead: Some(Quantity::seconds(seconds)), ..UsageParts::default() };
+        return Some(Usage { parts, ..Usage::default() });
     }
     let mut input = fields.either("prompt_tokens_details", "input_tokens_details");
+    if input.0.is_empty() {
+        // Of transcriptions.
+        input = fields.either("input_token_details", "input_token_details");
+    }
     let mut output = fields.either("completion_tokens_details", "output_tokens_details");
     let hit = fields.tokens("prompt_cache_hit_tokens");
     // DeepSeek's misses are the rest of the prompt: what the canonical form says by itself.
@@ -90,6 +97,16 @@ fn read_text(text: &[u8], quirks: &Quirks) -> Option<Usage> {
     Some(usage)
 }
 
+/// Whole seconds: one that has begun is billed.
+fn seconds(seconds: f64) -> Option<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive and within range"
+    )]
+    (0.0..1e9).contains(&seconds).then(|| seconds.ceil() as u64)
+}
+
 fn parts(
     fields: &mut Fields<'_>,
     input: &mut Fields<'_>,
@@ -108,6 +125,7 @@ fn parts(
         accepted_prediction: output.tokens("accepted_prediction_tokens"),
         rejected_prediction: output.tokens("rejected_prediction_tokens"),
         web_searches: fields.take("num_search_queries").and_then(json::Value::as_u64).map(Requests),
+        instead: None,
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
         accepted_prediction: _,
         rejected_prediction: _,
         web_searches,
+        instead: _,
     } = &usage.parts;
     let mut fields = Map::new();
     let mut put = |key: &str, value: Value| fields.insert(key.to_owned(), value);

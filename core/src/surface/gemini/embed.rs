@@ -71,7 +71,8 @@ impl Surface for Embed {
             | Operation::Chat
             | Operation::Invoke
             | Operation::Count
-            | Operation::Complete => {
+            | Operation::Complete
+            | Operation::Task(_) => {
                 json!({"embedding": vectors.first().map(one)})
             }
         };
@@ -105,7 +106,8 @@ impl Embed {
             | Operation::Chat
             | Operation::Invoke
             | Operation::Count
-            | Operation::Complete => form::EMBED,
+            | Operation::Complete
+            | Operation::Task(_) => form::EMBED,
         };
         form::check_fields(root, form, &Path::ROOT)?;
         if self.requests(root).next().is_none() {
@@ -148,7 +150,8 @@ impl Embed {
             | Operation::Chat
             | Operation::Invoke
             | Operation::Count
-            | Operation::Complete => asked.push(One::of(root.taken())?),
+            | Operation::Complete
+            | Operation::Task(_) => asked.push(One::of(root.taken())?),
         }
         let mut asked = asked.into_iter().enumerate();
         let Some((_, first)) = asked.next() else {

@@ -196,6 +196,7 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
         accepted_prediction: _,
         rejected_prediction: _,
         web_searches: _,
+        instead: _,
     } = usage.parts;
     let thoughts = reasoning.unwrap_or_default().min(usage.output);
     let tools = tool_input.unwrap_or_default().min(usage.prompt());

@@ -222,6 +222,7 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
         accepted_prediction,
         rejected_prediction,
         web_searches,
+        instead: _,
     } = &usage.parts;
     let mut input = Map::new();
     count(&mut input, "cached_tokens", Some(usage.cache_read));

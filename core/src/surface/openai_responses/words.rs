@@ -282,6 +282,7 @@ pub(super) fn usage(usage: &Usage, origin: Dialect) -> Value {
         accepted_prediction: _,
         rejected_prediction: _,
         web_searches: _,
+        instead: _,
     } = &usage.parts;
     let mut input = Map::new();
     count(&mut input, "cached_tokens", Some(usage.cache_read));

@@ -9,6 +9,7 @@ use crate::dialect::{Arrival, Dialect};
 use crate::fault::Refusal;
 use crate::json::Fields as _;
 use crate::quirks::{Quirks, UsageMode};
+use crate::wire::Frame;
 
 pub(crate) static EMBEDDINGS: Dialect =
     Dialect { name: "openai-embeddings", read: |arrival| read(arrival, "input"), whole: embeddings, ..CHAT };
@@ -19,19 +20,19 @@ pub(crate) static MODERATIONS: Dialect = Dialect {
     ..CHAT
 };
 pub(crate) static IMAGES: Dialect =
-    Dialect { name: "openai-images", read: |arrival| read(arrival, "prompt"), whole: images, ..CHAT };
+    Dialect { name: "openai-images", read: drawn, whole: images, stream: images_stream, ..CHAT };
 pub(crate) static RERANK: Dialect =
     Dialect { name: "rerank", read: |arrival| read(arrival, "documents"), whole: rerank, ..CHAT };
 
 /// A request whose texts stand in this field.
-fn read(arrival: &Arrival<'_>, field: &str) -> Result<Ask, Refusal> {
+pub(super) fn read(arrival: &Arrival<'_>, field: &str) -> Result<Ask, Refusal> {
     check::check_object(arrival)?;
     let mut texts = inputs(arrival.body.at(field));
     if texts.is_empty() {
         return Err(Refusal::bad(format!("you must provide a {field} parameter")).at(field));
     }
     let has_query = !arrival.body.at("query").is_null();
-    if let Some(last) = texts.last_mut().filter(|_| !has_query) {
+    if let Some(last) = texts.last_mut().filter(|_| !has_query && !arrival.said.is_empty()) {
         last.clone_from(&arrival.said);
     }
     let mut prompt = Prompt::default();
@@ -52,7 +53,7 @@ fn read(arrival: &Arrival<'_>, field: &str) -> Result<Ask, Refusal> {
 }
 
 /// The answer, with what it consumed unless that is to be missing.
-fn with_usage(mut made: Value, usage: Value, quirks: &Quirks) -> Value {
+pub(super) fn with_usage(mut made: Value, usage: Value, quirks: &Quirks) -> Value {
     match quirks.content.usage {
         UsageMode::Missing => {}
         UsageMode::Null => made.set("usage", Value::Null),
@@ -96,6 +97,35 @@ fn moderations(ask: &Ask, answer: &Answer, _quirks: &Quirks) -> Value {
     };
     let results: Vec<Value> = ask.texts.iter().map(verdict).collect();
     json!({"id": format!("modr-sim{}", answer.id), "model": ask.model, "results": results})
+}
+
+/// A picture of a text, of another picture, or of both.
+fn drawn(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
+    let pictured = arrival.body.at("image");
+    let pictures = pictured.as_array().map_or(usize::from(pictured.is_object()), Vec::len);
+    if pictures == 0 || !arrival.body.at("prompt").is_null() {
+        let mut ask = read(arrival, "prompt")?;
+        ask.prompt.images = pictures;
+        return Ok(ask);
+    }
+    check::check_object(arrival)?;
+    let prompt = Prompt { images: pictures, ..Prompt::default() };
+    let (model, given) = (arrival.model.clone(), arrival.body.clone());
+    Ok(Ask { model, prompt, max_tokens: Some(0), given, ..Ask::default() })
+}
+
+fn images_stream(ask: &Ask, answer: &Answer, quirks: &Quirks) -> Vec<Frame> {
+    let whole = images(ask, answer, quirks);
+    let picture =
+        whole.at("data").as_array().and_then(|data| data.first()).map(|one| one.at("b64_json").clone());
+    let part = |index: u64| {
+        json!({"type": "image_generation.partial_image", "partial_image_index": index, "b64_json": picture,
+            "created_at": CREATED, "size": "1024x1024", "quality": "high", "background": "opaque", "output_format": "png"})
+    };
+    let parts = ask.given.at("partial_images").as_u64().unwrap_or(0);
+    let done = json!({"type": "image_generation.completed", "b64_json": picture, "usage": whole.at("usage"),
+        "created_at": CREATED, "size": "1024x1024", "quality": "high", "background": "opaque", "output_format": "png"});
+    (0..parts).map(part).chain([done]).map(Frame::data).collect()
 }
 
 /// Tokens of a picture.
