@@ -6,7 +6,7 @@
 //! client slows its upstream and memory stays bounded.
 
 use crate::cache::Recall;
-use crate::exchange::{Exchange, Input, Step};
+use crate::exchange::{Ended, Exchange, Input, Step};
 use crate::host::{Client, Host, Timer, Upstream};
 use crate::media::MEDIA_PATIENCE;
 use crate::units::Time;
@@ -124,10 +124,10 @@ async fn perform<H: Host, C: Client>(
             let now = host.now();
             host.with_fleet(|fleet| fleet.notice(exchange.config(), exchange.route(), lane, notice, now));
         }
-        Step::Settle(hold, settlement) => host.settle(hold, settlement).await,
         Step::Keep(kept) => host.keep(kept).await,
         Step::Resign(lead, parting) => host.resign(lead, parting).await,
-        Step::Log(record) => host.log(*record),
+        Step::End(record, None) => host.log(*record),
+        Step::End(record, Some(Ended { hold, settlement })) => host.end(record, hold, settlement).await,
     }
 }
 

@@ -47,6 +47,7 @@ mod task;
 mod stage;
 
 pub(crate) use answer::{rate_limits, retry_hints};
+pub use quota::Ended;
 pub use record::{Ending, Record, Wasted};
 
 use crate::admit::Admitted;
@@ -57,7 +58,7 @@ use crate::count::{Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
 use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
-use crate::ledger::{Entry, Hold, Refusal, Settlement};
+use crate::ledger::{Entry, Hold, Refusal};
 use crate::media::{self, Fetched, MEDIA_PATIENCE, Wanted};
 use crate::price::Terms;
 use crate::provider::wait;
@@ -124,14 +125,12 @@ pub enum Step {
     Observe(Lane, Outcome),
     /// Tell the fleet what else was learned of an upstream.
     Notice(Lane, Notice),
-    /// End the hold.
-    Settle(Hold, Settlement),
     /// Keep an answer.
     Keep(Kept),
     /// End a lead without one.
     Resign(Lead, Parting),
-    /// Write the request's record.
-    Log(Box<Record>),
+    /// Write the request's record, and end its hold, if it has one.
+    End(Box<Record>, Option<Ended>),
 }
 
 /// Names one request in every log, header and record: 128 random bits, shown as 26 base-32 digits.

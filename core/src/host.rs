@@ -108,9 +108,15 @@ pub trait Host {
         std::future::ready(())
     }
 
-    /// Keeps or writes a request's record. Must not block. Comes before the settlement of its hold, if
-    /// there is one, so that both may go on one way.
+    /// Keeps or writes a request's record. Must not block.
     fn log(&self, record: Record);
+
+    /// Both of a request that had a hold: its record and then its settlement, unless the host has one way
+    /// on which they go together.
+    fn end(&self, record: Box<Record>, hold: Hold, settlement: Settlement) -> impl Future<Output = ()> {
+        self.log(*record);
+        self.settle(hold, settlement)
+    }
 }
 
 /// One call to an upstream.

@@ -26,6 +26,7 @@ use tollgate_core::host::{Fetch, Host};
 use tollgate_core::ledger::{Entry, Hold, Refusal, Settlement};
 use tollgate_core::media::{Fetched, Wanted};
 use tollgate_core::metrics::Metrics;
+use tollgate_core::row::Row;
 use tollgate_core::units::Time;
 
 /// What all workers of a process share.
@@ -170,6 +171,17 @@ impl Host for Native {
     fn log(&self, record: Record) {
         held(&self.shared.metrics).ended(&record);
         self.shared.store.record(&record);
+        tracing::debug!(?record, "request");
+    }
+
+    async fn end(&self, record: Box<Record>, hold: Hold, settlement: Settlement) {
+        let Shared { ledger, store, metrics, alarm, .. } = &*self.shared;
+        let Ledgers::Alone(own) = ledger else {
+            self.log(*record);
+            return self.settle(hold, settlement).await;
+        };
+        held(metrics).ended(&record);
+        alarm.ring(own.end(hold, settlement, Row::of(&record), store, self.now()));
         tracing::debug!(?record, "request");
     }
 }

@@ -20,7 +20,7 @@ pub mod row; // a request that is over
 pub mod requests; // requests one by one
 mod runs; // which of them are whose
 mod rollup; // what was spent by day
-mod kept; // requests that wait, in a file
+pub(crate) mod kept; // requests that wait, in a file
 mod spend; // what was spent in any span
 pub mod audit; // who did what
 mod news; // what others have changed
@@ -28,7 +28,7 @@ pub mod beside; // for the command line, while a gateway has it
 pub mod entities; // who there is
 pub mod stamps; // since when, and by whom
 pub mod books; // the ledger's
-mod desk; // what waits
+pub(crate) mod desk; // what waits
 mod opening; // how it is opened, at once or late
 mod writer; // the thread that writes
 #[cfg(test)]
@@ -150,7 +150,7 @@ impl Store {
         let file = place.path().map(Path::to_path_buf);
         let mut store = Self::of(setup, file)?;
         match journal {
-            Some(journal) => store.desk.begin(journal),
+            Some(recovered) => store.desk.begin(recovered),
             None => store.desk.bound(desk::MOST_ROWS),
         }
         let Start { entities, books, newest, set_aside, line, had_keys } = start;
@@ -260,6 +260,14 @@ impl Store {
     pub(crate) fn keep(&self, row: Row) {
         self.newest.fetch_max(row.at.0, Ordering::AcqRel);
         self.desk.put(row);
+    }
+
+    /// The same for a request with a hold, while the ledger notes how it ended: appends a note of the
+    /// request, to be written with that. It must be written before the ledger's books are ordered to be
+    /// stored.
+    pub(crate) fn keep_noted(&self, row: Row, out: &mut Vec<u8>) {
+        self.newest.fetch_max(row.at.0, Ordering::AcqRel);
+        self.desk.put_noted(row, out);
     }
 
     /// Requests that were added up and not kept one by one, because the store did not keep up.

@@ -16,7 +16,8 @@ use tollgate_core::config::Fail;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{Account, Ask, AskCost, Claim, Entry, Scope, Settlement, Spent, Targets};
 use tollgate_core::limit::{Budget, Limits, Period, Reset};
-use tollgate_core::units::{Millis, NanoDollars, Requests};
+use tollgate_core::row::Row;
+use tollgate_core::units::{Millis, NanoDollars, Requests, Time};
 use tollgate_native::clock::Clock;
 use tollgate_native::ledger::local::LocalLedger;
 use tollgate_native::store::{Setup, Store};
@@ -32,13 +33,58 @@ fn seal(_: &[u8; 32], _: &Deed) -> [u8; 32] {
     [0; 32]
 }
 
-fn open(path: &Path, clock: Clock) -> LocalLedger {
+fn open(path: &Path, clock: Clock) -> (LocalLedger, Arc<Store>) {
     let opened = Store::open(&Setup::new(&path.to_string_lossy(), seal, clock)).unwrap();
     assert!(opened.set_aside.is_empty());
-    let ledger =
-        LocalLedger::open(Arc::new(opened.store), opened.books, clock.now(), Fail::default()).unwrap();
+    let store = Arc::new(opened.store);
+    let ledger = LocalLedger::open(Arc::clone(&store), opened.books, clock.now(), Fail::default()).unwrap();
     assert!(ledger.replayed.garbled.is_empty(), "{:?}", ledger.replayed);
-    ledger.ledger
+    (ledger.ledger, store)
+}
+
+/// The record of an entry that is settled.
+fn row(id: u64, at: Time) -> Row {
+    Row {
+        id: RequestId(u128::from(id)),
+        at,
+        organisation: None,
+        team: None,
+        user: None,
+        key: "ci".to_owned(),
+        end_user: None,
+        tags: Vec::new(),
+        provider: None,
+        model: None,
+        asked: "chat".to_owned(),
+        surface: "openai.chat".to_owned(),
+        status: 200,
+        fault: None,
+        ending: "complete".to_owned(),
+        attempts: 1,
+        consumed: None,
+        basis: "reported".to_owned(),
+        cost: Some(NanoDollars(cost(id))),
+        cost_basis: "computed".to_owned(),
+        first_byte: None,
+        total: Millis(1),
+        cache: "off".to_owned(),
+    }
+}
+
+/// What a store that nobody has open tells of requests: their costs one by one, and added up.
+fn costs(path: &Path) -> (HashMap<u64, u64>, u64) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut each = connection.prepare("SELECT id, cost FROM requests").unwrap();
+    let each = each.query_map([], |row| {
+        let id: [u8; 16] = row.get(0)?;
+        Ok((u128::from_be_bytes(id) as u64, row.get::<_, i64>(1)? as u64))
+    });
+    let each: Vec<(u64, u64)> = each.unwrap().map(Result::unwrap).collect();
+    let found: HashMap<u64, u64> = each.iter().copied().collect();
+    assert_eq!(found.len(), each.len(), "none is there twice");
+    let sum = "SELECT coalesce(sum(cost), 0) FROM spend WHERE facet = 0";
+    let added_up: i64 = connection.query_row(sum, [], |row| row.get(0)).unwrap();
+    (found, added_up as u64)
 }
 
 fn entry(id: u64, scope: &Arc<Scope>) -> Entry {
@@ -70,11 +116,12 @@ fn cost(id: u64) -> u64 {
 /// often.
 fn work(path: &Path, first: u64) -> ! {
     let clock = Clock::start();
-    let ledger = open(path, clock);
+    let (ledger, store) = open(path, clock);
     let scope = scope();
     let mut out = std::io::stdout();
     let mut say = |what: &str, id: u64| writeln!(out, "\n{what} {id}").unwrap();
     let mut left_open = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for id in first.. {
         say("reserving", id);
         let hold = ledger.reserve(entry(id, &scope), clock.now()).unwrap();
@@ -84,11 +131,16 @@ fn work(path: &Path, first: u64) -> ! {
         } else {
             say("settling", id);
             let spent = Spent { cost: NanoDollars(cost(id)), targets: Targets::ALL, ..Spent::default() };
-            let _ = ledger.settle(hold, Settlement::Settle(spent), clock.now());
+            let row = Some(row(id, clock.now()));
+            let _ = ledger.end(hold, Settlement::Settle(spent), row, &store, clock.now());
             say("settled", id);
         }
         if id % 17 == 0 {
             ledger.checkpoint().unwrap();
+        }
+        // Requests without the books: the next process finds notes of requests that are stored already.
+        if id % 23 == 0 {
+            runtime.block_on(store.flush()).unwrap();
         }
     }
     unreachable!("it is killed first")
@@ -120,6 +172,14 @@ fn killed(path: &Path, first: u64, after: u64) -> Vec<String> {
 
 fn is_told(line: &str) -> bool {
     ["reserving ", "reserved ", "settling ", "settled "].iter().any(|start| line.starts_with(start))
+}
+
+/// What entries of which this was said last cost.
+fn settled<'a>(said: &'a [String], what: &'a str) -> impl Iterator<Item = (u64, u64)> + 'a {
+    said.iter().filter_map(move |line| {
+        let id = line.strip_prefix(what)?.trim().parse().unwrap();
+        Some((id, cost(id)))
+    })
 }
 
 /// What the books may say: the last thing was done, or it was not.
@@ -162,15 +222,23 @@ fn killed_at_any_moment_no_spend_is_lost_and_none_counted_twice() {
     let folder: PathBuf = std::env::temp_dir().join(format!("tollgate-killed-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("tollgate.db");
-    let mut books = Account::default();
+    let (mut books, mut requests) = (Account::default(), HashMap::new());
     for round in 0..ROUNDS {
         let first = 1 + round * 1_000_000;
         let said = killed(&path, first, 1 + round * round * 3 % 250);
-        let ledger = open(&path, Clock::start());
+        let (ledger, store) = open(&path, Clock::start());
         let found = ledger.account("key:ci");
+        drop((ledger, store));
         let expected = expected(books, &said);
         assert!(expected.contains(&found), "round {round}: {found:?} is none of {expected:?}");
         books = found;
+        let (found, added_up) = costs(&path);
+        requests.extend(settled(&said, "settled"));
+        let mut doubtful = requests.clone();
+        doubtful.extend(settled(&said, "settling"));
+        assert!(found == requests || found == doubtful, "round {round}: requests");
+        assert_eq!(found.values().sum::<u64>(), added_up, "round {round}");
+        requests = found;
     }
     assert!(books.settled > Requests(ROUNDS * 20), "it did something: {books:?}");
     std::fs::remove_dir_all(&folder).unwrap();

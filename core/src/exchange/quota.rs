@@ -140,9 +140,12 @@ impl Quota {
 }
 
 /// A hold and what ends it.
-pub(super) struct Ended {
-    pub(super) hold: Hold,
-    pub(super) settlement: Settlement,
+#[derive(Debug)]
+pub struct Ended {
+    /// The hold.
+    pub hold: Hold,
+    /// What ends it.
+    pub settlement: Settlement,
 }
 
 /// An entry that asks for nothing but to count as a request.

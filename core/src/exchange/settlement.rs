@@ -1,6 +1,6 @@
 //! An exchange's end: what it came to consume, whoever has told it, and whom it is charged to.
 
-use super::quota::{self, Ended};
+use super::quota;
 use super::{Exchange, Phase, Step};
 use crate::count::{Basis, Heard, Uncounted};
 use crate::fault::UpstreamClass;
@@ -123,11 +123,7 @@ impl Exchange {
         }
         let ended = self.quota.end(&self.record);
         let cached = self.end_caching(now);
-        // The record comes first: a host that settles elsewhere sends both on one way.
-        self.steps.push_back(Step::Log(self.record.take()));
-        if let Some(Ended { hold, settlement }) = ended {
-            self.steps.push_back(Step::Settle(hold, settlement));
-        }
+        self.steps.push_back(Step::End(self.record.take(), ended));
         // Before the end of the answer: who has it may ask again at once.
         self.steps.extend(cached);
         if let Some(farewell) = self.farewell.take() {

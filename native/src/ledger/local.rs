@@ -22,6 +22,7 @@ use super::shared::mode;
 use crate::store::Store;
 use crate::store::books::{Books, Segment};
 use crate::store::entities::{Origin, SetAside};
+use crate::store::kept::{is_request, length};
 use crate::store::trouble::{Problem, StoreError};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,9 +31,10 @@ use std::time::Duration;
 use tollgate_core::config::{Fail, Fallback};
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::{
-    Account, Changed, Entry, Hold, Ledger, Note, Refusal, Report, Scope, Settlement, Stored, Warning,
+    Account, Changed, Entry, Garbled, Hold, Ledger, Note, Refusal, Report, Scope, Settlement, Stored, Warning,
 };
 use tollgate_core::limit::Budget;
+use tollgate_core::row::Row;
 use tollgate_core::units::{Millis, NanoDollars, Time};
 
 /// Between two times that the books are stored.
@@ -213,6 +215,31 @@ impl LocalLedger {
         let warnings = desk.ledger.settle(hold, &settlement, now);
         desk.books = Freshness::Changed;
         desk.note_or_defer(|out| Note::Settled { id, settlement, at: now }.write(out));
+        warnings
+    }
+
+    /// Ends a hold together with its request, whose record is noted in the same write.
+    pub fn end(
+        &self,
+        hold: Hold,
+        settlement: Settlement,
+        row: Option<Row>,
+        store: &Store,
+        now: Time,
+    ) -> Vec<Warning> {
+        let mut desk = self.shared.desk();
+        let mut row = row;
+        let id = hold.id();
+        let warnings = desk.ledger.settle(hold, &settlement, now);
+        desk.books = Freshness::Changed;
+        desk.note_or_defer(|out| {
+            // Under this lock: books that know this segment are ordered after the request was handed over.
+            row.take().into_iter().for_each(|row| store.keep_noted(row, out));
+            Note::Settled { id, settlement, at: now }.write(out);
+        });
+        drop(desk);
+        // Nothing is noted here.
+        row.into_iter().for_each(|row| store.keep(row));
         warnings
     }
 
@@ -478,7 +505,11 @@ fn again(ledger: &mut Ledger, books: &Books, base: &Path, store: &Store) -> std:
     Ok(replayed)
 }
 
-fn redo(ledger: &mut Ledger, bytes: &[u8]) -> Result<Option<usize>, tollgate_core::ledger::Garbled> {
+/// Requests among the notes are the store's.
+fn redo(ledger: &mut Ledger, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+    if is_request(bytes) {
+        return length(bytes);
+    }
     let Some(read) = Note::read(bytes)? else { return Ok(None) };
     ledger.replay(&read.note);
     Ok(Some(read.length))

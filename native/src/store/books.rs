@@ -20,6 +20,9 @@ pub struct Books {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segment(pub u64);
 
+/// Where it stands in `meta`.
+pub(super) const SEGMENT: &str = "segment";
+
 /// What was found among the books.
 #[derive(Debug, Default)]
 pub(super) struct Read {
@@ -48,8 +51,8 @@ pub(super) fn read(connection: &Connection) -> Result<Read, rusqlite::Error> {
             _ => found.malformed.push(malformed(Origin::OpenEntry, row)?),
         }
     }
-    let mut segment = connection.prepare("SELECT value FROM meta WHERE name = 'segment'")?;
-    let segment = segment.query_row([], |row| Ok(row.get_ref(0)?.as_i64())).optional()?;
+    let mut segment = connection.prepare("SELECT value FROM meta WHERE name = ?")?;
+    let segment = segment.query_row([SEGMENT], |row| Ok(row.get_ref(0)?.as_i64())).optional()?;
     found.books.segment = match segment {
         Some(Ok(number)) => Segment(super::row::uint(number)),
         // The segments there are will do: what the books know has been deleted, as a rule.
@@ -97,7 +100,7 @@ pub(super) fn write(
         empty.execute([scope])?;
     }
     connection
-        .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('segment', ?)")?
-        .execute([super::row::int(segment.0)])?;
+        .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, ?)")?
+        .execute(params![SEGMENT, super::row::int(segment.0)])?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 use super::audit::Seal;
 use super::books::Segment;
 use super::entities::SetAside;
-use super::kept;
+use super::kept::{self, Recovered};
 use super::rollup::Rollup;
 use super::row::Row;
 use super::trouble::StoreError;
@@ -21,7 +21,7 @@ use tollgate_core::api::{Change, Deed};
 use tollgate_core::ledger::Changed;
 
 /// Most requests that wait. Beyond, the oldest are only added up.
-pub(super) const MOST_ROWS: usize = 16_384;
+pub(crate) const MOST_ROWS: usize = 16_384;
 
 /// Most orders that wait. Beyond, the store is busy.
 const MOST_ORDERS: usize = 1024;
@@ -95,7 +95,9 @@ struct Waiting {
     room: Option<usize>,
     /// Of the requests that wait; none where nothing is kept.
     journal: Option<Journal>,
-    /// Bytes of requests in it that are not stored.
+    /// Of the last request that is noted in the ledger's journal.
+    number: u64,
+    /// Bytes of requests in journals that are not stored.
     noted: u64,
     /// Reused for each request.
     buffer: Vec<u8>,
@@ -123,17 +125,19 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
     /// Amounts of requests that are not among the rows.
     pub(super) spilled: Rollup,
-    /// The first segment of which nothing is in this batch; none where there are none.
-    pub(super) segment: Option<Segment>,
-    /// Bytes in segments before that one.
+    /// What of the notes is stored when this batch is; none where there are none.
+    pub(super) stored: Option<kept::Stored>,
+    /// Bytes of these notes.
     pub(super) noted: u64,
     pub(super) door: Door,
 }
 
 impl Desk {
     /// Requests are noted from now on.
-    pub(super) fn begin(&self, journal: Journal) {
-        self.waiting().journal = Some(journal);
+    pub(super) fn begin(&self, recovered: Recovered) {
+        let Recovered { journal, number } = recovered;
+        let mut waiting = self.waiting();
+        (waiting.journal, waiting.number) = (Some(journal), number);
     }
 
     /// Nothing outlives the process, and memory is not to grow with it: after so many requests the
@@ -146,12 +150,23 @@ impl Desk {
     /// added up and forgotten.
     pub(super) fn put(&self, row: Row) {
         let mut waiting = self.waiting();
+        waiting.note(&row);
+        self.take_in(waiting, row);
+    }
+
+    /// The same, for a note that somebody else writes, before the ledger's next books are ordered.
+    pub(super) fn put_noted(&self, row: Row, out: &mut Vec<u8>) {
+        let mut waiting = self.waiting();
+        waiting.number(&row, out);
+        self.take_in(waiting, row);
+    }
+
+    fn take_in(&self, mut waiting: MutexGuard<'_, Waiting>, row: Row) {
         match &mut waiting.room {
             Some(0) => return waiting.spilled.add(&row),
             Some(room) => *room -= 1,
             None => {}
         }
-        waiting.note(&row);
         waiting.rows.push_back(row);
         waiting.shorten();
         // Otherwise the writer knows already.
@@ -226,10 +241,20 @@ impl Waiting {
         let Some(journal) = &mut self.journal else { return };
         if self.noted < kept::MOST {
             self.buffer.clear();
-            kept::write(row, &mut self.buffer);
+            kept::write(row, None, &mut self.buffer);
             // Whoever writes the store finds the same disk as it is, and says so.
             let _ = journal.append(&self.buffer);
             self.noted += self.buffer.len() as u64;
+        }
+    }
+
+    /// Where nothing is noted yet, or too much is, there is no number and no note.
+    fn number(&mut self, row: &Row, out: &mut Vec<u8>) {
+        if self.journal.is_some() && self.noted < kept::MOST {
+            self.number += 1;
+            let before = out.len();
+            kept::write(row, Some(self.number), out);
+            self.noted += (out.len() - before) as u64;
         }
     }
 
@@ -248,7 +273,11 @@ impl Waiting {
             orders: self.orders.drain(..).collect(),
             rows: rows.into(),
             spilled,
-            segment: self.journal.as_mut().filter(|_| any).map(Journal::leave),
+            stored: self
+                .journal
+                .as_mut()
+                .filter(|_| any)
+                .map(|journal| kept::Stored { segment: journal.leave(), number: self.number }),
             noted: std::mem::take(&mut self.noted),
             door: self.door,
         }

@@ -10,29 +10,41 @@
 //!                                                   ▼
 //!                                       tollgate.db.requests.7 is deleted (3)
 //! ```
+//! A request that had a hold is noted in the ledger's journal, in one write with how the hold ended; its
+//! note begins with a number.
+//!
 //! 1. What is noted in segments before the stored number is in the database, and in later ones nothing
 //!    is: the switch and what is taken are one step, and so are the requests and the number.
-//! 2. That holds for requests that were only added up, too: they are taken together with all others.
-//! 3. So each is counted once, wherever the process is killed. That an id is not stored twice is looked
+//! 2. Of the ledger's journal, requests up to the stored number are in the database. The writer takes a
+//!    request with the ledger's next books at the latest, so no segment goes before its requests are stored.
+//! 3. That holds for requests that were only added up, too: they are taken together with all others.
+//! 4. So each is counted once, wherever the process is killed. That an id is not stored twice is looked
 //!    up all the same.
 //!
 //! Nothing here waits for the disk: a loss of power may cost requests of the last second.
 //!
-//! A note: `length of the body, 4 bytes │ its CRC-32, 4 bytes │ body: form, then the fields in order`.
+//! A note: `length of the body, 4 bytes │ its CRC-32, 4 bytes │ body: form, then the fields in order`. The
+//! ledger's notes have the same head, and other forms.
 
-use super::books::Segment;
+use super::books::{self, Segment};
 use super::place::beside;
 use super::requests;
 use super::rollup::Rollup;
 use super::row::{Consumed, Row, int, uint};
 use crate::ledger::journal::{self, Journal, Replayed};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tollgate_core::cache::CacheUse;
 use tollgate_core::exchange::RequestId;
 use tollgate_core::ledger::Garbled;
 use tollgate_core::units::{Millis, NanoDollars, Time, Tokens};
+
+/// Where the number of the first segment that is not stored stands in `meta`.
+const SEGMENT: &str = "requests_segment";
+
+/// The same for the number of the last request of the ledger's journal that is.
+const NUMBER: &str = "requests_number";
 
 /// Most bytes that are noted and not stored: they are many only while the database takes nothing and
 /// its disk does. Requests beyond wait in memory alone.
@@ -44,8 +56,11 @@ const FORM: u8 = 2;
 /// The same without what the cache was to a request.
 const FORM_BEFORE: u8 = 1;
 
+/// [`FORM`] after a number, in the ledger's journal.
+const NUMBERED: u8 = 3;
+
 /// No body is larger.
-const LARGEST_BODY: usize = 1 << 20;
+const LARGEST_BODY: usize = 1 << 24;
 
 /// Of length and check sum.
 const HEAD: usize = 8;
@@ -55,11 +70,39 @@ pub(super) fn base(path: &Path) -> PathBuf {
     beside(path, ".requests")
 }
 
-/// Stores from which segment on requests are not in the database.
-pub(super) fn store(connection: &Connection, segment: Segment) -> Result<(), rusqlite::Error> {
-    let mut statement =
-        connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('requests_segment', ?)")?;
-    statement.execute([int(segment.0)]).map(drop)
+/// Which noted requests are in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// The first segment of which none is.
+    pub(super) segment: Segment,
+    /// Up to which number all are.
+    pub(super) number: u64,
+}
+
+/// Stores which are in the database.
+pub(super) fn store(connection: &Connection, stored: Stored) -> Result<(), rusqlite::Error> {
+    let Stored { segment, number } = stored;
+    let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, ?)")?;
+    statement.execute(params![SEGMENT, int(segment.0)])?;
+    statement.execute(params![NUMBER, int(number)]).map(drop)
+}
+
+/// A number of `meta`; what is not there is zero, and so is what is no number: then requests are told by
+/// their ids.
+fn noted(connection: &Connection, name: &str) -> Result<u64, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT value FROM meta WHERE name = ?")?;
+    let number =
+        statement.query_row([name], |row| Ok(row.get::<_, i64>(0).unwrap_or_default())).optional()?;
+    Ok(number.map(uint).unwrap_or_default())
+}
+
+/// What earlier processes left behind was stored.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    /// To go on with.
+    pub(super) journal: Journal,
+    /// Of the last request in the ledger's journal.
+    pub(super) number: u64,
 }
 
 /// Why requests could not be taken up.
@@ -78,29 +121,54 @@ impl From<rusqlite::Error> for Lost {
 }
 
 /// Stores what an earlier process noted and could not store, and gives the journal to go on with.
-pub(super) fn recover(connection: &Connection, path: &Path) -> Result<Journal, Lost> {
+pub(super) fn recover(connection: &Connection, path: &Path) -> Result<Recovered, Lost> {
     let base = base(path);
-    let mut stored = connection.prepare("SELECT value FROM meta WHERE name = 'requests_segment'")?;
-    // What is no number is none: then requests are told by their ids.
-    let stored = stored.query_row([], |row| Ok(row.get::<_, i64>(0).unwrap_or_default())).optional()?;
-    let from = Segment(stored.map(uint).unwrap_or_default());
-    let mut rows = Vec::new();
+    let from = Segment(noted(connection, SEGMENT)?);
+    let Beside { mut rows, number } = beside_the_ledger(connection, path)?;
     let replayed = journal::replay(&base, from, |bytes| {
-        let Some(Noted { row, length }) = read(bytes)? else { return Ok(None) };
+        let Some(Noted { row, length, number: _ }) = read(bytes)? else { return Ok(None) };
         rows.push(row);
         Ok(Some(length))
     });
     let Replayed { garbled, free, .. } = replayed.map_err(Lost::Files)?;
     garbled.iter().for_each(|what| tracing::error!("requests that were not stored yet: {what}"));
     if free > from || !rows.is_empty() {
-        insert(connection, &rows, free)?;
+        insert(connection, &rows, Stored { segment: free, number })?;
     }
     // Also those that an earlier process was killed before it could delete.
     journal::forget(&base, free).map_err(Lost::Files)?;
-    Ok(Journal::idle(&base, Segment(free.0.saturating_sub(1))))
+    Ok(Recovered { journal: Journal::idle(&base, Segment(free.0.saturating_sub(1))), number })
 }
 
-fn insert(connection: &Connection, rows: &[Row], free: Segment) -> Result<(), rusqlite::Error> {
+/// Requests of the ledger's journal.
+struct Beside {
+    /// Those that are not stored.
+    rows: Vec<Row>,
+    /// Of the last.
+    number: u64,
+}
+
+/// What is no note there is told and set aside by the ledger, which reads its own after this.
+fn beside_the_ledger(connection: &Connection, path: &Path) -> Result<Beside, Lost> {
+    let stored = noted(connection, NUMBER)?;
+    let books = Segment(noted(connection, books::SEGMENT)?);
+    let mut found = Beside { rows: Vec::new(), number: stored };
+    let replayed = journal::replay(&journal::of_ledger(path), books, |bytes| {
+        if !is_request(bytes) {
+            return length(bytes);
+        }
+        let Some(Noted { row, length, number }) = read(bytes)? else { return Ok(None) };
+        if number > stored {
+            found.rows.push(row);
+            found.number = found.number.max(number);
+        }
+        Ok(Some(length))
+    });
+    replayed.map_err(Lost::Files)?;
+    Ok(found)
+}
+
+fn insert(connection: &Connection, rows: &[Row], noted: Stored) -> Result<(), rusqlite::Error> {
     let transaction = connection.unchecked_transaction()?;
     let mut sums = Rollup::default();
     let (mut ids, mut fresh) = (HashSet::new(), Vec::new());
@@ -113,15 +181,16 @@ fn insert(connection: &Connection, rows: &[Row], free: Segment) -> Result<(), ru
     }
     requests::write(&transaction, &fresh)?;
     sums.write(&transaction)?;
-    store(&transaction, free)?;
+    store(&transaction, noted)?;
     transaction.commit()
 }
 
-/// Appends a request's note.
-pub(super) fn write(row: &Row, out: &mut Vec<u8>) {
+/// Appends a request's note; in the ledger's journal it has a number.
+pub(super) fn write(row: &Row, number: Option<u64>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
-    out.push(FORM);
+    out.push(if number.is_some() { NUMBERED } else { FORM });
+    out.extend(number.into_iter().flat_map(u64::to_le_bytes));
     fields(row, &mut Pen { out });
     let (head, body) = out.split_at_mut(start + HEAD);
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -219,10 +288,21 @@ struct Noted {
     row: Row,
     /// In bytes.
     length: usize,
+    /// Zero for none.
+    number: u64,
 }
 
-/// Reads the first note; none where the bytes end within it.
-fn read(bytes: &[u8]) -> Result<Option<Noted>, Garbled> {
+/// Whether the first note of the ledger's journal is of a request.
+pub(crate) fn is_request(bytes: &[u8]) -> bool {
+    bytes.get(HEAD) == Some(&NUMBERED)
+}
+
+/// How long the first note is, be it a request's or the ledger's; none where the bytes end within it.
+pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+    Ok(body(bytes)?.map(|body| HEAD + body.len()))
+}
+
+fn body(bytes: &[u8]) -> Result<Option<&[u8]>, Garbled> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
     let [a, b, c, d, sum @ ..] = *head;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
@@ -233,14 +313,19 @@ fn read(bytes: &[u8]) -> Result<Option<Noted>, Garbled> {
     if crc32fast::hash(body) != u32::from_le_bytes(sum) {
         return Err(garbled("the check sum is not that of the content"));
     }
+    Ok(Some(body))
+}
+
+/// Reads the first note; none where the bytes end within it.
+fn read(bytes: &[u8]) -> Result<Option<Noted>, Garbled> {
+    let Some(body) = body(bytes)? else { return Ok(None) };
     let mut eye = Eye { rest: body };
-    match eye.byte()? {
-        form @ (FORM | FORM_BEFORE) => {
-            let row = eye.row(form)?;
-            Ok(Some(Noted { row, length: HEAD + length }))
-        }
-        other => Err(garbled(&format!("form {other}, expected {FORM}"))),
-    }
+    let (form, number) = match eye.byte()? {
+        NUMBERED => (FORM, eye.number()?),
+        form @ (FORM | FORM_BEFORE) => (form, 0),
+        other => return Err(garbled(&format!("form {other}, expected {FORM}"))),
+    };
+    Ok(Some(Noted { row: eye.row(form)?, length: HEAD + body.len(), number }))
 }
 
 fn garbled(what: &str) -> Garbled {

@@ -12,12 +12,12 @@
 use super::books::Books;
 use super::desk::{Batch, Desk, Door, Order, Rows};
 use super::entities::{Malformed, SetAside};
+use super::kept::Recovered;
 use super::news::{News, Watch};
 use super::place::Place;
 use super::trouble::{Problem, StoreError, Unopened};
 use super::writer::{Health, Writer};
 use super::{Setup, books, entities, kept, report, row, schema};
-use crate::ledger::journal::Journal;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,7 @@ const FIX: &str = "restore it from a copy, or set store.path to another file";
 pub(super) struct Begun {
     pub(super) place: Place,
     pub(super) connection: Connection,
-    pub(super) journal: Option<Journal>,
+    pub(super) journal: Option<Recovered>,
     pub(super) start: Start,
 }
 
@@ -154,7 +154,7 @@ impl Waits {
     }
 
     fn refuse(&self, batch: Batch) -> Door {
-        let Batch { orders, rows, spilled, segment: _, noted, door } = batch;
+        let Batch { orders, rows, spilled, stored: _, noted, door } = batch;
         self.desk.put_back(rows, spilled, noted);
         let trouble = || self.health.trouble().unwrap_or_else(StoreError::stopped);
         for order in orders {

@@ -124,7 +124,7 @@ impl Writer {
     }
 
     fn write(&self, batch: Batch) -> Wrote {
-        let Batch { orders, rows, spilled, segment, noted, door: _ } = batch;
+        let Batch { orders, rows, spilled, stored, noted, door: _ } = batch;
         let (mut tasks, mut replies, mut reads) = (Vec::new(), Vec::new(), Vec::new());
         for order in orders {
             match order {
@@ -138,10 +138,10 @@ impl Writer {
         let mut wrote = Wrote::Nothing;
         if !(tasks.is_empty() && rows.is_empty() && spilled.is_empty()) {
             wrote = Wrote::Something;
-            let outcome = self.transact(&tasks, &rows, &spilled, segment);
+            let outcome = self.transact(&tasks, &rows, &spilled, stored);
             self.health.learn(&outcome);
-            match (&outcome, segment) {
-                (Ok(()), Some(segment)) => self.forget(segment),
+            match (&outcome, stored) {
+                (Ok(()), Some(stored)) => self.forget(stored.segment),
                 (Ok(()), None) => {}
                 (Err(_), _) => self.desk.put_back(rows, spilled, noted),
             }
@@ -170,7 +170,7 @@ impl Writer {
         tasks: &[Task],
         rows: &[super::Row],
         spilled: &Rollup,
-        segment: Option<Segment>,
+        stored: Option<kept::Stored>,
     ) -> Result<(), StoreError> {
         self.place.check()?;
         // What was promised to somebody is on the disk when he hears of it. Requests may be lost with
@@ -183,8 +183,8 @@ impl Writer {
         requests::write(&transaction, rows)?;
         sums.write(&transaction)?;
         spilled.write(&transaction)?;
-        if let Some(segment) = segment {
-            kept::store(&transaction, segment)?;
+        if let Some(stored) = stored {
+            kept::store(&transaction, stored)?;
         }
         for task in tasks {
             self.perform(&transaction, task)?;

@@ -4,6 +4,8 @@
 use super::*;
 use crate::clock::Clock;
 use crate::ledger::journal::{name, next, of_ledger, segments};
+use crate::store::desk::MOST_ROWS;
+use crate::store::tests::queries::{everything, row};
 use crate::store::tests::{Folder, on_writer, open as open_store};
 use crate::store::{Opened as OpenedStore, Setup};
 use rusqlite::Connection;
@@ -65,6 +67,10 @@ fn photograph(folder: &Folder, title: &str) -> Folder {
         }
     }
     copy
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 fn account(ledger: &LocalLedger) -> Account {
@@ -167,6 +173,53 @@ fn a_hold_whose_lease_was_over_is_charged_once_though_it_was_settled_later_and_t
     let killed = photograph(&folder, "swept-killed");
     let Opened { ledger: after, .. } = take_up(&killed);
     assert_eq!((account(&after).settled, account(&after).spent), (Requests(1), ASKED));
+}
+
+#[test]
+fn b5_a_request_is_noted_with_its_settlement_and_counted_once_wherever_the_process_is_killed() {
+    let folder = Folder::new("ended");
+    let Opened { ledger, .. } = take_up(&folder);
+    let (store, scope) = (store(&ledger), scope(None));
+    let end = |ids: std::ops::Range<u128>| {
+        for id in ids {
+            let hold = ledger.reserve(entry(id, &scope), NOW).unwrap();
+            ledger.end(hold, cost(5), Some(row(id)), &store, NOW);
+        }
+    };
+    let flush = || block_on(store.flush());
+    let mut photographs = Vec::new();
+    let mut shoot = |step, ended| photographs.push((photograph(&folder, &format!("ended-{step}")), ended));
+    end(1..11);
+    shoot("noted", 10);
+    flush().unwrap();
+    // The journal still tells of them.
+    shoot("stored-without-books", 10);
+    end(11..21);
+    shoot("partly-stored", 20);
+    // A database that takes nothing, and more requests than wait one by one.
+    block_on(on_writer(&store, "PRAGMA query_only = on"));
+    let all = 21 + MOST_ROWS as u128;
+    end(21..all);
+    flush().unwrap_err();
+    let turned = ledger.shared.desk().turn().unwrap().unwrap();
+    shoot("refused", all as u64 - 1);
+    block_on(on_writer(&store, "PRAGMA query_only = off"));
+    flush().unwrap();
+    shoot("added-up-without-books", all as u64 - 1);
+    end(all..all + 5);
+    store.books(turned.changed, turned.segment).blocking_recv().unwrap().unwrap();
+    shoot("books-stored", all as u64 + 4);
+    for (photograph, ended) in photographs {
+        for start in ["first", "second"] {
+            let Opened { ledger, .. } = take_up(&photograph);
+            let account = account(&ledger);
+            let found = (account.settled, account.open, account.spent);
+            let shown = format!("{} at the {start} start", photograph.path().display());
+            assert_eq!(found, (Requests(ended), Requests(0), NanoDollars(ended * 5)), "{shown}");
+            let counted = block_on(self::store(&ledger).spend(everything())).unwrap();
+            assert_eq!(counted.first().map(|sum| sum.requests.get()), Some(ended), "{shown}");
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -41,7 +41,7 @@ async fn kept(store: &Store, numbers: std::ops::Range<u128>) {
 #[test]
 fn a_note_of_the_form_before_is_read() {
     let mut bytes = Vec::new();
-    write(&row(7), &mut bytes);
+    write(&row(7), None, &mut bytes);
     let cache = row(7).cache;
     bytes.truncate(bytes.len() - 8 - cache.len());
     bytes[HEAD] = FORM_BEFORE;
@@ -59,8 +59,8 @@ fn a_note_says_all_of_a_request() {
             Row { fault: Some("rate_limited".to_owned()), first_byte: Some(Millis(3)), ..row(number) },
             row(number + 1),
         );
-        write(&all, &mut bytes);
-        write(&none, &mut bytes);
+        write(&all, None, &mut bytes);
+        write(&none, Some(u64::MAX), &mut bytes);
         let first = read(&bytes).unwrap().unwrap();
         assert_eq!(first.row, all);
         assert_eq!(read(&bytes[first.length..]).unwrap().unwrap().row, none);
@@ -108,7 +108,7 @@ async fn b5_a_request_that_is_stored_is_not_counted_again_if_its_file_is_read_ag
     drop(store);
     let mut journal = Journal::begin(&base(&folder.store()), Segment(1000)).unwrap();
     let mut notes = Vec::new();
-    (5..15).chain(5..15).for_each(|number| write(&row(number), &mut notes));
+    (5..15).chain(5..15).for_each(|number| write(&row(number), None, &mut notes));
     journal.append(&notes).unwrap();
     drop(journal);
     assert_eq!(shown(&folder).await, [14, 14]);
@@ -142,14 +142,14 @@ async fn k17_a_file_that_is_torn_or_garbled_stops_nothing() {
     drop(open(&folder.store()));
     let base = base(&folder.store());
     let mut notes = Vec::new();
-    write(&row(1), &mut notes);
+    write(&row(1), None, &mut notes);
     let whole = notes.len();
-    write(&row(2), &mut notes);
+    write(&row(2), None, &mut notes);
     Journal::begin(&base, Segment(50)).unwrap().append(&notes[..whole + 20]).unwrap();
     notes[whole + 20] ^= 1;
     Journal::begin(&base, Segment(51)).unwrap().append(&notes).unwrap();
     notes.clear();
-    write(&row(3), &mut notes);
+    write(&row(3), None, &mut notes);
     Journal::begin(&base, Segment(52)).unwrap().append(&notes).unwrap();
     assert_eq!(shown(&folder).await, [2, 2]);
     assert!(beside(&base, ".51.bad").exists());
