@@ -19,6 +19,7 @@ mod schema; // the tables
 pub mod row; // a request that is over
 pub mod requests; // requests one by one
 mod runs; // which of them are whose
+mod backfill; // the same for those that an older program has stored
 mod rollup; // what was spent by day
 pub(crate) mod kept; // requests that wait, in a file
 mod spend; // what was spent in any span

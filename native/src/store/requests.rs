@@ -1,5 +1,6 @@
 //! Requests one by one: written in batches, read by page, dropped when they are old enough.
 
+use super::backfill::{self, Way};
 use super::row::{Consumed, Row, column, int, uint};
 use super::runs::{self, Enough, Marked, Runs};
 use super::spend::day_range;
@@ -73,7 +74,7 @@ pub(super) fn write<R: Borrow<Row>>(connection: &Connection, rows: &[R]) -> Resu
             row.cache
         ])?;
         let seq = connection.last_insert_rowid();
-        runs.add(row, seq);
+        runs.add(seq, row.at, runs::values(row));
         for tag in &row.tags {
             mark.execute(params![tag, int(row.at.0), seq])?;
         }
@@ -94,8 +95,11 @@ pub(super) fn one_sql() -> String {
 /// A page of requests.
 pub(super) fn page(connection: &Connection, query: &RequestQuery) -> Result<Vec<Found>, rusqlite::Error> {
     let limit = query.limit.min(LARGEST_PAGE);
+    // In one transaction with what is read: when all have runs the indexes go.
+    let connection = connection.unchecked_transaction()?;
+    let connection = &*connection;
     let mut page = Vec::new();
-    for plan in plans(query) {
+    for plan in plans(query, backfill::way(connection)?) {
         match plan {
             Plan::Indexed(Sql { text, values }) => {
                 let mut statement = connection.prepare_cached(&text)?;
@@ -151,16 +155,16 @@ pub(super) struct One {
 
 /// One for each value of the leading dimension, so that each is read in the order of the answer and stops
 /// when the page is full.
-pub(super) fn plans(query: &RequestQuery) -> Vec<Plan> {
+pub(super) fn plans(query: &RequestQuery, way: Way) -> Vec<Plan> {
     let lead = LEADS.into_iter().find(|lead| query.only.iter().any(|only| only.dimension == *lead));
     let Some(lead) = lead else { return vec![Plan::Indexed(plan(query, None))] };
     let values = query.only.iter().filter(|only| only.dimension == lead);
     let plan = |only: &Only| match column(lead) {
-        Some(column) => {
+        Some(column) if way == Way::Runs => {
             let value = only.value.clone();
             Plan::Marked(One { column, value, fetch: fetch(query, only, column) })
         }
-        None => Plan::Indexed(plan(query, Some(only))),
+        Some(_) | None => Plan::Indexed(plan(query, Some(only))),
     };
     values.map(plan).collect()
 }
@@ -211,13 +215,20 @@ fn plan(query: &RequestQuery, lead: Option<&Only>) -> Sql {
             ("requests INDEXED BY requests_by_failed".to_owned(), Vec::new())
         }
         None => ("requests INDEXED BY requests_by_at".to_owned(), Vec::new()),
-        Some(tag) => {
-            values.push(Value::Text(tag.value.clone()));
-            let table = "request_tags AS mark CROSS JOIN requests USING (seq)".to_owned();
-            (table, vec!["mark.tag = ?".to_owned()])
+        Some(only) => {
+            values.push(Value::Text(only.value.clone()));
+            match column(only.dimension) {
+                Some(name) => {
+                    (format!("requests INDEXED BY {}", backfill::index(name)), vec![format!("{name} = ?")])
+                }
+                None => {
+                    let table = "request_tags AS mark CROSS JOIN requests USING (seq)".to_owned();
+                    (table, vec!["mark.tag = ?".to_owned()])
+                }
+            }
         }
     };
-    let from = if lead.is_some() { "mark" } else { "requests" };
+    let from = if lead.is_some_and(|lead| column(lead.dimension).is_none()) { "mark" } else { "requests" };
     conditions.push(format!("{from}.at >= ? AND {from}.at < ?"));
     values.extend([Value::Integer(int(query.from.0)), Value::Integer(int(query.to.0))]);
     if query.outcome == Outcome::Failed {

@@ -23,7 +23,7 @@ use tollgate_core::units::Time;
 pub(super) const SPAN: u64 = 10_000;
 
 /// What requests are marked by.
-const MARKED: [Dimension; 7] = [
+pub(super) const MARKED: [Dimension; 7] = [
     Dimension::Organisation,
     Dimension::Team,
     Dimension::User,
@@ -52,13 +52,14 @@ struct Run<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Adds a request; those of a batch in the order of their numbers.
-    pub(super) fn add(&mut self, row: &'a Row, seq: i64) {
+    /// Adds a request with its values in each dimension of [`MARKED`]; those of a batch in the order of their
+    /// numbers.
+    pub(super) fn add(&mut self, seq: i64, at: Time, values: impl Iterator<Item = Option<&'a str>>) {
         let base = *self.base.get_or_insert(seq);
-        let (span, offset) = (row.at.0 / SPAN, row.at.0 % SPAN);
+        let (span, offset) = (at.0 / SPAN, at.0 % SPAN);
         let entry = (uint(seq - base) * SPAN + offset).to_string();
-        for (which, dimension) in MARKED.into_iter().enumerate() {
-            if let Some(value) = value(row, dimension) {
+        for (which, (dimension, value)) in MARKED.into_iter().zip(values).enumerate() {
+            if let Some(value) = value {
                 self.put(which, dimension, value, span, &entry);
             }
         }
@@ -104,17 +105,18 @@ impl<'a> Runs<'a> {
     }
 }
 
-fn value(row: &Row, dimension: Dimension) -> Option<&str> {
-    match dimension {
+/// What a request has in each dimension of [`MARKED`].
+pub(super) fn values(row: &Row) -> impl Iterator<Item = Option<&str>> {
+    MARKED.into_iter().map(|dimension| match dimension {
         Dimension::Organisation => row.organisation.as_deref(),
         Dimension::Team => row.team.as_deref(),
         Dimension::User => row.user.as_deref(),
-        Dimension::Key => Some(&row.key),
+        Dimension::Key => Some(row.key.as_str()),
         Dimension::EndUser => row.end_user.as_deref(),
         Dimension::Provider => row.provider.as_deref(),
         Dimension::Model => row.model.as_deref(),
         Dimension::Tag | Dimension::Day => None,
-    }
+    })
 }
 
 /// The number of a mark, by its dimension's column and its value.

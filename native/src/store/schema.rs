@@ -1,12 +1,15 @@
 //! The tables, and how an older database becomes one of today.
 
+use super::backfill::{self, Left};
 use super::place::beside;
 use super::trouble::{Problem, Unopened};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
 
-/// What each version adds to the one before. A version that has been released is never changed.
+/// What each version adds to the one before. A version that has been released is never changed. They are run
+/// at the start, before anything is served, so none may take longer the more requests there are: that is
+/// [`backfill`]'s.
 const MIGRATIONS: [&str; 4] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
@@ -121,6 +124,12 @@ fn migrate(connection: &Connection, shown: &str) -> Result<(), Unopened> {
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()?;
         }
+        Ok(())
+    };
+    let run = || -> Result<(), rusqlite::Error> {
+        run()?;
+        // A database that has just been made has nothing that could take long.
+        while found.tables == 0 && backfill::step(connection)? == Left::More {}
         Ok(())
     };
     run().map_err(|error| cannot(shown, error))

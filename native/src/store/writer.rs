@@ -11,6 +11,7 @@
 //! 2. What could not be written waits in its order, or is told to whoever ordered it; never both.
 //! 3. Each change of state is logged once.
 
+use super::backfill::{self, Left};
 use super::books::Segment;
 use super::desk::{Batch, Desk, Door, Order, Rows, Task};
 use super::place::Place;
@@ -102,10 +103,11 @@ impl Writer {
     /// Until the desk is closed and everything is written, or cannot be.
     pub(super) fn run(self) {
         let mut look = Instant::now() + LOOK;
-        let mut purge = Instant::now();
+        let (mut purge, mut fill) = (Instant::now(), Instant::now());
         loop {
             let rows = if self.health.is_writable() { Rows::Welcome } else { Rows::HeldBack };
-            let batch = self.desk.take(look.min(purge.max(Instant::now() + PAUSE)), rows);
+            let next = purge.min(fill).max(Instant::now() + PAUSE);
+            let batch = self.desk.take(look.min(next), rows);
             let closed = batch.door == Door::Closed;
             let wrote = self.write(batch);
             if closed && (wrote == Wrote::Nothing || !self.health.is_writable()) {
@@ -119,6 +121,9 @@ impl Writer {
             }
             if Instant::now() >= purge {
                 purge = Instant::now() + self.purge();
+            }
+            if Instant::now() >= fill {
+                fill = Instant::now() + self.fill();
             }
         }
     }
@@ -236,6 +241,21 @@ impl Writer {
             Err(error) => {
                 self.health.learn(&Err(error.into()));
                 PURGE
+            }
+        }
+    }
+
+    /// Does a step of what an older program has left to do, and says when to do the next.
+    fn fill(&self) -> Duration {
+        if !self.health.is_writable() {
+            return LOOK;
+        }
+        match backfill::step(&self.connection) {
+            Ok(Left::More) => PAUSE,
+            Ok(Left::Nothing) => PURGE,
+            Err(error) => {
+                self.health.learn(&Err(error.into()));
+                LOOK
             }
         }
     }

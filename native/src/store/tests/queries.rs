@@ -1,8 +1,9 @@
 //! What is asked is what was written, and no question reads all of a table.
 
+use super::super::backfill::Way;
 use super::super::requests::{self, One, Outcome, Place, Plan, Purge, Sql};
 use super::super::row::{Consumed, int};
-use super::super::{audit, runs, spend};
+use super::super::{audit, backfill, runs, spend};
 use super::*;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -84,7 +85,7 @@ fn day(at: Time) -> String {
 }
 
 /// The values of a request in a dimension.
-fn values(row: &Row, dimension: Dimension) -> Vec<Option<String>> {
+pub(super) fn values(row: &Row, dimension: Dimension) -> Vec<Option<String>> {
     match dimension {
         Dimension::Organisation => vec![row.organisation.clone()],
         Dimension::Team => vec![row.team.clone()],
@@ -152,7 +153,7 @@ fn spans() -> Vec<(Time, Time)> {
         .collect()
 }
 
-fn filters() -> Vec<Vec<Only>> {
+pub(super) fn filters() -> Vec<Vec<Only>> {
     let both =
         vec![only(Dimension::Team, "search"), only(Dimension::Team, "ads"), only(Dimension::Key, "ci")];
     let day = vec![only(Dimension::Day, "2024-10-05"), only(Dimension::User, "ann")];
@@ -277,32 +278,6 @@ async fn pages_of_requests_hold_each_that_was_asked_for_once_the_newest_first() 
     assert_eq!(store.request(RequestId(300)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn an_older_database_finds_its_requests_by_whose_they_are() {
-    let folder = Folder::new("older");
-    let Opened { store, .. } = open(&folder.store());
-    let rows: Vec<Row> = (0..200).map(row).collect();
-    rows.iter().cloned().for_each(|row| store.keep(row));
-    store.flush().await.unwrap();
-    drop(store);
-    let columns = ["organisation", "team", "user", "key", "end_user", "provider", "model"];
-    let indexes = columns.map(|name| format!("CREATE INDEX requests_by_{name} ON requests ({name}, at);"));
-    let older = format!("DROP TABLE runs; DROP TABLE marks; {} PRAGMA user_version = 3", indexes.concat());
-    behind_its_back(&folder.store(), &older);
-
-    let Opened { store, .. } = open(&folder.store());
-    for only in filters().into_iter().filter(|only| only.len() == 1) {
-        let (from, to) = (Time(0), Time::NEVER);
-        let query =
-            RequestQuery { from, to, only: only.clone(), outcome: Outcome::Any, after: None, limit: 1000 };
-        let found = store.requests(query).await.unwrap();
-        let wanted = rows.iter().filter(|row| {
-            values(row, only[0].dimension).iter().any(|value| value.as_ref() == Some(&only[0].value))
-        });
-        assert_eq!(found.len(), wanted.count(), "{only:?}");
-    }
-}
-
 fn assert_searched(connection: &Connection, sql: &str, values: Vec<Value>) {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let steps = explain.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
@@ -316,7 +291,7 @@ fn assert_searched(connection: &Connection, sql: &str, values: Vec<Value>) {
 
 /// All that is asked of the database for a page.
 fn statements(query: &RequestQuery) -> Vec<Sql> {
-    let all = requests::plans(query).into_iter().flat_map(|plan| match plan {
+    let all = requests::plans(query, Way::Runs).into_iter().flat_map(|plan| match plan {
         Plan::Indexed(sql) => vec![sql],
         Plan::Marked(One { column, value, fetch }) => {
             let marked = [Value::Text(column.to_owned()), Value::Text(value)];
@@ -342,6 +317,7 @@ fn f4_k18_no_question_reads_all_of_a_table() {
         }
     }
     assert_searched(&connection, runs::MARK, vec![Value::Null; 2]);
+    assert_searched(&connection, &backfill::next_sql(), vec![Value::Integer(1); 3]);
     assert_searched(&connection, runs::OLD, vec![Value::Integer(1)]);
     let name = || Some("x".to_owned());
     let audits = [
