@@ -49,8 +49,13 @@ fn request(body: &str) -> Vec<u8> {
 
 /// A request of this key.
 pub(crate) fn request_of(key: &str, body: &str) -> Vec<u8> {
+    request_to("/v1/chat/completions", key, body)
+}
+
+/// The same to any path.
+pub(crate) fn request_to(path: &str, key: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
+        "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

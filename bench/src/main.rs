@@ -7,6 +7,7 @@
 mod keys;
 mod load;
 mod pairs;
+mod migrate;
 mod peers;
 mod process;
 mod prompt;
@@ -27,6 +28,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
        tollgate-bench start
        tollgate-bench keys [--keys N] [--requests N] [--rounds N]
        tollgate-bench pairs [--requests N] [--rounds N]
+       tollgate-bench migrate [--rows N] [--rate N]
        tollgate-bench prompt [--requests N] [--rate N] [--rounds N] [--megabytes N]
 
   --requests N      requests per peer and shape, all rounds together (default 12000)
@@ -44,6 +46,8 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   keys              a store with 10 keys and one with many (default 100000): start, memory, CPU per request
   pairs             every surface before every dialect: CPU per request, per streamed event, and of a long
                     conversation, beside the pass-through of the same size
+  migrate           an older program's store with many requests (default 3000000): calls, at a tenth of the rate, and
+                    changes through the admin API, while it is brought over
   prompt            small requests beside a client that sends large prompts one after the other (default 4
                     MB): how long the small ones take with and without it
 
@@ -60,6 +64,7 @@ struct Options {
     streams: u32,
     keys: u32,
     megabytes: u32,
+    rows: u32,
     shape: Option<Shape>,
 }
 
@@ -73,6 +78,7 @@ enum Command {
     Start,
     Keys,
     Pairs,
+    Migrate,
     Prompt,
 }
 
@@ -86,6 +92,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
         streams: 1_000,
         keys: 100_000,
         megabytes: 4,
+        rows: 3_000_000,
         shape: None,
     };
     while let Some(name) = given.next() {
@@ -97,6 +104,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
             "start" => options.command = Command::Start,
             "keys" => options.command = Command::Keys,
             "pairs" => options.command = Command::Pairs,
+            "migrate" => options.command = Command::Migrate,
             "prompt" => options.command = Command::Prompt,
             "--help" | "-h" => return Err(USAGE.to_owned()),
             _ => {
@@ -123,6 +131,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
         "--rounds" => options.rounds = number,
         "--streams" => options.streams = number,
         "--keys" => options.keys = number,
+        "--rows" => options.rows = number,
         "--megabytes" => options.megabytes = number,
         _ => return Err(format!("unknown argument {name}\n{USAGE}")),
     }
@@ -139,6 +148,7 @@ fn main() -> ExitCode {
         Command::Start => start(),
         Command::Keys => keys::compare(&options),
         Command::Pairs => pairs::compare(&options),
+        Command::Migrate => migrate::measure(&options),
         Command::Prompt => prompt::beside(&options),
     });
     match outcome {

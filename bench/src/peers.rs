@@ -99,6 +99,9 @@ impl Drop for Stage {
 }
 
 impl Stage {
+    /// Opens the admin API where there is one.
+    pub(crate) const ADMIN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
     pub(crate) fn new() -> Result<Self, String> {
         let folder = std::env::temp_dir().join(format!("tollgate-bench-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
@@ -141,6 +144,17 @@ impl Stage {
         let address = free_address()?;
         let text = format!("{}{more}", include_str!("tollgate.toml"));
         start(name, address, self.gateway_with(&text, &self.folder.join("spoken.toml"), address)?)
+    }
+
+    /// The gateway with a store at this place beside the config, a key under limits, and an admin API.
+    pub(crate) fn administered(&self, name: &'static str, store: &Path) -> Result<Peer, String> {
+        let address = free_address()?;
+        let text = include_str!("tollgate.toml")
+            .replace("[server]\n", &format!("[server]\nadmin_key = \"{}\"\n", Self::ADMIN))
+            .replace("path = \":memory:\"\n", &format!("path = \"{}\"\n", store.display()));
+        let command =
+            self.gateway_with(&format!("{text}{LIMITED}"), &store.with_extension("toml"), address)?;
+        start(name, address, command)
     }
 
     /// Where to put a file.
