@@ -7,7 +7,7 @@
 
 use crate::cache::Recall;
 use crate::exchange::{Ended, Exchange, Input, Step};
-use crate::host::{Client, Host, Timer, Upstream};
+use crate::host::{Client, Host, Passed, Timer, Upstream};
 use crate::media::MEDIA_PATIENCE;
 use crate::units::Time;
 use std::future::poll_fn;
@@ -19,14 +19,17 @@ use std::task::{Context, Poll};
 /// and the hold settled. The answer is complete if and only if `Out::End`, or a head with a body, was
 /// sent; otherwise the connection to the client is to be broken.
 pub async fn drive<H: Host, C: Client>(mut exchange: Box<Exchange>, host: &H, client: &C) {
-    let mut wires = Wires { upstream: Stage::Idle, timer: host.timer(), room: Room::Free };
+    let mut wires = Wires { upstream: Stage::Idle, timer: host.timer(), room: Room::Free, passed: None };
     while !exchange.is_done() {
         match exchange.next_step() {
             Some(Step::Choose) => exchange = choose(exchange, &mut wires, host, client).await,
             Some(step) => perform(step, &mut exchange, &mut wires, host, client).await,
             None => {
+                if let (true, Stage::Body(upstream)) = (H::Upstream::PASSES, &mut wires.upstream) {
+                    upstream.allow(exchange.leave());
+                }
                 let input = poll_fn(|cx| wires.poll_input(cx, &exchange, client)).await;
-                exchange.on(input, host.now());
+                wires.tell(&mut exchange, input, host);
             }
         }
     }
@@ -38,6 +41,8 @@ struct Wires<H: Host> {
     timer: H::Timer,
     /// Whether the last piece could be given to the client.
     room: Room,
+    /// What the upstream let pass before it came to its end.
+    passed: Option<Passed>,
 }
 
 /// How far an upstream call has come.
@@ -113,7 +118,7 @@ async fn perform<H: Host, C: Client>(
             wires.room = poll_fn(|cx| wires.poll_room(cx, patience, client)).await;
             match wires.room {
                 Room::Free => client.send(out),
-                Room::Gone => exchange.on(Input::ClientLeft, host.now()),
+                Room::Gone => wires.tell(exchange, Input::ClientLeft, host),
             }
         }
         Step::Observe(lane, outcome) => {
@@ -140,6 +145,19 @@ enum Room {
 }
 
 impl<H: Host> Wires<H> {
+    /// Tells what happened, and first what has passed before it.
+    fn tell(&mut self, exchange: &mut Exchange, input: Input, host: &H) {
+        let now = host.now();
+        if H::Upstream::PASSES {
+            let passed = match &mut self.upstream {
+                Stage::Body(upstream) => upstream.passed(),
+                Stage::Idle | Stage::Head(_) => self.passed.take(),
+            };
+            passed.into_iter().for_each(|passed| exchange.on(Input::Passed(passed), now));
+        }
+        exchange.on(input, now);
+    }
+
     fn poll_room<C: Client>(&mut self, cx: &mut Context<'_>, patience: Time, client: &C) -> Poll<Room> {
         if client.poll_flushed(cx).is_ready() {
             return Poll::Ready(Room::Free);
@@ -182,7 +200,7 @@ impl<H: Host> Wires<H> {
         if client.poll_flushed(cx).is_pending() {
             return self.timer.poll_until(exchange.patience(), cx).map(|()| Input::ClientLeft);
         }
-        if let Poll::Ready(input) = self.upstream.poll(cx) {
+        if let Poll::Ready(input) = self.upstream.poll(cx, &mut self.passed) {
             return Poll::Ready(input);
         }
         self.timer.poll_until(exchange.wake_at(), cx).map(|()| Input::Tick)
@@ -190,7 +208,7 @@ impl<H: Host> Wires<H> {
 }
 
 impl<U: Upstream> Stage<U> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+    fn poll(&mut self, cx: &mut Context<'_>, passed: &mut Option<Passed>) -> Poll<Input> {
         match std::mem::replace(self, Self::Idle) {
             Self::Idle => Poll::Pending,
             Self::Head(mut upstream) => match upstream.poll_head(cx) {
@@ -213,8 +231,13 @@ impl<U: Upstream> Stage<U> {
                     *self = Self::Body(upstream);
                     Poll::Ready(Input::Chunk(chunk))
                 }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Input::Broken(error)),
-                Poll::Ready(None) => Poll::Ready(Input::End),
+                end @ Poll::Ready(Some(Err(_)) | None) => {
+                    *passed = upstream.passed();
+                    end.map(|end| match end {
+                        Some(Err(error)) => Input::Broken(error),
+                        Some(Ok(_)) | None => Input::End,
+                    })
+                }
             },
         }
     }

@@ -57,7 +57,7 @@ use crate::config::{Config, Priced, Route};
 use crate::count::{Counted, Heard, Uncounted};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
-use crate::host::{Fetch, FetchError, FetchFault, Head, Out};
+use crate::host::{Fetch, FetchError, FetchFault, Head, Leave, Out, Passed};
 use crate::ledger::{Entry, Hold, Refusal};
 use crate::media::{self, Fetched, MEDIA_PATIENCE, Wanted};
 use crate::price::Terms;
@@ -93,6 +93,8 @@ pub enum Input {
     Head(Head),
     /// More of the upstream's body.
     Chunk(Bytes),
+    /// Frames of the upstream's passed by leave of [`Exchange::leave`].
+    Passed(Passed),
     /// The upstream's body is complete.
     End,
     /// No answer came, or not all of it.
@@ -319,6 +321,23 @@ impl Exchange {
         }
     }
 
+    /// What of the upstream's stream may pass to the client without being shown here. Nothing that is to be
+    /// kept in the cache.
+    pub fn leave(&self) -> Option<Leave> {
+        match &self.phase {
+            Phase::Relay(relay) if self.caching.is_none() => relay.leave(),
+            Phase::Relay(_)
+            | Phase::Recall { .. }
+            | Phase::Admit
+            | Phase::Choose
+            | Phase::Pause { .. }
+            | Phase::Sent(_)
+            | Phase::Read(_)
+            | Phase::Count
+            | Phase::Done => None,
+        }
+    }
+
     /// How long a client may leave a piece untaken before it counts as gone: to the deadline and a
     /// little beyond, so that the deadline's own fault event can still be taken.
     pub fn patience(&self) -> Time {
@@ -387,6 +406,11 @@ impl Exchange {
             Input::Counted(counted) => self.on_counted(counted, now),
             Input::Head(head) => self.on_head(head, now),
             Input::Chunk(chunk) => self.on_chunk(chunk, now),
+            Input::Passed(passed) => {
+                if let Phase::Relay(relay) = &mut self.phase {
+                    relay.on_passed(passed);
+                }
+            }
             Input::End => self.on_end(now),
             Input::Broken(error) => self.on_broken(error, now),
         }

@@ -166,6 +166,63 @@ pub trait Upstream: Unpin {
     /// Waits for the next piece of the body, `None` at its proper end. Pieces that are ready together
     /// should come as one. An end that is not proper (a closed connection in mid-body) is an error.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>>;
+
+    /// Whether it can let frames pass to the client by itself. One that cannot is never asked to.
+    const PASSES: bool = false;
+
+    /// Until this is called again, frames at the beginning of what comes may pass to the client as they are,
+    /// as far as the leave goes. All else, and all that comes behind it, is told by `poll_chunk`.
+    fn allow(&mut self, leave: Option<Leave>) {
+        let _ = leave;
+    }
+
+    /// What has passed since this was asked last; absent where nothing ever may have.
+    fn passed(&mut self) -> Option<Passed> {
+        None
+    }
+}
+
+/// Which frames of a stream may pass without being shown to the exchange, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// A frame with holes in it: see [`hole`]. Frames that are its bytes, whatever is in the holes, may pass.
+    pub form: Vec<u8>,
+    /// Bytes in holes for words, all frames together.
+    pub words: u64,
+    /// Frames.
+    pub frames: u64,
+}
+
+/// The bytes in [`Leave::form`] that stand for others. No JSON has them.
+pub mod hole {
+    /// The rest of a JSON string, as it is written: the model's words.
+    pub const WORDS: u8 = 1;
+    /// The rest of a JSON string that nobody counts.
+    pub const TEXT: u8 = 2;
+    /// Digits, one at least.
+    pub const DIGITS: u8 = 3;
+}
+
+/// What a host has let pass.
+#[derive(Debug)]
+pub struct Passed {
+    /// Frames.
+    pub frames: u64,
+    /// Bytes in holes for words.
+    pub words: u64,
+    /// When the upstream was last heard; now, while it is the client that is waited for.
+    pub at: Time,
+    /// The frames.
+    pub shelf: Shelf,
+}
+
+/// Frames that have passed, in case somebody has to look at them after all. Gives each out once.
+pub struct Shelf(pub Box<dyn FnMut() -> Bytes + Send>);
+
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shelf")
+    }
 }
 
 /// Status and headers of an answer.

@@ -10,7 +10,7 @@ pub mod gemini;
 pub mod openai;
 pub mod openai_responses;
 mod said; // the words in a frame or an answer
-mod scan; // finding things in JSON bytes
+pub(crate) mod scan; // finding things in JSON bytes
 mod words; // a setting's name in each dialect
 pub(crate) mod wait;
 

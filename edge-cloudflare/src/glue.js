@@ -120,12 +120,13 @@ const MOST_HELD = 65536;
 
 /** What lets frames of a reader's pass to the client of an outlet. */
 export function passing(reader, outlet) {
-  return { reader, outlet, form: undefined, kept: [], held: undefined, frames: 0, words: 0, mostFrames: 0, mostWords: 0, heard: 0, writing: false, said: 0 };
+  return { reader, outlet, form: undefined, kept: [], held: undefined, frames: 0, words: 0, mostFrames: 0, mostWords: 0, writing: false, said: 0, heard: Date.now() };
 }
 
 /** Lets frames of this form pass, as far as these numbers go; none where the form is empty. */
 export function allow(passing, form, words, frames) {
-  Object.assign(passing, { form: form.length > 0 ? form : undefined, mostWords: words, mostFrames: frames });
+  // A copy: what is given is a view of wasm's memory.
+  Object.assign(passing, { form: form.length > 0 ? form.slice() : undefined, mostWords: words, mostFrames: frames });
 }
 
 /** How many frames and bytes of words have passed since this was asked last, and when something last came. While

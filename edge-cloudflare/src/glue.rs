@@ -50,6 +50,13 @@ extern "C" {
     pub(crate) fn content(response: &JsValue) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
     pub(crate) fn next(reader: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn passing(reader: &JsValue, outlet: &JsValue) -> Result<JsValue, JsValue>;
+    pub(crate) fn allow(passing: &JsValue, form: &[u8], words: f64, frames: f64);
+    pub(crate) fn passed(passing: &JsValue) -> Vec<f64>;
+    pub(crate) fn shelf(passing: &JsValue) -> Vec<u8>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn pass(passing: &JsValue) -> Result<Promise, JsValue>;
 }
 
 /// What a promise will come to; a call that failed at once has come to that.

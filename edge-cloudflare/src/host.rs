@@ -5,6 +5,7 @@ use crate::answers;
 use crate::clock;
 use crate::isolate::Isolate;
 use crate::ledger::{self, Asker, Granted, Lost, Way, Where};
+use crate::outlet::Line;
 use crate::storage;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
@@ -35,6 +36,7 @@ pub(crate) struct Desk {
     /// Its request's row, until it is sent.
     row: RefCell<Option<String>>,
     place: Cell<Where>,
+    line: Rc<Line>,
 }
 
 impl Desk {
@@ -45,9 +47,10 @@ impl Desk {
         context: Rc<Context>,
         config: Arc<Config>,
         caller: Option<Arc<Caller>>,
+        line: Rc<Line>,
     ) -> Self {
         let (row, place) = (RefCell::default(), Cell::new(Where::Nowhere));
-        Self { isolate, env, context, config, caller, row, place }
+        Self { isolate, env, context, config, caller, row, place, line }
     }
 
     fn way(&self) -> Way {
@@ -112,7 +115,7 @@ impl Host for Desk {
     }
 
     fn fetch(&self, request: Fetch) -> Call {
-        Call::within(&self.env, request)
+        Call::within(&self.env, request, &self.line)
     }
 
     fn timer(&self) -> LazyTimer {

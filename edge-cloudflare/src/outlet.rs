@@ -4,8 +4,9 @@ use crate::glue;
 use bytes::Bytes;
 use http::Response;
 use js_sys::Uint8Array;
+use std::cell::RefCell;
 use std::future::poll_fn;
-use tollgate_edge::pipe::Body;
+use tollgate_edge::pipe::{Body, Pipe};
 use wasm_bindgen::JsValue;
 
 /// An answer that is known whole.
@@ -14,13 +15,43 @@ pub(crate) fn whole(answer: Response<Bytes>) -> worker::Result<web_sys::Response
     made(&head, &whole_body(&body))
 }
 
+/// The way of a request's answer, as an upstream must know it that lets frames pass to the client.
+#[derive(Default)]
+pub(crate) struct Line {
+    /// Once the answer is known to come piece by piece.
+    outlet: RefCell<Option<JsValue>>,
+    pipe: Pipe,
+}
+
+impl Line {
+    /// Of this pipe.
+    pub(crate) fn of(pipe: Pipe) -> Self {
+        Self { outlet: RefCell::default(), pipe }
+    }
+
+    /// Where pieces are written.
+    pub(crate) fn outlet(&self) -> Option<JsValue> {
+        self.outlet.borrow().clone()
+    }
+
+    /// The client takes no more.
+    pub(crate) fn leave(&self) {
+        self.pipe.leave();
+    }
+}
+
 /// An answer, whatever it is; `spawn` is given what is to run until all of it has been taken.
-pub(crate) fn sent(answer: Response<Body>, spawn: impl FnOnce(Relay)) -> worker::Result<web_sys::Response> {
+pub(crate) fn sent(
+    answer: Response<Body>,
+    line: &Line,
+    spawn: impl FnOnce(Relay),
+) -> worker::Result<web_sys::Response> {
     let (head, body) = answer.into_parts();
     match body {
         Body::Whole(body) => made(&head, &whole_body(&body.unwrap_or_default())),
         streamed @ Body::Streamed(_) => {
             let outlet = glue::outlet()?;
+            *line.outlet.borrow_mut() = Some(outlet.clone());
             let answer = made(&head, &glue::inlet(&outlet)?);
             spawn(Relay { body: streamed, outlet });
             answer

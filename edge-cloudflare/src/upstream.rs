@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::glue;
 use crate::incoming;
+use crate::outlet::Line;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{
@@ -10,18 +11,25 @@ use http::header::{
 };
 use js_sys::{Function, Promise, Reflect, Uint8Array};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Upstream};
+use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Leave, Passed, Shelf, Upstream};
+use tollgate_core::units::Time;
 use tollgate_edge::ai::{self, Chunks, Question};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
 use worker::Env;
+use worker::send::SendWrapper;
 
 /// An upstream call in progress. Dropping it aborts the call and closes its connection.
 pub(crate) struct Call {
     state: State,
     abort: Option<AbortController>,
+    /// Of the answer that is made of it, if it is.
+    line: Option<Rc<Line>>,
+    /// What lets frames pass, once some may.
+    passing: Option<JsValue>,
 }
 
 enum State {
@@ -79,14 +87,20 @@ impl Call {
             };
             Ok(Answer { head: Head { status, headers }, body })
         });
-        Self { state: State::Head(head), abort }
+        Self { state: State::Head(head), abort, line: None, passing: None }
     }
 
     /// The same, where bindings may be called too.
-    pub(crate) fn within(env: &Env, fetch: Fetch) -> Self {
-        let Some(name) = fetch.uri.host().and_then(ai::binding) else { return Self::new(fetch) };
+    pub(crate) fn within(env: &Env, fetch: Fetch, line: &Rc<Line>) -> Self {
+        let line = Some(Rc::clone(line));
+        let Some(name) = fetch.uri.host().and_then(ai::binding) else {
+            let mut call = Self::new(fetch);
+            call.line = line;
+            return call;
+        };
         let env = env.clone();
-        Self { state: State::Head(Box::pin(async move { run(&env, &name, &fetch.body).await })), abort: None }
+        let head = Box::pin(async move { run(&env, &name, &fetch.body).await });
+        Self { state: State::Head(head), abort: None, line, passing: None }
     }
 }
 
@@ -130,19 +144,30 @@ async fn run(env: &Env, name: &str, call: &[u8]) -> worker::Result<Answer> {
 }
 
 impl Stream {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, JsValue>>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        passing: Option<&JsValue>,
+        line: Option<&Line>,
+    ) -> Poll<Option<Result<Bytes, JsValue>>> {
         let piece = match self {
             Self::Over => return Poll::Ready(None),
             Self::Here(all) => Ok(std::mem::take(all)),
             Self::Whole(all) => std::task::ready!(Pin::new(all).poll(cx)).map(|all| incoming::bytes(&all)),
             Self::Pieces { reader, next, chunks } => loop {
-                let waiting = next.get_or_insert_with(|| glue::promised(glue::next(reader)));
+                let ask = || passing.map_or_else(|| glue::next(reader), glue::pass);
+                let waiting = next.get_or_insert_with(|| glue::promised(ask()));
                 let piece = std::task::ready!(Pin::new(waiting).poll(cx));
                 *next = None;
                 match piece {
                     Ok(end) if end.is_undefined() => {
                         *self = Self::Over;
                         return Poll::Ready(None);
+                    }
+                    // The client has left, which is told by its pipe.
+                    Ok(left) if left.is_null() => {
+                        line.into_iter().for_each(Line::leave);
+                        return Poll::Pending;
                     }
                     Ok(piece) => {
                         let piece = incoming::bytes(&piece);
@@ -192,11 +217,39 @@ impl Upstream for Call {
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FetchError>>> {
         let State::Body(body) = &mut self.state else { return Poll::Ready(None) };
-        let piece = std::task::ready!(body.poll(cx));
+        let piece = std::task::ready!(body.poll(cx, self.passing.as_ref(), self.line.as_deref()));
         if !matches!(piece, Some(Ok(_))) {
             self.state = State::Over;
         }
         Poll::Ready(piece.map(|piece| piece.map_err(|error| failed(&error.into()))))
+    }
+
+    const PASSES: bool = true;
+
+    fn allow(&mut self, leave: Option<Leave>) {
+        let State::Body(Stream::Pieces { reader, chunks: None, .. }) = &self.state else { return };
+        if self.passing.is_none() && leave.is_some() {
+            let outlet = self.line.as_ref().and_then(|line| line.outlet());
+            self.passing = outlet.and_then(|outlet| glue::passing(reader, &outlet).ok());
+        }
+        let Some(passing) = &self.passing else { return };
+        #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 is never reached")]
+        match leave {
+            Some(Leave { form, words, frames }) => glue::allow(passing, &form, words as f64, frames as f64),
+            None => glue::allow(passing, &[], 0.0, 0.0),
+        }
+    }
+
+    fn passed(&mut self) -> Option<Passed> {
+        let passing = self.passing.clone()?;
+        let told = glue::passed(&passing);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, and a time")]
+        let mut numbers = told.into_iter().map(|number| number as u64);
+        let mut number = || numbers.next().unwrap_or_default();
+        let (frames, words, at) = (number(), number(), Time(number()));
+        let passing = SendWrapper::new(passing);
+        let shelf = Shelf(Box::new(move || Bytes::from(glue::shelf(&passing.0))));
+        Some(Passed { frames, words, at, shelf })
     }
 }
 

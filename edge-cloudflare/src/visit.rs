@@ -8,7 +8,7 @@ use crate::isolate::Isolate;
 use crate::issuers;
 use crate::leaving::Watch;
 use crate::ledger::{self, Lost, UNBOUND, Way};
-use crate::outlet;
+use crate::outlet::{self, Line};
 use crate::people;
 use crate::registry::VERSION;
 use crate::settings;
@@ -37,6 +37,7 @@ struct Visit {
     context: Rc<Context>,
     config: Arc<Config>,
     watch: Cell<Option<Watch>>,
+    line: Rc<Line>,
 }
 
 /// Answers a request, whatever it is.
@@ -70,10 +71,11 @@ pub(crate) async fn answer(
     let body = incoming::body(&request, &head);
     let pipe = Pipe::default();
     let watch = Watch::over(request.signal().into(), pipe.clone());
-    let context = Rc::new(context);
-    let visit = Visit { isolate, env, context: Rc::clone(&context), config, watch: Cell::new(Some(watch)) };
+    let (context, line) = (Rc::new(context), Rc::new(Line::of(pipe.clone())));
+    let watch = Cell::new(Some(watch));
+    let visit = Visit { isolate, env, context: Rc::clone(&context), config, watch, line: Rc::clone(&line) };
     let answer = front::answer(&visit, Asked { head, body, peer, pipe }).await;
-    outlet::sent(answer, |relay| context.wait_until(relay.run()))
+    outlet::sent(answer, &line, |relay| context.wait_until(relay.run()))
 }
 
 /// A Worker is where anybody may ask, so one that requires no key must have been told that this is meant.
@@ -151,7 +153,7 @@ impl Edge for Visit {
 
     fn host(&self, caller: Option<Arc<Caller>>) -> Desk {
         let (isolate, context) = (Rc::clone(&self.isolate), Rc::clone(&self.context));
-        Desk::new(isolate, self.env.clone(), context, Arc::clone(&self.config), caller)
+        Desk::new(isolate, self.env.clone(), context, Arc::clone(&self.config), caller, Rc::clone(&self.line))
     }
 
     fn began(&self) {

@@ -78,7 +78,147 @@ async function metric(address, name) {
   return Number(text.match(new RegExp(`^${name} (\\d+)`, "m"))?.[1]);
 }
 
+/** A provider that says what it is told to, and the gateway before it. */
+async function scripted(act, more = {}) {
+  const gateway = await start({ config: DOCUMENT, env, ...more });
+  const provider = http.createServer();
+  try {
+    await new Promise((listening) => provider.listen(0, "127.0.0.1", listening));
+    await gateway.configure(DOCUMENT.replace(upstream, `http://127.0.0.1:${provider.address().port}`));
+    const asked = new Promise((found) => provider.on("request", (request, response) => {
+      request.resume();
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      const gone = new Promise((told) => response.on("close", told));
+      found({ response, gone, say: (event) => response.write(framed(event)) });
+    }));
+    const [address] = gateway.addresses;
+    const answer = call(address, hello("sim/demo", { stream: true, max_tokens: more.max_tokens ?? 4000 }));
+    const script = await asked;
+    script.say(word("one "));
+    await act({ ...script, address, answer: heard(await answer) });
+  } finally {
+    provider.close();
+    await gateway.stop();
+  }
+}
+
+const framed = (event) => `data: ${typeof event === "string" ? event : JSON.stringify(event)}\n\n`;
+const word = (content, finish = null) => ({ id: "x", object: "chat.completion.chunk", created: 1700000000, model: "demo", choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
+const USAGE = { id: "x", object: "chat.completion.chunk", created: 1700000000, model: "demo", choices: [], usage: { prompt_tokens: 7, completion_tokens: 41, total_tokens: 48 } };
+
+/** What comes of an answer. */
+function heard(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const all = { text: "" };
+  /** Reads until this has come. */
+  all.until = async (text) => {
+    while (!all.text.includes(text)) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`${text} never came: ${all.text}`);
+      all.text += value;
+    }
+  };
+  /** Reads to the end. */
+  all.rest = async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return all.text;
+      all.text += value;
+    }
+  };
+  return all;
+}
+
+/** The record of the one request there was. */
+async function recorded(address) {
+  const { data: [row] } = await eventually("the request is recorded", async () => {
+    const answer = await ask(address, "/api/requests");
+    return { ...answer, so: answer.data.length === 1 };
+  });
+  const { data: [{ limits: [budget] }] } = await ask(address, "/api/limits/key/ci");
+  assert(budget.held === 0 && budget.used > 0, budget);
+  return row;
+}
+
 const facts = {
+  /** What is like a frame that has been looked at goes from the provider to the client by the runtime alone. */
+  async frames_in_the_middle_of_a_stream_do_not_enter_wasm() {
+    await scripted(async ({ say, response, address, answer }) => {
+      const entered = async () => Number(await (await fetch(`${address}/entered`)).text());
+      await answer.until("one ");
+      say(word("two "));
+      await answer.until("two ");
+      const before = await entered();
+      assert(before > 0, "nothing was counted");
+      let all = framed(word("one ")) + framed(word("two "));
+      for (let number = 0; number < 50; number++) {
+        const frame = framed(word(`w${number} "quoted" \u00fc\n`));
+        // Now and then in two pieces.
+        if (number % 10 === 9) {
+          response.write(frame.slice(0, 90));
+          await new Promise((later) => setTimeout(later, 20));
+          response.write(frame.slice(90));
+        } else {
+          response.write(frame);
+        }
+        await answer.until(`w${number} `);
+        all += frame;
+      }
+      const during = (await entered()) - before;
+      assert(during === 0, `wasm was entered ${during} times`);
+      for (const event of [word("", "stop"), USAGE, "[DONE]"]) say(event);
+      response.end();
+      const text = await answer.rest();
+      // Usage was asked for in the client's stead, and is not shown to it.
+      assert(text === all + framed(word("", "stop")) + framed("[DONE]"), text.slice(-400));
+      const row = await recorded(address);
+      assert(row.status === 200 && row.input_tokens === 7 && row.output_tokens === 41, row);
+    }, { entry: "counted.mjs" });
+  },
+
+  async what_passed_is_counted_where_no_usage_comes() {
+    await scripted(async ({ say, response, address, answer }) => {
+      for (let number = 0; number < 300; number++) say(word("four "));
+      for (const event of [word("", "stop"), "[DONE]"]) say(event);
+      response.end();
+      const text = await answer.rest();
+      assert(text.split("four ").length === 301 && text.endsWith(framed("[DONE]")), text.slice(-300));
+      const row = await recorded(address);
+      assert(row.status === 200 && row.output_tokens >= 250 && row.output_tokens < 1000, row);
+    });
+  },
+
+  async an_error_or_a_cut_after_frames_that_passed_ends_in_an_error_event_and_is_charged() {
+    for (const broken of ["error", "cut", "half"]) {
+      await scripted(async ({ say, response, address, answer }) => {
+        for (let number = 0; number < 100; number++) say(word("four "));
+        await answer.until("one ");
+        if (broken === "error") say({ error: { message: "overloaded", type: "server_error", code: null } });
+        if (broken === "half") response.write(framed(word("never ")).slice(0, 60));
+        await new Promise((later) => setTimeout(later, 50));
+        response.destroy();
+        const text = await answer.rest();
+        const events = text.trim().split("\n\n");
+        assert(text.split("four ").length === 101 && events.at(-1).includes('"error"') && !text.includes("[DONE]") && !text.includes("never"), `${broken}: ${text.slice(-400)}`);
+        const row = await recorded(address);
+        assert(row.output_tokens >= 80, { broken, row });
+      });
+    }
+  },
+
+  /** Twenty tokens are paid for, and the provider goes on and on. */
+  async a_stream_ends_where_what_was_paid_for_is_used_up_also_among_frames_that_pass() {
+    await scripted(async ({ say, gone, address, answer }) => {
+      for (let number = 0; number < 500; number++) say(word("four "));
+      const text = await answer.rest();
+      const frames = text.trim().split("\n\n");
+      assert(frames.length >= 20 && frames.length <= 20 + 16 + 4 && text.includes('"finish_reason":"length"') && text.endsWith(framed("[DONE]")), `${frames.length}: ${text.slice(-400)}`);
+      await gone;
+      const row = await recorded(address);
+      assert(row.status === 200 && row.output_tokens >= 20, row);
+    }, { max_tokens: 20 });
+  },
+
   /** Nothing is held back: each event is out before the provider writes the next. */
   async events_come_one_by_one_and_a_client_that_leaves_is_settled_for() {
     const gateway = await start({ config: DOCUMENT, env });

@@ -1,5 +1,6 @@
 // The compiled Worker in a real workerd, through miniflare. What a spec may say is told in serve.mjs.
 import { createRequire } from "node:module";
+import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,8 +31,8 @@ function worker(spec, build, number) {
     name: `gateway-${number}`,
     modules: true,
     rootPath: build,
-    scriptPath: path.join(build, "index.js"),
-    modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"], fallthrough: true }],
+    scriptPath: path.join(build, spec.entry ?? "index.js"),
+    modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"], fallthrough: true }, { type: "ESModule", include: ["**/*.js"], fallthrough: true }],
     compatibilityDate: DATE,
     compatibilityFlags: FLAGS,
     // The config is looked up with every request here, not every half minute.
@@ -46,9 +47,34 @@ function worker(spec, build, number) {
   };
 }
 
+/** Puts `counted.mjs` beside a build: the same Worker, which tells at /entered how often wasm was entered. */
+function counting(build) {
+  const count = `const Instance = WebAssembly.Instance;
+globalThis.entered = 0;
+WebAssembly.Instance = function (module, imports) {
+  const entries = Object.entries(new Instance(module, imports).exports);
+  const counted = (call) => (...given) => { globalThis.entered++; return call(...given); };
+  return { exports: Object.fromEntries(entries.map(([name, what]) => [name, typeof what === "function" ? counted(what) : what])) };
+};
+`;
+  const entry = `import "./count.mjs";
+import Gateway, { Ledger } from "./index.js";
+export { Ledger };
+export default {
+  fetch(request, env, context) {
+    if (new URL(request.url).pathname === "/entered") return new Response(String(globalThis.entered));
+    return new Gateway(context, env).fetch(request);
+  },
+};
+`;
+  fs.writeFileSync(path.join(build, "count.mjs"), count);
+  fs.writeFileSync(path.join(build, "counted.mjs"), entry);
+}
+
 /** Starts it. What it says is written to the standard output. */
 export async function start(spec) {
   const build = path.resolve(spec.build ?? process.env.TOLLGATE_WORKER ?? path.join(here, "../../edge-cloudflare/build"));
+  if (spec.entry) counting(build);
   const persist = spec.persist ? path.resolve(spec.persist) : undefined;
   const isolates = spec.isolates ?? 1;
   // Paths of modules must lie below the working folder.

@@ -13,6 +13,7 @@
 //    "secrets": {"NAME": "value"},         what is in the Secrets Store, each bound by its name
 //    "without": ["LEDGER"],                bindings that are left out
 //    "class": "Ledger",                    the class of the Durable Objects
+//    "entry": "index.js",                  `counted.mjs`: tells at /entered how often wasm was entered
 //    "build": "folder"}                    $TOLLGATE_WORKER, else edge-cloudflare/build
 //
 // Prints `listening http://127.0.0.1:PORT` once it answers, one such line for each isolate. On SIGHUP it

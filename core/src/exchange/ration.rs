@@ -130,7 +130,7 @@ impl Ration {
             | Event::SealedThinking { choice, .. }
             | Event::Part { choice, .. } => self.on_piece(*choice),
             Event::Stop { choice, .. } => self.on_stop(*choice),
-            Event::Usage(usage) => self.on_usage(usage, heard),
+            Event::Usage(usage) => self.on_usage(usage, heard.bytes()),
             Event::Fault(_) | Event::End => self.place = Place::After,
             Event::Start(_)
             | Event::TextSignature { .. }
@@ -161,9 +161,18 @@ impl Ration {
         &self.open
     }
 
-    /// The provider has said what it generated so far.
-    pub(super) fn on_usage(&mut self, usage: &Usage, heard: &Heard) {
-        self.reported = Reported { output: usage.output, at: heard.bytes() };
+    /// The provider has said what it generated so far, when so many bytes had been heard.
+    pub(super) fn on_usage(&mut self, usage: &Usage, at: u64) {
+        self.reported = Reported { output: usage.output, at };
+    }
+
+    /// Bytes of text and frames that are paid for yet, so many bytes having been heard, and so many frames
+    /// having passed unseen.
+    pub(super) fn room(&self, heard: u64, unseen: u64) -> (u64, u64) {
+        let Reported { output, at } = self.reported;
+        let bytes = self.most.get().saturating_sub(output.get()).saturating_mul(BYTES_PER_TOKEN);
+        let frames = self.most.get().saturating_sub(self.pieces.saturating_add(unseen));
+        (bytes.saturating_sub(heard.saturating_sub(at)), frames)
     }
 
     /// Whether more has been generated than was paid for, with an answer still in progress.

@@ -1,6 +1,8 @@
 //! The client is being served: every piece of the upstream's stream is passed on, or translated, as
 //! it comes. There is no way back to another upstream.
 
+mod unseen;
+
 use super::attempt::{Sent, Times};
 use super::gather::Gather;
 use super::ration::Ration;
@@ -11,6 +13,7 @@ use crate::count::Heard;
 use crate::fault::{Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
 use crate::framing::{Closing, Framer, Framing};
+use crate::host::Passed;
 use crate::provider::{Decode, Glance};
 use crate::reply::{Event, Stop};
 use crate::sse::Frame;
@@ -38,6 +41,10 @@ pub(super) struct Relay {
     ration: Option<Ration>,
     /// The last frame that was passed on, for dialects that number theirs.
     last: Option<Frame>,
+    /// The last that was content and nothing else, and passed as it came: others like it may pass unseen.
+    plain: Option<Frame>,
+    /// What passed unseen.
+    passed: Option<Passed>,
 }
 
 /// How far the stream has come.
@@ -110,7 +117,17 @@ impl Relay {
         };
         let ration = paid.map(|paid| Ration::new(paid, request));
         let (usage, heard) = (None, Heard::default());
-        let mut relay = Self { sent, form, usage, progress: Progress::Open, heard, ration, last: None };
+        let mut relay = Self {
+            sent,
+            form,
+            usage,
+            progress: Progress::Open,
+            heard,
+            ration,
+            last: None,
+            plain: None,
+            passed: None,
+        };
         let verdict = match held {
             Held::Frames(frames) => relay.pass(&frames, now),
             Held::Bytes(bytes) => relay.watch(bytes),
@@ -135,14 +152,15 @@ impl Relay {
         self.usage.as_ref()
     }
 
-    /// What the model has said so far.
-    pub(super) fn heard(&self) -> &Heard {
-        &self.heard
+    /// What the model has said so far, to keep.
+    pub(super) fn take_heard(&mut self) -> Heard {
+        self.catch_up();
+        std::mem::take(&mut self.heard)
     }
 
-    /// The same, to keep.
-    pub(super) fn take_heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
+    #[cfg(test)]
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// What ends the stream with a fault; nothing where it has no words for one, so that it can only
@@ -184,6 +202,7 @@ impl Relay {
             return Verdict::More(Bytes::new());
         }
         self.sent.times.heard(now);
+        self.catch_up_for(&chunk);
         let mut frames = Vec::new();
         let whole_chunk = chunk.clone();
         let framer = match &mut self.form {
@@ -275,9 +294,11 @@ impl Relay {
     /// on without gathering them again where no frame had to be mended or left out. Where what was paid
     /// for is used up, the client gets no more; what the rest of the frames say is charged.
     fn pass_chunk(&mut self, frames: &[Frame], exact: Option<Bytes>, now: Time) -> Verdict {
+        let unseen = self.unseen().0;
         let (provider, target) = (self.sent.provider(), self.sent.target());
         let mut out = Outgoing { exact, gathered: Gather::default(), frames };
         let mut serving = Serving::Goes;
+        let mut plain = None;
         for (at, frame) in frames.iter().enumerate() {
             let glance = provider.glance(frame);
             match glance {
@@ -298,10 +319,11 @@ impl Relay {
             let usage = provider.usage(frame.data(), self.usage.as_ref(), &target);
             if let Some(ration) = &mut self.ration {
                 ration.on_frame(glance, frame);
-                usage.iter().for_each(|usage| ration.on_usage(usage, &self.heard));
+                usage.iter().for_each(|usage| ration.on_usage(usage, self.heard.bytes() + unseen));
             }
             let hidden =
                 usage.is_some() && self.sent.usage == UsageAsk::Added && provider.is_usage_alone(frame);
+            let is_plain = glance == Glance::Content && usage.is_none();
             self.usage = usage.or(self.usage.take());
             if serving == Serving::IsOver {
                 continue;
@@ -312,7 +334,12 @@ impl Relay {
                     out.part(at);
                     out.gathered.push(mended);
                 }
-                None => out.pass(frame),
+                None => {
+                    out.pass(frame);
+                    if is_plain {
+                        plain = Some(frame);
+                    }
+                }
             }
             if let Some(ration) = self.ration.as_ref().filter(|ration| ration.is_used_up(&self.heard)) {
                 out.part(at + 1);
@@ -321,6 +348,7 @@ impl Relay {
             }
         }
         self.last = frames.iter().rev().find(|frame| !frame.data().is_empty()).cloned().or(self.last.take());
+        self.plain = plain.cloned().or(self.plain.take());
         match serving {
             Serving::IsOver => Verdict::Exhausted(out.take()),
             Serving::Goes => Verdict::More(out.take()),

@@ -12,7 +12,7 @@ impl Exchange {
     /// The call in progress will not be heard to its end: what it has generated so far is counted. Of
     /// a whole answer nothing is seen before its end, so that all that was paid for counts.
     pub(super) fn give_up_on_call(&mut self) {
-        self.unreported = match &self.phase {
+        self.unreported = match &mut self.phase {
             Phase::Sent(_) => {
                 self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
                 Some(Heard::default())
@@ -24,7 +24,7 @@ impl Exchange {
             }
             Phase::Relay(relay) => {
                 self.record.usage = relay.usage().cloned().map(Box::new);
-                Some(relay.heard().clone())
+                Some(relay.take_heard())
             }
             Phase::Recall { .. }
             | Phase::Admit

@@ -10,7 +10,7 @@ pub(super) fn skip_space(text: &[u8], at: usize) -> usize {
 }
 
 /// The offset after the string that begins at `at` with its quote.
-pub(super) fn skip_string(text: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn skip_string(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
         let stop = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
@@ -76,7 +76,7 @@ pub(super) fn depth_at(text: &[u8], at: usize) -> Option<usize> {
 
 /// Where the value of the key begins whose closing quote ends just before `at`; `None` if what
 /// stands there is a string and no key.
-pub(super) fn value_after_key(text: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn value_after_key(text: &[u8], at: usize) -> Option<usize> {
     let colon = skip_space(text, at);
     (text.get(colon) == Some(&b':')).then(|| skip_space(text, colon + 1))
 }

@@ -7,8 +7,9 @@ fn heard(kind: &str, pieces: &[String]) -> Heard {
     let mut request = stage::request(kind, "m-2", ASK);
     let pieces: Vec<_> = pieces.iter().map(String::as_str).collect();
     let (mut relay, _) = stage::relay(&mut request, &pieces, None);
-    assert_eq!(format!("{:?}", relay.heard()), format!("Heard({} bytes)", relay.heard().bytes()));
-    relay.take_heard()
+    let heard = relay.take_heard();
+    assert_eq!(format!("{heard:?}"), format!("Heard({} bytes)", heard.bytes()));
+    heard
 }
 
 #[test]
@@ -43,8 +44,8 @@ fn c7_an_answer_that_breaks_off_keeps_what_was_reported_of_it() {
             "data: {{\"candidates\":[{{\"content\":{{\"role\":\"model\",\"parts\":[{{\"text\":\"a \"}}]}}}}],\"usageMetadata\":{{\"promptTokenCount\":5,\"cachedContentTokenCount\":3,\"candidatesTokenCount\":{tokens},\"totalTokenCount\":9}}}}\n\n"
         )
     };
-    let (relay, _) = stage::relay(&mut request, &[&frame(1), &frame(4)], None);
+    let (mut relay, _) = stage::relay(&mut request, &[&frame(1), &frame(4)], None);
     let usage = relay.usage().unwrap();
     assert_eq!((usage.cache_read, usage.fresh_input, usage.output), (Tokens(3), Tokens(2), Tokens(4)));
-    assert_eq!(relay.heard().text, "a a ");
+    assert_eq!(relay.take_heard().text, "a a ");
 }
