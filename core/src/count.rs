@@ -11,6 +11,7 @@
 //! tokenizer is not published, gets the gauge's upper estimate, and the record says which of the two
 //! it is.
 
+mod exact;
 mod family;
 mod gauge;
 mod heard;

@@ -3,6 +3,8 @@
 use crate::alert;
 use crate::answers;
 use crate::clock;
+#[cfg(feature = "exact-count")]
+use crate::exact;
 use crate::isolate::Isolate;
 use crate::ledger::{self, Asker, Granted, Lost, Way, Where};
 use crate::outlet::Line;
@@ -150,7 +152,12 @@ impl Host for Desk {
     }
 
     async fn count(&self, text: Uncounted) -> Counted {
-        self.isolate.gauge.count(&text)
+        let gauge = &self.isolate.gauge;
+        #[cfg(feature = "exact-count")]
+        let counted = exact::count(&text, gauge);
+        #[cfg(not(feature = "exact-count"))]
+        let counted = gauge.count(&text);
+        counted
     }
 
     async fn recall(&self, lookup: Lookup) -> Recall {

@@ -29,6 +29,8 @@ mod issuers; // keys of tokens' issuers
 mod answers; // answers that are kept
 mod usage; // records for others
 mod alert; // budgets that run out
+#[cfg(feature = "exact-count")]
+mod exact; // counts by tokenizers
 mod host; // what an exchange runs on
 mod visit; // one request
 

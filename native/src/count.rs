@@ -23,8 +23,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, OnceLock};
 use tiktoken_rs::CoreBPE;
 use tokio::sync::oneshot;
-use tollgate_core::count::{Basis, Counted, Family, Gauge, Heard, Uncounted, weight};
-use tollgate_core::units::Tokens;
+use tollgate_core::count::{Basis, Counted, Family, Gauge, Uncounted};
 
 /// Counted where it is asked for, if the tables are there. Takes a quarter of a millisecond or so.
 const SHORT: u64 = 2 * 1024;
@@ -118,52 +117,10 @@ fn measure(text: &Uncounted, gauge: &Gauge) -> Counted {
     let Some(tables) = loaded(text.family) else { return gauge.count(text) };
     // The tokenizer trusts its own patterns to match whatever comes. Should one give up, the estimate
     // does as well.
-    catch_unwind(AssertUnwindSafe(|| exact(text, tables, gauge))).unwrap_or_else(|_| gauge.count(text))
-}
-
-fn exact(text: &Uncounted, tables: &CoreBPE, gauge: &Gauge) -> Counted {
-    let Uncounted { family, prompt, output } = text;
-    let mut tally = Tally { tables, gauge, family: *family, left: MOST, basis: Basis::Counted };
-    let input = prompt.as_ref().map(|prompt| {
-        let mut tokens = Tokens::ZERO;
-        let besides = prompt.texts(&mut |text| tokens += tally.tokens(text));
-        if !besides.media.is_none() {
-            tally.basis = Basis::Estimated;
-        }
-        tokens + besides.frame + besides.media.tokens()
-    });
-    let output = output.as_ref().map(|Heard { text, bytes_beyond }| {
-        let counted = tally.tokens(text);
-        counted + tally.estimate(*bytes_beyond)
-    });
-    Counted { input, output, basis: tally.basis }
-}
-
-/// A count in progress.
-struct Tally<'a> {
-    tables: &'a CoreBPE,
-    gauge: &'a Gauge,
-    family: Family,
-    /// Bytes that may still be counted.
-    left: usize,
-    basis: Basis,
-}
-
-impl Tally<'_> {
-    fn tokens(&mut self, text: &str) -> Tokens {
-        let end = text.floor_char_boundary(self.left);
-        let (counted, rest) = text.split_at(end);
-        self.left -= end;
-        let tokens = Pieces::of(counted).map(|piece| self.tables.encode_ordinary(piece).len() as u64).sum();
-        Tokens(tokens) + self.estimate(weight(rest.as_bytes()))
-    }
-
-    fn estimate(&mut self, bytes: u64) -> Tokens {
-        if bytes > 0 {
-            self.basis = Basis::Estimated;
-        }
-        self.gauge.estimate(self.family, bytes).0
-    }
+    let mut tokens =
+        |text: &str| Pieces::of(text).map(|piece| tables.encode_ordinary(piece).len() as u64).sum();
+    let counted = catch_unwind(AssertUnwindSafe(|| gauge.count_with(text, MOST, &mut tokens)));
+    counted.unwrap_or_else(|_| gauge.count(text))
 }
 
 /// Without a look at the text itself.

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tollgate_core::count::Prompt;
+use tollgate_core::count::{Basis, Heard};
 use tollgate_core::surface::{self, SurfaceId};
+use tollgate_core::units::Tokens;
 
 fn heard(text: impl Into<String>) -> Heard {
     Heard { text: text.into(), bytes_beyond: 0 }
