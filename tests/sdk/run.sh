@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real client libraries against a gateway, or against the simulated provider itself.
 #
-#   tests/sdk/run.sh [client...]         clients: openai3 openai2 responses langchain litellm
+#   tests/sdk/run.sh [client...]         clients: openai3 openai2 responses others langchain litellm
 #                                        anthropic2 boto3 node anthropic-node ai
 #
 #   TOLLGATE_SIM_BIN  the simulator (target/release/tollgate-sim, else target/debug)
@@ -150,6 +150,7 @@ run_client() {
     case $1 in
     openai3 | openai2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/openai_chat.py" ;;
     responses) python_for openai3 && "$tools/python-openai3/bin/python" "$here/python/openai_responses.py" ;;
+    others) python_for openai3 && "$tools/python-openai3/bin/python" "$here/python/openai_others.py" ;;
     langchain) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/langchain_chat.py" ;;
     litellm) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/litellm_chat.py" ;;
     boto3) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/bedrock_runtime.py" ;;
@@ -166,7 +167,7 @@ export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 export PYTHONDONTWRITEBYTECODE=1 LITELLM_LOCAL_MODEL_COST_MAP=True
 given=${TOLLGATE_URL:-}
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses langchain litellm anthropic2 boto3 node anthropic-node ai)
+[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses others langchain litellm anthropic2 boto3 node anthropic-node ai)
 for client in "${clients[@]}"; do
     : >"$work/out"
     if [ -n "$given" ] || start; then
