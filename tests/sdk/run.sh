@@ -2,7 +2,7 @@
 # Real client libraries against a gateway, or against the simulated provider itself.
 #
 #   tests/sdk/run.sh [client...]         clients: openai3 openai2 responses others langchain litellm
-#                                        anthropic2 boto3 node anthropic-node ai
+#                                        anthropic2 boto3 node others-node anthropic-node ai
 #
 #   TOLLGATE_SIM_BIN  the simulator (target/release/tollgate-sim, else target/debug)
 #   TOLLGATE_BIN      the gateway; without it the clients talk to the simulator, which proves
@@ -156,6 +156,7 @@ run_client() {
     boto3) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/bedrock_runtime.py" ;;
     anthropic2) python_for "$1" && "$tools/python-$1/bin/python" "$here/python/anthropic_messages.py" ;;
     anthropic-node) node_modules && "$(node_binary)" "$tools/node/anthropic_messages.mjs" ;;
+    others-node) node_modules && "$(node_binary)" "$tools/node/openai_others.mjs" ;;
     node) node_modules && "$(node_binary)" "$tools/node/openai_chat.mjs" ;;
     ai) node_modules && "$(node_binary)" "$tools/node/ai_sdk.mjs" ;;
     *) echo "unknown client '$1'" >&2 && return 1 ;;
@@ -167,7 +168,7 @@ export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 export PYTHONDONTWRITEBYTECODE=1 LITELLM_LOCAL_MODEL_COST_MAP=True
 given=${TOLLGATE_URL:-}
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses others langchain litellm anthropic2 boto3 node anthropic-node ai)
+[ ${#clients[@]} -gt 0 ] || clients=(openai3 openai2 responses others langchain litellm anthropic2 boto3 node others-node anthropic-node ai)
 for client in "${clients[@]}"; do
     : >"$work/out"
     if [ -n "$given" ] || start; then
