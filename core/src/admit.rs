@@ -15,7 +15,8 @@ use crate::keyring::{self, Presented};
 use crate::ledger::{Report, Scope, Standing};
 use crate::models;
 use crate::mount::{self, Located, Mounted};
-use crate::surface::{self, Bodies, RequestLine, Surface, openai_chat::OpenAiChat};
+use crate::surface::{self, Bodies, RequestLine, Surface, SurfaceId, openai_chat::OpenAiChat};
+use crate::transcript::{self, Owner};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -39,6 +40,11 @@ pub enum Admission {
     NeedsKeys(Box<NeedsKeys>),
     /// It asks for the host's metrics in Prometheus' text form; this is the answer's head.
     Metrics(Response<()>),
+    /// It asks for a response that is kept. The host looks for it and answers as it is told; one that keeps none
+    /// answers with [`Wanted::otherwise`].
+    ///
+    /// [`Wanted::otherwise`]: transcript::Wanted::otherwise
+    Transcript(Box<transcript::Wanted>),
     /// It is one to the admin API, from somebody who may ask; its body is wanted.
     Admin(Box<Knock>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
@@ -163,6 +169,29 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
                 Ok(caller) => list(desk, shape, model.as_deref(), caller.as_deref(), id),
                 Err(admission) => *admission,
             }
+        }
+        Mounted::Transcript { ask, id: name } => {
+            let surface = surface::of(SurfaceId::OpenAiResponses);
+            let caller = match enter(head, desk, path, surface, id, now) {
+                Ok(caller) => caller,
+                Err(admission) => return *admission,
+            };
+            let otherwise = refusal(surface, &transcript::missing(&name), id);
+            if desk.config.store.responses.is_none() {
+                return Admission::Answered(otherwise);
+            }
+            let end_user = end_user(&head.headers, caller.as_deref());
+            let owner = Owner::of(caller.as_deref(), end_user.as_deref());
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            let head = json(Bytes::new(), id).map(drop);
+            Admission::Transcript(Box::new(transcript::Wanted {
+                ask,
+                owner,
+                id: name,
+                query,
+                head,
+                otherwise,
+            }))
         }
         Mounted::Surface { id: surface, model } => {
             let surface = surface::of(surface);

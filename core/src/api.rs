@@ -136,6 +136,7 @@ pub fn at_hand(method: &Method, target: &str, id: RequestId) -> Result<Knock, Fa
         | Mounted::Ready
         | Mounted::Metrics
         | Mounted::Models { .. }
+        | Mounted::Transcript { .. }
         | Mounted::Surface { .. } => {
             return Err(Fault::new(Code::NoRoute, "this path is none of the admin API"));
         }

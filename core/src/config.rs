@@ -178,6 +178,10 @@ pub struct Store {
     pub namespace: String,
     /// What is done while the store cannot be asked.
     pub fail: Fail,
+    /// How long responses are kept to go on from; absent: not at all.
+    pub responses: Option<Millis>,
+    /// Bytes of all that are kept. Beyond, the oldest go.
+    pub responses_size: u64,
 }
 
 /// What is done while the store that holds the counters cannot be asked.

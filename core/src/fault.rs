@@ -126,7 +126,7 @@ codes! {
     ModelNotFound = 404 "invalid_request_error" "model_not_found" Caller;
     /// No surface is served at this path.
     NoRoute = 404 "invalid_request_error" "no_route" Caller;
-    /// Nothing of this name is known to the admin API.
+    /// Nothing of this name is known to the admin API, or no such response is kept.
     NotFound = 404 "invalid_request_error" "not_found" Caller;
     /// The path is served, with another method.
     WrongMethod = 405 "invalid_request_error" "wrong_method" Caller;

@@ -39,6 +39,7 @@ pub mod retry; // what an upstream's fault means for a request
 pub mod ledger; // where scopes' counters live
 pub mod count; // tokens, where no provider has counted them
 pub mod cache; // answers that are kept
+pub mod transcript; // responses that conversations go on from
 
 pub mod api; // the admin API, decided without doing it
 pub mod cors; // calls from browsers

@@ -13,6 +13,7 @@ use crate::api::routes::{self, Arrival};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use crate::surface::SurfaceId;
+use crate::transcript::Ask;
 use http::Method;
 use path::Pattern;
 use std::borrow::Cow;
@@ -49,6 +50,8 @@ pub enum Serves {
     Surface(SurfaceId),
     /// Model lists, and with `{model}` one model.
     Models(Shape),
+    /// A response that is kept; its id stands for `{model}`.
+    Transcript(Ask),
     /// Whether the process lives.
     Health,
     /// Whether it can take requests.
@@ -73,6 +76,9 @@ pub const PLACES: &[Place] = &[
     post("/v1/completions", SurfaceId::OpenAiCompletions),
     post("/openai/deployments/{model}/completions", SurfaceId::OpenAiCompletions),
     post("/v1/responses", SurfaceId::OpenAiResponses),
+    get("/v1/responses/{model}/input_items", Serves::Transcript(Ask::Items)),
+    get("/v1/responses/{model}", Serves::Transcript(Ask::Response)),
+    Place { method: Verb::Delete, path: "/v1/responses/{model}", serves: Serves::Transcript(Ask::Forget) },
     post("/v1/messages", SurfaceId::AnthropicMessages),
     post("/v1/messages/count_tokens", SurfaceId::AnthropicCount),
     post("/v1beta/models/{model}:generateContent", SurfaceId::GeminiGenerate),
@@ -154,6 +160,13 @@ pub enum Mounted {
         /// The one model asked for.
         id: Option<String>,
     },
+    /// A response that is kept.
+    Transcript {
+        /// What of it.
+        ask: Ask,
+        /// Its id.
+        id: String,
+    },
     /// Whether the process lives.
     Health,
     /// Whether it can take requests.
@@ -208,7 +221,7 @@ impl Serves {
     /// Operational places are not found under mounts: a probe knows whom it asks.
     const fn is_mounted(self) -> bool {
         match self {
-            Self::Surface(_) | Self::Models(_) => true,
+            Self::Surface(_) | Self::Models(_) | Self::Transcript(_) => true,
             Self::Health | Self::Ready | Self::Metrics => false,
         }
     }
@@ -335,6 +348,7 @@ fn mounted(place: &Place, mount: Shape, model: Option<&str>) -> Mounted {
         Serves::Surface(id) => Mounted::Surface { id, model },
         Serves::Models(Shape::Asked) => Mounted::Models { shape: mount, id: model },
         Serves::Models(shape @ Shape::Of(_)) => Mounted::Models { shape, id: model },
+        Serves::Transcript(ask) => Mounted::Transcript { ask, id: model.unwrap_or_default() },
         Serves::Health => Mounted::Health,
         Serves::Ready => Mounted::Ready,
         Serves::Metrics => Mounted::Metrics,

@@ -124,6 +124,7 @@ impl Registry {
             Admission::Answered(answer) => answer,
             Admission::Listed(listed) => listed.answer,
             Admission::NeedsKeys(needs) => needs.otherwise,
+            Admission::Transcript(wanted) => wanted.otherwise,
             Admission::Admin(knock) => {
                 let bounds =
                     Bounds { most: MOST_BYTES as u64, timer: LazyTimer::default(), now: clock::now() };

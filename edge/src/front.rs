@@ -129,7 +129,8 @@ pub fn unable(head: &Parts, why: &str, id: RequestId) -> Response<Bytes> {
             answer.headers_mut().insert(header::CONTENT_TYPE, JSON);
             answer
         }
-        Ok(Mounted::Ready | Mounted::Metrics | Mounted::Models { .. }) | Err(_) => unready(why, id),
+        Ok(Mounted::Ready | Mounted::Metrics | Mounted::Models { .. } | Mounted::Transcript { .. })
+        | Err(_) => unready(why, id),
     }
 }
 
@@ -173,6 +174,7 @@ where
         Admission::Answered(answer) => answer.map(Body::from),
         Admission::Listed(listed) => listed.answer.map(Body::from),
         Admission::NeedsKeys(needs) => needs.otherwise.map(Body::from),
+        Admission::Transcript(wanted) => wanted.otherwise.map(Body::from),
         Admission::Ready(answer) => match edge.ready().await {
             Ok(()) => answer.map(|()| Body::from(ready(edge.shortcoming()))),
             Err(why) => unready(&why, edge.request_id()).map(Body::from),

@@ -8,6 +8,7 @@ use crate::flight::{Answer, Flight};
 use crate::gauges;
 use crate::host::{Native, held};
 use crate::jwks::{self, Asked};
+use crate::transcript::{self, Keep, Prepared, Scribe};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -82,6 +83,10 @@ async fn serve(
         }
         Admission::Ready(answer) => return ready(&host, answer),
         Admission::NeedsKeys(needs) => return early(needs.otherwise, body, line).await,
+        Admission::Transcript(wanted) => {
+            let answer = transcript::answer(&host, wanted).await;
+            return early(answer, body, line).await;
+        }
         Admission::Metrics(answer) => return metrics(&host, answer),
         Admission::Admin(knock) => {
             if let Principal::Key(caller) = &knock.principal {
@@ -100,20 +105,33 @@ async fn serve(
     let whole = match whole {
         Ok(whole) => whole,
         Err(fault) => {
-            let answer = flown(host, Exchange::unread(admitted, fault, now)).await;
+            let answer = flown(host, Exchange::unread(admitted, fault, now), None).await;
             return early(answer, body, line).await;
         }
     };
     drop(body);
+    let prepared = match config.store.responses {
+        None => Ok(Prepared { body: whole, keep: None }),
+        Some(_) => Box::pin(transcript::prepare(&host, &admitted, whole)).await,
+    };
+    let Prepared { body: whole, keep } = match prepared {
+        Ok(prepared) => prepared,
+        Err(fault) => return flown(host, Exchange::unread(admitted, fault, now), None).await,
+    };
     let size = whole.len();
     let exchange = aside(size, move || Exchange::new(admitted, whole, now)).await;
-    flown(host, exchange).await
+    flown(host, exchange, keep).await
 }
 
 /// The answer of an exchange, which goes on by itself if nobody waits for it any more.
-async fn flown(host: Rc<Native>, exchange: Box<Exchange>) -> Response<Answer> {
+async fn flown(host: Rc<Native>, exchange: Box<Exchange>, keep: Option<Keep>) -> Response<Answer> {
     let aloft = host.aloft.clone();
-    let flight = Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await });
+    let flight = match keep {
+        None => Flight::new(&aloft, |slot| async move { drive(exchange, &*host, &*slot).await }),
+        Some(keep) => Flight::new(&aloft, |slot| async move {
+            drive(exchange, &*host, &Scribe::new(&slot, &host, keep)).await;
+        }),
+    };
     match Answer::of(flight).await {
         Ok(answer) => answer,
         Err(_) => speechless(),

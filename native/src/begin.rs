@@ -12,6 +12,7 @@ use crate::ledger::shared::{Address, Settings as Sharing, SharedLedger};
 use crate::random::Random;
 use crate::settings::{Problems, Settings};
 use crate::share::Share;
+use crate::store::responses::Keeping;
 use crate::store::trouble::Problem;
 use crate::store::{self, Setup, Store};
 use crate::upstream::pool::Outside;
@@ -21,7 +22,7 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
 use tollgate_core::api::{Change, audit};
-use tollgate_core::config::Config;
+use tollgate_core::config::{self, Config};
 use tollgate_core::directory::{Directory, Reading};
 
 /// What keeps nothing.
@@ -47,7 +48,9 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     let clock = Clock::start();
     let path = place(&settings.config).to_owned();
     let path = path.as_str();
-    let opened = Store::open(&Setup::new(path, audit::seal, clock))?;
+    let Config { store: config::Store { responses, responses_size, .. }, .. } = settings.config;
+    let keeping = Keeping { time: responses.unwrap_or_default(), size: responses_size };
+    let opened = Store::open(&Setup { keeping, ..Setup::new(path, audit::seal, clock) })?;
     let store::Opened { store, entities, books, set_aside: _, had_keys, late } = opened;
     let store = Arc::new(store);
     let mut directory = Directory::of(&settings.config);
@@ -142,11 +145,13 @@ fn await_entities(late: Receiver<Vec<Change>>, shared: &Arc<Shared>) -> Result<(
     thread.map(drop).map_err(|error| format!("no thread for the store: {error}").into())
 }
 
-/// The file, where there is anything to keep: keys, limits, an admin API, or what an earlier run kept.
+/// The file, where there is anything to keep: keys, limits, an admin API, responses, or what an earlier run kept.
 fn place(config: &Config) -> &str {
     let path = &config.store.path;
     let governs = !config.keys.is_empty() || !config.holders.is_empty() || config.server.admin_key.is_some();
-    if governs || config.store.redis.is_some() || Path::new(path).exists() { path } else { MEMORY }
+    let store = &config.store;
+    let keeps = store.redis.is_some() || store.responses.is_some();
+    if governs || keeps || Path::new(path).exists() { path } else { MEMORY }
 }
 
 fn ledger(config: &Config, path: &str, own: Arc<LocalLedger>) -> Result<Ledgers, Problems> {

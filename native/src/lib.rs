@@ -35,6 +35,7 @@ pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out
 pub mod arrears; // what was spent before there was a budget
 pub mod cache; // answers that are kept
+pub mod transcript; // responses that conversations go on from
 pub mod ledger; // where limits' counters are kept
 
 mod aside; // work on large requests

@@ -11,7 +11,8 @@
 //!    its reach.
 //! 3. Amounts are never dropped, nor lost by a process that is killed; requests one by one may be, when
 //!    the store has not kept up.
-//! 4. There is no secret in it: keys are digests, and of prompts and answers there is nothing.
+//! 4. There is no secret in it: keys are digests, and of prompts and answers there is nothing but in responses
+//!    that the config has kept.
 
 pub mod trouble; // what can be wrong, by what helps
 pub mod place; // where it is kept, and by one process
@@ -19,6 +20,7 @@ mod schema; // the tables
 pub mod row; // a request that is over
 pub mod requests; // requests one by one
 mod runs; // which of them are whose
+pub mod responses; // what conversations go on from
 mod backfill; // the same for those that an older program has stored
 mod rollup; // what was spent by day
 pub(crate) mod kept; // requests that wait, in a file
@@ -43,6 +45,7 @@ use entities::SetAside;
 use news::Watch;
 use opening::{Begun, Start, Waits};
 use requests::{Found, RequestQuery};
+use responses::{Keeping, Kept};
 use row::Row;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -55,6 +58,7 @@ use tokio::sync::oneshot;
 use tollgate_core::api::{Change, Deed, SpendQuery, SpendRow};
 use tollgate_core::exchange::{Record, RequestId};
 use tollgate_core::ledger::Changed;
+use tollgate_core::transcript::{Owner, Transcript};
 use tollgate_core::units::Time;
 use trouble::{Problem, StoreError, Unopened};
 use writer::{Health, Writer};
@@ -74,6 +78,8 @@ pub struct Setup {
     pub path: String,
     /// How long requests are kept one by one; absent: for ever. What they add up to stays.
     pub keep: Option<Days>,
+    /// How long and how much of responses is kept.
+    pub keeping: Keeping,
     /// Chains the audit log.
     pub seal: Seal,
     /// The time.
@@ -85,7 +91,8 @@ pub struct Setup {
 impl Setup {
     /// The usual patience, and requests kept for ever.
     pub fn new(path: &str, seal: Seal, clock: Clock) -> Self {
-        Self { path: path.to_owned(), keep: None, seal, clock, patience: place::PATIENCE }
+        let keeping = Keeping::default();
+        Self { path: path.to_owned(), keep: None, keeping, seal, clock, patience: place::PATIENCE }
     }
 }
 
@@ -122,6 +129,7 @@ pub struct Store {
     late: Option<Arc<Mutex<Option<Books>>>>,
     /// None where nothing is kept: nobody else can change it; nor while the store cannot be opened.
     watch: Arc<Mutex<Option<Watch>>>,
+    keeping: Keeping,
 }
 
 impl std::fmt::Debug for Store {
@@ -167,6 +175,7 @@ impl Store {
             place,
             health: Arc::clone(&store.health),
             keep: setup.keep,
+            keeping: setup.keeping,
             clock: setup.clock,
         };
         store.writes(move || writer.run())?;
@@ -208,8 +217,9 @@ impl Store {
             None => None,
         };
         let (desk, newest, watch) = (Arc::default(), Arc::default(), Arc::default());
-        let Setup { seal, clock, .. } = *setup;
-        Ok(Self { desk, health, questions, threads, path, seal, clock, newest, late: None, watch })
+        let Setup { seal, clock, keeping, .. } = *setup;
+        let late = None;
+        Ok(Self { desk, health, questions, threads, path, seal, clock, newest, late, watch, keeping })
     }
 
     fn writes(&mut self, run: impl FnOnce() + Send + 'static) -> Result<(), Problem> {
@@ -294,6 +304,24 @@ impl Store {
     pub async fn request(&self, id: RequestId) -> Result<Option<Found>, StoreError> {
         self.flush_if_it_can().await;
         self.read(move |connection| requests::one(connection, id)).await
+    }
+
+    /// Keeps a response, found from now on. What the store does not take is lost.
+    pub fn keep_response(&self, kept: Kept) {
+        drop(self.send(Task::Response { kept: Box::new(kept) }));
+    }
+
+    /// A response that is kept.
+    pub async fn response(&self, owner: &Owner, id: &str) -> Result<Option<Transcript>, StoreError> {
+        // One that was made a moment ago waits to be written.
+        self.flush_if_it_can().await;
+        let (owner, id, after) = (owner.clone(), id.to_owned(), self.now() - self.keeping.time);
+        self.read(move |connection| responses::one(connection, &owner, &id, after)).await
+    }
+
+    /// Forgets a response, for good when this is ready.
+    pub async fn forget_response(&self, owner: &Owner, id: &str) -> Result<(), StoreError> {
+        self.write(Task::Forget { owner: owner.clone(), id: id.to_owned() }).await
     }
 
     /// The audit log, the newest lines first.

@@ -10,6 +10,7 @@
 #   TOLLGATE_URL      talk to this address and start nothing; then TOLLGATE_SIM_URL is where the
 #                     simulator behind it listens, and TOLLGATE_KEY, TOLLGATE_MODEL and
 #                     TOLLGATE_FRESH_MODEL are as in harness.py
+#                     (and TOLLGATE_KEEPS=1 if it keeps responses)
 #   TOLLGATE_TOOLS    where the libraries are kept (~/.cache/tollgate-tools)
 #
 # The last line says how many checks passed and failed; the exit code is 0 if none failed.
@@ -88,6 +89,7 @@ free_port() {
 write_config() {
     echo '[store]'
     echo 'path = ":memory:"'
+    echo 'responses = "1d"'
     echo '[[keys]]'
     echo 'name = "sdk"'
     echo "value = \"$TOLLGATE_KEY\""
@@ -135,7 +137,7 @@ start() {
     listen=127.0.0.1:$(free_port)
     (cd "$work" && exec "$TOLLGATE_BIN" serve --config tollgate.toml --listen "$listen") >"$work/gateway.log" 2>&1 &
     children+=($!)
-    export TOLLGATE_URL=http://$listen TOLLGATE_MODEL=chat TOLLGATE_FRESH_MODEL='fresh-{}/gpt-sim'
+    export TOLLGATE_KEEPS=1 TOLLGATE_URL=http://$listen TOLLGATE_MODEL=chat TOLLGATE_FRESH_MODEL='fresh-{}/gpt-sim'
     export TOLLGATE_MODELS='anthropic/claude-sonnet-4-5 good/openai-sim gemini/gemini-2.5-flash bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0'
     for _ in $(seq 200); do
         python3 -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1])' "$TOLLGATE_URL/healthz" 2>/dev/null && return

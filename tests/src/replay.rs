@@ -204,7 +204,11 @@ value = "{CLIENT_SECRET}"
         let directory = Directory::of(&config);
         let desk = Desk { config: &config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&head, &desk, RequestId(7), stage.now.get()) {
-            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) | Admission::Listed(_) => {
+            Admission::Metrics(_)
+            | Admission::Ready(_)
+            | Admission::Admin(_)
+            | Admission::Transcript(_)
+            | Admission::Listed(_) => {
                 panic!("a call is not a probe")
             }
             Admission::NeedsKeys(_) => panic!("there are no issuers"),

@@ -283,7 +283,11 @@ impl World {
         let directory = Directory::of(&self.config);
         let desk = Desk { config: &self.config, directory: &directory, gauge: &Arc::default(), peer: None };
         match admit(&order.head(), &desk, id, self.now.get()) {
-            Admission::Metrics(_) | Admission::Ready(_) | Admission::Admin(_) | Admission::Listed(_) => {
+            Admission::Metrics(_)
+            | Admission::Ready(_)
+            | Admission::Admin(_)
+            | Admission::Transcript(_)
+            | Admission::Listed(_) => {
                 panic!("a call is not a probe")
             }
             Admission::NeedsKeys(_) => panic!("there are no issuers"),

@@ -36,6 +36,7 @@ fn status(admission: &Admission) -> u16 {
         Admission::Answered(answer) => answer.status().as_u16(),
         Admission::Listed(listed) => listed.answer.status().as_u16(),
         Admission::NeedsKeys(needs) => needs.otherwise.status().as_u16(),
+        Admission::Transcript(wanted) => wanted.head.status().as_u16(),
         Admission::Ready(_) | Admission::Metrics(_) | Admission::Admin(_) | Admission::Wanted(_) => 200,
     }
 }

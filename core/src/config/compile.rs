@@ -34,6 +34,9 @@ pub(super) const LISTEN: &str = "127.0.0.1:8080";
 const MAX_BODY: u64 = 32 << 20;
 const DRAIN: Millis = Millis::from_secs(30);
 const STORE: &str = "tollgate.db";
+
+/// Bytes of responses that are kept.
+const RESPONSES: u64 = 1 << 30;
 const NAMESPACE: &str = "tollgate";
 
 /// What the steps share.
@@ -154,12 +157,14 @@ impl Compiler<'_> {
     }
 
     fn store(&mut self, raw: file::Store) -> Store {
-        let file::Store { path, redis, namespace, fail } = raw;
+        let file::Store { path, redis, namespace, fail, responses, responses_size } = raw;
         Store {
             path: path.unwrap_or_else(|| STORE.to_owned()),
             redis: redis.and_then(|redis| self.secret(&redis)),
             namespace: namespace.unwrap_or_else(|| NAMESPACE.to_owned()),
             fail,
+            responses: responses.map(|kept| kept.value),
+            responses_size: responses_size.map_or(RESPONSES, |size| size.value),
         }
     }
 

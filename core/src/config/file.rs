@@ -51,7 +51,7 @@ const SERVER: &[&str] = &[
 ];
 const TLS: &[&str] = &["cert", "key"];
 const CORS: &[&str] = &["origins"];
-const STORE: &[&str] = &["path", "redis", "namespace", "fail"];
+const STORE: &[&str] = &["path", "redis", "namespace", "fail", "responses", "responses_size"];
 const FAIL: &[&str] = &["budgets", "limits"];
 const ALERTS: &[&str] = &["webhook"];
 const PROVIDER: &[&str] =
@@ -156,6 +156,8 @@ pub(super) struct Store {
     pub(super) redis: Option<Spot<String>>,
     pub(super) namespace: Option<String>,
     pub(super) fail: Fail,
+    pub(super) responses: Option<Spot<Millis>>,
+    pub(super) responses_size: Option<Spot<u64>>,
 }
 
 /// `[providers.NAME]`
@@ -332,6 +334,8 @@ impl Store {
             redis: table.get("redis").and_then(|cell| cell.text(errors)),
             namespace: table.get("namespace").and_then(|cell| cell.name(errors)).map(|name| name.value),
             fail: table.get("fail").map_or_else(Fail::default, |cell| fail(&cell, errors)),
+            responses: table.get("responses").and_then(|cell| cache::time(&cell, errors)),
+            responses_size: table.get("responses_size").and_then(|cell| cell.size(errors)),
         })
     }
 }

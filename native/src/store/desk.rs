@@ -8,6 +8,7 @@ use super::audit::Seal;
 use super::books::Segment;
 use super::entities::SetAside;
 use super::kept::{self, Recovered};
+use super::responses::Kept;
 use super::rollup::Rollup;
 use super::row::Row;
 use super::trouble::StoreError;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tollgate_core::api::{Change, Deed};
 use tollgate_core::ledger::Changed;
+use tollgate_core::transcript::Owner;
 
 /// Most requests that wait. Beyond, the oldest are only added up.
 pub(crate) const MOST_ROWS: usize = 16_384;
@@ -61,6 +63,10 @@ pub(super) enum Task {
     Commit { changes: Vec<Change>, deed: Box<Deed>, seal: Seal },
     /// The ledger's books.
     Books { changed: Arc<Changed>, segment: Segment },
+    /// A response.
+    Response { kept: Box<Kept> },
+    /// That a response be forgotten.
+    Forget { owner: Owner, id: String },
     /// Something malformed.
     SetAside { what: SetAside },
     /// Nothing but the requests that wait.
@@ -71,8 +77,8 @@ impl Task {
     /// Whether it must survive a loss of power once it is done.
     pub(super) const fn is_promise(&self) -> bool {
         match self {
-            Self::Commit { .. } | Self::Books { .. } => true,
-            Self::SetAside { .. } | Self::Flush => false,
+            Self::Commit { .. } | Self::Books { .. } | Self::Forget { .. } => true,
+            Self::SetAside { .. } | Self::Response { .. } | Self::Flush => false,
         }
     }
 }

@@ -182,6 +182,7 @@ impl Waits {
         let _ = entities.send(start.entities);
         drop(entities);
         health.learn(&Ok(()));
-        Writer { connection, desk, place, health, keep: setup.keep, clock: setup.clock }.run();
+        let Setup { keep, keeping, clock, .. } = setup;
+        Writer { connection, desk, place, health, keep, keeping, clock }.run();
     }
 }

@@ -16,6 +16,7 @@ use super::books::Segment;
 use super::desk::{Batch, Desk, Door, Order, Rows, Task};
 use super::place::Place;
 use super::requests::Purge;
+use super::responses::{self, Keeping};
 use super::rollup::Rollup;
 use super::trouble::StoreError;
 use super::{audit, books, entities, kept, requests, stamps};
@@ -96,6 +97,7 @@ pub(super) struct Writer {
     pub(super) place: Place,
     pub(super) health: Arc<Health>,
     pub(super) keep: Option<Days>,
+    pub(super) keeping: Keeping,
     pub(super) clock: Clock,
 }
 
@@ -103,10 +105,10 @@ impl Writer {
     /// Until the desk is closed and everything is written, or cannot be.
     pub(super) fn run(self) {
         let mut look = Instant::now() + LOOK;
-        let (mut purge, mut fill) = (Instant::now(), Instant::now());
+        let [mut purge, mut fill, mut shed] = [Instant::now(); 3];
         loop {
             let rows = if self.health.is_writable() { Rows::Welcome } else { Rows::HeldBack };
-            let next = purge.min(fill).max(Instant::now() + PAUSE);
+            let next = purge.min(fill).min(shed).max(Instant::now() + PAUSE);
             let batch = self.desk.take(look.min(next), rows);
             let closed = batch.door == Door::Closed;
             let wrote = self.write(batch);
@@ -124,6 +126,9 @@ impl Writer {
             }
             if Instant::now() >= fill {
                 fill = Instant::now() + self.fill();
+            }
+            if Instant::now() >= shed {
+                shed = Instant::now() + self.shed();
             }
         }
     }
@@ -208,6 +213,8 @@ impl Writer {
                 Ok(audit::write(connection, *seal, deed)?)
             }
             Task::Books { changed, segment } => Ok(books::write(connection, changed, *segment)?),
+            Task::Response { kept } => Ok(responses::write(connection, kept)?),
+            Task::Forget { owner, id } => Ok(responses::forget(connection, owner, id)?),
             Task::SetAside { what } => Ok(entities::set_aside(connection, what, self.clock.now())?),
         }
     }
@@ -238,6 +245,21 @@ impl Writer {
         match requests::purge(&self.connection, before) {
             Ok(Purge::Again) => PAUSE,
             Ok(Purge::Done) => PURGE,
+            Err(error) => {
+                self.health.learn(&Err(error.into()));
+                PURGE
+            }
+        }
+    }
+
+    /// Drops some responses that are kept no longer, and says when to do so again.
+    fn shed(&self) -> Duration {
+        if !self.health.is_writable() {
+            return PURGE;
+        }
+        match responses::purge(&self.connection, self.keeping, self.clock.now()) {
+            Ok(true) => PAUSE,
+            Ok(false) => PURGE,
             Err(error) => {
                 self.health.learn(&Err(error.into()));
                 PURGE

@@ -141,6 +141,26 @@ def a_cap_that_is_reached_leaves_the_answer_incomplete():
     assert answer.status == "incomplete" and answer.incomplete_details.reason == "max_output_tokens", answer
 
 
+def a_conversation_goes_on_from_a_response_that_is_kept():
+    for model in MODELS:
+        first = ask("hello", model=model)
+        second = ask("and more", model=model, previous_response_id=first.id)
+        found = client.responses.retrieve(second.id)
+        assert found.output_text == second.output_text == "You said: and more", found
+        items = list(client.responses.input_items.list(second.id, order="asc", limit=2))
+        assert [item.role for item in items] == ["user", "assistant", "user"], items
+        assert items[0].content[0].text == "hello" and items[1].content[0].text == first.output_text, items
+        client.responses.delete(second.id)
+        raises(openai.NotFoundError, lambda: client.responses.retrieve(second.id))
+        raises(openai.BadRequestError, lambda: ask("third", model=model, previous_response_id=second.id))
+        assert client.responses.retrieve(first.id).id == first.id
+
+
+# Whoever keeps none cannot be asked for them.
+if os.environ.get("TOLLGATE_KEEPS"):
+    check(a_conversation_goes_on_from_a_response_that_is_kept)
+
+
 @check
 def errors_have_their_types():
     model, messages = missing_model()

@@ -16,6 +16,7 @@ mod keys;
 mod models;
 mod paths;
 mod lost; // what a dialect cannot carry
+mod transcripts; // responses that conversations go on from
 mod media; // what clients name by address
 
 mod bad_input;

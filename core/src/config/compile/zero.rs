@@ -2,7 +2,7 @@
 
 use super::aws;
 use super::providers::{TIMEOUTS, absolute, all_models};
-use super::{DRAIN, LISTEN, MAX_BODY, NAMESPACE, STORE, sendable};
+use super::{DRAIN, LISTEN, MAX_BODY, NAMESPACE, RESPONSES, STORE, sendable};
 use crate::config::{Alerts, Config, Credential, Derived, Fail, Provider, Server, Store, UnknownPrice};
 use crate::limit::calendar::Zone;
 use crate::price::Terms;
@@ -63,6 +63,8 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
             redis: None,
             namespace: NAMESPACE.to_owned(),
             fail: Fail::default(),
+            responses: None,
+            responses_size: RESPONSES,
         },
         notes,
     }

@@ -66,7 +66,7 @@ impl Caching {
 }
 
 /// How long an answer is kept.
-fn time(cell: &Cell<'_>, errors: &mut Errors) -> Option<Spot<Millis>> {
+pub(super) fn time(cell: &Cell<'_>, errors: &mut Errors) -> Option<Spot<Millis>> {
     let span = cell.span(errors)?;
     if span.value.is_zero() {
         errors.push(&cell.place, "nothing is kept for no time at all", r#"write a time such as "5m""#);
