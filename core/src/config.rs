@@ -33,6 +33,7 @@ use crate::price::Terms;
 use crate::secret::Secret;
 use crate::sigv4::Signer;
 use crate::sort::Map;
+use crate::source::Source;
 use crate::token::Tokens;
 use crate::units::{Millis, Requests};
 use crate::vendor::Vendor;
@@ -263,6 +264,8 @@ pub struct Credential {
     pub secret: Option<Secret>,
     /// Who signs, where a key is none that is sent.
     pub signer: Option<Arc<Signer>>,
+    /// Where it comes from, where it is lent for a time.
+    pub source: Option<Arc<Source>>,
     /// Its share among the provider's keys; positive.
     pub weight: f64,
     /// The models it serves.

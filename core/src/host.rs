@@ -9,10 +9,13 @@ use crate::exchange::{Exchange, Input, Record};
 use crate::fleet::{Choice, Fleet};
 use crate::ledger::{Entry, Hold, Refusal, Settlement};
 use crate::media::{Fetched, Wanted};
-use crate::sigv4::{self, Signing};
+use crate::sigv4::{self, By, Signer, Signing};
+use crate::source::{Lent, Source};
 use crate::units::Time;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// The platform an exchange runs on.
@@ -137,14 +140,52 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// The same, signed for this time if it is to be. `wall` is the time by the calendar.
+    /// The same, signed for this time if it is to be by a key that is known. `wall` is the time by the
+    /// calendar.
     #[must_use]
-    pub fn signed(mut self, wall: Time) -> Self {
-        if let Some(signing) = self.signing.take() {
-            let Signing { signer, body } = *signing;
-            let request = sigv4::Request { method: self.method.as_str(), uri: &self.uri, body };
-            sigv4::sign(&request, &signer, wall, &mut self.headers);
+    pub fn signed(self, wall: Time) -> Self {
+        match self.signing.as_deref() {
+            Some(Signing { by: By::Key(signer), body }) => {
+                let (signer, body) = (Arc::clone(signer), *body);
+                self.signed_by(&signer, body, wall)
+            }
+            Some(Signing { by: By::Source(_), .. }) | None => self,
         }
+    }
+
+    /// Where the key comes from that it waits for, if it waits for one. It must not leave without.
+    pub fn source(&self) -> Option<&Arc<Source>> {
+        match self.signing.as_deref()? {
+            Signing { by: By::Source(source), .. } => Some(source),
+            Signing { by: By::Key(_), .. } => None,
+        }
+    }
+
+    /// The same with what its source has lent.
+    #[must_use]
+    pub fn lent(mut self, lent: &Lent, wall: Time) -> Self {
+        let (Some(source), Some(signing)) = (self.source().cloned(), &self.signing) else { return self };
+        let body = signing.body;
+        match lent {
+            Lent::Access(key) => {
+                let signer = Signer { key: key.clone(), region: source.region.clone(), service: "bedrock" };
+                self.signed_by(&signer, body, wall)
+            }
+            Lent::Token(token) => {
+                self.signing = None;
+                if let Ok(mut value) = HeaderValue::from_str(&["Bearer ", token.expose()].concat()) {
+                    value.set_sensitive(true);
+                    self.headers.insert(AUTHORIZATION, value);
+                }
+                self
+            }
+        }
+    }
+
+    fn signed_by(mut self, signer: &Signer, body: [u8; 32], wall: Time) -> Self {
+        self.signing = None;
+        let request = sigv4::Request { method: self.method.as_str(), uri: &self.uri, body };
+        sigv4::sign(&request, signer, wall, &mut self.headers);
         self
     }
 }

@@ -6,6 +6,7 @@
 pub mod units; // requests, tokens, money, time: never mixed up
 pub mod secret; // what must not be printed
 pub mod sigv4; // signatures of requests to AWS
+pub mod source; // keys that change, and where they come from
 pub mod dialect; // wire formats by name
 pub mod call; // the canonical call
 pub mod embedding; // the same for vectors of texts

@@ -13,6 +13,7 @@ use crate::config::values::hex;
 use crate::limit::calendar;
 use crate::secret::Secret;
 use crate::sort;
+use crate::source::Source;
 use crate::units::Time;
 use hmac::{Hmac, Mac};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -50,16 +51,29 @@ pub struct Signer {
 /// the request leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signing {
-    /// Who signs.
-    pub signer: Arc<Signer>,
+    /// Who signs, or lends what does.
+    pub by: By,
     /// The SHA-256 of the body.
     pub body: [u8; 32],
 }
 
+/// Who signs a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A key that is known.
+    Key(Arc<Signer>),
+    /// Whatever this lends when the request leaves: a key that signs, or a token.
+    Source(Arc<Source>),
+}
+
 impl Signing {
     /// Of a request with this body.
-    pub fn of(signer: Arc<Signer>, body: &[u8]) -> Self {
-        Self { signer, body: Sha256::digest(body).into() }
+    pub fn of(by: By, body: &[u8]) -> Self {
+        let hashed = match &by {
+            By::Source(source) => !source.region.is_empty(),
+            By::Key(_) => true,
+        };
+        Self { by, body: if hashed { Sha256::digest(body).into() } else { [0; 32] } }
     }
 }
 

@@ -65,6 +65,9 @@ impl Call {
         let abort = AbortController::new().ok();
         let signal = abort.as_ref().map_or(JsValue::UNDEFINED, |abort| abort.signal().into());
         let head = Box::pin(async move {
+            if fetch.source().is_some() {
+                return Err(worker::Error::from("keys that are lent (`from`) are not to be had on Workers"));
+            }
             let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
             // Bytes and not a stream: the length is known, so no upstream has to take chunks.
             let body = (!body.is_empty()).then(|| Uint8Array::from(&*body));

@@ -35,6 +35,11 @@ impl Call {
     /// Starts a call.
     pub(crate) fn new(fetch: Fetch) -> Self {
         let origin = origin(&fetch.uri);
+        if fetch.source().is_some() {
+            let why = "keys that are lent (`from`) are not to be had on Spin".to_owned();
+            let stage = Stage::Over(Some(ErrorCode::InternalError(Some(why))));
+            return Self { origin, stage, writing: None };
+        }
         let (writer, contents, trailers) = BodyWriter::new();
         // The platform keeps connections by itself, and asks nobody whether one may be used again.
         let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;

@@ -70,6 +70,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
     let shared = Arc::new(Shared {
         directory: RwLock::new(directory),
         issuers: Issuers::default(),
+        lenders: Arc::default(),
         gauge: Arc::default(),
         config: ArcSwap::from_pointee(config),
         tls: ArcSwapOption::new(tls),

@@ -8,6 +8,7 @@ use crate::clock::{self, Clock};
 use crate::flight::Aloft;
 use crate::jwks::Issuers;
 use crate::ledger::Ledgers;
+use crate::lend::Lenders;
 use crate::random::Random;
 use crate::share::Share;
 use crate::store::Store;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub directory: RwLock<Directory>,
     /// Whose keys are fetched.
     pub issuers: Issuers,
+    /// Keys that are lent.
+    pub lenders: Arc<Lenders>,
     /// How bytes become tokens.
     pub gauge: Arc<Gauge>,
     /// What has been learned of the upstreams.
@@ -118,7 +121,16 @@ impl Host for Native {
     }
 
     fn fetch(&self, request: Fetch) -> Call {
-        Call::new(&self.pool, request)
+        let Some(source) = request.source() else { return Call::new(&self.pool, request) };
+        let lenders = Arc::clone(&self.shared.lenders);
+        match lenders.at_hand(source) {
+            Some(lent) => Call::new(&self.pool, request.lent(&lent, clock::wall())),
+            None => {
+                let (source, outside) = (Arc::clone(source), Arc::clone(&self.shared.outside));
+                let lend = Box::pin(async move { lenders.lend(source, outside).await });
+                Call::lending(&self.pool, request, lend)
+            }
+        }
     }
 
     fn timer(&self) -> LazyTimer {

@@ -37,6 +37,7 @@ pub mod arrears; // what was spent before there was a budget
 pub mod cache; // answers that are kept
 pub mod transcript; // responses that conversations go on from
 pub mod ledger; // where limits' counters are kept
+pub mod lend; // keys that are lent for a time
 
 mod aside; // work on large requests
 pub mod count; // tokens, where no provider has counted them

@@ -1,6 +1,7 @@
 //! Calls to upstreams over this worker's own connections.
 //!
 //! ```text
+//!   Lending ──a key is lent──▶ New
 //!   New ──idle connection──▶ Http1 ──head──▶ body ──end──▶ back to the pool
 //!    │                         └ stale, no byte came back: core asks again
 //!    └──none──▶ Dialing ──▶ Http1
@@ -21,6 +22,7 @@ pub mod tls;
 
 pub use http2::Local;
 
+use crate::clock;
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
@@ -31,12 +33,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tollgate_core::host::{Fetch, FetchError, FetchFault, Head, Reuse, Upstream};
+use tollgate_core::source::Lent;
 
 /// A request as hyper sends it.
 type Outgoing = Request<Full<Bytes>>;
 
 /// Chunks that are ready together are handed over together up to this size.
 const GATHER: usize = 64 * 1024;
+
+/// The key that a call waits for.
+pub(crate) type Lend = Pin<Box<dyn Future<Output = Result<Lent, String>>>>;
 
 type Dial = Pin<Box<dyn Future<Output = Result<connect::Dialed, FetchError>>>>;
 
@@ -47,6 +53,7 @@ pub struct Call {
 }
 
 enum State {
+    Lending { lend: Lend, fetch: Fetch },
     New { request: Outgoing, reuse: Reuse },
     Dialing { dial: Dial, request: Outgoing },
     Http1(http1::Call),
@@ -58,20 +65,21 @@ enum State {
 impl Call {
     /// A call that starts with its first poll.
     pub fn new(pool: &pool::Pool, fetch: Fetch) -> Self {
-        let Fetch { method, uri, mut headers, body, reuse, signing: _ } = fetch;
-        let origin = match pool.origin(&uri) {
-            Ok(origin) => origin,
-            Err(error) => return Self { origin: pool.nowhere(), state: State::Failed(error) },
-        };
-        headers.insert(header::HOST, origin.host_header());
-        if let Some(authorization) = origin.proxy_authorization() {
-            headers.insert(header::PROXY_AUTHORIZATION, authorization);
+        match pool.origin(&fetch.uri) {
+            Ok(origin) => {
+                let state = ready_to_go(&origin, fetch);
+                Self { origin, state }
+            }
+            Err(error) => Self { origin: pool.nowhere(), state: State::Failed(error) },
         }
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        Self { origin, state: State::New { request, reuse } }
+    }
+
+    /// The same, with a key that is yet to come.
+    pub(crate) fn lending(pool: &pool::Pool, fetch: Fetch, lend: Lend) -> Self {
+        match pool.origin(&fetch.uri) {
+            Ok(origin) => Self { origin, state: State::Lending { lend, fetch } },
+            Err(error) => Self { origin: pool.nowhere(), state: State::Failed(error) },
+        }
     }
 
     fn start(&mut self, request: Outgoing, reuse: Reuse, cx: &mut Context<'_>) -> State {
@@ -105,10 +113,33 @@ impl Call {
     }
 }
 
+fn ready_to_go(origin: &Origin, fetch: Fetch) -> State {
+    let Fetch { method, uri, mut headers, body, reuse, signing: _ } = fetch;
+    headers.insert(header::HOST, origin.host_header());
+    if let Some(authorization) = origin.proxy_authorization() {
+        headers.insert(header::PROXY_AUTHORIZATION, authorization);
+    }
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    State::New { request, reuse }
+}
+
 impl Upstream for Call {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, FetchError>> {
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
+                State::Lending { mut lend, fetch } => match lend.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Lending { lend, fetch };
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(lent)) => {
+                        self.state = ready_to_go(&self.origin, fetch.lent(&lent, clock::wall()));
+                    }
+                    Poll::Ready(Err(why)) => return Poll::Ready(Err(self.fail(broken(why)))),
+                },
                 State::New { request, reuse } => self.state = self.start(request, reuse, cx),
                 State::Dialing { mut dial, request } => match dial.as_mut().poll(cx) {
                     Poll::Pending => {
@@ -147,7 +178,11 @@ impl Upstream for Call {
         let chunk = match &mut self.state {
             State::Http1(call) => ready!(call.poll_chunk(cx)),
             State::Http2(call) => ready!(call.poll_chunk(cx)),
-            State::New { .. } | State::Dialing { .. } | State::Failed(_) | State::Over => None,
+            State::Lending { .. }
+            | State::New { .. }
+            | State::Dialing { .. }
+            | State::Failed(_)
+            | State::Over => None,
         };
         if let State::Http1(call) = &mut self.state
             && let Some(link) = call.spare_link()

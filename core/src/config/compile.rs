@@ -8,6 +8,7 @@
 //! run and one reading shows all that must be mended.
 
 mod aws;
+mod source;
 mod cache;
 pub(super) mod keys;
 mod prices;
@@ -196,7 +197,7 @@ impl Compiler<'_> {
     }
 
     /// What a secret's reference stands for, of several lines perhaps.
-    fn found(&mut self, spot: &Spot<String>) -> Option<Secret> {
+    pub(super) fn found(&mut self, spot: &Spot<String>) -> Option<Secret> {
         let reference = SecretRef::parse(&spot.value);
         let found = match reference {
             SecretRef::Literal(literal) => Ok(Secret::new(literal)),

@@ -120,7 +120,9 @@ fn provider_line(out: &mut String, provider: &Provider) -> fmt::Result {
     let Provider { name, vendor, dialect, base_url, credentials, .. } = provider;
     let keys = match credentials
         .iter()
-        .filter(|Credential { secret, signer, .. }| secret.is_some() || signer.is_some())
+        .filter(|Credential { secret, signer, source, .. }| {
+            secret.is_some() || signer.is_some() || source.is_some()
+        })
         .count()
     {
         0 => "no key".to_owned(),

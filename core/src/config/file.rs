@@ -15,6 +15,7 @@ use crate::directory::{HolderKind, IpRange};
 use crate::limit::calendar::Zone;
 use crate::media::FetchMedia;
 use crate::price::{CLASSES, Rate, Rates, Terms};
+use crate::source;
 use crate::units::{self, Millis, Requests};
 pub(super) use cache::{Cache, Caching};
 pub(super) use keys::{Holder, Key, Material};
@@ -54,14 +55,37 @@ const CORS: &[&str] = &["origins"];
 const STORE: &[&str] = &["path", "redis", "namespace", "fail", "responses", "responses_size"];
 const FAIL: &[&str] = &["budgets", "limits"];
 const ALERTS: &[&str] = &["webhook"];
-const PROVIDER: &[&str] =
-    &["kind", "base_url", "region", "key", "keys", "timeout", "headers", "api_version", "discount", "margin"];
+const PROVIDER: &[&str] = &[
+    "kind",
+    "base_url",
+    "region",
+    "project",
+    "location",
+    "key",
+    "keys",
+    "timeout",
+    "headers",
+    "api_version",
+    "discount",
+    "margin",
+];
 const PROVIDER_KEY: &[&str] = &[
     "name",
     "value",
     "access_key_id",
     "secret_access_key",
     "session_token",
+    "from",
+    "json",
+    "tenant",
+    "client_id",
+    "client_secret",
+    "scope",
+    "api_key",
+    "profile",
+    "role",
+    "token_file",
+    "token_url",
     "weight",
     "models",
     "rpm",
@@ -167,6 +191,10 @@ pub(super) struct Provider {
     pub(super) base_url: Option<Spot<String>>,
     /// AWS's.
     pub(super) region: Option<Spot<String>>,
+    /// Google Cloud's.
+    pub(super) project: Option<Spot<String>>,
+    /// Google Cloud's.
+    pub(super) location: Option<Spot<String>>,
     pub(super) keys: Vec<ProviderKey>,
     pub(super) first_byte: Option<Millis>,
     pub(super) idle: Option<Millis>,
@@ -198,6 +226,16 @@ pub(super) enum KeySecret {
     Value(Spot<String>),
     /// What signs.
     Access(AccessKey),
+    /// Where it comes from.
+    Source(KeySource),
+}
+
+/// Where a key comes from that is lent for a time.
+pub(super) struct KeySource {
+    /// `from`
+    pub(super) from: Spot<String>,
+    /// The fields that say more of it, by their names.
+    pub(super) given: Vec<(&'static str, Spot<String>)>,
 }
 
 /// An access key of AWS's.
@@ -377,6 +415,8 @@ impl Provider {
             kind: table.get("kind").and_then(|cell| cell.text(errors)),
             base_url: table.get("base_url").and_then(|cell| cell.text(errors)),
             region: table.get("region").and_then(|cell| cell.text(errors)),
+            project: table.get("project").and_then(|cell| cell.text(errors)),
+            location: table.get("location").and_then(|cell| cell.text(errors)),
             keys: ProviderKey::all(&table, errors),
             first_byte,
             idle,
@@ -452,6 +492,24 @@ impl ProviderKey {
 
 impl KeySecret {
     fn read(table: &Table<'_>, errors: &mut Errors) -> Option<Self> {
+        let given = source::FIELDS.iter();
+        let given: Vec<_> = given.filter_map(|name| Some((*name, table.get(name)?.text(errors)?))).collect();
+        match (table.get("from"), given.first()) {
+            (Some(from), _) => {
+                let mixed = ["value", "access_key_id"].iter().find_map(|name| table.get(name));
+                if let Some(mixed) = mixed {
+                    errors.push(&mixed.place, "a key stands beside `from`", "remove one of them");
+                    return None;
+                }
+                return Some(Self::Source(KeySource { from: from.text(errors)?, given }));
+            }
+            (None, Some((name, spot))) => {
+                let message = format!("`{name}` says more of a key's source, and there is none");
+                errors.push(&spot.place, message, "add `from`");
+                return None;
+            }
+            (None, None) => {}
+        }
         let parts = ["access_key_id", "secret_access_key", "session_token"];
         let Some(part) = parts.iter().find_map(|name| table.get(name)) else {
             let what = r#"the key as "env:NAME" or "file:PATH""#;

@@ -14,9 +14,9 @@ use crate::json::Tape;
 use crate::media::{self, FetchMedia, Wanted};
 use crate::provider::{self, Encoded, Endpoint, Target};
 use crate::secret::Secret;
-use crate::sigv4::Signing;
+use crate::sigv4::{By, Signing};
 use crate::units::{Millis, Time, Tokens};
-use crate::vendor::{Auth, Vendor};
+use crate::vendor::{Auth, ChatPath, Vendor};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -148,7 +148,7 @@ impl Sent {
 
     /// Whether it went to the provider in a dialect that is not its first.
     pub(super) fn speaks_second(&self, provider: &Provider) -> bool {
-        self.vendor.dialect != provider.dialect
+        self.vendor.dialect != provider.dialect && provider.vendor.quirks.path != ChatPath::Vertex
     }
 
     /// From sending to the first content, now if there was none before.
@@ -200,6 +200,10 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
 /// The row by which the vendor is spoken to: in the client's dialect if it can, else in its first, unless
 /// the model is one that answers in the other only.
 fn spoken(provider: &Provider, client: Dialect, model: &str) -> &'static Vendor {
+    if provider.vendor.quirks.path == ChatPath::Vertex {
+        // There it is the model's maker who decides.
+        return provider.vendor.also.filter(|_| model.starts_with("claude")).unwrap_or(provider.vendor);
+    }
     let also = provider.vendor.also.filter(|_| provider.speaks_one.get().is_none());
     match also {
         Some(also) if also.dialect == client => also,
@@ -332,8 +336,10 @@ fn fetch(
         all.insert(BETAS, betas);
     }
     authenticate(provider, lane, &mut all)?;
-    let signer = provider.credentials.get(usize::from(lane.credential)).and_then(|key| key.signer.clone());
-    let signing = signer.map(|signer| Box::new(Signing::of(signer, &body)));
+    let key = provider.credentials.get(usize::from(lane.credential));
+    let source = || key?.source.clone().map(By::Source);
+    let by = key.and_then(|key| key.signer.clone()).map(By::Key).or_else(source);
+    let signing = by.map(|by| Box::new(Signing::of(by, &body)));
     let (method, uri, reuse) = (Method::POST, uri(provider, below)?, Reuse::Allowed);
     Ok(Fetch { method, uri, headers: all, body, reuse, signing })
 }

@@ -6,11 +6,12 @@ use crate::call::Operation;
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::provider::Target;
+use crate::provider::anthropic::vertex;
 use crate::provider::openai_responses::LEAST_CAP;
 use crate::sort;
 use crate::surface::{CapPlace, Edit, Envelope, ModelPlace, Uncapped};
 use crate::units::Tokens;
-use crate::vendor::{MaxTokensField, StreamOptions};
+use crate::vendor::{ChatPath, MaxTokensField, StreamOptions};
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -53,7 +54,11 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
         let cap = if plain { cap.min(PLAIN_CAP) } else { cap };
         edits.cap(request, known(cap, target), target);
     }
-    Spliced { body: edits.apply(&request.body), usage }
+    let body = edits.apply(&request.body);
+    let row = target.vendor;
+    let moved = row.quirks.path == ChatPath::Vertex && row.dialect == Dialect::Anthropic;
+    let body = if moved { vertex::sent(&body, request.surface.operation()) } else { body };
+    Spliced { body, usage }
 }
 
 /// What a completion of a plain text may have at most where its client says nothing, as OpenAI documents

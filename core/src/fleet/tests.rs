@@ -51,6 +51,7 @@ pub(super) fn credential(name: &str, weight: f64, models: &str) -> Credential {
         name: name.to_owned(),
         secret: None,
         signer: None,
+        source: None,
         weight,
         models,
         limits,

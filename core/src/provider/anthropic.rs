@@ -26,6 +26,7 @@ pub(super) mod text;
 pub(super) mod thinking;
 pub(super) mod turns;
 pub(super) mod usage;
+pub(crate) mod vertex;
 
 use super::{Decode, Encoded, Endpoint, Glance, Provider, Purpose, Target};
 use crate::call::{Call, Operation};
@@ -34,6 +35,7 @@ use crate::fault::{Fault, UpstreamFault};
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
+use crate::vendor::ChatPath;
 use http::{HeaderMap, HeaderValue};
 
 /// The API version spoken. Later versions refuse every sampling parameter, which models that know
@@ -53,7 +55,10 @@ impl Provider for Anthropic {
         Dialect::Anthropic
     }
 
-    fn endpoint(&self, _target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
+    fn endpoint(&self, target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
+        if target.vendor.quirks.path == ChatPath::Vertex {
+            return vertex::endpoint(target.model, purpose);
+        }
         match purpose.operation {
             Operation::Chat => Some(endpoint("/messages")),
             Operation::Count => Some(endpoint("/messages/count_tokens")),
@@ -67,7 +72,12 @@ impl Provider for Anthropic {
 
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         let request::Written { body, lost } = request::encode(call, target.model)?;
-        Ok(Encoded { endpoint: endpoint("/messages"), body, lost })
+        match vertex::endpoint(target.model, Purpose::chat(call.delivery)) {
+            Some(endpoint) if target.vendor.quirks.path == ChatPath::Vertex => {
+                Ok(Encoded { endpoint, body: vertex::body(&body), lost })
+            }
+            Some(_) | None => Ok(Encoded { endpoint: endpoint("/messages"), body, lost }),
+        }
     }
 
     fn decode(&self, body: &[u8], _target: &Target<'_>) -> Result<Reply, Box<UpstreamFault>> {

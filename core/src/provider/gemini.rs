@@ -30,6 +30,7 @@ use crate::framing::Framing;
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
+use crate::vendor::ChatPath;
 use bytes::Bytes;
 use http::HeaderMap;
 use memchr::memmem;
@@ -118,8 +119,9 @@ fn endpoint(target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
         (Operation::Embed, ..) => "embedContent",
         (Operation::EmbedBatch, ..) => "batchEmbedContents",
     };
+    let publisher = if target.vendor.quirks.path == ChatPath::Vertex { "/google" } else { "" };
     Some(Endpoint {
-        path: format!("{}:{method}", model::path(target.model)).into(),
+        path: format!("{publisher}{}:{method}", model::path(target.model)).into(),
         headers: HeaderMap::new(),
     })
 }

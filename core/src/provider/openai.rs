@@ -149,7 +149,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 fn endpoint(target: &Target<'_>, path: &'static str) -> Endpoint {
     let path = match target.vendor.quirks.path {
-        ChatPath::Plain => path.into(),
+        ChatPath::Plain | ChatPath::Vertex => path.into(),
         ChatPath::Deployment => format!("/deployments/{}{path}", path_segment(target.model)).into(),
     };
     Endpoint { path, headers: HeaderMap::new() }

@@ -53,6 +53,9 @@ pub enum ChatPath {
     /// `/deployments/{model}/chat/completions`: Azure's API before v1. Its `api-version` is the
     /// config's to add to the query.
     Deployment,
+    /// `/{publisher}/models/{model}:{verb}` below a project's location at Google Cloud, whose models say by
+    /// their names which maker's dialect they speak.
+    Vertex,
 }
 
 /// Whether `/completions` is served.

@@ -151,6 +151,16 @@ const COUSIN: Quirks = Quirks {
     ..Quirks::COMPATIBLE
 };
 
+/// Vertex AI: the dialects of its models' makers at other paths, and tokens of Google Cloud.
+const VERTEX: Vendor = Vendor {
+    name: "vertex",
+    title: "Google Vertex AI",
+    base_url: "https://aiplatform.googleapis.com",
+    auth: Auth::Bearer,
+    quirks: Quirks { path: ChatPath::Vertex, ..Quirks::NONE },
+    ..CUSTOM_GEMINI
+};
+
 /// Every known vendor.
 pub const VENDORS: &[Vendor] = &[
     serves_responses!(OPENAI),
@@ -194,6 +204,8 @@ pub const VENDORS: &[Vendor] = &[
         base_url: "http://localhost:11434/api",
         ..CUSTOM_OLLAMA
     },
+    // A project's models at a location, Google's and Anthropic's.
+    Vendor { also: Some(&Vendor { dialect: Dialect::Anthropic, ..VERTEX }), ..VERTEX },
     // `https://{resource}.openai.azure.com/openai/v1`: the model is the deployment's name.
     serves_responses!(AZURE),
     // `https://{resource}.openai.azure.com/openai`, with `api-version=…` as the provider's query.

@@ -1,6 +1,6 @@
 //! Providers: the vendor's row, the base URL, the keys.
 
-use super::{Compiler, aws, sendable};
+use super::{Compiler, aws, sendable, source};
 use crate::config::UpstreamLimits;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file::{self, KeySecret};
@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::sort;
 use crate::sort::{Map, Set};
 use crate::units::Millis;
-use crate::vendor::{Auth, VENDORS, Vendor, custom, find};
+use crate::vendor::{Auth, ChatPath, VENDORS, Vendor, custom, find};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::sync::Arc;
 
@@ -59,6 +59,8 @@ impl Compiler<'_> {
             kind,
             base_url,
             region,
+            project,
+            location,
             keys,
             first_byte,
             idle,
@@ -71,7 +73,9 @@ impl Compiler<'_> {
         let vendor = self.vendor(&name, kind.as_ref());
         let region = vendor.and_then(|vendor| self.region(&name, vendor, region, base_url.as_ref()));
         let region = region.as_deref();
+        let own = base_url.is_none();
         let base_url = vendor.and_then(|vendor| self.base_url(&name, vendor, base_url, region));
+        let base_url = self.in_project(&name, vendor, base_url, own, (project, location));
         let vendor = vendor.map(|vendor| at_address(vendor, &name.value, base_url.as_ref()));
         let headers = self.headers(headers);
         let query = self.api_version(api_version);
@@ -79,7 +83,8 @@ impl Compiler<'_> {
         let (vendor, Place { path, .. }) = (vendor?, &name.place);
         let base_url = base_url?;
         let credentials = if credentials.is_empty() {
-            let home = if same_host(vendor, &base_url) { Home::Vendor } else { Home::Elsewhere };
+            let is_home = own || same_host(vendor, &base_url);
+            let home = if is_home { Home::Vendor } else { Home::Elsewhere };
             self.usual_credential(path, &name, vendor, home, region)
         } else {
             credentials
@@ -158,6 +163,50 @@ impl Compiler<'_> {
         }
     }
 
+    /// The address of a project's models at Google Cloud: below the one that is given, or at the one of the
+    /// location. What is wrong with either is reported.
+    fn in_project(
+        &mut self,
+        name: &Spot<String>,
+        vendor: Option<&Vendor>,
+        base_url: Option<Uri>,
+        own: bool,
+        (project, location): (Option<Spot<String>>, Option<Spot<String>>),
+    ) -> Option<Uri> {
+        if vendor.is_none_or(|vendor| vendor.quirks.path != ChatPath::Vertex) {
+            if let Some(raw) = project.or(location) {
+                self.errors.push(&raw.place, "only Vertex AI has projects and locations", "remove it");
+            }
+            return base_url;
+        }
+        let mut part = |raw: Option<Spot<String>>, variable: &str| {
+            let place = raw.as_ref().map_or(&name.place, |raw| &raw.place).clone();
+            let usual = || self.usual(variable).map(|value| value.expose().to_owned());
+            let found = raw.map(|raw| raw.value).or_else(usual);
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
+            if let Some(found) = found.as_ref().filter(|found| !found.chars().all(fits) || found.is_empty()) {
+                self.errors.push(&place, format!("not a name of Google's: {}", show(found)), "write it bare");
+            }
+            found
+        };
+        let (project, location) =
+            (part(project, "GOOGLE_CLOUD_PROJECT"), part(location, "GOOGLE_CLOUD_LOCATION"));
+        let Some(project) = project else {
+            let fix = "add `project = \"my-project\"`, or set GOOGLE_CLOUD_PROJECT";
+            self.errors.push(&name.place, "`project` is missing", fix);
+            return None;
+        };
+        let location = location.unwrap_or_else(|| "global".to_owned());
+        let host = match location.as_str() {
+            _ if !own => base_url?.to_string(),
+            "global" => "https://aiplatform.googleapis.com".to_owned(),
+            "us" | "eu" => format!("https://aiplatform.{location}.rep.googleapis.com"),
+            _ => format!("https://{location}-aiplatform.googleapis.com"),
+        };
+        let host = host.trim_end_matches('/');
+        absolute(&format!("{host}/v1/projects/{project}/locations/{location}/publishers")).ok()
+    }
+
     fn headers(&mut self, raw: Vec<file::Header>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for file::Header { name, value } in raw {
@@ -199,11 +248,13 @@ impl Compiler<'_> {
         for (index, raw) in raw.into_iter().enumerate() {
             let file::ProviderKey { name, secret, weight, models, limits } = raw;
             let (KeySecret::Value(Spot { place, .. })
-            | KeySecret::Access(file::AccessKey { id: Spot { place, .. }, .. })) = &secret;
+            | KeySecret::Access(file::AccessKey { id: Spot { place, .. }, .. })
+            | KeySecret::Source(file::KeySource { from: Spot { place, .. }, .. })) = &secret;
             let place = name.as_ref().map_or_else(|| place.clone(), |name| name.place.clone());
-            let (secret, signer) = match secret {
-                KeySecret::Value(value) => (self.secret(&value), None),
-                KeySecret::Access(key) => (None, self.signer(key, vendor, region)),
+            let (secret, signer, source) = match secret {
+                KeySecret::Value(value) => (self.secret(&value), None, None),
+                KeySecret::Access(key) => (None, self.signer(key, vendor, region), None),
+                KeySecret::Source(source) => (None, None, self.source(source, vendor, region)),
             };
             let name = name.map_or_else(|| (index + 1).to_string(), |name| name.value);
             if !names.insert(name.clone()) {
@@ -211,7 +262,7 @@ impl Compiler<'_> {
             }
             let models = models.map_or_else(all_models, |models| self.patterns(models));
             let header = Default::default();
-            credentials.push(Credential { name, secret, signer, weight, models, limits, header });
+            credentials.push(Credential { name, secret, signer, source, weight, models, limits, header });
         }
         credentials
     }
@@ -235,7 +286,10 @@ impl Compiler<'_> {
             (Some(_), _, _) | (_, Home::Elsewhere, _) => None,
             (_, _, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Optional) => None,
         };
-        if let (None, None, Home::Vendor, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Aws) =
+        let source = source::usual(vendor).filter(|_| matches!(home, Home::Vendor));
+        if source.is_some() {
+            // Whoever has no key of his own has one where he runs.
+        } else if let (None, None, Home::Vendor, Auth::Bearer | Auth::Token | Auth::Header(_) | Auth::Aws) =
             (&usual, &signer, home, vendor.auth)
         {
             let mut variables = vendor.env.join(" or ");
@@ -250,6 +304,7 @@ impl Compiler<'_> {
             name: "1".to_owned(),
             secret: usual,
             signer,
+            source,
             weight: 1.0,
             models: all_models(),
             limits: UpstreamLimits::default(),

@@ -119,6 +119,7 @@ fn provider(
             name: "1".to_owned(),
             secret,
             signer,
+            source: None,
             weight: 1.0,
             limits: Default::default(),
             models: all_models(),
