@@ -162,6 +162,9 @@ fn bedrock_route(path: &str) -> Option<Target> {
 fn gemini_route(path: &str, query: &str) -> Option<Target> {
     let (_, last) = path.split_once("/models/")?;
     let (model, action) = last.rsplit_once(':')?;
+    if path.contains("/publishers/anthropic/") {
+        return vertex_route(model, action);
+    }
     let (delivery, wanted) = match action {
         "generateContent" => (Delivery::Whole, Wanted::Answer),
         "streamGenerateContent" => (Delivery::Stream, Wanted::Answer),
@@ -176,6 +179,18 @@ fn gemini_route(path: &str, query: &str) -> Option<Target> {
         framing,
         wanted,
     })
+}
+
+/// `…/publishers/anthropic/models/{model}:rawPredict`, its stream, and the model that counts.
+fn vertex_route(model: &str, action: &str) -> Option<Target> {
+    let (delivery, wanted) = match action {
+        "rawPredict" if model == "count-tokens" => (Delivery::Whole, Wanted::Count),
+        "rawPredict" => (Delivery::Whole, Wanted::Answer),
+        "streamRawPredict" => (Delivery::Stream, Wanted::Answer),
+        _ => return None,
+    };
+    let place = Place::Path { model: decoded(model), delivery };
+    Some(Target { dialect: &anthropic::DIALECT, place, framing: Framing::Sse, wanted })
 }
 
 /// Undoes percent-encoding; what is not valid stays as it is.

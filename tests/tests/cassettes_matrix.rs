@@ -34,6 +34,7 @@ const PROVIDERS: &[(&str, &str, &str, Reader)] = &[
     ("anthropic", "anthropic", "messages-", said::anthropic),
     ("gemini", "gemini", "generate-", said::gemini),
     ("vertex", "gemini", "generate-", said::gemini),
+    ("vertex", "vertex", "generate-", said::gemini),
     ("bedrock", "bedrock", "converse-", said::bedrock),
     ("cohere", "cohere", "chat2-", said::cohere),
     ("ollama", "ollama-native", "ollama_chat-", said::ollama),
@@ -210,7 +211,11 @@ impl Case {
         let answer = if piece == 0 { answer } else { answer.cut(piece) };
         // What was recorded of chat is said of chat only.
         let answer = if self.name.contains("/chat-") { answer.at("/chat/completions") } else { answer };
-        Replay::new(self.vendor, "m-1").run_at(way.target, (way.body)().to_string(), &answer)
+        let mut replay = Replay::new(self.vendor, "m-1");
+        if self.vendor == "vertex" {
+            replay.terms = "project = \"p\"\n".to_owned();
+        }
+        replay.run_at(way.target, (way.body)().to_string(), &answer)
     }
 }
 

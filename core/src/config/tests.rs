@@ -307,3 +307,36 @@ fn zero_config_takes_addresses_as_people_write_them() {
     let azure = [("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com/")];
     assert_eq!(base_urls(&azure), ["azure https://me.openai.azure.com/openai/v1"]);
 }
+
+#[test]
+fn keys_that_are_lent_are_read_and_what_is_wrong_with_them_is_named() {
+    let text = |keys: &str| {
+        format!("[providers.vertex]\nproject = \"p\"\nlocation = \"europe-west4\"\nkeys = [{keys}]\n")
+    };
+    let config = load(text("{ from = \"google\", json = \"{}\" }").as_bytes(), &secrets).unwrap();
+    let provider = &config.providers[0];
+    assert_eq!(
+        provider.base_url,
+        "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4/publishers"
+    );
+    let source = provider.credentials[0].source.as_ref().unwrap();
+    assert_eq!((source.from, source.get("json")), (crate::source::From::Google, Some("{}")));
+    let usual = load(b"[providers.vertex]\nproject = \"p\"\n", &secrets).unwrap();
+    assert!(usual.providers[0].credentials[0].source.is_some(), "without a key it has one where it runs");
+    assert_eq!(usual.providers[0].base_url.host(), Some("aiplatform.googleapis.com"));
+    for (keys, says) in [
+        ("{ from = \"googel\" }", "did you mean `google`"),
+        ("{ from = \"aws\" }", "takes no key from `aws`"),
+        ("{ from = \"google\", tenant = \"t\" }", "have no `tenant`"),
+        ("{ from = \"entra\", tenant = \"t\" }", "`client_id` is missing"),
+        ("{ from = \"google\", value = \"v\" }", "stands beside `from`"),
+        ("{ json = \"{}\" }", "add `from`"),
+    ] {
+        let errors = load(text(keys).as_bytes(), &secrets).unwrap_err();
+        let told: String = errors.iter().map(ToString::to_string).collect();
+        assert!(told.contains(says), "{keys}: {told}");
+    }
+    let errors = load(b"[providers.vertex]\n[providers.openai]\nproject = \"p\"\n", &secrets).unwrap_err();
+    let told: String = errors.iter().map(ToString::to_string).collect();
+    assert!(told.contains("`project` is missing") && told.contains("only Vertex AI"), "{told}");
+}

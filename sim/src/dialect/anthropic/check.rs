@@ -21,9 +21,15 @@ pub(super) fn check(arrival: &Arrival<'_>) -> Checked {
         return Err(Refusal::bad("The request body is not valid JSON."));
     };
     let version = arrival.headers.get("anthropic-version").and_then(|value| value.to_str().ok());
-    let Some(version) = version.or_else(|| body.at("anthropic_version").as_str()) else {
+    let own = body.at("anthropic_version").as_str();
+    let Some(version) = version.or_else(|| own.map(|own| own.trim_start_matches("vertex-"))) else {
         return Err(Refusal::bad("anthropic-version: header is required"));
     };
+    // At Google Cloud it stands in the path, but where tokens are counted.
+    let at_vertex = own.is_some_and(|own| own.starts_with("vertex-"));
+    if at_vertex && arrival.wanted == Wanted::Answer && !body.at("model").is_null() {
+        return Err(Refusal::bad("model: Extra inputs are not permitted"));
+    }
     if arrival.model.is_empty() {
         return Err(Refusal::bad("model: Field required"));
     }
