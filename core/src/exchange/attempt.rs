@@ -199,7 +199,7 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
 
 /// The row by which the vendor is spoken to: in the client's dialect if it can, else in its first, unless
 /// the model is one that answers in the other only.
-fn spoken(provider: &Provider, client: Dialect, model: &str) -> &'static Vendor {
+pub(super) fn spoken(provider: &Provider, client: Dialect, model: &str) -> &'static Vendor {
     if provider.vendor.quirks.path == ChatPath::Vertex {
         // There it is the model's maker who decides.
         return provider.vendor.also.filter(|_| model.starts_with("claude")).unwrap_or(provider.vendor);

@@ -8,6 +8,7 @@
 //! They cost nothing and take no tokens, but they are requests: of a key, for a model it may use,
 //! within its limits.
 
+use super::attempt::spoken;
 use super::request::Request;
 use super::{Exchange, Phase, Step, answer};
 use crate::call::Operation;
@@ -43,8 +44,9 @@ impl Request {
 
     /// Whether an upstream speaks the client's dialect.
     pub(super) fn speaks_with(&self, lane: Lane) -> bool {
-        let provider = self.config.provider(lane.provider);
-        provider.is_some_and(|provider| provider.dialect == self.surface.dialect())
+        let (provider, own) = (self.config.provider(lane.provider), self.surface.dialect());
+        let target = self.target(lane);
+        provider.zip(target).is_some_and(|(one, target)| spoken(one, own, &target.model).dialect == own)
     }
 
     /// The prompt as this upstream would be sent it.
@@ -54,12 +56,13 @@ impl Request {
         let provider = config.provider(lane.provider).ok_or_else(bug)?;
         let model = self.target(lane).ok_or_else(bug)?.model.clone();
         let family = Family::of(&model);
-        if provider.dialect == self.surface.dialect() {
+        let vendor = spoken(provider, self.surface.dialect(), &model);
+        if vendor.dialect == self.surface.dialect() {
             return Ok(Uncounted::prompt(family, self.prompt()));
         }
-        let target = Target { vendor: provider.vendor, model: &model };
+        let target = Target { vendor, model: &model };
         let body = provider::encode(self.call()?, &target)?.body;
-        let surface = surface::speaking(provider.dialect);
+        let surface = surface::speaking(vendor.dialect);
         Ok(Uncounted::prompt(family, Prompt { surface, body }))
     }
 }

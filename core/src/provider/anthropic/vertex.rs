@@ -17,9 +17,14 @@ pub(super) fn endpoint(model: &str, purpose: Purpose) -> Option<Endpoint> {
         (Operation::Chat, Delivery::Whole) => (model, "rawPredict"),
         (Operation::Chat, Delivery::Stream(_)) => (model, "streamRawPredict"),
         (Operation::Count, _) => ("count-tokens", "rawPredict"),
-        (Operation::Invoke | Operation::Embed | Operation::EmbedBatch | Operation::Complete, _) => {
-            return None;
-        }
+        (
+            Operation::Invoke
+            | Operation::Embed
+            | Operation::EmbedBatch
+            | Operation::Complete
+            | Operation::Task(_),
+            _,
+        ) => return None,
     };
     let mut path = "/anthropic/models/".to_owned();
     // Versions stand behind an `@`.
