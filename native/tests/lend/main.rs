@@ -1,6 +1,6 @@
 //! Keys that are lent: by servers of the test's own, and the program with them before a provider.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: the helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests: the helpers too")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
