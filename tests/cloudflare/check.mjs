@@ -206,6 +206,30 @@ const facts = {
     }
   },
 
+  /** As a panic in the stable build: its request fails, the next is answered by a new instance, and the books hold. */
+  async a_trap_fails_its_own_request_at_once_and_the_next_ones_are_served() {
+    const gateway = await start({ config: DOCUMENT, env, entry: "counted.mjs" });
+    try {
+      const [address] = gateway.addresses;
+      assert((await call(address, hello("sim/demo"))).status === 200, "before it");
+      for (let times = 0; times < 3; times++) {
+        const headers = { authorization: `Bearer ${KEY}`, "x-trap": "now" };
+        const trapped = await fetch(`${address}/v1/chat/completions`, { method: "POST", headers, body: JSON.stringify(hello("sim/demo")) });
+        assert(trapped.status === 500, trapped.status);
+        await trapped.text();
+        const next = await Promise.all(Array.from({ length: 4 }, () => call(address, hello("sim/demo"))));
+        for (const answer of next) assert(answer.status === 200, await answer.text());
+      }
+      const { data: [{ limits: [budget] }] } = await eventually("all is settled", async () => {
+        const answer = await ask(address, "/api/limits/key/ci");
+        return { ...answer, so: answer.data[0].limits[0].held === 0 };
+      });
+      assert(budget.used > 0, budget);
+    } finally {
+      await gateway.stop();
+    }
+  },
+
   /** Twenty tokens are paid for, and the provider goes on and on. */
   async a_stream_ends_where_what_was_paid_for_is_used_up_also_among_frames_that_pass() {
     await scripted(async ({ say, gone, address, answer }) => {

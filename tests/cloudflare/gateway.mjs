@@ -47,14 +47,21 @@ function worker(spec, build, number) {
   };
 }
 
-/** Puts `counted.mjs` beside a build: the same Worker, which tells at /entered how often wasm was entered. */
+/** Puts `counted.mjs` beside a build: the same Worker, which tells at /entered how often wasm was entered, and
+ * traps in the middle of a request that has the header `x-trap`. */
 function counting(build) {
   const count = `const Instance = WebAssembly.Instance;
 globalThis.entered = 0;
+const trapped = (call) => (...given) => {
+  if (!globalThis.trap) return call(...given);
+  globalThis.trap = false;
+  throw new WebAssembly.RuntimeError("unreachable");
+};
+const all = (of, change) => Object.fromEntries(Object.entries(of).map(([name, what]) => [name, typeof what === "function" ? change(what) : what]));
 WebAssembly.Instance = function (module, imports) {
-  const entries = Object.entries(new Instance(module, imports).exports);
+  const traps = Object.fromEntries(Object.entries(imports).map(([name, calls]) => [name, all(calls, trapped)]));
   const counted = (call) => (...given) => { globalThis.entered++; return call(...given); };
-  return { exports: Object.fromEntries(entries.map(([name, what]) => [name, typeof what === "function" ? counted(what) : what])) };
+  return { exports: all(new Instance(module, traps).exports, counted) };
 };
 `;
   const entry = `import "./count.mjs";
@@ -63,6 +70,7 @@ export { Ledger };
 export default {
   fetch(request, env, context) {
     if (new URL(request.url).pathname === "/entered") return new Response(String(globalThis.entered));
+    globalThis.trap = request.headers.has("x-trap");
     return new Gateway(context, env).fetch(request);
   },
 };
