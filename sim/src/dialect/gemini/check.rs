@@ -90,19 +90,22 @@ fn count(content: &Value, name: &str) -> usize {
     list(content.at("parts")).iter().filter(|part| !field(part, name).is_null()).count()
 }
 
+/// Contents of the model's that follow each other are one turn: that is how Google's own clients keep
+/// what was streamed.
 fn check_turns(contents: &[Value]) -> Checked {
+    let mut called = 0;
     let mut before: Option<&Value> = None;
     for content in contents {
         let calls = count(content, "functionCall");
-        let responses = count(content, "functionResponse");
-        let called = before.map_or(0, |before| count(before, "functionCall"));
-        if calls > 0 && before.is_none_or(|before| before.at("role") == "model") {
+        let goes_on =
+            content.at("role") == "model" && before.is_some_and(|before| before.at("role") == "model");
+        if calls > 0 && before.is_none() {
             return Err(Refusal::bad(
                 "Please ensure that function call turn comes immediately after a user turn or after a function \
                  response turn.",
             ));
         }
-        if responses != called {
+        if !goes_on && count(content, "functionResponse") != called {
             let message = if called == 0 {
                 "Please ensure that function response turn comes immediately after a function call turn."
             } else {
@@ -111,6 +114,7 @@ fn check_turns(contents: &[Value]) -> Checked {
             };
             return Err(Refusal::bad(message));
         }
+        called = if goes_on { called + calls } else { calls };
         before = Some(content);
     }
     Ok(())
@@ -148,9 +152,12 @@ fn check_tools(body: &Value) -> Checked {
 fn check_signatures(contents: &[Value]) -> Checked {
     let spoke = |content: &Value| content.at("role") != "model" && count(content, "functionResponse") == 0;
     let since = contents.iter().rposition(spoke).unwrap_or(0);
+    let mut called = false;
     for content in contents.iter().skip(since) {
+        called &= content.at("role") == "model";
         let call = list(content.at("parts")).iter().find(|part| !field(part, "functionCall").is_null());
-        let Some(call) = call else { continue };
+        let Some(call) = call.filter(|_| !called) else { continue };
+        called = true;
         let name = field(call, "functionCall").at("name").as_str().unwrap_or_default();
         match field(call, "thoughtSignature").as_str() {
             Some(signature) if signature.starts_with("c2lt") || EXCUSES.contains(&signature) => {}

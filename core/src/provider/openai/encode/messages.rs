@@ -51,22 +51,33 @@ fn role_of(message: &Value) -> &str {
 /// Joins neighbours of one role.
 fn alternating(messages: Vec<Value>) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::new();
-    for mut message in messages {
-        let same =
-            out.last().is_some_and(|last| role_of(last) == role_of(&message) && role_of(last) != "tool");
+    for message in messages {
         match out.last_mut() {
-            Some(last) if same => {
-                let more = content::as_list(message.get_mut("content").map(Value::take).unwrap_or_default());
-                let mut all = content::as_list(last.get_mut("content").map(Value::take).unwrap_or_default());
-                all.extend(more);
-                last.as_object_mut().into_iter().for_each(|last| {
-                    last.insert("content".to_owned(), content::as_content(all.clone()));
-                });
+            Some(last) if role_of(last) == role_of(&message) && role_of(last) != "tool" => {
+                join(last, message)
             }
             _ => out.push(message),
         }
     }
     out
+}
+
+/// Adds what `message` says to the one before it: its content and calls after the other's, and of
+/// the rest what the other lacks.
+fn join(last: &mut Value, message: Value) {
+    let (Value::Object(last), Value::Object(message)) = (last, message) else { return };
+    for (key, more) in message {
+        match (last.get_mut(&key), more) {
+            (None, more) => drop(last.insert(key, more)),
+            (Some(all), more) if key == "content" => {
+                let mut parts = content::as_list(all.take());
+                parts.extend(content::as_list(more));
+                *all = if parts.is_empty() { Value::Null } else { content::as_content(parts) };
+            }
+            (Some(Value::Array(all)), Value::Array(more)) => all.extend(more),
+            (Some(_), _) => {}
+        }
+    }
 }
 
 /// Mistral: `Unexpected role 'user' after role 'tool'`.
@@ -128,7 +139,13 @@ impl Encoder<'_> {
         self.extras(extras, &mut fields);
         // A turn of the model's with nothing left in it is refused.
         if says || (*role != Role::Assistant && !answers) {
-            out.push(Value::Object(fields));
+            match out.last_mut() {
+                // Between calls and their results nothing may stand, be it more calls.
+                Some(last) if word == "assistant" && last.get("tool_calls").is_some() => {
+                    join(last, Value::Object(fields));
+                }
+                _ => out.push(Value::Object(fields)),
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 use crate::call::{
     Call, Document, DocumentBody, Image, MediaSource, Message, Part, Role, Signature, Text, Thinking,
-    ToolResult,
+    ToolCall, ToolResult,
 };
 use crate::dialect::Dialect;
 use crate::provider::{Provider, Target, openai::OpenAi};
@@ -88,6 +88,25 @@ fn a_tools_picture_follows_its_result_as_the_users() {
         json!({"role": "tool", "tool_call_id": "a", "content": "{\"error\":\"no\"}"})
     );
     assert_eq!(body["messages"][2]["content"][0]["image_url"]["url"], "data:image/png;base64,QUJD");
+}
+
+#[test]
+fn calls_of_turns_that_follow_each_other_stand_together_before_their_results() {
+    let tool = |id: &str| {
+        let name = "f".to_owned();
+        Part::ToolCall(ToolCall { id: id.into(), name, arguments: "{}".into(), signature: None, cache: None })
+    };
+    let mut call = foreign(vec![Part::Text(Text::new("look")), tool("a")], Role::Assistant);
+    let extras = call.messages[0].extras.clone();
+    let parts = vec![Part::Text(Text::new("and")), tool("b")];
+    call.messages.push(Message { role: Role::Assistant, name: None, parts, extras });
+    // Perplexity wants turns to alternate, whatever is in them.
+    for vendor in ["openai", "perplexity"] {
+        let body = sent(&call, vendor).body;
+        let last = body["messages"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!(last["tool_calls"].as_array().unwrap().len(), 2, "{vendor}: {body}");
+        assert_eq!(last["content"].as_array().unwrap().len(), 2, "{vendor}: {body}");
+    }
 }
 
 #[test]

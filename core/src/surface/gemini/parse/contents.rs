@@ -51,18 +51,23 @@ pub(super) fn alone(fields: &mut Fields, key: &str) -> Result<Vec<Part>, Fault> 
 /// The messages.
 pub(super) fn parse(contents: Vec<Value>) -> Result<Vec<Message>, Fault> {
     let mut open = Vec::new();
-    let contents = contents.into_iter().enumerate();
-    contents.map(|(at, content)| message(at, content, &mut open)).collect()
+    let mut messages: Vec<Message> = Vec::with_capacity(contents.len());
+    for (at, content) in contents.into_iter().enumerate() {
+        let before = messages.last().map(|message| message.role);
+        messages.push(message(at, content, before, &mut open)?);
+    }
+    Ok(messages)
 }
 
-fn message(at: usize, content: Value, open: &mut Vec<Open>) -> Result<Message, Fault> {
+fn message(at: usize, content: Value, before: Option<Role>, open: &mut Vec<Open>) -> Result<Message, Fault> {
     let path = format!("contents[{at}]");
     let mut content = item(content, &path)?;
     let role = match content.text("role")?.as_deref() {
         Some("model") => Role::Assistant,
         _ => Role::User,
     };
-    if role == Role::Assistant {
+    // Google's own clients keep each chunk of a stream as a content: together they are one turn.
+    if role == Role::Assistant && before != Some(Role::Assistant) {
         open.clear();
     }
     let mut parts = Vec::new();

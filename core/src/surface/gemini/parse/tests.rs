@@ -45,6 +45,30 @@ fn both_spellings_and_one_alone_are_read_alike() {
 }
 
 #[test]
+fn calls_in_contents_that_follow_each_other_are_answered_together() {
+    let messages = said(json!([
+        {"role": "user", "parts": [{"text": "go"}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "g"}}]},
+        {"role": "user", "parts": [
+            {"functionResponse": {"name": "f", "response": {}}},
+            {"functionResponse": {"name": "g", "response": {}}},
+        ]},
+    ]));
+    let mut called = Vec::new();
+    let mut answered = Vec::new();
+    for part in messages.iter().flat_map(|message| &message.parts) {
+        if let Part::ToolCall(call) = part {
+            called.push(call.id.as_str());
+        }
+        if let Part::ToolResult(result) = part {
+            answered.push(result.call_id.as_str());
+        }
+    }
+    assert_eq!((called.len(), &called), (2, &answered));
+}
+
+#[test]
 fn responses_find_their_calls_by_id_or_by_name_and_order() {
     let messages = said(json!([
         {"role": "user", "parts": [{"text": "go"}]},
