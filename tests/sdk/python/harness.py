@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+import urllib.error
 import urllib.request
 import uuid
 
@@ -16,6 +17,10 @@ SIM = os.environ.get("TOLLGATE_SIM_URL", URL).rstrip("/")
 DIRECT = SIM == URL
 KEY = os.environ.get("TOLLGATE_KEY", "sk-tollgate-test")
 MODEL = os.environ.get("TOLLGATE_MODEL", "gpt-sim")
+# One model of each dialect, where a gateway stands before all of them.
+MODELS = os.environ.get("TOLLGATE_MODELS", "").split()
+# A key that allows one call at a time.
+NARROW = KEY if DIRECT else os.environ.get("TOLLGATE_NARROW_KEY", KEY)
 # Requests that go wrong each take a model of their own, {} being a number: a gateway rightly
 # remembers an upstream that failed, and the next check must not pay for it.
 FRESH = os.environ.get("TOLLGATE_FRESH_MODEL", MODEL)
@@ -99,6 +104,30 @@ def closed_upstream(word, patience=5.0):
             return
         time.sleep(0.02)
     raise AssertionError(f"upstream is {state} instead of client_closed")
+
+
+def gated(word):
+    """A text whose streamed answer stops after its first pieces, until `open_gate` lets it go on."""
+    return f"{word} [[sim: events=12; gate_after=6; gate={word}]]"
+
+
+def open_gate(word):
+    """Lets the rest of the answer to `gated(word)` through."""
+    urllib.request.urlopen(urllib.request.Request(f"{SIM}/sim/open?id={word}", method="POST")).close()
+
+
+def room_again(patience=5.0):
+    """Waits until the narrow key's one call has been settled."""
+    body = json.dumps({"model": MODEL, "messages": user("hello")}).encode()
+    head = {"authorization": f"Bearer {NARROW}", "content-type": "application/json"}
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            urllib.request.urlopen(urllib.request.Request(f"{URL}/v1/chat/completions", body, head)).close()
+            return
+        except urllib.error.HTTPError as error:
+            assert error.code == 429 and time.monotonic() < deadline, f"{error.code}: {error.read()!r}"
+        time.sleep(0.02)
 
 
 def run(client):

@@ -1,0 +1,54 @@
+"""Mistral's own client, whose dialect is OpenAI's but for a few words, before providers of every dialect."""
+
+import functools
+import json
+
+from harness import KEY, MODELS, TOOLS, URL, user
+from mistralai.client import Mistral, __version__
+from mistralai.client.errors import SDKError
+from proof import TOOLS as FUNCTIONS
+from proof import Plan, prove
+
+
+@functools.cache
+def client(key):
+    return Mistral(api_key=key, server_url=URL, timeout_ms=20_000)
+
+
+class Chat:
+    models = MODELS or ["mistral-sim"]
+    errors = dict.fromkeys([400, 401, 404, 429, 500], SDKError) | {"stream": Exception}
+
+    def status(self, error):
+        return error.status_code
+
+    def retry_after(self, error):
+        return error.headers.get("retry-after")
+
+    def ask(self, model, text, key):
+        return client(key).chat.complete(model=model, messages=user(text)).choices[0].message.content
+
+    def stream(self, model, text, key):
+        with client(key).chat.stream(model=model, messages=user(text)) as events:
+            for event in events:
+                for choice in event.data.choices:
+                    if choice.delta.content:
+                        yield choice.delta.content
+
+    def tools(self, model, text):
+        messages = user(text)
+        answer = client(KEY).chat.complete(model=model, messages=messages, tools=TOOLS, tool_choice="any", random_seed=1)
+        message = answer.choices[0].message
+        messages.append(message)
+        for call in message.tool_calls:
+            said = FUNCTIONS[call.function.name](**json.loads(call.function.arguments))
+            messages.append({"role": "tool", "name": call.function.name, "tool_call_id": call.id, "content": said})
+        return client(KEY).chat.complete(model=model, messages=messages, tools=TOOLS).choices[0].message.content
+
+    # Not `tools_streamed`: it wants every fragment of a call to repeat the name, which OpenAI's do not.
+
+    def plan(self, model):
+        return client(KEY).chat.parse(Plan, model=model, messages=user("plan")).choices[0].message.parsed
+
+
+prove(f"mistralai {__version__}", Chat())
