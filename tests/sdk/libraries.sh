@@ -35,7 +35,7 @@ node_modules() {
     mkdir -p "$place"
     if ! cmp -s "$here/node/package-lock.json" "$place/installed.json"; then
         cp "$here/node/package.json" "$here/node/package-lock.json" "$here/node/.npmrc" "$place/"
-        (cd "$place" && npm ci --no-fund --no-audit --loglevel=error >&2) || return 1
+        (cd "$place" && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error >&2) || return 1
         cp "$here/node/package-lock.json" "$place/installed.json"
     fi
     cp "$here"/node/*.mjs "$place/"

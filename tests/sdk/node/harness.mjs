@@ -5,9 +5,13 @@ import { randomUUID } from "node:crypto";
 export const URL = process.env.TOLLGATE_URL.replace(/\/$/, "");
 // Where the simulated provider itself listens; the same address when no gateway stands between.
 const SIM = (process.env.TOLLGATE_SIM_URL ?? URL).replace(/\/$/, "");
-const DIRECT = SIM === URL;
+export const DIRECT = SIM === URL;
 export const KEY = process.env.TOLLGATE_KEY ?? "sk-tollgate-test";
 export const MODEL = process.env.TOLLGATE_MODEL ?? "gpt-sim";
+// One model of each dialect, where a gateway stands before all of them.
+export const MODELS = (process.env.TOLLGATE_MODELS ?? "").split(" ").filter(Boolean);
+// A key that allows one call at a time.
+export const NARROW = DIRECT ? KEY : (process.env.TOLLGATE_NARROW_KEY ?? KEY);
 // Requests that go wrong each take a model of their own, {} being a number: a gateway rightly
 // remembers an upstream that failed, and the next check must not pay for it.
 const FRESH = process.env.TOLLGATE_FRESH_MODEL ?? MODEL;
@@ -75,6 +79,28 @@ export async function closedUpstream(word, patience = 5000) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new Error(`upstream is ${state} instead of client_closed`);
+}
+
+/** A text whose streamed answer stops after its first pieces, until `openGate` lets it go on. */
+export function gated(word) {
+  return text(word, `events=12; gate_after=6; gate=${word}`);
+}
+
+/** Lets the rest of the answer to `gated(word)` through. */
+export async function openGate(word) {
+  await fetch(`${SIM}/sim/open?id=${word}`, { method: "POST" });
+}
+
+/** Waits until the narrow key's one call has been settled. */
+export async function roomAgain(patience = 5000) {
+  const body = JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] });
+  const headers = { authorization: `Bearer ${NARROW}`, "content-type": "application/json" };
+  for (const deadline = Date.now() + patience; ; ) {
+    const { status } = await fetch(`${URL}/v1/chat/completions`, { method: "POST", headers, body });
+    if (status === 200) return;
+    if (status !== 429 || Date.now() > deadline) throw new Error(`there is no room again: ${status}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /** Runs every check and ends the program; the last line counts. */
