@@ -4,6 +4,7 @@ mod beside; // while another process has it
 mod folder; // a place that is cleaned up
 pub(crate) mod queries; // what is asked is what was written
 mod backfill; // what an older program has stored is brought over
+mod responses; // for how long they are kept
 mod stamps; // the later change wins
 mod trouble; // a disk that is full, read-only or gone
 
