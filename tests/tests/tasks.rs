@@ -122,6 +122,28 @@ fn a_form_passes_but_for_the_models_name() {
 }
 
 #[test]
+fn fallbacks_of_a_form_are_tried_and_taken_out_wherever_they_stand() {
+    let file: Vec<u8> = (0..=255).collect();
+    let left = form(&[("prompt", "p"), ("model", "served")], ("file", &file));
+    for fields in [
+        &[("fallbacks", "up/served"), ("prompt", "p"), ("model", "up/served")][..],
+        &[("fallbacks[]", "up/a"), ("fallbacks[]", "up/b"), ("prompt", "p"), ("model", "up/served")],
+        &[("prompt", "p"), ("fallbacks[]", "up/a"), ("fallbacks[]", "up/b"), ("model", "up/served")],
+        &[("prompt", "p"), ("model", "up/served"), ("fallbacks", "up/a")],
+    ] {
+        let replay = Replay::new("openai", "served");
+        let body = form(fields, ("file", &file));
+        let seen = sent_form(&replay, "/v1/audio/transcriptions", body.clone(), &Answer::whole(200, "{}"));
+        assert_eq!(seen.sent[0].body, left, "{fields:?}");
+        let seen = sent_form(&replay, "/v1/audio/transcriptions", body, &Answer::whole(503, "{}"));
+        let second = fields.iter().find(|field| field.0.starts_with("fallbacks")).unwrap().1;
+        let second =
+            form(&[("prompt", "p"), ("model", second.strip_prefix("up/").unwrap())], ("file", &file));
+        assert!(seen.sent.iter().any(|fetch| fetch.body == second), "{fields:?}");
+    }
+}
+
+#[test]
 fn sound_comes_as_it_is_under_its_own_label() {
     let sound: Vec<u8> = (0..=255).rev().cycle().take(70_000).collect();
     let answer = Answer { content_type: "audio/mpeg", ..Answer::whole(200, sound.clone()) }.cut(999);

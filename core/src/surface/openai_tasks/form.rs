@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::multipart::{Part, one, parts};
 use crate::surface::{Envelope, ModelPlace, Places, RequestLine};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Of a recording whose length nobody tells, so many bytes are a second: little for anything but speech
 /// that is packed tightly, so that the figure is rather too high.
@@ -38,13 +39,14 @@ pub(super) fn envelope(task: &OpenAiTask, body: &[u8], line: &RequestLine) -> Re
         Some("true" | "True") => Delivery::Stream(UsageChunk::Wanted),
         Some(_) => return Err(Fault::bad_field("stream", "true or false", "another word")),
     };
+    let Asides { fallbacks, cuts } = asides(&parts)?;
     let user = one(&parts, "user")?.and_then(Part::text).map(directory::end_user);
     Ok(Envelope {
         model: task.model(named.map(str::to_owned), line)?,
         model_place: place,
         delivery: streamed,
-        fallbacks: Vec::new(),
-        cuts: Vec::new(),
+        fallbacks,
+        cuts,
         conversation: None,
         max_tokens: None,
         prompt_bytes: spoken(task, &parts).map(|text| weight(text.as_bytes())).sum(),
@@ -53,6 +55,30 @@ pub(super) fn envelope(task: &OpenAiTask, body: &[u8], line: &RequestLine) -> Re
         end_user: user.filter(|user| !user.is_empty()),
         places: Places::default(),
     })
+}
+
+/// What is the gateway's and not the provider's: further models, and the bytes of their parts.
+#[derive(Default)]
+struct Asides {
+    fallbacks: Vec<String>,
+    cuts: Vec<Range<usize>>,
+}
+
+fn asides(parts: &[Part<'_>]) -> Result<Asides, Fault> {
+    let mut asides = Asides::default();
+    // Where what comes before the part's own boundary ends; at the very beginning no line does.
+    let (mut end, mut first) = (0, true);
+    for part in parts {
+        let is_ours = bare(part.name) == "fallbacks";
+        let line = if first { "\r\n".len() } else { 0 };
+        if is_ours {
+            asides.fallbacks.push(text(part, "the name of a model")?.to_owned());
+            asides.cuts.push(end..part.content.end + line);
+        }
+        first &= is_ours;
+        end = part.content.end + if first { line } else { 0 };
+    }
+    Ok(asides)
 }
 
 /// A list's name may be written with brackets.
