@@ -40,6 +40,7 @@ fn entry(id: u128, scopes: &[Arc<Scope>]) -> Entry {
         claims: all.collect(),
         targets: Targets::NONE.with(0).with(1),
         ask: Ask {
+            more: Requests::ZERO,
             input: Estimated(Tokens(1200)),
             least_output: Estimated(Tokens(500)),
             most_output: Estimated(Tokens(500)),

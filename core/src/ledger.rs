@@ -355,7 +355,7 @@ impl Ledger {
         let share = Share { input: entry.ask.input.0, output, cost };
         for Taken { scope, place, seats, .. } in &mut taken {
             if let Some(books) = self.shelf.change(*place) {
-                *seats = books.take(&scope.limits, &share, now);
+                *seats = books.take(&scope.limits, &share, entry.ask.more, now);
             }
         }
         let standing = self.standing(&taken, now);

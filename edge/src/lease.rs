@@ -76,6 +76,9 @@ impl Leases {
             spares.recent.pop_front();
         }
         spares.recent.truncate(most.max(BUSY).saturating_mul(2));
+        if !entry.ask.more.is_zero() {
+            return Turn::Ask { spares: 0 };
+        }
         match spares.take(entry, now) {
             Some(hold) => Turn::Spare(Box::new(hold)),
             None if spares.recent.len() < BUSY || !spares.spares.is_empty() => Turn::Ask { spares: 0 },
@@ -125,7 +128,7 @@ impl Spares {
 /// Whether a call draws on the same as what was taken, and asks for no more.
 fn is_within(entry: &Entry, like: &Entry) -> bool {
     let Entry { id: _, book, claims, targets, ask, lease } = entry;
-    let Ask { input, least_output: _, most_output: _, cost } = ask;
+    let Ask { more: _, input, least_output: _, most_output: _, cost } = ask;
     let cheaper = match (cost, &like.ask.cost) {
         (None, None) => true,
         (Some(cost), Some(taken)) => cost.fixed <= taken.fixed && cost.output <= taken.output,
@@ -139,12 +142,13 @@ fn is_within(entry: &Entry, like: &Entry) -> bool {
 /// wait besides.
 pub fn spacious(entry: &Entry) -> Entry {
     let more = |number: u64| number.saturating_add(number / 2).saturating_add(1);
-    let Ask { input, least_output, most_output, cost } = entry.ask;
+    let Ask { more: besides, input, least_output, most_output, cost } = entry.ask;
     let cost = cost.map(|AskCost { fixed, output: PerMillion(output) }| AskCost {
         fixed: NanoDollars(more(fixed.get())),
         output: PerMillion(output),
     });
-    let ask = Ask { input: Estimated(Tokens(more(input.0.get()))), least_output, most_output, cost };
+    let input = Estimated(Tokens(more(input.0.get())));
+    let ask = Ask { more: besides, input, least_output, most_output, cost };
     Entry { ask, lease: entry.lease + SPAN, ..entry.clone() }
 }
 

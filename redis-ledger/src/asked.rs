@@ -105,6 +105,9 @@ impl Asker {
         fields.number("input", ask.input.0.get());
         fields.number("least", least.get());
         fields.number("most", most.get());
+        if !ask.more.is_zero() {
+            fields.number("more", ask.more.get());
+        }
         if let Some(cost) = &ask.cost {
             fields.number("fixed", cost.fixed.get());
             fields.number("price", cost.output.0);

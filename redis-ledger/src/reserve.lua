@@ -13,6 +13,7 @@ local LEAVES = { -- what a slot gives back when it leaves the window
 
 local leases, entry, epoch_key = KEYS[1], KEYS[2], KEYS[3]
 local FIRST = 3
+local more = ask.more or 0 -- requests besides the one
 
 local IN_WINDOW = {
   rpm = function(s) return s.wr end,
@@ -85,7 +86,7 @@ local function room(s, claim, index)
     if fixed then most = min(most, limited - taken - fixed) end
   end
   local function never() return -1 end
-  window('rpm', 1)
+  window('rpm', 1 + more)
   window('tpm', ask.input + ask.least, ask.input)
   window('tpm_input', ask.input)
   window('tpm_output', ask.least, 0)
@@ -93,7 +94,7 @@ local function room(s, claim, index)
     check('concurrency', 0, claim.concurrency, s.c, 1, function() return 1000 end)
   end
   if claim.max_requests then
-    check('max_requests', 0, claim.max_requests, s.n, 1, never)
+    check('max_requests', 0, claim.max_requests, s.n, 1 + more, never)
   end
   if claim.max_tokens then
     local taken = s.k + s.i + s.o
@@ -160,9 +161,9 @@ local function hold(s, claim, output, cost, ends)
   local held = { name = claim.name, b = {} }
   s.c, s.i, s.o = s.c + 1, s.i + ask.input, s.o + output
   keep(s, ends + DAY)
-  if claim.rated then add_slot(s, 1, ask.input, output) end
+  if claim.rated then add_slot(s, 1 + more, ask.input, output) end
   if claim.max_requests then
-    s.n, held.n = s.n + 1, true
+    s.n, held.n = s.n + 1 + more, true
     keep(s, NEVER)
   end
   if claim.max_tokens then

@@ -161,7 +161,7 @@ impl Books {
     /// How much output there is room for under every limit.
     pub(super) fn room(&self, limits: &Limits, demand: &Demand, now: Time) -> Room {
         let mut room = Room::for_all(&demand.ask);
-        self.room_for_a_request(limits, now, &mut room);
+        self.room_for_requests(limits, demand.ask.more, now, &mut room);
         self.room_for_tokens(limits, &demand.ask, now, &mut room);
         for budget in &limits.budgets {
             self.room_for_money(budget, demand, now, &mut room);
@@ -169,20 +169,21 @@ impl Books {
         room
     }
 
-    fn room_for_a_request(&self, limits: &Limits, now: Time, room: &mut Room) {
+    fn room_for_requests(&self, limits: &Limits, more: Requests, now: Time, room: &mut Room) {
         if let Some(limit) = limits.rpm {
-            let need = Need { which: Which::Rpm, limit, amount: Requests(1) };
+            let need = Need { which: Which::Rpm, limit, amount: Requests(1) + more };
             let most = room.output;
             room.admits(need.of(&self.rates().requests, now).map(|_| most));
         }
         let second = Some(Millis::from_secs(1));
         let lasting = [
-            (Which::Concurrency, limits.concurrency, self.figures.open, second),
-            (Which::MaxRequests, limits.max_requests, self.requests_in_all(), None),
+            (Which::Concurrency, limits.concurrency, self.figures.open, Requests(1), second),
+            (Which::MaxRequests, limits.max_requests, self.requests_in_all(), Requests(1) + more, None),
         ];
-        for (which, limit, used, opens_in) in lasting {
-            if let Some(limit) = limit.filter(|limit| used >= *limit) {
-                room.admits(Err(Lack { which, limit: limit.get(), left: 0, need: 1, opens_in }));
+        for (which, limit, used, need, opens_in) in lasting {
+            if let Some(limit) = limit.filter(|limit| used + need > *limit) {
+                let left = limit.less(used).get();
+                room.admits(Err(Lack { which, limit: limit.get(), left, need: need.get(), opens_in }));
             }
         }
     }
@@ -231,8 +232,9 @@ impl Books {
     }
 
     /// Takes a call's share, whether there is room or not.
-    pub(super) fn take(&mut self, limits: &Limits, share: &Share, now: Time) -> Seats {
+    pub(super) fn take(&mut self, limits: &Limits, share: &Share, more: Requests, now: Time) -> Seats {
         self.figures.open += Requests(1);
+        self.figures.settled += more;
         self.touched = now;
         // Whoever takes from it is: another of the same name.
         self.fate = Fate::Kept;
@@ -243,7 +245,7 @@ impl Books {
         }
         let rates = self.rates.get_or_insert_default();
         Seats {
-            requests: rpm.map(|_| rates.requests.push(Requests(1), now)),
+            requests: rpm.map(|_| rates.requests.push(Requests(1) + more, now)),
             tokens: tpm.map(|_| rates.tokens.push(share.tokens(), now)),
             input: tpm_input.map(|_| rates.input.push(share.input, now)),
             output: tpm_output.map(|_| rates.output.push(share.output, now)),

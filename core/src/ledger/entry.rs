@@ -135,6 +135,8 @@ pub struct Entry {
 /// What a request may come to consume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
+    /// Requests besides the one: a batch is as many as it holds calls. They count in rates, not in flight.
+    pub more: Requests,
     /// The prompt.
     pub input: Estimated<Tokens>,
     /// The least output that makes the call worth sending: all of the cap where the client set one.

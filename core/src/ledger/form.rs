@@ -10,6 +10,9 @@ use crate::price::PerMillion;
 use crate::units::{Estimated, Metered, Millis, NanoDollars, Requests, Tokens};
 use std::sync::Arc;
 
+/// Stands where the form of the targets does, of which there are two.
+const MORE: u8 = 2;
+
 pub(super) fn write_entry(entry: &Entry, pen: &mut Pen<'_>) {
     let Entry { id, book, claims, targets, ask, lease } = entry;
     pen.id(id.0);
@@ -18,8 +21,13 @@ pub(super) fn write_entry(entry: &Entry, pen: &mut Pen<'_>) {
         write_scope(scope, pen);
         write_targets(*targets, pen);
     });
+    let Ask { more, input, least_output, most_output, cost } = ask;
+    // Only where there are any, so that what was written before there were such is still read.
+    if !more.is_zero() {
+        pen.byte(MORE);
+        pen.number(more.get());
+    }
     write_targets(*targets, pen);
-    let Ask { input, least_output, most_output, cost } = ask;
     for tokens in [input, least_output, most_output] {
         pen.number(tokens.0.get());
     }
@@ -35,15 +43,20 @@ pub(super) fn read_entry(eye: &mut Eye<'_>) -> Result<Entry, Garbled> {
     let book = Arc::from(eye.text()?);
     let claims =
         eye.list(|eye| Ok(Claim { scope: Arc::new(read_scope(eye)?), targets: read_targets(eye)? }))?;
-    let targets = read_targets(eye)?;
+    let (more, first) = match eye.byte()? {
+        MORE => (Requests(eye.number()?), eye.byte()?),
+        first => (Requests::ZERO, first),
+    };
+    let targets = targets_after(first, eye)?;
     let mut tokens = || eye.tokens().map(Estimated);
     let (input, least_output, most_output) = (tokens()?, tokens()?, tokens()?);
     let cost = match eye.maybe()?.map(NanoDollars) {
         Some(fixed) => Some(AskCost { fixed, output: PerMillion(eye.number()?) }),
         None => None,
     };
-    let ask = Ask { input, least_output, most_output, cost };
-    Ok(Entry { id, book, claims, targets, ask, lease: Millis(eye.number()?) })
+    let lease = Millis(eye.number()?);
+    let ask = Ask { more, input, least_output, most_output, cost };
+    Ok(Entry { id, book, claims, targets, ask, lease })
 }
 
 /// Names seldom have more than seven targets, and mostly all: so many bits from the other side.
@@ -54,7 +67,11 @@ pub(super) fn write_targets(targets: Targets, pen: &mut Pen<'_>) {
 }
 
 pub(super) fn read_targets(eye: &mut Eye<'_>) -> Result<Targets, Garbled> {
-    match eye.byte()? {
+    targets_after(eye.byte()?, eye)
+}
+
+fn targets_after(form: u8, eye: &mut Eye<'_>) -> Result<Targets, Garbled> {
+    match form {
         0 => Ok(Targets(!eye.number()?)),
         1 => Ok(Targets(eye.number()?)),
         other => Err(Garbled::new(format!("targets of a kind {other}"))),

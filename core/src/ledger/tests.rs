@@ -48,7 +48,7 @@ fn entry(id: u128, scopes: &[&Arc<Scope>], ask: Ask) -> Entry {
 /// A prompt of so many tokens with an answer of exactly so many.
 fn tokens(input: u64, output: u64) -> Ask {
     let output = Estimated(Tokens(output));
-    Ask { input: Estimated(Tokens(input)), least_output: output, most_output: output, cost: None }
+    Ask { input: Estimated(Tokens(input)), least_output: output, most_output: output, ..Ask::default() }
 }
 
 /// A call that costs so many cents before any output.
@@ -171,6 +171,7 @@ fn what_is_granted_is_the_most_that_fits_everywhere() {
     let key = scope("key:ci", Limits { tpm: Some(Tokens(1000)), ..Limits::default() });
     let team = scope("team:search", with_budget(budget(1, Period::Day)));
     let ask = Ask {
+        more: Requests::ZERO,
         input: Estimated(Tokens(100)),
         least_output: Estimated(Tokens(10)),
         most_output: Estimated(Tokens(4000)),

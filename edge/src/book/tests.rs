@@ -42,6 +42,7 @@ fn entry(id: u128) -> Entry {
         claims: claims.collect(),
         targets: Targets::NONE.with(0),
         ask: Ask {
+            more: Requests::ZERO,
             input: Estimated(Tokens(100)),
             least_output: output,
             most_output: output,

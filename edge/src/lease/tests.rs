@@ -41,6 +41,7 @@ fn entry(scope: &Arc<Scope>, id: u128, input: u64) -> Entry {
         claims: vec![Claim { scope: Arc::clone(scope), targets: Targets::ALL }],
         targets: Targets::NONE.with(0),
         ask: Ask {
+            more: Requests::ZERO,
             input: Estimated(Tokens(input)),
             least_output: output,
             most_output: output,

@@ -58,6 +58,7 @@ fn asked(dice: &mut Dice, scopes: &[Arc<Scope>]) -> Entry {
         claims,
         targets: Targets(0b111),
         ask: Ask {
+            more: Requests(dice.below(3)),
             input: Estimated(Tokens(dice.below(100))),
             least_output: Estimated(Tokens(least)),
             most_output: Estimated(Tokens(least + dice.below(200))),

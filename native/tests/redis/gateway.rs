@@ -169,6 +169,7 @@ pub(crate) fn entry(scopes: &[&Arc<Scope>]) -> Entry {
         claims: claims.collect(),
         targets: Targets(1),
         ask: Ask {
+            more: Requests::ZERO,
             input: Estimated(Tokens(10)),
             least_output: Estimated(Tokens(90)),
             most_output: Estimated(Tokens(90)),

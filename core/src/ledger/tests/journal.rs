@@ -21,6 +21,7 @@ fn full() -> Limits {
 
 fn notes() -> Vec<Note> {
     let ask = Ask {
+        more: Requests(9999),
         input: Estimated(Tokens(300)),
         least_output: Estimated(Tokens(1)),
         most_output: Estimated(Tokens(u64::MAX)),

@@ -138,6 +138,7 @@ impl Bench {
         let Act::Reserve { scopes: which, input, least, more, price } = act else { return None };
         self.next += 1;
         let ask = Ask {
+            more: Requests::ZERO,
             input: Estimated(Tokens(*input)),
             least_output: Estimated(Tokens(*least)),
             most_output: Estimated(Tokens(least + more)),

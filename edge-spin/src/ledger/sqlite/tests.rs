@@ -148,6 +148,7 @@ fn entry(dice: &mut Dice, id: u128, scopes: &[Arc<Scope>]) -> Entry {
         claims,
         targets: Targets(0b111),
         ask: Ask {
+            more: Requests::ZERO,
             input: Estimated(Tokens(dice.below(100))),
             least_output: Estimated(Tokens(least)),
             most_output: Estimated(Tokens(least + dice.below(200))),
