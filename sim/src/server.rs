@@ -2,6 +2,7 @@
 
 mod exchange;
 mod fast;
+mod files;
 pub(crate) mod link;
 pub(crate) mod running;
 
@@ -63,6 +64,7 @@ impl Sim {
             gates: Gates::default(),
             options: self.options,
             fast: fast::Prepared::default(),
+            files: files::Files::default(),
         });
         let mut connections = JoinSet::new();
         loop {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::SimOptions;
 use super::fast::Prepared;
+use super::files::{Files, Said};
 use super::link::Link;
 use crate::answer::{compose, tokens};
 use crate::ask::{fingerprint, last_user_text};
@@ -36,6 +37,7 @@ pub(super) struct Desk {
     pub(super) gates: Gates,
     pub(super) options: SimOptions,
     pub(super) fast: Prepared,
+    pub(super) files: Files,
 }
 
 /// The connection is to be closed without an answer.
@@ -76,6 +78,11 @@ pub(super) async fn answer(desk: Arc<Desk>, link: Arc<Link>, request: Request<In
     let watch = desk.log.open(&parts, body.clone());
     let listed = dialect::models(&parts);
     let talk = Talk { desk: &desk, link, parts: &parts, watch };
+    if target.is_none()
+        && let Some(said) = talk.desk.files.answer(talk.parts, &body)
+    {
+        return talk.beside(said, &body).await;
+    }
     match (target, listed) {
         (Some(target), _) if parts.method == Method::POST => talk.answer(&target, &body).await,
         (None, Some(listed)) if parts.method == Method::GET => talk.plain(StatusCode::OK, &listed),
@@ -345,6 +352,26 @@ impl Talk<'_> {
         let quirks = Quirks::default();
         let head = self.head(status, &openai::DIALECT, &quirks, "application/json");
         self.whole(head, body.to_string().into(), &quirks)
+    }
+
+    /// What is no model's answer. Asked for with another key than is expected it is refused like one.
+    async fn beside(self, said: Said, body: &Bytes) -> Answered {
+        let path = self.parts.uri.path_and_query().map_or("", |path| path.as_str());
+        let expected = &self.desk.options.expect_key;
+        if expected.is_some() && *expected != key_of(&self.parts.headers, path) {
+            return self.refuse(&openai::DIALECT, &Refusal::of(Kind::InvalidKey), &Quirks::default());
+        }
+        if let Err(refusal) = signature::check(self.parts, body) {
+            return self.refuse(&openai::DIALECT, &refusal, &Quirks::default());
+        }
+        let query = self.parts.uri.query().unwrap_or_default();
+        if let Some(gate) = query.split('&').find_map(|pair| pair.strip_prefix("gate=")) {
+            self.desk.gates.named(gate).pass().await;
+        }
+        let Said { status, kind, body } = said;
+        let quirks = Quirks::default();
+        let head = self.head(status, &openai::DIALECT, &quirks, kind);
+        self.whole(head, body, &quirks)
     }
 
     fn lost(self) -> Answered {
