@@ -15,7 +15,8 @@ use crate::keyring::{self, Presented};
 use crate::ledger::{Report, Scope, Standing};
 use crate::models;
 use crate::mount::{self, Located, Mounted};
-use crate::surface::{self, Bodies, RequestLine, Surface, SurfaceId, openai_chat::OpenAiChat};
+use crate::surface::{self, Answers, Bodies, RequestLine, Surface, SurfaceId, openai_chat::OpenAiChat, raw};
+use crate::through::{self, Through};
 use crate::transcript::{self, Owner};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
@@ -150,6 +151,12 @@ pub struct Desk<'a> {
 pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admission {
     let Located { mounted, path } = match mount::locate(&head.method, head.uri.path()) {
         Ok(located) => located,
+        Err(fault) if fault.code == Code::NoRoute => {
+            return match through::find(&head.method, &head.uri, desk.config) {
+                Some(through) => pass(head, desk, through, id, now),
+                None => Admission::Answered(astray(head, &fault, id)),
+            };
+        }
         Err(fault) => return Admission::Answered(astray(head, &fault, id)),
     };
     match mounted {
@@ -194,21 +201,67 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
             }))
         }
         Mounted::Surface { id: surface, model } => {
-            let surface = surface::of(surface);
-            // Authenticate before the body is read: a stranger must not buy memory or JSON work.
-            match enter(head, desk, path, surface, id, now) {
-                Ok(caller) => {
-                    let content_type = match surface.bodies() {
-                        Bodies::Json => None,
-                        Bodies::Any => head.headers.get(CONTENT_TYPE).cloned(),
-                    };
-                    let framing = surface.framing(head.uri.query());
-                    let line = RequestLine { model, framing, content_type };
-                    want(head, desk, Called { surface, line }, caller, id, now)
-                }
-                Err(admission) => *admission,
-            }
+            let line = RequestLine { model, ..RequestLine::default() };
+            serve(head, desk, Served { surface, line, path }, id, now)
         }
+    }
+}
+
+/// A surface that is served at a place.
+struct Served {
+    surface: SurfaceId,
+    line: RequestLine,
+    path: &'static str,
+}
+
+fn serve(head: &Parts, desk: &Desk<'_>, served: Served, id: RequestId, now: Time) -> Admission {
+    let Served { surface, mut line, path } = served;
+    let surface = surface::of(surface);
+    if surface.answers() == Answers::Verbatim {
+        let pinned = line.provider.take().and_then(|id| desk.config.provider(id));
+        let pinned = pinned.map(|provider| provider.name.clone());
+        let provider = pinned.or_else(|| through::chosen(head, desk.config));
+        let raw = through::placed(head, path, line.model.take(), provider);
+        let called = Called { surface, line: RequestLine { raw: Some(Box::new(raw)), ..line } };
+        return called_at(head, desk, path, called, id, now);
+    }
+    line.framing = surface.framing(head.uri.query());
+    called_at(head, desk, path, Called { surface, line }, id, now)
+}
+
+/// What is reached by a provider's name.
+fn pass(head: &Parts, desk: &Desk<'_>, through: Through, id: RequestId, now: Time) -> Admission {
+    match through {
+        Through::Surface { id: surface, model, path, provider } => {
+            let line = RequestLine { model, provider: Some(provider), ..RequestLine::default() };
+            serve(head, desk, Served { surface, line, path }, id, now)
+        }
+        Through::Raw { raw, provider, path } => {
+            let dialect = desk.config.provider(provider).map_or(Dialect::OpenAi, |it| it.dialect);
+            let line = RequestLine { raw: Some(Box::new(raw)), ..RequestLine::default() };
+            called_at(head, desk, &path, Called { surface: raw::of(dialect), line }, id, now)
+        }
+    }
+}
+
+/// Authenticates before the body is read: a stranger must not buy memory or JSON work.
+fn called_at(
+    head: &Parts,
+    desk: &Desk<'_>,
+    path: &str,
+    mut called: Called,
+    id: RequestId,
+    now: Time,
+) -> Admission {
+    match enter(head, desk, path, called.surface, id, now) {
+        Ok(caller) => {
+            called.line.content_type = match called.surface.bodies() {
+                Bodies::Json => None,
+                Bodies::Any => head.headers.get(CONTENT_TYPE).cloned(),
+            };
+            want(head, desk, called, caller, id, now)
+        }
+        Err(admission) => *admission,
     }
 }
 
@@ -216,7 +269,7 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
 fn enter(
     head: &Parts,
     desk: &Desk<'_>,
-    path: &'static str,
+    path: &str,
     surface: &dyn Surface,
     id: RequestId,
     now: Time,
@@ -262,6 +315,10 @@ fn want(
         Ok(wish) => wish,
         Err(fault) => return Admission::Answered(refusal(surface, &fault, id)),
     };
+    let forward = match &line.raw {
+        Some(_) => through::forwarded(&head.headers),
+        None => forwarded(&head.headers),
+    };
     Admission::Wanted(Admitted {
         config: desk.config.clone(),
         surface,
@@ -273,7 +330,7 @@ fn want(
         caller,
         gauge: desk.gauge.clone(),
         strictness: strictness(&head.headers),
-        forward: forwarded(&head.headers),
+        forward,
         wish,
     })
 }

@@ -345,6 +345,18 @@ pub struct Route {
     pub deadline: Millis,
     /// What it says of the cache of answers.
     pub cache: Option<Caching>,
+    /// With which of its providers' keys it goes.
+    pub account: Account,
+}
+
+/// With which of a provider's keys a request goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Account {
+    /// Any.
+    #[default]
+    Any,
+    /// The first that serves the model: what the request speaks of may be known to that one's account only.
+    First,
 }
 
 /// A model at a provider.

@@ -131,6 +131,7 @@ async fn perform<H: Host, C: Client>(
         }
         Step::Keep(kept) => host.keep(kept).await,
         Step::Resign(lead, parting) => host.resign(lead, parting).await,
+        Step::Settle(Ended { hold, settlement }) => host.settle(hold, settlement).await,
         Step::End(record, None) => host.log(*record),
         Step::End(record, Some(Ended { hold, settlement })) => host.end(record, hold, settlement).await,
     }

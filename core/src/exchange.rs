@@ -35,6 +35,7 @@ mod counting;
 mod gather;
 mod quota;
 mod ration;
+mod raw;
 mod read;
 mod record;
 mod relay;
@@ -131,6 +132,8 @@ pub enum Step {
     Keep(Kept),
     /// End a lead without one.
     Resign(Lead, Parting),
+    /// End a hold while the request goes on: it takes another.
+    Settle(Ended),
     /// Write the request's record, and end its hold, if it has one.
     End(Box<Record>, Option<Ended>),
 }
@@ -554,6 +557,7 @@ impl Exchange {
             }
             read::Verdict::Whole(whole) => self.answer_whole(*reading, *whole, now),
             read::Verdict::Committed(opening) => self.answer_stream(*reading, *opening, now),
+            read::Verdict::Surveyed(found) => self.surveyed(reading.sent.lane, *found, now),
         }
     }
 
@@ -823,28 +827,37 @@ impl Exchange {
 
     fn answer_whole(&mut self, reading: Reading, whole: read::Whole, now: Time) {
         let lane = reading.sent.lane;
-        if whole.usage.is_none() {
+        if reading.is_refusal() {
+            self.record.refused(reading.status());
+        } else if whole.usage.is_none() {
             self.unreported = Some(whole.heard);
             // What it will come to is nobody's to tell, so that all that was paid for counts.
-            let running = self.request.surface.leaves_running(&self.request.body);
-            self.abandoned = self.quota.paid().filter(|_| running);
+            // Nor is it of what nobody here understands; its cap tells.
+            let running = self.request.surface.leaves_running(&self.request.body) || self.request.is_raw();
+            let capped = !self.request.is_raw() || self.request.envelope.max_tokens.is_some();
+            self.abandoned = self.quota.paid().filter(|_| running && capped);
         }
         self.record.usage = self.request.metered(whole.usage, &whole.body).map(Box::new);
-        self.record.answered(reading.sent.first_byte(now));
+        if !reading.is_refusal() {
+            self.record.answered(reading.status(), reading.sent.first_byte(now));
+        }
         self.charge(now);
         let head = answer::whole(&self.request, &reading, whole.body, &self.record);
         self.draft_whole(&head);
         self.farewell = Some(Out::Head(head));
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         // How fast an upstream counts says nothing of how fast it answers.
-        let counts = self.request.counts();
+        let counts = self.request.counts() || self.request.is_raw();
         let outcome = if counts { Outcome::Unknown } else { reading.sent.answered(output, now) };
         self.steps.push_back(Step::Observe(lane, outcome));
         self.settle(now);
     }
 
     fn answer_stream(&mut self, reading: Reading, opening: read::Opening, now: Time) {
-        self.record.answered(reading.sent.first_byte(now));
+        match reading.is_refusal() {
+            true => self.record.refused(reading.status()),
+            false => self.record.answered(reading.status(), reading.sent.first_byte(now)),
+        }
         let head = answer::stream(&self.request, &reading, self.calls);
         self.draft_stream(&head);
         self.steps.push_back(Step::Emit(Out::Head(head)));
@@ -855,7 +868,7 @@ impl Exchange {
     fn complete(&mut self, mut relay: Relay, now: Time) {
         self.draft_complete();
         self.record.usage = relay.usage().cloned().map(Box::new);
-        if self.record.usage.is_none() {
+        if self.record.usage.is_none() && self.record.first_byte.is_some() {
             self.unreported = Some(relay.take_heard());
         }
         let output = self.record.usage.as_ref().map(|usage| usage.output);

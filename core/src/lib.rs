@@ -39,11 +39,13 @@ pub mod fleet; // what has been learned of the upstreams
 pub mod retry; // what an upstream's fault means for a request
 pub mod ledger; // where scopes' counters live
 pub mod count; // tokens, where no provider has counted them
+pub mod batch; // calls in files
 pub mod cache; // answers that are kept
 pub mod transcript; // responses that conversations go on from
 
 pub mod api; // the admin API, decided without doing it
 pub mod cors; // calls from browsers
+pub mod through; // paths of providers that no surface serves
 pub mod admit; // the door: what is decided from a request's head
 pub mod exchange; // a request in flight as a value
 pub mod drive; // the one piece of async code

@@ -16,6 +16,7 @@ use crate::surface::SurfaceId;
 use crate::transcript::Ask;
 use http::Method;
 use path::Pattern;
+pub(crate) use path::normal;
 use std::borrow::Cow;
 
 /// A place where something is served.
@@ -23,8 +24,8 @@ use std::borrow::Cow;
 pub struct Place {
     /// The method it takes.
     pub method: Verb,
-    /// Its path. `{model}` stands for one or more segments, so that model names may contain slashes;
-    /// there is at most one.
+    /// Its path. `{model}` or `{id}` stands for one or more segments, so that model names may contain
+    /// slashes; there is at most one.
     pub path: &'static str,
     /// What is served there.
     pub serves: Serves,
@@ -102,6 +103,15 @@ pub const PLACES: &[Place] = &[
     post("/openai/deployments/{model}/audio/transcriptions", SurfaceId::OpenAiTranscriptions),
     post("/v1/audio/translations", SurfaceId::OpenAiTranslations),
     post("/openai/deployments/{model}/audio/translations", SurfaceId::OpenAiTranslations),
+    post("/v1/files", SurfaceId::OpenAiUpload),
+    get("/v1/files", Serves::Surface(SurfaceId::OpenAiFiles)),
+    get("/v1/files/{id}/content", Serves::Surface(SurfaceId::OpenAiFiles)),
+    get("/v1/files/{id}", Serves::Surface(SurfaceId::OpenAiFiles)),
+    delete("/v1/files/{id}", SurfaceId::OpenAiFiles),
+    post("/v1/batches", SurfaceId::OpenAiBatch),
+    get("/v1/batches", Serves::Surface(SurfaceId::OpenAiFiles)),
+    get("/v1/batches/{id}", Serves::Surface(SurfaceId::OpenAiFiles)),
+    post("/v1/batches/{id}/cancel", SurfaceId::OpenAiFiles),
     post("/model/{model}/converse", SurfaceId::BedrockConverse),
     post("/model/{model}/converse-stream", SurfaceId::BedrockConverseStream),
     post("/model/{model}/invoke", SurfaceId::BedrockInvoke),
@@ -179,6 +189,10 @@ pub enum Mounted {
 
 const fn post(path: &'static str, surface: SurfaceId) -> Place {
     Place { method: Verb::Post, path, serves: Serves::Surface(surface) }
+}
+
+const fn delete(path: &'static str, surface: SurfaceId) -> Place {
+    Place { method: Verb::Delete, path, serves: Serves::Surface(surface) }
 }
 
 const fn get(path: &'static str, serves: Serves) -> Place {
@@ -267,6 +281,15 @@ pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
     Err(match other_method {
         Some(verb) => wrong_method(method, verb),
         None => path::no_route(&path),
+    })
+}
+
+/// The surface below a prefix that is none of [`MOUNTS`], with the model of a path in normal form and the
+/// place.
+pub(crate) fn surface_at(method: &Method, rest: &str) -> Option<(SurfaceId, Option<String>, &'static str)> {
+    PLACES.iter().filter(|place| place.method.takes(method)).find_map(|place| {
+        let Serves::Surface(id) = place.serves else { return None };
+        Some((id, hole(place, rest)?.map(str::to_owned), place.path))
     })
 }
 

@@ -9,8 +9,10 @@ pub mod gemini;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub mod openai_files;
 pub mod openai_responses;
 pub mod openai_tasks;
+pub mod raw;
 
 mod bulk; // how much a prompt holds
 mod conversation; // what identifies a conversation
@@ -20,6 +22,7 @@ mod proof; // proofs of other providers
 mod shape; // what a field's value must be
 
 use crate::call::{Call, Operation, UsageChunk};
+use crate::config::ProviderId;
 use crate::count::{Besides, Media};
 use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings};
@@ -30,7 +33,7 @@ use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use crate::usage::Quantity;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::ops::Range;
 
 /// What every surface can do.
@@ -80,6 +83,11 @@ pub trait Surface: Sync {
     /// Checks the request's shape and reads what routing needs, without building a call. Everything
     /// that is wrong whatever the provider is refused here, by field.
     fn inspect(&self, tape: &Tape<'_>, line: &RequestLine) -> Result<Envelope, Fault>;
+
+    /// Whether a request makes a batch of calls that are in a file.
+    fn is_batch(&self) -> bool {
+        false
+    }
 
     /// Whether a request asks for an answer that goes on being written after the exchange is over, so
     /// that nobody tells here what it came to.
@@ -174,6 +182,36 @@ pub struct RequestLine {
     pub framing: Framing,
     /// What the body is said to be, on surfaces whose bodies may be anything.
     pub content_type: Option<HeaderValue>,
+    /// The provider whose name the path begins with: the model is one of its own.
+    pub provider: Option<ProviderId>,
+    /// What is sent to a provider as it came.
+    pub raw: Option<Box<Raw>>,
+}
+
+/// A request that a provider gets as it came, whatever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// Its method.
+    pub method: Method,
+    /// Appended to the base URL: a path that is escaped where it must be, with its query.
+    pub below: String,
+    /// The model its path names.
+    pub model: Option<String>,
+    /// What it may come to cost.
+    pub costs: Costs,
+    /// Whom it is for, where it says so; else whoever serves such things.
+    pub provider: Option<String>,
+}
+
+/// What a request that passes as it came may come to cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Costs {
+    /// Nothing: it reads, or takes away.
+    Nothing,
+    /// What it sends.
+    Input,
+    /// What it sends, and what is generated for it.
+    All,
 }
 
 /// What the bodies of a surface's requests are.
@@ -193,6 +231,9 @@ pub enum Answers {
     /// Those with a 2xx status pass as they come, whatever they are: JSON whole, anything else as it
     /// comes. They are looked at for usage and nothing else.
     Unread,
+    /// The same whatever their status: a refusal is the provider's own answer, too, and nobody else is
+    /// asked.
+    Verbatim,
 }
 
 /// Whether any byte of a stream is out.
@@ -261,6 +302,12 @@ pub enum SurfaceId {
     OpenAiTranscriptions,
     /// OpenAI's translation of recordings.
     OpenAiTranslations,
+    /// Files of OpenAI's, and batches that there are.
+    OpenAiFiles,
+    /// A new file of OpenAI's.
+    OpenAiUpload,
+    /// A new batch of OpenAI's.
+    OpenAiBatch,
     /// AWS Bedrock's `converse`.
     BedrockConverse,
     /// AWS Bedrock's `converse-stream`.
@@ -293,6 +340,9 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::OpenAiSpeech => &openai_tasks::SPEECH,
         SurfaceId::OpenAiTranscriptions => &openai_tasks::TRANSCRIPTIONS,
         SurfaceId::OpenAiTranslations => &openai_tasks::TRANSLATIONS,
+        SurfaceId::OpenAiFiles => &openai_files::FILES,
+        SurfaceId::OpenAiUpload => &openai_files::UPLOAD,
+        SurfaceId::OpenAiBatch => &openai_files::BATCH,
         SurfaceId::BedrockConverse => &bedrock::CONVERSE,
         SurfaceId::BedrockConverseStream => &bedrock::CONVERSE_STREAM,
         SurfaceId::BedrockInvoke => &bedrock::INVOKE,
@@ -378,6 +428,26 @@ pub struct Envelope {
     pub end_user: Option<String>,
     /// Where a pass-through changes the body.
     pub places: Places,
+}
+
+impl Envelope {
+    /// That of a request of which nothing is known but its model.
+    pub fn bare(model: String) -> Self {
+        Self {
+            model,
+            model_place: ModelPlace::Path,
+            delivery: crate::call::Delivery::Whole,
+            fallbacks: Vec::new(),
+            cuts: Vec::new(),
+            conversation: None,
+            max_tokens: None,
+            prompt_bytes: 0,
+            media: Media::default(),
+            n: 1,
+            end_user: None,
+            places: Places::default(),
+        }
+    }
 }
 
 /// Where a body names its model.

@@ -54,7 +54,8 @@ fn places() -> String {
         .collect();
     let _ = writeln!(
         out,
-        "\nModel calls and lists also under {}, with and without the version.",
+        "\nModel calls and lists also under {}, with and without the version. \
+         What else is below the name of a provider: [see below](#what-passes-to-a-provider).",
         mounts.join(", ")
     );
     out

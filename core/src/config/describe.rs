@@ -47,7 +47,7 @@ impl Config {
     }
 
     fn route_lines(&self, out: &mut String, route: &Route) -> fmt::Result {
-        let Route { name, strategy, targets, fallbacks, attempts, deadline, cache } = route;
+        let Route { name, strategy, targets, fallbacks, attempts, deadline, cache, account: _ } = route;
         let seconds = deadline.ceil_secs();
         write!(out, "  {name}: {}, at most {attempts} attempts in {seconds}s: ", strategy.name())?;
         let shares = targets.iter().map(|target| {

@@ -2,7 +2,7 @@
 
 use super::compile::{ATTEMPTS, default_deadline};
 use super::fault::{closest_few, show};
-use super::{After, Config, ProviderId, Route, RouteTarget, Strategy};
+use super::{Account, After, Config, ProviderId, Route, RouteTarget, Strategy};
 use crate::catalog;
 use crate::dialect::Dialect;
 use crate::directory::Caller;
@@ -97,7 +97,26 @@ impl Config {
             fallbacks: Vec::new(),
             attempts: ATTEMPTS,
             cache: None,
+            account: Account::Any,
         }
+    }
+
+    /// The way to a provider for what passes as it came, for a model of its own or for none. Whether the
+    /// caller may ask for it is not looked at here.
+    pub(crate) fn account(&self, provider: ProviderId, model: &str) -> Route {
+        let name = self.provider(provider).map_or("", |provider| &provider.name);
+        let name = if model.is_empty() { name.to_owned() } else { format!("{name}/{model}") };
+        let target = self.target(provider, model);
+        // A price for every model of a provider is none for what names no model.
+        let price = target.price.filter(|_| !model.is_empty());
+        let route = self.derive(&name, RouteTarget { price, ..target });
+        Route { attempts: 1, account: Account::First, ..route }
+    }
+
+    /// Whether a name that clients may ask for is that model at a provider, and nothing else.
+    pub(crate) fn leads_to(&self, model: &str, provider: ProviderId) -> bool {
+        let found = catalog::vendors(model).find_map(|vendor| self.provider_of(vendor));
+        found == Some(provider) && !self.routes.contains_key(model)
     }
 
     /// What a name leads to, if the key may ask for it.
@@ -158,7 +177,13 @@ impl Config {
         RouteTarget { provider, model: model.to_owned(), weight: 1.0, price, writes, limits, after }
     }
 
-    fn provider_named(&self, name: &str) -> Option<ProviderId> {
+    /// The provider whose name a model's begins with.
+    pub(crate) fn provider_of_name<'m>(&self, model: &'m str) -> Option<&'m str> {
+        let (provider, _) = model.split_once('/')?;
+        self.provider_named(provider).map(|_| provider)
+    }
+
+    pub(crate) fn provider_named(&self, name: &str) -> Option<ProviderId> {
         self.provider_where(|provider| provider.name == name)
     }
 

@@ -56,11 +56,10 @@ pub(super) fn whole(
     record: &Record,
 ) -> Response<Option<Bytes>> {
     let mut response = Response::new(Some(body));
+    *response.status_mut() = status(request, reading);
     let headers = response.headers_mut();
     headers.reserve(USUAL_HEADERS);
-    if let Some(label) = label(request, reading, "application/json") {
-        headers.insert(CONTENT_TYPE, label);
-    }
+    label(headers, request, reading, "application/json");
     common(headers, request, record.attempts);
     served_by(headers, request, reading);
     if let Some(cost) = record.cost.amount() {
@@ -70,21 +69,27 @@ pub(super) fn whole(
 }
 
 /// What an answer is said to be.
-fn label(request: &Request, reading: &Reading, usual: &'static str) -> Option<HeaderValue> {
-    if request.passes_unread() {
-        return reading.own_content_type().cloned();
+fn label(headers: &mut HeaderMap, request: &Request, reading: &Reading, usual: &'static str) {
+    if !request.passes_unread() {
+        headers.insert(CONTENT_TYPE, reading.content_type(usual));
+        return;
     }
-    Some(reading.content_type(usual))
+    headers.extend(reading.own_words(request).map(|(name, value)| (name, value.clone())));
+}
+
+/// The status of an answer: its upstream's own where that passes, too.
+fn status(request: &Request, reading: &Reading) -> StatusCode {
+    let own = StatusCode::from_u16(reading.status()).ok();
+    own.filter(|_| request.is_raw()).unwrap_or_default()
 }
 
 /// The beginning of a stream.
 pub(super) fn stream(request: &Request, reading: &Reading, calls: u32) -> Response<Option<Bytes>> {
     let mut response = Response::new(None);
+    *response.status_mut() = status(request, reading);
     let headers = response.headers_mut();
     headers.reserve(USUAL_HEADERS);
-    if let Some(label) = label(request, reading, request.line.framing.content_type()) {
-        headers.insert(CONTENT_TYPE, label);
-    }
+    label(headers, request, reading, request.line.framing.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     common(headers, request, calls);
     served_by(headers, request, reading);
@@ -234,7 +239,9 @@ fn common(headers: &mut HeaderMap, request: &Request, calls: u32) {
 
 fn served_by(headers: &mut HeaderMap, request: &Request, reading: &Reading) {
     insert(headers, PROVIDER, request.provider_name(reading.sent.lane));
-    insert(headers, MODEL, &reading.sent.model);
+    if !reading.sent.model.is_empty() {
+        insert(headers, MODEL, &reading.sent.model);
+    }
     if let Some(id) = upstream_id(&reading.headers) {
         headers.insert(UPSTREAM_ID, id.clone());
     }

@@ -180,6 +180,13 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     let model = request.target(lane).ok_or_else(bug)?.model.clone();
     let vendor = spoken(provider, request.surface.dialect(), &model);
     let target = Target { vendor, model: &model };
+    if let Some((method, below, body)) = request.asks_raw()? {
+        let endpoint = Endpoint { path: Cow::Owned(below), headers: HeaderMap::new() };
+        let fetch = fetch(request, provider, lane, endpoint, body, Path::Pass)?;
+        let (usage, timeouts, lost) = (UsageAsk::AsClient, provider.timeouts, Vec::new());
+        let fetch = Fetch { method, ..fetch };
+        return Ok(Built { fetch, vendor, model, path: Path::Pass, usage, timeouts, lost });
+    }
     let same = match request.task() {
         Some(_) => provider::of(vendor.dialect).endpoint(&target, request.purpose()).is_some(),
         None => vendor.dialect == request.surface.dialect(),
@@ -322,7 +329,10 @@ fn fetch(
     let Endpoint { path: below, headers } = endpoint;
     let mut all = HeaderMap::with_capacity(8 + provider.headers.len());
     let json = || HeaderValue::from_static("application/json");
-    all.insert(CONTENT_TYPE, request.line.content_type.clone().unwrap_or_else(json));
+    let label = request.line.content_type.clone();
+    let label =
+        if request.is_raw() { label.filter(|_| !body.is_empty()) } else { Some(label.unwrap_or_else(json)) };
+    all.extend(label.map(|label| (CONTENT_TYPE, label)));
     all.insert(ACCEPT, accept(request, path, provider.dialect));
     all.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
     all.extend(headers);

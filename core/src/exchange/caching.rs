@@ -300,6 +300,7 @@ impl Request {
             media: _,
             embedding: _,
             in_chat: _,
+            batch: _,
         } = self;
         let mut digest = Digest::new();
         self.tenant(share, &mut digest);
@@ -308,7 +309,7 @@ impl Request {
             crate::admit::Strictness::Report => 0,
             crate::admit::Strictness::Refuse => 1,
         }]);
-        let RequestLine { model: _, framing, content_type: _ } = line;
+        let RequestLine { model: _, framing, content_type: _, provider: _, raw: _ } = line;
         digest.part(&[match framing {
             Framing::Events => 0,
             Framing::Array => 1,
@@ -319,7 +320,16 @@ impl Request {
         let headers: Vec<&[u8]> =
             forward.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]).collect();
         digest.list(headers.into_iter());
-        let Route { name: _, strategy: _, targets, fallbacks, attempts: _, deadline: _, cache: _ } = &**route;
+        let Route {
+            name: _,
+            strategy: _,
+            targets,
+            fallbacks,
+            attempts: _,
+            deadline: _,
+            cache: _,
+            account: _,
+        } = &**route;
         for target in targets.iter().chain(fallbacks) {
             let RouteTarget { provider, model, weight: _, price: _, writes: _, limits: _, after } = target;
             digest.part(model.as_bytes());

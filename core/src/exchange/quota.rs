@@ -16,12 +16,12 @@ use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::ledger::{Ask, AskCost, Entry, Hold, Settlement, Spent, Standing, Targets};
 use crate::price::{PerMillion, Service};
-use crate::units::{Estimated, Metered, Millis, NanoDollars, Tokens};
+use crate::units::{Estimated, Metered, Millis, NanoDollars, Requests, Tokens};
 use crate::usage::{Quantity, Usage};
 use std::sync::Arc;
 
 /// What a model may write whose cap nobody knows, when the client sets none either.
-const USUAL_CAP: Tokens = Tokens(16_384);
+pub(super) const USUAL_CAP: Tokens = Tokens(16_384);
 
 /// After its deadline, how long a request may take to settle.
 const GRACE: Millis = Millis::from_secs(60);
@@ -59,8 +59,11 @@ impl Quota {
     /// What is to be reserved; nothing for a request that no limit holds for. A fault where a budget
     /// would have to pay a price nobody knows.
     pub(super) fn entry(&mut self, request: &Request) -> Result<Option<Entry>, Fault> {
-        if request.counts() {
+        if request.is_free() {
             return Ok(Self::entry_of_one(request));
+        }
+        if let Some(usage) = request.batch_usage() {
+            return self.entry_of_batch(request, &usage);
         }
         let Some(mut entry) = bare(request) else { return Ok(None) };
         if self.certainty == Certainty::Estimated {
@@ -68,7 +71,7 @@ impl Quota {
         }
         let output = request.output();
         entry.ask =
-            Ask { input: self.input, least_output: output.least, most_output: output.most, cost: None };
+            Ask { input: self.input, least_output: output.least, most_output: output.most, ..Ask::default() };
         if entry.claims.iter().any(|claim| claim.scope.limits.has_budget()) {
             let Priced { cost, unknown } = priced(request, self.input.0);
             let all_unknown = entry.targets.without(unknown).is_none();
@@ -80,6 +83,31 @@ impl Quota {
             entry.ask.cost = (!all_unknown).then_some(cost);
         }
         Ok(Some(entry))
+    }
+
+    /// All calls of a batch at once, under a name of its own: the request that makes it has had one.
+    fn entry_of_batch(&mut self, request: &Request, usage: &Usage) -> Result<Option<Entry>, Fault> {
+        self.certainty = Certainty::Counted;
+        let (Some(mut entry), Some(surveyed)) = (bare(request), request.surveyed()) else { return Ok(None) };
+        entry.id = super::raw::batch_entry(request.id);
+        let price = request.route.targets.first().and_then(|target| target.price.as_deref());
+        let cost = request.batch_cost(usage, price);
+        let has_budget = entry.claims.iter().any(|claim| claim.scope.limits.has_budget());
+        if has_budget
+            && cost.is_none()
+            && request.config.server.unknown_price == UnknownPrice::RefuseUnderBudget
+        {
+            return Err(unpriced(request));
+        }
+        let (input, output) = (Estimated(usage.prompt()), Estimated(usage.output));
+        let more = Requests(surveyed.calls.saturating_sub(1));
+        entry.ask = Ask { more, input, least_output: output, most_output: output, cost };
+        Ok(Some(entry))
+    }
+
+    /// Whether anything was sent.
+    pub(super) fn has_called(&self) -> bool {
+        !self.called.is_none()
     }
 
     /// What is reserved for a request that consumes nothing, as it is refused, its answer was kept or it
@@ -318,6 +346,11 @@ fn cost_at(target: &RouteTarget, input: Tokens, service: Service) -> Option<AskC
 
 fn unpriced(request: &Request) -> Fault {
     let model = &request.envelope.model;
+    if model.is_empty() {
+        let message = "what this call costs is not known here, so no budget can pay for it: call it with a \
+                       key that has none, or set server.unknown_price = \"serve\"";
+        return Fault::new(Code::BudgetExceeded, message);
+    }
     let message = format!(
         "the price of `{model}` is not known here, so no budget can pay for it: ask for another model, \
          or have its price added under [prices]"

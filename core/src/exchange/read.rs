@@ -6,20 +6,22 @@
 use super::attempt::{Path, Sent, streams_as};
 use super::gather::Gather;
 use super::request::Request;
+use crate::batch::{Survey, Surveyed};
 use crate::count::Heard;
-use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::fault::{Fault, UpstreamClass, UpstreamFault};
 use crate::framing::{Framer, Framing, Unframed};
 use crate::host::Head;
 use crate::provider::openai_responses::is_chat;
 use crate::provider::{Decode, Glance};
 use crate::reply::{Assembler, Event, Reply, Stop};
 use crate::sse::Frame;
+use crate::through::ANSWERED;
 use crate::units::Time;
 use crate::usage::Usage;
 use crate::vendor::Vendor;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use std::fmt;
 
 /// The largest whole answer read into memory.
@@ -50,6 +52,8 @@ enum Form {
     Pass { framer: Framer, held: Vec<Frame> },
     /// Bytes for a client that takes them as they are.
     Raw,
+    /// The file of a batch; a fault of it ends the reading.
+    Survey(Box<Survey>),
     /// Events for a client that wants events of another dialect.
     Translate { framer: Framer, decoder: Box<dyn Decode>, events: Vec<Event>, size: usize },
     /// Events for a client that wants a whole answer.
@@ -85,6 +89,7 @@ impl fmt::Debug for Form {
             Self::Whole(_) => "Whole",
             Self::Pass { .. } => "Pass",
             Self::Raw => "Raw",
+            Self::Survey(_) => "Survey",
             Self::Translate { .. } => "Translate",
             Self::Assemble { .. } => "Assemble",
         })
@@ -102,6 +107,8 @@ pub(super) enum Verdict {
     Whole(Box<Whole>),
     /// A stream for a client that wants one.
     Committed(Box<Opening>),
+    /// All of a batch's file has come, or enough to refuse it.
+    Surveyed(Box<Result<Surveyed, Fault>>),
 }
 
 impl Verdict {
@@ -109,7 +116,7 @@ impl Verdict {
     fn or_failed(self, class: UpstreamClass, what: &str) -> Self {
         match self {
             Self::More => failed(class, 200, what),
-            decided @ (Self::Failed(_) | Self::Whole(_) | Self::Committed(_)) => decided,
+            decided @ (Self::Failed(_) | Self::Whole(_) | Self::Committed(_) | Self::Surveyed(_)) => decided,
         }
     }
 }
@@ -162,7 +169,7 @@ impl Reading {
         let provider = self.sent.provider();
         let mut heard = Heard::default();
         match &self.form {
-            Form::Unknown | Form::Raw => {}
+            Form::Unknown | Form::Raw | Form::Survey(_) => {}
             Form::Whole(gathered) if self.is_success() => {
                 heard.hear(|out| provider.text(gathered.so_far(), out));
             }
@@ -180,7 +187,7 @@ impl Reading {
     pub(super) fn reported(&self) -> Option<Usage> {
         let (provider, target) = (self.sent.provider(), self.sent.target());
         match &self.form {
-            Form::Unknown | Form::Raw | Form::Whole(_) => None,
+            Form::Unknown | Form::Raw | Form::Survey(_) | Form::Whole(_) => None,
             Form::Pass { held, .. } => held.iter().fold(None, |earlier, frame| {
                 provider.usage(frame.data(), earlier.as_ref(), &target).or(earlier)
             }),
@@ -195,10 +202,28 @@ impl Reading {
         (200..300).contains(&self.status)
     }
 
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the provider says no, where that is passed on as it is.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.status >= 400
+    }
+
+    /// Whether it passes whatever it is.
+    fn passes(&self, request: &Request) -> bool {
+        request.is_raw() || request.passes_unread() && self.is_success()
+    }
+
     pub(super) fn on_chunk(&mut self, mut chunk: Bytes, request: &Request, now: Time) -> Verdict {
         self.sent.times.heard(now);
-        if matches!(self.form, Form::Unknown) && request.passes_unread() && self.is_success() {
-            self.form = if self.is_said_json() { Form::Whole(Gather::default()) } else { Form::Raw };
+        if matches!(self.form, Form::Unknown) && self.passes(request) {
+            self.form = match request.survey().filter(|_| self.is_success()) {
+                Some(survey) => Form::Survey(survey),
+                None if self.is_said_json() => Form::Whole(Gather::default()),
+                None => Form::Raw,
+            };
         }
         if matches!(self.form, Form::Unknown) {
             self.form = self.recognise(&chunk, request);
@@ -213,12 +238,16 @@ impl Reading {
             Form::Unknown => Verdict::More,
             Form::Raw => {
                 self.sent.times.content(now);
-                let eye = self.said_framing().map(Framer::new);
+                let eye = self.said_framing().filter(|_| !request.is_free()).map(Framer::new);
                 if let Some(fault) = self.first_fault(&chunk).filter(|_| request.task().is_some()) {
                     return Verdict::Failed(Box::new(fault));
                 }
                 Verdict::Committed(Box::new(Opening::Raw { first: chunk, eye }))
             }
+            Form::Survey(survey) => match survey.push(&chunk, &request.gauge) {
+                Ok(()) => Verdict::More,
+                Err(fault) => Verdict::Surveyed(Box::new(Err(fault))),
+            },
             Form::Whole(gathered) => {
                 let limit = if (200..300).contains(&self.status) { MAX_WHOLE } else { MAX_ERROR };
                 gathered.push(chunk);
@@ -261,7 +290,14 @@ impl Reading {
     }
 
     pub(super) fn on_end(&mut self, request: &Request, now: Time) -> Verdict {
+        if let (Form::Unknown, Some(nothing), true) = (&self.form, request.survey(), self.is_success()) {
+            self.form = Form::Survey(nothing);
+        }
         match &mut self.form {
+            Form::Survey(survey) => {
+                let found = std::mem::take(&mut **survey).finish(&request.gauge);
+                Verdict::Surveyed(Box::new(found))
+            }
             Form::Unknown | Form::Raw | Form::Whole(_) => self.judge_whole(request),
             Form::Pass { framer, held } => {
                 held.extend(framer.finish());
@@ -335,6 +371,7 @@ impl Reading {
             Form::Whole(gathered) => gathered.take(),
             Form::Unknown
             | Form::Raw
+            | Form::Survey(_)
             | Form::Pass { .. }
             | Form::Translate { .. }
             | Form::Assemble { .. } => Bytes::new(),
@@ -343,6 +380,12 @@ impl Reading {
             self.sent.answered_in(first);
         }
         let (provider, target) = (self.sent.provider(), self.sent.target());
+        if request.is_raw() {
+            // What a batch says of its usage is no news to whoever looks at it again.
+            let tells = self.is_success() && !request.is_free();
+            let usage = tells.then(|| provider.usage(&body, None, &target)).flatten();
+            return Verdict::Whole(Box::new(Whole { body, usage, heard: Heard::default() }));
+        }
         if !self.is_success() {
             return Verdict::Failed(Box::new(provider.fault(self.status, &self.headers, &body, &target)));
         }
@@ -502,9 +545,10 @@ impl Reading {
         known.find(|framing| said.eq_ignore_ascii_case(framing.content_type().as_bytes()))
     }
 
-    /// The label the client is given where nobody reads the bytes: the upstream's own, if it has one.
-    pub(super) fn own_content_type(&self) -> Option<&HeaderValue> {
-        self.headers.get(CONTENT_TYPE)
+    /// What the client is told of bytes that nobody reads: the upstream's own words, if it has any.
+    pub(super) fn own_words(&self, request: &Request) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
+        let known = if request.is_raw() { ANSWERED.as_slice() } else { &[CONTENT_TYPE] };
+        known.iter().filter_map(|name| Some((name.clone(), self.headers.get(name)?)))
     }
 
     /// The label the client is given: the upstream's own where its bytes pass.

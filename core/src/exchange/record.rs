@@ -6,7 +6,7 @@ use crate::cache::{CacheUse, StoredHead};
 use crate::config::Priced;
 use crate::count::{Basis, Counted};
 use crate::directory::Caller;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
 use crate::price::{Charge, Served, Terms};
 use crate::units::{Millis, NanoDollars, Time, Tokens};
@@ -120,9 +120,15 @@ impl Record {
         self.attempts = calls;
     }
 
-    pub(super) fn answered(&mut self, first_byte: Millis) {
-        self.status = 200;
+    pub(super) fn answered(&mut self, status: u16, first_byte: Millis) {
+        self.status = status;
         self.first_byte = Some(first_byte);
+    }
+
+    /// The provider's own refusal is the answer. It costs nothing.
+    pub(super) fn refused(&mut self, status: u16) {
+        self.status = status;
+        self.fault = Some(Code::UpstreamRefused.code());
     }
 
     pub(super) fn failed(&mut self, fault: &Fault) {

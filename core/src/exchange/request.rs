@@ -1,11 +1,12 @@
 //! What an exchange knows of its request from the beginning to the end.
 
 use super::RequestId;
+use super::raw::Batch;
 use crate::admit::{Admitted, Strictness};
 use crate::cache::{CacheUse, Wish};
 use crate::call::{Call, Delivery, Operation, Task, UsageChunk};
 use crate::config::{self, After, Config, Route, RouteTarget};
-use crate::count::{Gauge, Media};
+use crate::count::Gauge;
 use crate::directory::Caller;
 use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamClass};
@@ -14,7 +15,7 @@ use crate::ledger::Standing;
 use crate::price::Terms;
 use crate::provider::openai::is_only_for_chat;
 use crate::provider::{Purpose, Target};
-use crate::surface::{Answers, Asked, Conversation, Envelope, ModelPlace, Places, RequestLine, Surface};
+use crate::surface::{Answers, Asked, Conversation, Envelope, RequestLine, Surface};
 use crate::units::{Millis, Time, Tokens};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -57,6 +58,8 @@ pub(super) struct Request {
     pub(super) media: Gathered,
     /// The same of a request for vectors.
     pub(super) embedding: Option<Box<EmbeddingCall>>,
+    /// The batch it makes, where it makes one.
+    pub(super) batch: Option<Batch>,
 }
 
 impl fmt::Debug for Request {
@@ -76,7 +79,14 @@ impl Request {
     pub(super) fn new(admitted: Admitted, body: Bytes) -> (Self, Option<Fault>) {
         let Admitted { config, surface, line, caller, .. } = &admitted;
         let found = surface.envelope(&body, line).and_then(|envelope| {
-            let route = config.route_for(&envelope.model, &envelope.fallbacks, caller.as_deref())?;
+            let (caller, model) = (caller.as_deref(), &envelope.model);
+            if let Some(raw) = line.raw.as_deref() {
+                return super::raw::find(config, raw, envelope, surface.is_batch(), caller);
+            }
+            let pinned = line.provider.and_then(|id| config.provider(id)).map(|provider| &*provider.name);
+            let named = pinned.filter(|name| config.provider_of_name(model) != Some(name));
+            let named = named.map(|name| format!("{name}/{model}"));
+            let route = config.route_for(named.as_ref().unwrap_or(model), &envelope.fallbacks, caller)?;
             Ok(Found { envelope, route })
         });
         match found {
@@ -132,6 +142,7 @@ impl Request {
             call: None,
             media: Gathered::default(),
             embedding: None,
+            batch: surface.is_batch().then_some(Batch::Unseen),
         }
     }
 
@@ -226,7 +237,7 @@ impl Request {
 
     /// Whether answers pass unread.
     pub(super) fn passes_unread(&self) -> bool {
-        self.surface.answers() == Answers::Unread
+        self.surface.answers() != Answers::Dialect
     }
 
     /// The canonical call for vectors. Parsed on first use.
@@ -266,28 +277,16 @@ pub(super) enum Gathered {
     Failed(String),
 }
 
-struct Found {
-    envelope: Envelope,
-    route: Arc<Route>,
+/// What a request was read as, and where it leads.
+pub(super) struct Found {
+    pub(super) envelope: Envelope,
+    pub(super) route: Arc<Route>,
 }
 
 impl Found {
     /// What stands in for a request that could not be read.
     fn nothing() -> Self {
-        let envelope = Envelope {
-            model: String::new(),
-            model_place: ModelPlace::Path,
-            delivery: Delivery::Whole,
-            fallbacks: Vec::new(),
-            cuts: Vec::new(),
-            conversation: None,
-            max_tokens: None,
-            prompt_bytes: 0,
-            media: Media::default(),
-            n: 1,
-            end_user: None,
-            places: Places::default(),
-        };
+        let envelope = Envelope::bare(String::new());
         let route = Route {
             name: String::new(),
             strategy: config::Strategy::Ordered,
@@ -296,6 +295,7 @@ impl Found {
             attempts: 1,
             deadline: Millis::from_secs(60),
             cache: None,
+            account: config::Account::Any,
         };
         Self { envelope, route: Arc::new(route) }
     }

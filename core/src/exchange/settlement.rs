@@ -39,6 +39,10 @@ impl Exchange {
     /// answer, which is generated before its first byte is sent, the client's cap. Without a cap there is
     /// nothing to go by: what was reserved is what a model can write, and hardly ever does.
     pub(super) fn waste(&mut self, lane: Lane) {
+        // A batch is charged as a whole.
+        if self.request.surveyed().is_some() {
+            return;
+        }
         let input = self.request.estimate().0;
         let capped = self.request.envelope.max_tokens.is_some() && !self.request.wants_stream();
         let output = self.quota.paid().filter(|_| capped).unwrap_or_default();
@@ -55,7 +59,7 @@ impl Exchange {
     /// nothing.
     pub(super) fn may_be_billed(&self, class: UpstreamClass) -> bool {
         use UpstreamClass as Class;
-        if self.request.counts() {
+        if self.request.is_free() {
             return false;
         }
         match &self.phase {
@@ -76,7 +80,7 @@ impl Exchange {
     /// Counting is free everywhere.
     pub(super) fn charge(&mut self, now: Time) {
         self.record.charge(self.price.as_deref(), self.terms, now);
-        if self.request.counts() {
+        if self.request.is_free() {
             self.record.cost = Charge::Nothing;
         }
     }
@@ -91,6 +95,7 @@ impl Exchange {
             let usage = self.record.usage.take().map(|usage| *usage);
             self.record.usage = self.request.metered(usage, &[]).map(Box::new);
         }
+        self.charge_batch();
         match self.uncounted() {
             Some(uncounted) => {
                 self.phase = Phase::Count;
@@ -102,7 +107,7 @@ impl Exchange {
 
     /// What has to be counted before the request can be settled.
     fn uncounted(&mut self) -> Option<Uncounted> {
-        let heard = self.unreported.take().filter(|_| !self.request.counts())?;
+        let heard = self.unreported.take().filter(|_| !self.request.is_free())?;
         // Another model than was asked for first may have answered.
         let (family, prompt) = (self.request.family_at(self.called), self.request.prompt());
         Some(Uncounted::missing(family, prompt, heard, self.record.usage.as_deref()))

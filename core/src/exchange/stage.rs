@@ -62,7 +62,9 @@ pub(super) fn relay(
     let opening = pieces.by_ref().find_map(|piece| match reading.on_chunk(piece, request, Time(1)) {
         Verdict::Committed(opening) => Some(opening),
         Verdict::More => None,
-        other @ (Verdict::Failed(_) | Verdict::Whole(_)) => panic!("no stream: {other:?}"),
+        other @ (Verdict::Failed(_) | Verdict::Whole(_) | Verdict::Surveyed(_)) => {
+            panic!("no stream: {other:?}")
+        }
     });
     let (mut relay, first) = Relay::new(reading, *opening.unwrap(), request, paid);
     let mut verdicts = vec![first];

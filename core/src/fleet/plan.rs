@@ -6,7 +6,7 @@ use super::roster::{At, FAILING, Gate, Known, Names, REFUSED};
 use super::strategy::{self, Candidate, Seen};
 use super::window::Meter;
 use super::{Attempt, Choice, Fleet, Lane, Query};
-use crate::config::{After, Config, Credential, Provider, Route, RouteTarget};
+use crate::config::{Account, After, Config, Credential, Provider, Route, RouteTarget};
 use crate::retry::{self, Verdict};
 use crate::surface::Follows;
 use crate::units::{Millis, Time};
@@ -75,15 +75,22 @@ struct Place<'a> {
     at: u16,
     target: &'a RouteTarget,
     provider: &'a Provider,
+    account: Account,
 }
 
 impl<'a> Place<'a> {
     /// The lanes whose key serves the model.
     fn lanes(self) -> impl Iterator<Item = Spot<'a>> {
         let serves = move |key: &Credential| {
-            key.models.is_empty() || key.models.iter().any(|pattern| pattern.matches(&self.target.model))
+            key.models.is_empty()
+                || self.target.model.is_empty()
+                || key.models.iter().any(|pattern| pattern.matches(&self.target.model))
         };
-        let keys = (0..).zip(&self.provider.credentials).filter(move |(_, key)| serves(key));
+        let most = match self.account {
+            Account::Any => usize::MAX,
+            Account::First => 1,
+        };
+        let keys = (0..).zip(&self.provider.credentials).filter(move |(_, key)| serves(key)).take(most);
         keys.map(move |(credential, key)| Spot {
             lane: Lane { target: self.at, provider: self.target.provider, credential },
             key,
@@ -126,13 +133,14 @@ impl<'a> Query<'a> {
             if closed.holds(at) {
                 return None;
             }
-            Some(Place { at, target, provider: config.provider(target.provider)? })
+            Some(Place { at, target, provider: config.provider(target.provider)?, account: route.account })
         })
     }
 
     fn place(&self, at: u16) -> Option<Place<'a>> {
         let target = target(self.route, at)?;
-        Some(Place { at, target, provider: self.config.provider(target.provider)? })
+        let provider = self.config.provider(target.provider)?;
+        Some(Place { at, target, provider, account: self.route.account })
     }
 
     fn targets(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
@@ -166,7 +174,8 @@ impl<'a> Query<'a> {
     /// The only lane the route can take, if there is but one.
     fn only_lane(&self) -> Option<Lane> {
         let [target] = self.route.targets.as_slice() else { return None };
-        let place = Place { at: 0, target, provider: self.config.provider(target.provider)? };
+        let provider = self.config.provider(target.provider)?;
+        let place = Place { at: 0, target, provider, account: self.route.account };
         let one_key = place.provider.credentials.len() == 1 && self.route.fallbacks.is_empty();
         if one_key { place.lanes().next().map(|spot| spot.lane) } else { None }
     }
@@ -296,7 +305,7 @@ impl Fleet {
 
     /// The lanes of a target with what is known of them.
     fn lanes<'a>(&'a self, place: Place<'a>, now: Time) -> impl Iterator<Item = Sight<'a>> {
-        let Place { at: _, target, provider } = place;
+        let Place { at: _, target, provider, account: _ } = place;
         let keys = self.roster.keys(&provider.name);
         let full = self.roster.full_until(&provider.name, target, now);
         place.lanes().map(move |Spot { lane, key }| {

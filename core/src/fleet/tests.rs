@@ -86,6 +86,7 @@ pub(super) fn route(strategy: Strategy, targets: Vec<RouteTarget>, fallbacks: Ve
         attempts: 3,
         deadline: Millis::from_secs(120),
         cache: None,
+        account: Default::default(),
     }
 }
 

@@ -61,6 +61,7 @@ fn route(name: &str, targets: Vec<RouteTarget>, fallbacks: Vec<RouteTarget>) -> 
         attempts: 1,
         deadline,
         cache: None,
+        account: Default::default(),
     }
 }
 

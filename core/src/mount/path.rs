@@ -10,15 +10,16 @@ const SHOWN: usize = 128;
 /// How much of it is compared with what is served: comparing costs the product of the lengths.
 const COMPARED: usize = 48;
 
-/// A path with at most one `{model}`.
+/// A path with at most one hole, such as `{model}`.
 pub(super) struct Pattern(pub(super) &'static str);
 
 impl Pattern {
-    /// `Some` if the path fits, with what stands for `{model}`, which is never empty.
+    /// `Some` if the path fits, with what stands in the hole, which is never empty.
     pub(super) fn fit<'p>(&self, path: &'p str) -> Option<Option<&'p str>> {
-        let Some((before, after)) = self.0.split_once("{model}") else {
+        let Some((before, after)) = self.0.split_once('{') else {
             return (self.0 == path).then_some(None);
         };
+        let (_, after) = after.split_once('}')?;
         let model = path.strip_prefix(before)?.strip_suffix(after)?;
         (!model.is_empty()).then_some(Some(model))
     }
@@ -26,7 +27,7 @@ impl Pattern {
 
 /// The path of a request target: without query, decoded once, without doubled or trailing slashes.
 /// Borrowed where it is in that form already.
-pub(super) fn normal(target: &str) -> Result<Cow<'_, str>, Fault> {
+pub(crate) fn normal(target: &str) -> Result<Cow<'_, str>, Fault> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let path = decode(path)?;
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {

@@ -170,8 +170,9 @@ fn an_empty_model_is_no_model() {
 fn every_place_is_found_at_its_own_path() {
     for place in PLACES {
         let method = Method::from_bytes(place.method.name().as_bytes()).unwrap();
-        let found = find(&method, &place.path.replace("{model}", "some/model")).unwrap();
-        let model = place.path.contains("{model}").then_some("some/model");
+        let found = find(&method, &place.path.replace("{model}", "some/model").replace("{id}", "some/model"))
+            .unwrap();
+        let model = place.path.contains('{').then_some("some/model");
         assert_eq!(found, mounted(place, Shape::Asked, model), "{}", place.path);
     }
 }

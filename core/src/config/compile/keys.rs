@@ -22,6 +22,7 @@ use crate::ledger::Scope;
 use crate::limit::Limits;
 use crate::mount::PLACES;
 use crate::sort::{Map, Set};
+use crate::through;
 use crate::units::Millis;
 use std::sync::Arc;
 
@@ -309,7 +310,8 @@ impl<'a> Known<'a> {
                 PLACES.iter().any(|served| pattern.matches(served.path))
                     || ROUTES.iter().any(|served| pattern.matches(served.path))
             };
-            if Pattern::parse(value).is_none_or(serves) {
+            let passes = || through::may_lead(value, self.providers.iter());
+            if Pattern::parse(value).is_none_or(serves) || passes() {
                 continue;
             }
             let fix = match closest(value, PLACES.iter().map(|served| served.path)) {

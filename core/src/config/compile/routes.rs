@@ -7,7 +7,9 @@ use crate::catalog;
 use crate::config::fault::{Place, closest, show};
 use crate::config::file;
 use crate::config::read::Spot;
-use crate::config::{After, Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices};
+use crate::config::{
+    Account, After, Provider, ProviderId, Route, RouteTarget, Strategy, UpstreamLimits, prices,
+};
 use crate::sort;
 use crate::sort::{Map, Set};
 use crate::units::Millis;
@@ -324,6 +326,7 @@ fn finish(draft: &Draft, fallbacks: Vec<RouteTarget>, providers: &[Provider]) ->
         attempts: draft.attempts,
         deadline,
         cache: draft.cache,
+        account: Account::Any,
     }
 }
 

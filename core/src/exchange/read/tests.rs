@@ -56,7 +56,9 @@ fn c7_a_whole_answer_without_usage_is_heard_and_one_with_usage_is_not() {
         let _ = reading.on_chunk(Bytes::copy_from_slice(body.as_bytes()), &request, Time(1));
         match reading.on_end(&request, Time(1)) {
             Verdict::Whole(whole) => (whole.heard.text, whole.usage.is_some()),
-            other @ (Verdict::More | Verdict::Failed(_) | Verdict::Committed(_)) => panic!("{other:?}"),
+            other @ (Verdict::More | Verdict::Failed(_) | Verdict::Committed(_) | Verdict::Surveyed(_)) => {
+                panic!("{other:?}")
+            }
         }
     };
     let body = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"words"},"finish_reason":"stop"}]}"#;
