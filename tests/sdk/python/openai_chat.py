@@ -1,8 +1,10 @@
 """The official OpenAI client, either major version."""
 
+import json
+
 import openai
 from harness import (
-    KEY, MODEL, TOOLS, TWO_CALLS, URL, check, closed_upstream, marker, missing_model, model_for, raises, run, user,
+    DIRECT, KEY, MODEL, TOOLS, TWO_CALLS, URL, check, closed_upstream, marker, missing_model, model_for, raises, run, user,
 )
 from pydantic import BaseModel
 
@@ -184,6 +186,54 @@ def h10_closing_the_stream_closes_the_upstream():
 @check
 def models_are_listed():
     assert len(list(client.models.list())) > 0
+
+
+# Whose files are meant has to be said before a gateway with several providers.
+FILES = {} if DIRECT else {"x-tollgate-provider": "good"}
+
+
+def calls(lines, model="gpt-sim"):
+    body = {"model": model, "max_tokens": 5, "messages": user("hello")}
+    call = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+    text = "".join(json.dumps({"custom_id": str(line), **call}) + "\n" for line in range(lines))
+    return client.files.create(
+        file=("calls.jsonl", text.encode()), purpose="batch", extra_headers=FILES
+    )
+
+
+@check
+def files_are_created_read_and_deleted():
+    text = bytes(range(256))
+    made = client.files.create(file=("bytes.bin", text), purpose="user_data", extra_headers=FILES)
+    assert (made.object, made.bytes, made.purpose) == ("file", 256, "user_data"), made
+    assert client.files.retrieve(made.id, extra_headers=FILES).id == made.id
+    assert client.files.content(made.id, extra_headers=FILES).read() == text
+    assert made.id in [file.id for file in client.files.list(extra_headers=FILES)]
+    assert client.files.delete(made.id, extra_headers=FILES).deleted
+    raises(openai.NotFoundError, lambda: client.files.retrieve(made.id, extra_headers=FILES))
+
+
+@check
+def a15_a_batch_is_made_of_a_file_and_its_answers_are_read():
+    made = client.batches.create(
+        input_file_id=calls(20).id, endpoint="/v1/chat/completions", completion_window="24h",
+        metadata={"for": "a check"}, extra_headers=FILES,
+    )
+    batch = client.batches.retrieve(made.id, extra_headers=FILES)
+    assert (batch.status, batch.request_counts.completed, batch.metadata) == ("completed", 20, {"for": "a check"}), batch
+    lines = client.files.content(batch.output_file_id, extra_headers=FILES).text.splitlines()
+    assert [json.loads(line)["custom_id"] for line in lines] == [str(line) for line in range(20)]
+    assert made.id in [batch.id for batch in client.batches.list(extra_headers=FILES)]
+    assert client.batches.cancel(made.id, extra_headers=FILES).id == made.id
+
+
+@check
+def other_paths_of_a_provider_pass():
+    # Under its own name before a gateway, at the same place without one.
+    way = "/passed" if DIRECT else f"{URL}/good/v1/passed"
+    said = client.post(f"{way}/json", body={"model": "gpt-sim"}, cast_to=object)
+    assert said["method"] == "POST" and said["path"] == "/v1/passed/json", said
+    assert client.get(f"{way}/bytes", cast_to=openai.HttpxBinaryResponseContent).read() == bytes(range(256))
 
 
 run(f"openai {openai.__version__}")

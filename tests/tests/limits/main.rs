@@ -14,6 +14,7 @@ mod budgets; // B
 mod scopes; // B6, B9, B18, B19: whose limits
 mod bills; // C, K11: what is on record when a client leaves, or nobody counts
 mod cutoff; // promise 5
+mod passing; // A15, B7, B8: what no surface serves, files and batches
 mod cache; // J1, K12, K13, C13: answers that are kept
 mod warnings; // the webhook; prepaid budgets
 
