@@ -47,12 +47,26 @@ impl Limits {
         !self.budgets.is_empty()
     }
 
+    /// The same for a part of a request that is counted already: tokens and money are taken, no request
+    /// and no place of its own. Tells itself by a concurrency that nobody sets.
+    pub fn of_a_part(&self) -> Self {
+        Self { rpm: None, concurrency: Some(PART), max_requests: None, ..self.clone() }
+    }
+
+    /// Whether what draws on them is a request, or part of one.
+    pub fn counts_requests(&self) -> bool {
+        self.concurrency != Some(PART)
+    }
+
     /// Whether tokens are limited, in whatever form.
     pub fn limits_tokens(&self) -> bool {
         let Self { tpm, tpm_input, tpm_output, max_tokens, .. } = self;
         [tpm, tpm_input, tpm_output, max_tokens].iter().any(|limit| limit.is_some())
     }
 }
+
+/// The concurrency of [`Limits::of_a_part`].
+const PART: Requests = Requests(u64::MAX);
 
 /// An amount of money for each period.
 #[derive(Clone, Debug, PartialEq, Eq)]

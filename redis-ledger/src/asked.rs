@@ -305,11 +305,15 @@ fn write_scope(fields: &mut Fields<'_>, scope: &Scope, now: Time) {
     fields.flag("lasting", is_lasting(&scope.limits));
     fields.flag("summed", is_summed(&scope.limits));
     fields.flag("rated", is_rated(&scope.limits));
+    let counts = scope.limits.counts_requests();
+    if !counts {
+        fields.flag("part", true);
+    }
     fields.optional("rpm", rpm.map(Requests::get));
     fields.optional("tpm", tpm.map(Tokens::get));
     fields.optional("tpm_input", tpm_input.map(Tokens::get));
     fields.optional("tpm_output", tpm_output.map(Tokens::get));
-    fields.optional("concurrency", concurrency.map(Requests::get));
+    fields.optional("concurrency", concurrency.filter(|_| counts).map(Requests::get));
     fields.optional("max_requests", max_requests.map(Requests::get));
     fields.optional("max_tokens", max_tokens.map(Tokens::get));
     let list = fields.with("budgets");

@@ -233,8 +233,9 @@ end
 local function finish(s, e, held, verdict, spent, counted)
   local charged = verdict == 'charge'
   local input, output = charged and spent.input or 0, charged and spent.output or 0
-  local requests = verdict == 'return' and -1 or 0
-  s.c, s.i, s.o = max(s.c - 1, 0), max(s.i - e.i, 0), max(s.o - e.o, 0)
+  local one = held.part and 0 or 1 -- what is part of a request is none itself
+  s.c, s.i, s.o = max(s.c - one, 0), max(s.i - e.i, 0), max(s.o - e.o, 0)
+  local requests = verdict == 'return' and -one or 0
   change_slot(s, e.t, requests, input - e.i, output - e.o)
   if held.n then s.n = max(s.n + requests, 0) end
   if held.k and counted then s.k = s.k + input + output end

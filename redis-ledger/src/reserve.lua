@@ -158,10 +158,11 @@ local function standing(scopes, places)
 end
 
 local function hold(s, claim, output, cost, ends)
-  local held = { name = claim.name, b = {} }
-  s.c, s.i, s.o = s.c + 1, s.i + ask.input, s.o + output
+  local one = claim.part and 0 or 1
+  local held = { name = claim.name, b = {}, part = claim.part }
+  s.c, s.i, s.o = s.c + one, s.i + ask.input, s.o + output
   keep(s, ends + DAY)
-  if claim.rated then add_slot(s, 1 + more, ask.input, output) end
+  if claim.rated then add_slot(s, one + more, ask.input, output) end
   if claim.max_requests then
     s.n, held.n = s.n + 1 + more, true
     keep(s, NEVER)

@@ -29,9 +29,9 @@ end
 
 -- Counts in the minute what was granted elsewhere, from now, so that the minute is never admitted twice.
 -- What was open when its gateway sent its figures is in them as it was estimated.
-local function count(s)
+local function count(s, claim)
   if not included(s, ask.gateway, ask.process, ask.taken) then
-    add_slot(s, 1, ask.input, ask.output)
+    add_slot(s, claim.part and 0 or 1, ask.input, ask.output)
   elseif not included(s, ask.gateway, ask.process, sequence) then
     local input, output = max(ask.input - ask.held[1], 0), max(ask.output - ask.held[2], 0)
     if input + output > 0 then add_slot(s, 0, input, output) end
@@ -41,7 +41,7 @@ end
 -- Charges what was granted elsewhere: here nothing was held.
 local function charge(key, claim)
   local s = load(key)
-  if claim.rated and ask.at + WINDOW > now then count(s) end
+  if claim.rated and ask.at + WINDOW > now then count(s, claim) end
   if not included(s, ask.gateway, ask.process, sequence) then
     if claim.max_requests then s.n = s.n + 1 end
     if claim.max_tokens then s.k = s.k + ask.input + ask.output end

@@ -119,6 +119,11 @@ pub(super) enum Outcome {
 static IDLE: Rates =
     Rates { requests: Window::EMPTY, tokens: Window::EMPTY, input: Window::EMPTY, output: Window::EMPTY };
 
+/// How many requests it is that draws on these limits: a part of one is none.
+fn counted(limits: &Limits) -> Requests {
+    Requests(u64::from(limits.counts_requests()))
+}
+
 impl Rates {
     fn forget(&mut self, now: Time) {
         self.requests.forget(now);
@@ -233,7 +238,7 @@ impl Books {
 
     /// Takes a call's share, whether there is room or not.
     pub(super) fn take(&mut self, limits: &Limits, share: &Share, more: Requests, now: Time) -> Seats {
-        self.figures.open += Requests(1);
+        self.figures.open += counted(limits);
         self.figures.settled += more;
         self.touched = now;
         // Whoever takes from it is: another of the same name.
@@ -254,7 +259,7 @@ impl Books {
 
     /// Takes up an open call whose share the windows know already.
     pub(super) fn resume(&mut self, limits: &Limits, share: &Share, now: Time) {
-        self.figures.open += Requests(1);
+        self.figures.open += counted(limits);
         self.hold(limits, share, now);
     }
 
@@ -291,12 +296,13 @@ impl Books {
             Outcome::Released | Outcome::Elsewhere => Share::default(),
         };
         self.touched = now;
-        self.figures.open = self.figures.open.less(Requests(1));
+        let one = counted(&taken.scope.limits);
+        self.figures.open = self.figures.open.less(one);
         self.held.input = self.held.input.less(share.input);
         self.held.output = self.held.output.less(share.output);
         match outcome {
-            Outcome::Consumed(_) => self.figures.settled += Requests(1),
-            Outcome::Released => self.figures.released += Requests(1),
+            Outcome::Consumed(_) => self.figures.settled += one,
+            Outcome::Released => self.figures.released += one,
             Outcome::Elsewhere => {}
         }
         self.figures.tokens += consumed.tokens();

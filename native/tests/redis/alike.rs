@@ -45,8 +45,15 @@ fn limits(dice: &mut Dice) -> Limits {
     }
 }
 
+/// The same scopes as a part of a request draws on them.
+fn parts(scopes: &[Arc<Scope>]) -> Vec<Arc<Scope>> {
+    let limited = scopes.iter().filter(|scope| scope.limits.limits_tokens() || scope.limits.has_budget());
+    limited.map(|one| scope(&one.name, one.limits.of_a_part())).collect()
+}
+
 fn asked(dice: &mut Dice, scopes: &[Arc<Scope>]) -> Entry {
-    let claims = scopes.iter().filter_map(|scope| {
+    let parts = (dice.below(4) == 0).then(|| parts(scopes));
+    let claims = parts.as_deref().unwrap_or(scopes).iter().filter_map(|scope| {
         let targets = if dice.below(3) == 0 { Targets(1 + dice.below(7)) } else { Targets::ALL };
         (dice.below(3) > 0).then(|| Claim { scope: Arc::clone(scope), targets })
     });
