@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::count::Gauge;
 use crate::dialect::Dialect;
 use crate::directory::{self, Caller, Directory};
-use crate::exchange::{RequestId, RequestIdText, rate_limits, retry_hints};
+use crate::exchange::{Handshake, Opening, RequestId, RequestIdText, rate_limits, retry_hints};
 use crate::fault::{Code, Fault};
 use crate::keyring::{self, Presented};
 use crate::ledger::{Report, Scope, Standing};
@@ -48,6 +48,8 @@ pub enum Admission {
     Transcript(Box<transcript::Wanted>),
     /// It is one to the admin API, from somebody who may ask; its body is wanted.
     Admin(Box<Knock>),
+    /// It is the handshake of a session; a host without sessions answers with [`sessionless`].
+    Session(Box<Opening>),
     /// Its body is wanted, at most `config.server.max_body` bytes.
     Wanted(Admitted),
 }
@@ -200,6 +202,22 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
                 otherwise,
             }))
         }
+        Mounted::Surface { id: realtime @ SurfaceId::OpenAiRealtime, model: _ } => {
+            let surface = surface::of(realtime);
+            let caller = match enter(head, desk, path, surface, id, now) {
+                Ok(caller) => caller,
+                Err(admission) => return *admission,
+            };
+            let handshake = match Handshake::read(&head.headers, head.uri.query()) {
+                Ok(handshake) => handshake,
+                Err(fault) => return Admission::Answered(refusal(surface, &fault, id)),
+            };
+            let line = RequestLine { model: handshake.model.clone(), ..RequestLine::default() };
+            match want(head, desk, Called { surface, line }, caller, id, now) {
+                Ok(admitted) => Admission::Session(Box::new(Opening { admitted, handshake })),
+                Err(answer) => Admission::Answered(*answer),
+            }
+        }
         Mounted::Surface { id: surface, model } => {
             let line = RequestLine { model, ..RequestLine::default() };
             serve(head, desk, Served { surface, line, path }, id, now)
@@ -259,7 +277,10 @@ fn called_at(
                 Bodies::Json => None,
                 Bodies::Any => head.headers.get(CONTENT_TYPE).cloned(),
             };
-            want(head, desk, called, caller, id, now)
+            match want(head, desk, called, caller, id, now) {
+                Ok(admitted) => Admission::Wanted(admitted),
+                Err(answer) => Admission::Answered(*answer),
+            }
         }
         Err(admission) => *admission,
     }
@@ -304,22 +325,22 @@ fn want(
     caller: Option<Arc<Caller>>,
     id: RequestId,
     now: Time,
-) -> Admission {
+) -> Result<Admitted, Box<Response<Bytes>>> {
     let Called { surface, line } = called;
     if is_encoded(&head.headers) {
         let expected = "identity: bodies are not decompressed here";
         let fault = Fault::bad_field("content-encoding", expected, "another encoding");
-        return Admission::Answered(refusal(surface, &fault, id));
+        return Err(Box::new(refusal(surface, &fault, id)));
     }
     let wish = match Wish::read(&head.headers, &desk.config.cache) {
         Ok(wish) => wish,
-        Err(fault) => return Admission::Answered(refusal(surface, &fault, id)),
+        Err(fault) => return Err(Box::new(refusal(surface, &fault, id))),
     };
     let forward = match &line.raw {
         Some(_) => through::forwarded(&head.headers),
         None => forwarded(&head.headers),
     };
-    Admission::Wanted(Admitted {
+    Ok(Admitted {
         config: desk.config.clone(),
         surface,
         line,
@@ -353,6 +374,13 @@ fn client_tags(headers: &HeaderMap, caller: Option<&Caller>) -> Vec<String> {
     };
     let lines = headers.get_all("x-tollgate-tags").into_iter().filter_map(|value| value.to_str().ok());
     caller.key.client_tags(lines.flat_map(|line| line.split(',')).map(str::trim))
+}
+
+/// The answer of a host whose platform has no sessions.
+pub fn sessionless(opening: &Opening, host: &str) -> Response<Bytes> {
+    let message = format!("realtime sessions are not available on {host}");
+    let Opening { admitted, .. } = opening;
+    refusal(admitted.surface, &Fault::new(Code::Unsupported, message), admitted.id)
 }
 
 /// The answer of a host that cannot take requests now.

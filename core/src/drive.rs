@@ -5,6 +5,8 @@
 //! exchange wants to be woken at. While a piece has not been taken the upstream is not read, so a slow
 //! client slows its upstream and memory stays bounded.
 
+pub mod session; // for sessions
+
 use crate::cache::Recall;
 use crate::exchange::{Ended, Exchange, Input, Step};
 use crate::host::{Client, Host, Passed, Timer, Upstream};

@@ -41,6 +41,7 @@ mod record;
 mod relay;
 mod request;
 mod reservation;
+mod session;
 mod settlement;
 mod splice;
 mod task;
@@ -50,6 +51,8 @@ mod stage;
 pub(crate) use answer::{rate_limits, retry_hints};
 pub use quota::Ended;
 pub use record::{Ending, Record, Wasted};
+pub use session::{Handshake, Input as SessionInput, Opening, Session, Side, Step as SessionStep};
+pub(crate) use session::{KEY_PROTOCOL, protocols};
 
 use crate::admit::Admitted;
 use crate::cache::{Kept, Lead, Lookup, Parting, Recall};

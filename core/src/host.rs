@@ -3,6 +3,10 @@
 //! The traits are poll-based where an exchange waits for several things at once, so that one future
 //! without allocation can wait for all of them. None asks for `Send`.
 
+mod wire; // sessions
+
+pub use wire::{Broken, Closing, Declined, Dialed, Door, Heard, Message, Sessions, Wire};
+
 use crate::cache::{Kept, Lead, Lookup, Parting, Recall};
 use crate::count::{Counted, Uncounted};
 use crate::exchange::{Exchange, Input, Record};

@@ -18,6 +18,7 @@ pub use address::client_address;
 
 use crate::admit::Desk;
 use crate::directory::{Caller, HolderKind, Key};
+use crate::exchange::{KEY_PROTOCOL, protocols};
 use crate::fault::{Code, Fault};
 use crate::secret::Secret;
 use crate::token::{self, Token, Unfit};
@@ -300,6 +301,9 @@ fn presented<'r>(headers: &'r HeaderMap, query: Option<&'r str>) -> impl Iterato
         |value: &'r http::HeaderValue| bearer(value.as_bytes()).or_else(|| signer(value.as_bytes()));
     let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(authorized);
     let named = HEADERS.into_iter().flat_map(|name| headers.get_all(name)).map(http::HeaderValue::as_bytes);
+    // A browser can set no header of a handshake but this one.
+    let offered = protocols(headers).filter_map(|protocol| protocol.strip_prefix(KEY_PROTOCOL));
+    let named = named.chain(offered.map(str::as_bytes));
     let in_headers = bearer.chain(named).map(<[u8]>::trim_ascii).map(Cow::Borrowed);
     let in_query = query
         .into_iter()
@@ -325,7 +329,7 @@ fn signer(value: &[u8]) -> Option<&[u8]> {
 
 /// `%2B` as `+`; a percent sign that begins no escape stands for itself. `+` is no space here: keys
 /// may hold it, and none holds a space.
-fn percent_decoded(text: &str) -> Cow<'_, [u8]> {
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, [u8]> {
     if !text.contains('%') {
         return Cow::Borrowed(text.as_bytes());
     }

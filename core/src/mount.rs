@@ -116,6 +116,7 @@ pub const PLACES: &[Place] = &[
     post("/model/{model}/converse-stream", SurfaceId::BedrockConverseStream),
     post("/model/{model}/invoke", SurfaceId::BedrockInvoke),
     post("/model/{model}/invoke-with-response-stream", SurfaceId::BedrockInvokeStream),
+    get("/v1/realtime", Serves::Surface(SurfaceId::OpenAiRealtime)),
     get("/v1/models", Serves::Models(Shape::Asked)),
     get("/v1/models/{model}", Serves::Models(Shape::Asked)),
     get("/v1beta/models", Serves::Models(Shape::Of(Dialect::Gemini))),

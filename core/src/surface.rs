@@ -10,6 +10,7 @@ pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod openai_files;
+pub mod openai_realtime;
 pub mod openai_responses;
 pub mod openai_tasks;
 pub mod raw;
@@ -308,6 +309,8 @@ pub enum SurfaceId {
     OpenAiUpload,
     /// A new batch of OpenAI's.
     OpenAiBatch,
+    /// OpenAI Realtime.
+    OpenAiRealtime,
     /// AWS Bedrock's `converse`.
     BedrockConverse,
     /// AWS Bedrock's `converse-stream`.
@@ -343,6 +346,7 @@ pub fn of(id: SurfaceId) -> &'static dyn Surface {
         SurfaceId::OpenAiFiles => &openai_files::FILES,
         SurfaceId::OpenAiUpload => &openai_files::UPLOAD,
         SurfaceId::OpenAiBatch => &openai_files::BATCH,
+        SurfaceId::OpenAiRealtime => &openai_realtime::OpenAiRealtime,
         SurfaceId::BedrockConverse => &bedrock::CONVERSE,
         SurfaceId::BedrockConverseStream => &bedrock::CONVERSE_STREAM,
         SurfaceId::BedrockInvoke => &bedrock::INVOKE,

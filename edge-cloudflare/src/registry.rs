@@ -134,7 +134,7 @@ impl Registry {
                     Err(fault) => knock.refuse(&fault),
                 }
             }
-            Admission::Ready(_) | Admission::Metrics(_) | Admission::Wanted(_) => {
+            Admission::Ready(_) | Admission::Metrics(_) | Admission::Session(_) | Admission::Wanted(_) => {
                 front::unable(&head, "nothing of this is served by the registry", id)
             }
         };

@@ -17,7 +17,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use tollgate_core::admit::{Admission, Admitted, Desk, admit, unready};
+use tollgate_core::admit::{Admission, Admitted, Desk, admit, sessionless, unready};
 use tollgate_core::api::shape::MOST_BYTES;
 use tollgate_core::api::{Knock, refusal};
 use tollgate_core::config::Config;
@@ -25,9 +25,10 @@ use tollgate_core::cors::Page;
 use tollgate_core::count::Gauge;
 use tollgate_core::directory::{Caller, Directory};
 use tollgate_core::drive::drive;
-use tollgate_core::exchange::{Exchange, RequestId};
+use tollgate_core::exchange::{Exchange, Opening, RequestId};
 use tollgate_core::fault::{Code, Fault};
 use tollgate_core::host::Host;
+use tollgate_core::surface::Surface;
 use tollgate_core::units::Time;
 
 /// What a platform brings for one request.
@@ -54,6 +55,11 @@ pub trait Edge {
     /// The exchange is over: sends on what its host still has, such as the record of a call that had no
     /// hold to settle.
     fn over(host: &Self::Host) -> impl Future<Output = ()>;
+    /// Runs a realtime session, where the platform speaks WebSocket; answers its handshake through the pipe.
+    fn session(&self, opening: Opening, pipe: Pipe) -> impl Future<Output = Response<Body>> {
+        let _ = pipe;
+        std::future::ready(sessionless(&opening, "this host").map(Body::from))
+    }
     /// Answers a request to the admin API that has been let in.
     fn admin(&self, knock: &Knock, body: Bytes) -> impl Future<Output = Response<Bytes>>;
     /// Why calls cannot be taken as they are meant to be, if so: for `/readyz`, without any secret.
@@ -192,6 +198,7 @@ where
             };
             answer.map(Body::from)
         }
+        Admission::Session(opening) => edge.session(*opening, pipe).await,
         Admission::Wanted(admitted) => {
             drop(head);
             let body = read(body, bounds(edge, config.server.max_body)).await;
@@ -233,6 +240,11 @@ async fn exchange<E: Edge>(
         way.close();
         E::over(&host).await;
     });
+    answered(pipe, surface, id).await
+}
+
+/// The answer that comes through a pipe.
+pub async fn answered(pipe: Pipe, surface: &dyn Surface, id: RequestId) -> Response<Body> {
     match pipe.answer().await {
         Ok(answer) => answer,
         Err(Cut) => {

@@ -208,6 +208,7 @@ value = "{CLIENT_SECRET}"
             | Admission::Ready(_)
             | Admission::Admin(_)
             | Admission::Transcript(_)
+            | Admission::Session(_)
             | Admission::Listed(_) => {
                 panic!("a call is not a probe")
             }

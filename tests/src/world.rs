@@ -287,6 +287,7 @@ impl World {
             | Admission::Ready(_)
             | Admission::Admin(_)
             | Admission::Transcript(_)
+            | Admission::Session(_)
             | Admission::Listed(_) => {
                 panic!("a call is not a probe")
             }

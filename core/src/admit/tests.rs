@@ -16,6 +16,10 @@ const CONFIG: &str = r#"
     name = "lists"
     value = "tg-lists"
     routes = ["/v1/models"]
+    [[keys]]
+    name = "talks"
+    value = "tg-talks"
+    routes = ["/v1/realtime"]
 "#;
 
 fn asked(method: &str, path: &str, headers: &[(&str, &str)]) -> Admission {
@@ -37,7 +41,11 @@ fn status(admission: &Admission) -> u16 {
         Admission::Listed(listed) => listed.answer.status().as_u16(),
         Admission::NeedsKeys(needs) => needs.otherwise.status().as_u16(),
         Admission::Transcript(wanted) => wanted.head.status().as_u16(),
-        Admission::Ready(_) | Admission::Metrics(_) | Admission::Admin(_) | Admission::Wanted(_) => 200,
+        Admission::Ready(_)
+        | Admission::Metrics(_)
+        | Admission::Admin(_)
+        | Admission::Session(_)
+        | Admission::Wanted(_) => 200,
     }
 }
 
@@ -144,4 +152,24 @@ fn the_host_decides_whether_it_is_ready() {
     let answer = unready("the store cannot be reached", RequestId(1));
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
+}
+
+#[test]
+fn a_handshake_of_a_session_is_admitted_as_such_and_refused_where_there_are_none() {
+    let handshake = [
+        ("upgrade", "websocket"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-protocol", "realtime, openai-insecure-api-key.tg-talks"),
+    ];
+    let Admission::Session(opening) = asked("GET", "/v1/realtime?model=m", &handshake) else { panic!() };
+    let answer = sessionless(&opening, "this host");
+    assert_eq!(answer.status(), 400);
+    let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(body["error"]["message"], "realtime sessions are not available on this host");
+    for headers in [&handshake[1..], &handshake[..1]] {
+        let authorized = [headers, &[("authorization", "Bearer tg-talks")]].concat();
+        assert_eq!(status(&asked("GET", "/v1/realtime?model=m", &authorized)), 400);
+    }
+    let stranger = [handshake[0], handshake[1], ("sec-websocket-protocol", "openai-insecure-api-key.tg-x")];
+    assert_eq!(status(&asked("GET", "/v1/realtime?model=m", &stranger)), 401);
 }

@@ -6,6 +6,7 @@ use super::{Record, RequestIdText};
 use crate::cache::{Form, StoredHead};
 use crate::count::Basis;
 use crate::fault::{Code, Fault, UpstreamFault};
+use crate::fleet::Lane;
 use crate::ledger::{Level, Standing};
 use crate::price;
 use crate::retry::Failure;
@@ -135,6 +136,26 @@ pub(super) fn tally(request: &Request, body: Bytes, basis: Basis, calls: u32) ->
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     common(headers, request, calls);
     headers.insert(BASIS, HeaderValue::from_static(basis.word()));
+    response
+}
+
+/// The answer to a handshake whose upstream has opened.
+pub(super) fn opened(
+    request: &Request,
+    lane: Lane,
+    model: &str,
+    upstream: &HeaderMap,
+    calls: u32,
+) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    common(headers, request, calls);
+    insert(headers, PROVIDER, request.provider_name(lane));
+    insert(headers, MODEL, model);
+    if let Some(id) = upstream_id(upstream) {
+        headers.insert(UPSTREAM_ID, id.clone());
+    }
     response
 }
 

@@ -318,7 +318,7 @@ fn sent_cap(encoded: &Encoded) -> Option<Tokens> {
     root.get("max_tokens").or_else(inference)?.as_u64().map(Tokens)
 }
 
-fn fetch(
+pub(super) fn fetch(
     request: &Request,
     provider: &Provider,
     lane: Lane,

@@ -73,7 +73,7 @@ impl Quota {
         entry.ask =
             Ask { input: self.input, least_output: output.least, most_output: output.most, ..Ask::default() };
         if entry.claims.iter().any(|claim| claim.scope.limits.has_budget()) {
-            let Priced { cost, unknown } = priced(request, self.input.0);
+            let Priced { cost, unknown } = priced(request, self.input.0, entry.targets);
             let all_unknown = entry.targets.without(unknown).is_none();
             match request.config.server.unknown_price {
                 UnknownPrice::RefuseUnderBudget if all_unknown => return Err(unpriced(request)),
@@ -177,7 +177,7 @@ pub struct Ended {
 }
 
 /// An entry that asks for nothing but to count as a request.
-fn bare(request: &Request) -> Option<Entry> {
+pub(super) fn bare(request: &Request) -> Option<Entry> {
     let caller = request.caller.as_ref()?;
     let end_user = request.end_user.as_deref();
     let claims = caller.claims(&request.config, &request.route, &request.envelope.model, end_user);
@@ -271,7 +271,7 @@ impl Request {
     }
 
     /// The most that any of the models writes; absent where that is not known of one of them.
-    fn known_cap(&self) -> Option<Tokens> {
+    pub(super) fn known_cap(&self) -> Option<Tokens> {
         let caps = self.route.targets.iter().chain(&self.route.fallbacks).map(|target| target.writes);
         caps.reduce(|one, other| Some(one?.max(other?))).flatten()
     }
@@ -294,20 +294,21 @@ fn of_quantity(target: &RouteTarget, quantity: Option<Quantity>) -> Option<NanoD
     price.row.of_quantity(quantity?, price.terms)
 }
 
-/// What the dearest of a route's targets asks.
-struct Priced {
-    cost: AskCost,
+/// What the dearest of some of a route's targets asks.
+pub(super) struct Priced {
+    pub(super) cost: AskCost,
     /// Targets whose price is not known.
-    unknown: Targets,
+    pub(super) unknown: Targets,
 }
 
-fn priced(request: &Request, input: Tokens) -> Priced {
+pub(super) fn priced(request: &Request, input: Tokens, which: Targets) -> Priced {
     let mut priced = Priced { cost: AskCost::default(), unknown: Targets::NONE };
     // A service that is dearer than the usual one has to be asked for.
     let asks_service = memchr::memmem::find(&request.body, b"\"service_tier\"").is_some();
     let service = if asks_service { Service::Priority } else { Service::Standard };
     let quantity = request.quantity();
-    for (at, target) in (0..).zip(request.route.targets.iter().chain(&request.route.fallbacks)) {
+    let targets = (0..).zip(request.route.targets.iter().chain(&request.route.fallbacks));
+    for (at, target) in targets.filter(|(at, _)| which.holds(*at)) {
         let instead = of_quantity(target, quantity).map(|fixed| AskCost { fixed, ..AskCost::default() });
         match instead.or_else(|| cost_at(target, input, service)) {
             Some(cost) => {
@@ -344,7 +345,7 @@ fn cost_at(target: &RouteTarget, input: Tokens, service: Service) -> Option<AskC
     Some(AskCost { fixed, output: PerMillion(million.less(fixed).get()) })
 }
 
-fn unpriced(request: &Request) -> Fault {
+pub(super) fn unpriced(request: &Request) -> Fault {
     let model = &request.envelope.model;
     if model.is_empty() {
         let message = "what this call costs is not known here, so no budget can pay for it: call it with a \

@@ -129,7 +129,7 @@ pub(super) use embeddings::{decode as embeddings, fields as embedding_fields};
 pub(super) use encode::fields;
 
 /// A model name as one segment of a path: what is not unreserved is percent-encoded.
-fn path_segment(name: &str) -> String {
+pub(crate) fn path_segment(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
