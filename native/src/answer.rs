@@ -8,6 +8,7 @@ use crate::flight::{Answer, Flight};
 use crate::gauges;
 use crate::host::{Native, held};
 use crate::jwks::{self, Asked};
+use crate::session::{self, Gate};
 use crate::transcript::{self, Keep, Prepared, Scribe};
 use bytes::Bytes;
 use http::request::Parts;
@@ -18,7 +19,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use tollgate_core::admit::{Admission, Desk, admit, unready};
+use tollgate_core::admit::{Admission, Desk, admit, sessionless, unready};
 use tollgate_core::api::Principal;
 use tollgate_core::config::Config;
 use tollgate_core::cors::Page;
@@ -26,28 +27,34 @@ use tollgate_core::drive::drive;
 use tollgate_core::exchange::Exchange;
 use tollgate_core::host::Host;
 
-/// Answers a request, whatever it is and whatever happens.
+/// Answers a request, whatever it is and whatever happens. A connection that can be upgraded has a gate.
 pub async fn answer(
     host: Rc<Native>,
     request: Request<Incoming>,
     peer: Option<IpAddr>,
+    gate: Option<Gate>,
 ) -> Result<Response<Answer>, Infallible> {
-    Ok(contained(respond(host, request, peer)).await.unwrap_or_else(|Panicked| speechless()))
+    Ok(contained(respond(host, request, peer, gate)).await.unwrap_or_else(|Panicked| speechless()))
 }
 
-async fn respond(host: Rc<Native>, request: Request<Incoming>, peer: Option<IpAddr>) -> Response<Answer> {
+async fn respond(
+    host: Rc<Native>,
+    request: Request<Incoming>,
+    peer: Option<IpAddr>,
+    gate: Option<Gate>,
+) -> Response<Answer> {
     let config = host.shared.config.load_full();
     let origins = &config.server.cors_origins;
     if origins.is_empty() {
-        return serve(host, request, config, peer).await;
+        return serve(host, request, config, peer, gate).await;
     }
     let Some(page) = Page::of(request.headers(), origins) else {
-        return serve(host, request, config, peer).await;
+        return serve(host, request, config, peer, gate).await;
     };
     if let Some(answer) = page.preflight(request.method(), request.headers()) {
         return answer.map(Answer::from);
     }
-    let mut answer = serve(host, request, config, peer).await;
+    let mut answer = serve(host, request, config, peer, gate).await;
     page.mark(answer.headers_mut());
     answer
 }
@@ -60,6 +67,7 @@ async fn serve(
     request: Request<Incoming>,
     config: Arc<Config>,
     peer: Option<IpAddr>,
+    gate: Option<Gate>,
 ) -> Response<Answer> {
     let (mut head, mut body) = request.into_parts();
     let line = Line::of(&head);
@@ -94,6 +102,14 @@ async fn serve(
             }
             let answer = api::answer(&host.shared, knock, &mut body).await;
             return early(answer, body, line).await;
+        }
+        Admission::Session(opening) => {
+            issuers.used(opening.admitted.caller.as_deref(), asked);
+            let Some(gate) = gate else {
+                return sessionless(&opening, "HTTP/2").map(Answer::from);
+            };
+            held(&host.shared.metrics).began();
+            return session::answer(host, *opening, &head.headers, gate).await.unwrap_or_else(speechless);
         }
         Admission::Wanted(admitted) => admitted,
     };

@@ -70,7 +70,8 @@ impl Aloft {
         self.0.get()
     }
 
-    fn enter(&self) -> Ticket {
+    /// Counts one more, until the ticket is dropped.
+    pub fn enter(&self) -> Ticket {
         self.0.set(self.0.get() + 1);
         Ticket(Rc::clone(&self.0))
     }
@@ -78,7 +79,7 @@ impl Aloft {
 
 /// Counts as one flight until it is dropped.
 #[derive(Debug)]
-struct Ticket(Rc<Cell<usize>>);
+pub struct Ticket(Rc<Cell<usize>>);
 
 impl Drop for Ticket {
     fn drop(&mut self) {

@@ -23,6 +23,7 @@ pub mod answer; // from a request to its answer
 pub mod api; // the admin API's execution
 pub mod gauges; // how stores are, for `/metrics`
 pub mod body; // a request's body, within limits
+pub mod session; // realtime sessions
 pub mod flight; // a request in flight, polled by whoever waits for it
 pub mod upstream; // calls to upstreams, pooled connections
 

@@ -12,6 +12,7 @@
 //! 3. A failure is called stale, so that core sends the request again, only if its connection had
 //!    served another before and closed without a byte of an answer.
 
+pub mod alone; // for a WebSocket
 pub mod connect;
 mod http1;
 mod http2;
@@ -21,6 +22,7 @@ mod stream;
 pub mod tls;
 
 pub use http2::Local;
+pub use stream::Stream;
 
 use crate::clock;
 use bytes::Bytes;

@@ -6,17 +6,21 @@ use crate::contain::contained;
 use crate::host::{Native, Shared};
 use crate::linger::Linger;
 use crate::patience::{Answering, Patience, Pulse, Verdict};
+use crate::session::{Gate, Upgraded};
 use crate::shutdown::{Baton, Phase};
 use crate::upstream::Local;
+use hyper::server::conn::http1::Parts;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -159,13 +163,30 @@ impl Worker {
         let pulse = Pulse::new();
         let stream = Linger::new(stream, pulse.clone(), self.host.random.request_id());
         let patience = Patience::with(pulse.clone());
+        let gate = Gate::new(baton.clone());
+        let ours = gate.clone();
         let service = service_fn(move |request| {
             let busy = pulse.on_request();
+            let answered = answer(Rc::clone(&host), request, Some(peer), Some(ours.clone()));
             // Boxed: hyper and the async block would each move all of it.
-            let answered = Box::pin(answer(Rc::clone(&host), request, Some(peer)));
-            async { answered.await.map(|answer| answer.map(|body| Answering { body, busy })) }
+            Box::pin(async { answered.await.map(|answer| answer.map(|body| Answering { body, busy })) })
         });
-        attend(self.http1.serve_connection(stream, service), baton, Some(patience)).await;
+        let mut connection = self.http1.serve_connection(stream, service);
+        let ended = |mut connection: Pin<&mut http1::Connection<_, _>>, cx: &mut Context<'_>| {
+            match ready!(connection.as_mut().get_mut().poll_without_shutdown(cx)) {
+                // It goes on as something else, or is broken.
+                Ok(()) if gate.is_awaited() => Poll::Ready(()),
+                Err(error) if !error.is_parse() => Poll::Ready(()),
+                // The answer that says what is wrong with a request must arrive.
+                Ok(()) | Err(_) => connection.poll(cx).map(drop),
+            }
+        };
+        if attend(Pin::new(&mut connection), ended, baton, Some(patience)).await == Attended::ToItsEnd
+            && gate.is_awaited()
+        {
+            let Parts { io, read_buf, .. } = connection.into_parts();
+            gate.enter(Upgraded { stream: Box::new(TokioIo::new(io)), read: read_buf });
+        }
     }
 
     async fn http2<T: AsyncRead + AsyncWrite + Unpin + 'static>(
@@ -175,8 +196,9 @@ impl Worker {
         baton: Baton,
     ) {
         let host = Rc::clone(&self.host);
-        let service = service_fn(move |request| answer(Rc::clone(&host), request, Some(peer)));
-        attend(self.http2.serve_connection(TokioIo::new(stream), service), baton, None).await;
+        let service = service_fn(move |request| answer(Rc::clone(&host), request, Some(peer), None));
+        let connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
+        attend(connection, |connection, cx| connection.poll(cx).map(drop), baton, None).await;
     }
 }
 
@@ -238,24 +260,37 @@ where
     }
 }
 
-/// Serves a connection to its end. Its errors are the client's doing and are not logged. Without
-/// patience it may be silent as long as it wants: HTTP/2 asks by itself whether the client is there.
-async fn attend<C: Graceful>(connection: C, mut baton: Baton, mut patience: Option<Patience>) {
-    let mut connection = pin!(connection);
+/// How a connection was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attended {
+    ToItsEnd,
+    /// It was given up.
+    Dropped,
+}
+
+/// Serves a connection until `ended` says that it is over. Its errors are the client's doing and are not
+/// logged. Without patience it may be silent as long as it wants: HTTP/2 asks by itself whether the client
+/// is there.
+async fn attend<C: Graceful>(
+    mut connection: Pin<&mut C>,
+    mut ended: impl FnMut(Pin<&mut C>, &mut Context<'_>) -> Poll<()>,
+    mut baton: Baton,
+    mut patience: Option<Patience>,
+) -> Attended {
     loop {
         if *baton.borrow_and_update() == Phase::Draining {
             connection.as_mut().finish();
         }
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return,
+            () = poll_fn(|cx| ended(connection.as_mut(), cx)) => return Attended::ToItsEnd,
             verdict = over(&mut patience) => match verdict {
                 Verdict::Unused => connection.as_mut().finish(),
-                Verdict::Stalled => return,
+                Verdict::Stalled => return Attended::Dropped,
             },
             changed = baton.changed() => {
                 if changed.is_err() || *baton.borrow() == Phase::Closing {
-                    return;
+                    return Attended::Dropped;
                 }
             }
         }

@@ -194,7 +194,7 @@ fn vertex_route(model: &str, action: &str) -> Option<Target> {
 }
 
 /// Undoes percent-encoding; what is not valid stays as it is.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut made = Vec::with_capacity(text.len());
     let mut left = text.as_bytes();
     while let Some((first, rest)) = left.split_first() {

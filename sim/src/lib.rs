@@ -8,7 +8,8 @@
 //! `/v1/embeddings`, `/v1/moderations`, `/v1/images/*`, `/v1/audio/*` and `/v1/rerank`,
 //! `POST /v1/messages`,
 //! `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent` (also under `/v1`),
-//! `GET /v1/models` and `GET /v1beta/models`. Any model name is accepted.
+//! `GET /v1/models` and `GET /v1beta/models`, and realtime sessions over a WebSocket at
+//! `/v1/realtime?model=`. Any model name is accepted.
 //!
 //! By default the answer repeats the last user message (`You said: …`) or the tool results it was
 //! given, cut by `max_tokens` and `stop` as they ask. A schema is answered with its smallest
@@ -41,6 +42,7 @@ mod json;
 mod log;
 mod play;
 mod quirks;
+mod realtime;
 mod schema;
 mod script;
 mod server;

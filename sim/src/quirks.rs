@@ -27,6 +27,9 @@ pub(crate) struct Content {
     pub(crate) cached: Option<u64>,
     pub(crate) cache_write: Option<u64>,
     pub(crate) prompt_tokens: Option<u64>,
+    pub(crate) audio_input: Option<u64>,
+    pub(crate) audio_cached: Option<u64>,
+    pub(crate) audio_output: Option<u64>,
     pub(crate) redacted: bool,
     pub(crate) blocked: bool,
     pub(crate) interleave: bool,
@@ -113,6 +116,7 @@ pub(crate) struct Breaks {
     pub(crate) cut_after_events: Option<usize>,
     pub(crate) end_after_events: Option<usize>,
     pub(crate) error_after: Option<usize>,
+    pub(crate) close_code: Option<u16>,
     pub(crate) no_done: bool,
     pub(crate) close: bool,
 }
@@ -183,6 +187,9 @@ impl Content {
             "cached" => put(&mut self.cached, value),
             "cache_write" => put(&mut self.cache_write, value),
             "prompt_tokens" => put(&mut self.prompt_tokens, value),
+            "audio_input" => put(&mut self.audio_input, value),
+            "audio_cached" => put(&mut self.audio_cached, value),
+            "audio_output" => put(&mut self.audio_output, value),
             "redacted" => switch_on(&mut self.redacted, value),
             "interleave" => switch_on(&mut self.interleave, value),
             "chat_only" => switch_on(&mut self.chat_only, value),
@@ -294,6 +301,7 @@ impl Breaks {
                 self.error_after = Some(1);
                 value.is_empty()
             }
+            "close_code" => put(&mut self.close_code, value),
             "no_done" => switch_on(&mut self.no_done, value),
             "close" => switch_on(&mut self.close, value),
             _ => false,

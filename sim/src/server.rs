@@ -90,5 +90,5 @@ async fn converse(stream: TcpStream, desk: Arc<Desk>) {
     let wire = TokioIo::new(Wire::new(stream, link.clone()));
     let service = service_fn(move |request| exchange::answer(desk.clone(), link.clone(), request));
     // How a connection ended is in the log of its requests.
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(wire, service).await;
+    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection_with_upgrades(wire, service).await;
 }

@@ -21,7 +21,7 @@ use tollgate_core::host::FetchError;
 use tower_service::Service;
 
 /// For the whole way to a connection that can take a request.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that can take a request.
 pub enum Dialed {
@@ -67,7 +67,7 @@ impl Drop for Dialing<'_> {
 }
 
 async fn connect(origin: &Origin) -> Result<Dialed, FetchError> {
-    let wire = reach(origin).await?;
+    let wire = reach(origin, &origin.way).await?;
     let wire = match (origin.security, wire) {
         (Security::Plain, wire) => wire,
         (Security::Tls, Wire::Plain(tcp)) => {
@@ -99,8 +99,8 @@ fn speaks_http2(security: Security, wire: &Wire) -> bool {
 }
 
 /// A stream on which the origin, or the proxy that speaks for it, listens.
-async fn reach(origin: &Origin) -> Result<Wire, FetchError> {
-    let (Way::Forward(proxy) | Way::Tunnel(proxy)) = &origin.way else {
+pub(super) async fn reach(origin: &Origin, way: &Way) -> Result<Wire, FetchError> {
+    let (Way::Forward(proxy) | Way::Tunnel(proxy)) = way else {
         return Ok(Wire::Plain(tcp(&origin.host, origin.port).await?));
     };
     let behind = |error: FetchError| broken(format!("proxy {}:{}: {}", proxy.host, proxy.port, error.what));
@@ -112,7 +112,7 @@ async fn reach(origin: &Origin) -> Result<Wire, FetchError> {
             Wire::Tls(Box::new(tls))
         }
     };
-    if let Way::Tunnel(_) = &origin.way {
+    if let Way::Tunnel(_) = way {
         match &mut wire {
             Wire::Plain(stream) => tunnel(stream, proxy, &origin.host, origin.port).await?,
             Wire::Tls(stream) => tunnel(stream, proxy, &origin.host, origin.port).await?,
@@ -133,7 +133,11 @@ async fn tcp(host: &str, port: u16) -> Result<TcpStream, FetchError> {
     Ok(stream.into_inner())
 }
 
-async fn encrypt<S>(config: Arc<ClientConfig>, host: &str, stream: S) -> Result<TlsStream<S>, FetchError>
+pub(super) async fn encrypt<S>(
+    config: Arc<ClientConfig>,
+    host: &str,
+    stream: S,
+) -> Result<TlsStream<S>, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 /// A connection to an upstream that knows whether anything has come back.
-pub(super) struct Stream {
+pub struct Stream {
     wire: Wire,
     received: Rc<Cell<bool>>,
 }

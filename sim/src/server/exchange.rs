@@ -5,12 +5,15 @@ use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+};
 use http::request::Parts;
 use http::response::Builder;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
 
 use super::SimOptions;
@@ -27,6 +30,7 @@ use crate::json::Fields as _;
 use crate::log::{Log, Watch, key_of};
 use crate::play::Play;
 use crate::quirks::{Delivery, Quirks, Shape, Unreadable, split_message, split_model};
+use crate::realtime::{self, accepted};
 use crate::script::plan;
 use crate::signature;
 use crate::wire::{Frame, encode};
@@ -55,7 +59,13 @@ impl std::error::Error for Hangup {}
 type Answered = Result<Response<Play>, Hangup>;
 
 /// Answers one request; an error closes the connection.
-pub(super) async fn answer(desk: Arc<Desk>, link: Arc<Link>, request: Request<Incoming>) -> Answered {
+pub(super) async fn answer(desk: Arc<Desk>, link: Arc<Link>, mut request: Request<Incoming>) -> Answered {
+    if request.uri().path().ends_with("/realtime") && request.headers().contains_key(SEC_WEBSOCKET_KEY) {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (parts, _) = request.into_parts();
+        let watch = desk.log.open(&parts, Bytes::new());
+        return Talk { desk: &desk, link, parts: &parts, watch }.open(upgrade, desk.clone()).await;
+    }
     let (parts, body) = request.into_parts();
     // A client that leaves while it is still sending has asked nothing.
     let body = body.collect().await.map_err(|_| Hangup)?.to_bytes();
@@ -192,6 +202,56 @@ impl Talk<'_> {
             return self.refuse(target.dialect, &refusal, &heard.quirks);
         }
         self.fulfil(&heard)
+    }
+
+    /// Opens a realtime session, which goes on by itself.
+    async fn open(self, upgrade: OnUpgrade, desk: Arc<Desk>) -> Answered {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let pairs = || query.split('&').filter_map(|pair| pair.split_once('='));
+        let model = pairs().find(|(name, _)| matches!(*name, "model" | "deployment"));
+        let model = dialect::decoded(model.map_or("", |(_, model)| model));
+        let place = Place::Path { model, delivery: Delivery::Stream };
+        let (dialect, wanted) = (&openai::DIALECT, Wanted::Answer);
+        let target = Target { dialect, place, framing: Framing::Sse, wanted };
+        let heard = match self.hear(&target, &Bytes::new()) {
+            Ok(heard) => heard,
+            Err(Unreadable(reason)) => {
+                return self.refuse(
+                    dialect,
+                    &Refusal::bad(format!("tollgate-sim: {reason}")),
+                    &Quirks::default(),
+                );
+            }
+        };
+        if let Some(delay) = heard.quirks.pace.head_delay {
+            tokio::time::sleep(delay).await;
+        }
+        if heard.quirks.pace.head_silence {
+            pending::<()>().await;
+        }
+        if heard.quirks.breaks.hangup {
+            self.watch.broken();
+            return Err(Hangup);
+        }
+        if let Some(failure) = self.failure(&heard) {
+            return self.fail(&heard, failure);
+        }
+        let key = self.parts.headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+        let head = Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header(CONNECTION, "upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_ACCEPT, &accepted(key)[..])
+            .header(dialect.id_header, format!("req_sim{:08}", self.watch.number()));
+        self.watch.status(101);
+        let Heard { model, quirks, .. } = heard;
+        let (model, watch) = (model, self.watch);
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                realtime::Session { model, quirks, gates: &desk.gates, watch }.serve(upgraded).await;
+            }
+        });
+        finished(head, Play::new(Vec::new(), self.link, None))
     }
 
     fn hear<'t>(&self, target: &'t Target, body: &Bytes) -> Result<Heard<'t>, Unreadable> {
