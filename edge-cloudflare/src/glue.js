@@ -32,9 +32,9 @@ export function body(request) {
   return isSmall(request.headers) ? request.arrayBuffer() : request.body;
 }
 
-/** An answer. */
-export function answer(status, headers, body) {
-  return new Response(body, { status, headers: pairs(headers) });
+/** An answer; one to a handshake has the client's WebSocket. */
+export function answer(status, headers, body, webSocket) {
+  return new Response(body, { status, headers: pairs(headers), webSocket });
 }
 
 /** The two ends of an answer that is written piece by piece. The runtime's own pipe: what is written is taken
@@ -222,5 +222,66 @@ export async function pass(passing) {
     if (end === piece.length) continue;
     if (!half) return piece.subarray(end);
     passing.held = piece.subarray(end);
+  }
+}
+
+/** A WebSocket for a client: its end, and ours. */
+export function pair() {
+  return Object.values(new WebSocketPair());
+}
+
+/** The WebSocket that an upstream has opened; null where it has not. */
+export function socket(response) {
+  return response.webSocket;
+}
+
+/** What it has said instead. */
+export function told(response) {
+  return response.text();
+}
+
+/** Listens to a WebSocket. `hear` gives a promise of what comes next: a text, a buffer, code and reason of a
+ * close frame, undefined once the connection is lost, null once more waits to be heard than `most` bytes. */
+export function listen(socket, most) {
+  const heard = [];
+  let waits = 0;
+  let wake = () => {};
+  const tell = (what, size = 0) => {
+    waits += size;
+    heard.push(waits > most ? null : what);
+    wake();
+  };
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", ({ data }) => tell(data, data.length ?? data.byteLength));
+  socket.addEventListener("close", ({ code, reason }) => tell(code === 1006 ? undefined : [code, reason]));
+  socket.addEventListener("error", () => tell(undefined));
+  socket.accept();
+  socket.hear = async () => {
+    while (heard.length === 0) await new Promise((woken) => (wake = woken));
+    const what = heard.shift();
+    waits -= what?.length ?? what?.byteLength ?? 0;
+    return what;
+  };
+}
+
+export function hear(socket) {
+  return socket.hear();
+}
+
+/** Whoever has left cannot be told. */
+export function say(socket, what) {
+  try {
+    socket.send(what);
+  } catch {}
+}
+
+/** Closes a WebSocket; a code that may not be said is left out. */
+export function hangUp(socket, code, reason) {
+  try {
+    socket.close(code, reason);
+  } catch {
+    try {
+      socket.close();
+    } catch {}
   }
 }

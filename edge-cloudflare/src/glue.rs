@@ -15,7 +15,12 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn body(request: &web_sys::Request) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch)]
-    pub(crate) fn answer(status: u16, headers: &str, body: &JsValue) -> Result<web_sys::Response, JsValue>;
+    pub(crate) fn answer(
+        status: u16,
+        headers: &str,
+        body: &JsValue,
+        socket: &JsValue,
+    ) -> Result<web_sys::Response, JsValue>;
     pub(crate) fn ask(namespace: &JsValue, name: &str, address: &str, order: Uint8Array) -> Promise;
     pub(crate) fn does(binding: &JsValue, what: &str) -> bool;
     #[wasm_bindgen(catch)]
@@ -57,6 +62,20 @@ extern "C" {
     pub(crate) fn shelf(passing: &JsValue) -> Vec<u8>;
     #[wasm_bindgen(catch)]
     pub(crate) fn pass(passing: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn pair() -> Result<js_sys::Array, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn socket(response: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn told(response: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn listen(socket: &JsValue, most: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn hear(socket: &JsValue) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(crate) fn say(socket: &JsValue, what: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = hangUp)]
+    pub(crate) fn hang_up(socket: &JsValue, code: u16, reason: &str);
 }
 
 /// What a promise will come to; a call that failed at once has come to that.

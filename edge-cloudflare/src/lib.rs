@@ -32,6 +32,7 @@ mod alert; // budgets that run out
 #[cfg(feature = "exact-count")]
 mod exact; // counts by tokenizers
 mod host; // what an exchange runs on
+mod session; // realtime sessions
 mod visit; // one request
 
 mod storage; // SQL of a Durable Object

@@ -65,7 +65,20 @@ fn whole_body(body: &Bytes) -> JsValue {
 }
 
 fn made(head: &http::response::Parts, body: &JsValue) -> worker::Result<web_sys::Response> {
-    Ok(glue::answer(head.status.as_u16(), &glue::written(&head.headers), body)?)
+    made_with(head, body, &JsValue::UNDEFINED)
+}
+
+/// An answer to a handshake, with the client's end of a WebSocket.
+pub(crate) fn opened(answer: Response<Body>, socket: &JsValue) -> worker::Result<web_sys::Response> {
+    made_with(&answer.into_parts().0, &JsValue::NULL, socket)
+}
+
+fn made_with(
+    head: &http::response::Parts,
+    body: &JsValue,
+    socket: &JsValue,
+) -> worker::Result<web_sys::Response> {
+    Ok(glue::answer(head.status.as_u16(), &glue::written(&head.headers), body, socket)?)
 }
 
 /// What is still to be written of an answer.

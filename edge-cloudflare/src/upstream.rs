@@ -65,30 +65,14 @@ impl Call {
         let abort = AbortController::new().ok();
         let signal = abort.as_ref().map_or(JsValue::UNDEFINED, |abort| abort.signal().into());
         let head = Box::pin(async move {
-            if fetch.source().is_some() {
-                return Err(worker::Error::from("keys that are lent (`from`) are not to be had on Workers"));
-            }
-            let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
-            // Bytes and not a stream: the length is known, so no upstream has to take chunks.
-            let body = (!body.is_empty()).then(|| Uint8Array::from(&*body));
-            let (address, headers) = (uri.to_string(), glue::written(&headers));
-            let sent = glue::call(&address, method.as_str(), &headers, body, &signal)?;
-            let answer = JsFuture::from(sent).await?;
-            let text = glue::answered(&answer);
-            let mut lines = text.split('\n');
-            let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes())?;
-            let mut headers = glue::headers(lines);
-            // The runtime has undone them.
-            for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
-                headers.remove(name);
-            }
+            let Sent { answer, head } = send(fetch, &signal).await?;
             let content = glue::content(&answer)?;
             let body = match content.dyn_into::<Promise>() {
                 Ok(all) => Stream::Whole(JsFuture::from(all)),
                 Err(nothing) if nothing.is_undefined() => Stream::Over,
                 Err(reader) => Stream::Pieces { reader, next: None, chunks: None },
             };
-            Ok(Answer { head: Head { status, headers }, body })
+            Ok(Answer { head, body })
         });
         Self { state: State::Head(head), abort, line: None, passing: None }
     }
@@ -105,6 +89,34 @@ impl Call {
         let head = Box::pin(async move { run(&env, &name, &fetch.body).await });
         Self { state: State::Head(head), abort: None, line, passing: None }
     }
+}
+
+/// A call that was answered.
+pub(crate) struct Sent {
+    pub(crate) answer: JsValue,
+    pub(crate) head: Head,
+}
+
+/// Asks, and waits for the head.
+pub(crate) async fn send(fetch: Fetch, signal: &JsValue) -> worker::Result<Sent> {
+    if fetch.source().is_some() {
+        return Err(worker::Error::from("keys that are lent (`from`) are not to be had on Workers"));
+    }
+    let Fetch { method, uri, headers, body, reuse: _, signing: _ } = fetch;
+    // Bytes and not a stream: the length is known, so no upstream has to take chunks.
+    let body = (!body.is_empty()).then(|| Uint8Array::from(&*body));
+    let (address, headers) = (uri.to_string(), glue::written(&headers));
+    let sent = glue::call(&address, method.as_str(), &headers, body, signal)?;
+    let answer = JsFuture::from(sent).await?;
+    let text = glue::answered(&answer);
+    let mut lines = text.split('\n');
+    let status = StatusCode::from_bytes(lines.next().unwrap_or_default().as_bytes())?;
+    let mut headers = glue::headers(lines);
+    // The runtime has undone them.
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    Ok(Sent { answer, head: Head { status, headers } })
 }
 
 /// What runs models.
@@ -256,7 +268,7 @@ impl Upstream for Call {
     }
 }
 
-fn failed(error: &worker::Error) -> FetchError {
+pub(crate) fn failed(error: &worker::Error) -> FetchError {
     broken(&error.to_string())
 }
 

@@ -11,6 +11,7 @@ use crate::ledger::{self, Lost, UNBOUND, Way};
 use crate::outlet::{self, Line};
 use crate::people;
 use crate::registry::VERSION;
+use crate::session::Doorway;
 use crate::settings;
 use bytes::Bytes;
 use http::Response;
@@ -22,12 +23,14 @@ use tollgate_core::api::Knock;
 use tollgate_core::config::Config;
 use tollgate_core::count::Gauge;
 use tollgate_core::directory::{Caller, Directory};
-use tollgate_core::exchange::RequestId;
+use tollgate_core::drive::session::drive;
+use tollgate_core::exchange::{Opening, RequestId, Session};
 use tollgate_core::fault::{Code, Fault};
 use tollgate_core::mount::{self, Mounted};
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::front::{self, Again, Asked, Edge};
-use tollgate_edge::pipe::Pipe;
+use tollgate_edge::pipe::{Body, Pipe};
+use wasm_bindgen::JsValue;
 use worker::{Context, Env, console_error};
 
 /// One request, and what it can use.
@@ -38,6 +41,8 @@ struct Visit {
     config: Arc<Config>,
     watch: Cell<Option<Watch>>,
     line: Rc<Line>,
+    /// The client's end of a session that has opened.
+    socket: Rc<Cell<Option<JsValue>>>,
 }
 
 /// Answers a request, whatever it is.
@@ -72,9 +77,13 @@ pub(crate) async fn answer(
     let pipe = Pipe::default();
     let watch = Watch::over(request.signal().into(), pipe.clone());
     let (context, line) = (Rc::new(context), Rc::new(Line::of(pipe.clone())));
-    let watch = Cell::new(Some(watch));
-    let visit = Visit { isolate, env, context: Rc::clone(&context), config, watch, line: Rc::clone(&line) };
+    let (watch, socket) = (Cell::new(Some(watch)), Rc::default());
+    let visit =
+        Visit { isolate, env, context: Rc::clone(&context), config, watch, line: Rc::clone(&line), socket };
     let answer = front::answer(&visit, Asked { head, body, peer, pipe }).await;
+    if let Some(socket) = visit.socket.take() {
+        return outlet::opened(answer, &socket);
+    }
     outlet::sent(answer, &line, |relay| context.wait_until(relay.run()))
 }
 
@@ -170,6 +179,22 @@ impl Edge for Visit {
 
     async fn over(desk: &Desk) {
         desk.over().await;
+    }
+
+    async fn session(&self, opening: Opening, pipe: Pipe) -> Response<Body> {
+        let (surface, id) = (opening.admitted.surface, opening.admitted.id);
+        self.began();
+        let desk = self.host(opening.admitted.caller.clone());
+        let session = Session::new(opening, self.now());
+        let most = session.longest_message();
+        let doorway = Doorway { pipe: pipe.clone(), place: Rc::clone(&self.socket), most };
+        let way = pipe.clone();
+        self.spawn(async move {
+            drive(session, &desk, doorway).await;
+            way.close();
+            desk.over().await;
+        });
+        front::answered(pipe, surface, id).await
     }
 
     async fn admin(&self, knock: &Knock, _: Bytes) -> Response<Bytes> {

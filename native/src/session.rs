@@ -22,6 +22,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use socket::{Socket, bounds};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
@@ -150,6 +151,20 @@ impl Sessions for Native {
 
     async fn dial(&self, request: Fetch, most: usize) -> Result<Dialed<Self::Wire>, Declined> {
         let failed = |what: String| Declined::Failed(FetchError { kind: FetchFault::Failed, what });
+        let request = match request.source().cloned() {
+            Some(source) => {
+                let shared = &self.shared;
+                let lent = match shared.lenders.at_hand(&source) {
+                    Some(lent) => lent,
+                    None => {
+                        let lend = shared.lenders.lend(source, Arc::clone(&shared.outside));
+                        lend.await.map_err(failed)?
+                    }
+                };
+                request.lent(&lent, self.wall())
+            }
+            None => request,
+        };
         let Fetch { method: _, uri, mut headers, body: _, reuse: _, signing: _ } = request;
         let alone = alone::dial(&self.pool, &uri).await.map_err(Declined::Failed)?;
         let key = HeaderValue::try_from(generate_key()).map_err(|error| failed(error.to_string()))?;

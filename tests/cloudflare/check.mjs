@@ -8,7 +8,7 @@ import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
 import path from "node:path";
-import { start } from "./gateway.mjs";
+import { WebSocket, start } from "./gateway.mjs";
 
 const [simulator, wanted = ""] = process.argv.slice(2);
 const ADMIN = "admin-0123456789abcdef0123456789abcdef";
@@ -140,7 +140,93 @@ async function recorded(address) {
   return row;
 }
 
+/** A realtime session, as a browser opens one. */
+async function session(address, model, key) {
+  const socket = new WebSocket(`${address.replace("http", "ws")}/v1/realtime?model=${encodeURIComponent(model)}`, ["realtime", `openai-insecure-api-key.${key}`]);
+  const heard = [];
+  let wake = () => {};
+  const tell = (what) => { heard.push(what); wake(); };
+  socket.onmessage = ({ data }) => tell(JSON.parse(data));
+  socket.onclose = ({ code, reason }) => tell({ type: "closed", code, reason });
+  const until = async (type) => {
+    for (;;) {
+      while (heard.length === 0) await new Promise((woken) => (wake = woken));
+      const event = heard.shift();
+      if (event.type === type) return event;
+      assert(event.type !== "closed", event);
+    }
+  };
+  const ask = (text) => {
+    socket.send(JSON.stringify({ type: "conversation.item.create", item: { type: "message", role: "user", content: [{ type: "input_text", text }] } }));
+    socket.send(JSON.stringify({ type: "response.create" }));
+  };
+  await until("session.created");
+  return { socket, until, ask };
+}
+
 const facts = {
+  /** Charged response by response, ended by name when nothing is left, closed by the code of whoever closes. */
+  async realtime_sessions_are_metered_and_end_on_both_sides() {
+    const POOR = "tg-00000000000000000000000000000000";
+    const poor = `${DOCUMENT}\n[[keys]]\nname = "poor"\nvalue = "env:POOR"\norganisation = "acme"\nbudget = [{ usd = 0.001, per = "day" }]\n`;
+    const gateway = await start({ config: poor, env: { ...env, POOR } });
+    try {
+      const [address] = gateway.addresses;
+      const budget = async (key) => (await ask(address, `/api/limits/key/${key}`)).data[0].limits.find((one) => one.limit === "budget");
+      const first = await session(address, "sim/demo", KEY);
+      assert(first.socket.protocol === "realtime", first.socket.protocol);
+      first.ask("[[sim: prompt_tokens=1000; cached=400; chars=400]]");
+      await first.until("response.done");
+      first.ask("[[sim: prompt_tokens=50; chars=40]]");
+      await first.until("response.done");
+      const spent = (1050 * 10 + 110 * 40) / 1e6;
+      await eventually("both responses are charged", async () => {
+        const seen = await budget("ci");
+        return { ...seen, so: seen.used === spent };
+      });
+      first.socket.close(4000, "enough");
+      const record = async (key, many) => (await eventually("the session is recorded", async () => {
+        const { data } = await ask(address, `/api/requests?key=${key}`);
+        return { data, so: data.length === many };
+      })).data[0];
+      const row = await record("ci", 1);
+      assert(row.status === 101 && row.usd === spent && row.input_tokens === 1050 && row.output_tokens === 110, row);
+      assert((await budget("ci")).held === 0, await budget("ci"));
+      const { requests } = await (await fetch(`${upstream}/sim/log`)).json();
+      const upward = requests.filter((one) => one.path.startsWith("/v1/realtime"));
+      assert(upward.length === 1 && !JSON.stringify(upward).includes(KEY), upward);
+
+      const second = await session(address, "sim/demo", POOR);
+      const busy = await fetch(`${address}/v1/chat/completions`, { method: "POST", headers: { authorization: `Bearer ${POOR}` }, body: JSON.stringify(hello("sim/demo", { max_tokens: 1 })) });
+      assert(busy.status === 402, `what a session has reserved is left to nobody else: ${await busy.text()}`);
+      second.ask("[[sim: prompt_tokens=60; chars=40]]");
+      await second.until("response.done");
+      const { error } = await second.until("error");
+      assert(error.code === "budget_exceeded" && error.message.startsWith("key:poor: $0.001 a day"), error);
+      const closed = await second.until("closed");
+      assert(closed.code === 1008 && closed.reason === "budget_exceeded", closed);
+      assert((await record("poor", 2)).fault === "budget_exceeded", await record("poor", 2));
+
+      const third = await session(address, "sim/demo", KEY);
+      third.ask("[[sim: close_code=4321]]");
+      await third.until("response.done");
+      assert((await third.until("closed")).code === 4321, "the upstream's code");
+
+      const refused = await new Promise((found) => {
+        const { port } = new URL(address);
+        const headers = { connection: "upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", authorization: "Bearer tg-wrong" };
+        http.get({ port, host: "127.0.0.1", path: "/v1/realtime?model=sim/demo", headers }, (response) => {
+          let text = "";
+          response.on("data", (piece) => (text += piece));
+          response.on("end", () => found({ status: response.statusCode, text }));
+        });
+      });
+      assert(refused.status === 401 && JSON.parse(refused.text).error.code === "invalid_key", refused);
+    } finally {
+      await gateway.stop();
+    }
+  },
+
   /** What is like a frame that has been looked at goes from the provider to the client by the runtime alone. */
   async frames_in_the_middle_of_a_stream_do_not_enter_wasm() {
     await scripted(async ({ say, response, address, answer }) => {

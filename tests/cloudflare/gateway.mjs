@@ -9,6 +9,8 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const tools = process.env.TOLLGATE_TOOLS ?? path.join(os.homedir(), ".cache/tollgate-tools");
 const require = createRequire(path.join(tools, "cloudflare", "package.json"));
 export const { Miniflare, Log, LogLevel } = require("miniflare");
+/** Node's own is younger than the oldest Node that will do; this one comes with the runtime. */
+export const { WebSocket } = require("undici");
 
 const HOST = "127.0.0.1";
 const DATE = "2026-07-01";

@@ -41,6 +41,7 @@ use crate::ledger::{Entry, Hold, Refusal, Settlement, Targets};
 use crate::provider::{self, Target, wait};
 use crate::retry::{self, Closed, Verdict};
 use crate::units::{Millis, Time};
+use crate::vendor::{ChatPath, Vendor};
 use bytes::Bytes;
 use http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use http::{Response, StatusCode};
@@ -446,12 +447,17 @@ fn unable(request: &Request) -> (Targets, bool) {
     let (mut unable, mut able) = (Targets::NONE, Targets::NONE);
     for (at, target) in targets() {
         let provider = request.config.provider(target.provider);
-        match provider.is_some_and(|provider| provider.vendor.dialect == Dialect::OpenAi) {
+        match provider.is_some_and(|provider| has_sessions(provider.vendor)) {
             true => able = able.with(at),
             false => unable = unable.with(at),
         }
     }
     (unable, able.is_none())
+}
+
+/// Whether a vendor may have them: whoever speaks OpenAI's dialect at an address of its own.
+fn has_sessions(vendor: &Vendor) -> bool {
+    vendor.dialect == Dialect::OpenAi && vendor.quirks.path != ChatPath::Vertex
 }
 
 fn unserved(request: &Request) -> Fault {

@@ -84,7 +84,7 @@ impl Handshake {
         let provider = request.config.provider(lane.provider).ok_or_else(bug)?;
         let model = path_segment(&request.target(lane).ok_or_else(bug)?.model);
         let member = match provider.vendor.quirks.path {
-            ChatPath::Plain => "model",
+            ChatPath::Plain | ChatPath::Vertex => "model",
             ChatPath::Deployment => "deployment",
         };
         let path = Cow::Owned(["/realtime?", member, "=", &model, &self.rest].concat());
