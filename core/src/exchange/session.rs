@@ -337,8 +337,7 @@ impl Session {
     fn on_dialed(&mut self, headers: &HeaderMap, now: Time) {
         let Some(lane) = self.lane else { return };
         self.phase = Phase::Answer;
-        self.record.answered(now.since(self.dialed));
-        self.record.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        self.record.answered(StatusCode::SWITCHING_PROTOCOLS.as_u16(), now.since(self.dialed));
         let model = self.request.target(lane).map_or("", |target| &target.model);
         let mut head = answer::opened(&self.request, lane, model, headers, self.calls);
         if let Some(protocol) = self.handshake.protocol() {

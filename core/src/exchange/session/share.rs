@@ -11,7 +11,7 @@ use crate::fleet::Notice;
 use crate::host::Message;
 use crate::ledger::{Ask, Claim, Entry, Hold, Scope, Settlement, Spent, Targets};
 use crate::price::{Charge, Served};
-use crate::units::{Estimated, Metered, Millis, Time, Tokens};
+use crate::units::{Estimated, Metered, Millis, Requests, Time, Tokens};
 use std::sync::Arc;
 
 /// A share that is older when a response begins is taken anew: what a limit per minute counts, it counts
@@ -63,7 +63,13 @@ impl Session {
         }
         let most = Estimated(request.known_cap().unwrap_or(USUAL_CAP));
         let input = Estimated(self.share.context);
-        let mut ask = Ask { input, least_output: Estimated(Tokens(1)), most_output: most, cost: None };
+        let mut ask = Ask {
+            more: Requests::ZERO,
+            input,
+            least_output: Estimated(Tokens(1)),
+            most_output: most,
+            cost: None,
+        };
         let mut targets = targets;
         if claims.iter().any(|claim| claim.scope.limits.has_budget()) {
             let quota::Priced { cost, unknown } = quota::priced(request, input.0, targets);
