@@ -162,7 +162,7 @@ local function hold(s, claim, output, cost, ends)
   local held = { name = claim.name, b = {}, part = claim.part }
   s.c, s.i, s.o = s.c + one, s.i + ask.input, s.o + output
   keep(s, ends + DAY)
-  if claim.rated then add_slot(s, one + more, ask.input, output) end
+  if claim.rated then add_slot(s, claim.part and 0 or 1 + more, ask.input, output) end
   if claim.max_requests then
     s.n, held.n = s.n + 1 + more, true
     keep(s, NEVER)

@@ -238,8 +238,11 @@ impl Books {
 
     /// Takes a call's share, whether there is room or not.
     pub(super) fn take(&mut self, limits: &Limits, share: &Share, more: Requests, now: Time) -> Seats {
-        self.figures.open += counted(limits);
-        self.figures.settled += more;
+        let one = counted(limits);
+        self.figures.open += one;
+        if !one.is_zero() {
+            self.figures.settled += more;
+        }
         self.touched = now;
         // Whoever takes from it is: another of the same name.
         self.fate = Fate::Kept;
