@@ -51,7 +51,7 @@ class Agents:
         finally:
             answer.cancel()
             # The run is a task of its own, which has to see that it is over.
-            await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+            await asyncio.gather(answer.run_loop_task, return_exceptions=True)
 
     def tools(self, model, text):
         return loop.run(Runner.run(self.agent(model, KEY, tools=self.functions()), text)).final_output
