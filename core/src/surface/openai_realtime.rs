@@ -2,9 +2,9 @@
 //! [`crate::exchange::Session`] for how it is metered.
 
 use super::openai_chat::fault;
-use super::{Asked, Begun, Envelope, ModelPlace, Places, RequestLine, Surface};
+use super::{Asked, Begun, Envelope, RequestLine, Surface};
 use crate::call::{Delivery, UsageChunk};
-use crate::count::{Besides, Media};
+use crate::count::Besides;
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::json::Tape;
@@ -28,20 +28,7 @@ impl Surface for OpenAiRealtime {
     fn envelope(&self, _body: &[u8], line: &RequestLine) -> Result<Envelope, Fault> {
         let model =
             line.model.clone().ok_or_else(|| Fault::missing_field("model", "`?model=` in the URL"))?;
-        Ok(Envelope {
-            model,
-            model_place: ModelPlace::Path,
-            delivery: Delivery::Stream(UsageChunk::Wanted),
-            fallbacks: Vec::new(),
-            cuts: Vec::new(),
-            conversation: None,
-            max_tokens: None,
-            prompt_bytes: 0,
-            media: Media::default(),
-            n: 1,
-            end_user: None,
-            places: Places::default(),
-        })
+        Ok(Envelope { delivery: Delivery::Stream(UsageChunk::Wanted), ..Envelope::bare(model) })
     }
 
     fn inspect(&self, _tape: &Tape<'_>, line: &RequestLine) -> Result<Envelope, Fault> {
