@@ -44,6 +44,11 @@ TOML
     done
     write_provider anthropic anthropic v1
     write_provider gemini gemini v1beta
+    write_provider mistral mistral v1
+    # Cohere's own client is served by providers of its dialect alone.
+    for name in cohere $(seq -f 'cohere-%g' 0 11); do
+        write_provider "$name" cohere v2
+    done
     write_bedrock
 }
 

@@ -165,8 +165,13 @@ fn stream(ask: &Ask, answer: &Answer, quirks: &Quirks) -> Vec<Frame> {
         for piece in &answer.pieces {
             chunks.delta(index, json!({"content": piece}));
         }
-        for fragment in fragments(&answer.calls, quirks) {
-            chunks.delta(index, json!({"tool_calls": [fragment]}));
+        if quirks.content.whole_calls && !answer.calls.is_empty() {
+            let calls: Vec<Value> = answer.calls.iter().map(call).collect();
+            chunks.delta(index, json!({"tool_calls": calls}));
+        } else {
+            for fragment in fragments(&answer.calls, quirks) {
+                chunks.delta(index, json!({"tool_calls": [fragment]}));
+            }
         }
         chunks.push(vec![
             json!({"index": index, "delta": {}, "logprobs": null, "finish_reason": finish(&answer.stop)}),

@@ -1,13 +1,17 @@
-"""Mistral's own client, whose dialect is OpenAI's but for a few words, before providers of every dialect."""
+"""Mistral's own client, whose dialect is OpenAI's but for a few words, before providers of every dialect.
+
+It wants every fragment of a streamed call to repeat the function's name. Mistral's calls come whole, so they
+stream; those of OpenAI's form do not name it again, and are asked for whole.
+"""
 
 import functools
 import json
 
-from harness import KEY, MODELS, TOOLS, URL, user
+from harness import DIRECT, KEY, MODELS, TOOLS, URL, run, user
 from mistralai.client import Mistral, __version__
 from mistralai.client.errors import SDKError
 from proof import TOOLS as FUNCTIONS
-from proof import Plan, prove
+from proof import Plan, register
 
 
 @functools.cache
@@ -45,10 +49,28 @@ class Chat:
             messages.append({"role": "tool", "name": call.function.name, "tool_call_id": call.id, "content": said})
         return client(KEY).chat.complete(model=model, messages=messages, tools=TOOLS).choices[0].message.content
 
-    # Not `tools_streamed`: it wants every fragment of a call to repeat the name, which OpenAI's do not.
-
     def plan(self, model):
         return client(KEY).chat.parse(Plan, model=model, messages=user("plan")).choices[0].message.parsed
 
 
-prove(f"mistralai {__version__}", Chat())
+class Own(Chat):
+    models = ["mistral-sim+whole_calls" if DIRECT else "mistral/mistral-sim+whole_calls"]
+
+    def tools_streamed(self, model, text):
+        messages = user(text)
+        calls = []
+        with client(KEY).chat.stream(model=model, messages=messages, tools=TOOLS, tool_choice="any") as events:
+            for event in events:
+                for choice in event.data.choices:
+                    calls += choice.delta.tool_calls or []
+        messages.append({"role": "assistant", "content": "", "tool_calls": calls})
+        for call in calls:
+            said = FUNCTIONS[call.function.name](**json.loads(call.function.arguments))
+            messages.append({"role": "tool", "name": call.function.name, "tool_call_id": call.id, "content": said})
+        with client(KEY).chat.stream(model=model, messages=messages, tools=TOOLS) as events:
+            return "".join(choice.delta.content or "" for event in events for choice in event.data.choices)
+
+
+register(Chat())
+register(Own(), "own_")
+run(f"mistralai {__version__}")

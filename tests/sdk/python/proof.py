@@ -11,6 +11,8 @@ A client is an object with
     errors                the classes it raises, by status, and by "stream" for a fault in mid-stream
     status(error)         the status an error tells
     retry_after(error)    the header, if the client lets one look at it
+    fresh()               a model that nobody has made an upstream fail with
+    passes                true if its calls pass to their provider, which alone knows its models
 
 where those from `tools_streamed` on may be missing.
 """
@@ -102,6 +104,8 @@ def prove(name, client):
 def register(client, prefix=""):
     def fresh():
         """A model that no other check has made an upstream fail with."""
+        if hasattr(client, "fresh"):
+            return client.fresh()
         return client.models[0] if DIRECT else model_for("what goes wrong")
 
     def each(function):
@@ -172,6 +176,10 @@ def register(client, prefix=""):
     if not DIRECT:
         @once
         def an_unknown_model_is_not_found():
+            if getattr(client, "passes", False):
+                missing = "hello [[sim: error=model_not_found]]"
+                error = fails(client.errors[404], lambda: client.ask(fresh(), missing, KEY))
+                return status_is([404], error)
             error = fails(client.errors[404], lambda: client.ask("no-such-model-anywhere", "hello", KEY))
             status_is([404], error)
             assert "no-such-model-anywhere" in str(error), error
