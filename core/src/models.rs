@@ -1,8 +1,9 @@
 //! Model lists: what a key may ask for, in the words of whoever asks.
 //!
 //! Listed are the routes of the config and, as `provider/model`, the models that routes name and those
-//! of the catalogue that a configured provider serves. What a key may not use is not there for it,
-//! neither in the list nor by its name.
+//! of the catalogue that a configured provider serves. By its name any model is there that a call may ask
+//! for: a provider's models are not all known here. What a key may not use is not there for it, neither in
+//! the list nor by its name.
 
 #[cfg(test)]
 mod tests;
@@ -63,11 +64,20 @@ pub fn list(config: &Config, caller: Option<&Caller>, shape: Dialect) -> Bytes {
     }
 }
 
-/// The body that describes one model. Fails with `model_not_found`, naming the closest one there is
-/// for this key.
+/// The body that describes one model, listed or not. Fails with `model_not_found`, naming the closest one
+/// there is for this key.
 pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -> Result<Bytes, Fault> {
     let models = usable(config, caller);
-    let model = models.get_key_value(id).ok_or_else(|| not_found(&models, id))?;
+    let (name, owner);
+    let model = match models.get_key_value(id) {
+        Some(listed) => listed,
+        None => {
+            let route = config.route_for(id, &[], caller).map_err(|_| not_found(&models, id))?;
+            let provider = route.targets.first().and_then(|target| config.provider(target.provider));
+            (name, owner) = (id.to_owned(), provider.map_or(OWNER, |provider| provider.name.as_str()));
+            (&name, &owner)
+        }
+    };
     Ok(match shape {
         Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
             json(&openai(model))

@@ -152,7 +152,7 @@ const VERSIONS: [&str; 2] = ["/v1beta", "/v1"];
 const GOOGLES: [&str; 3] = ["/v1beta1", "/v1beta", "/v1"];
 
 /// What stands between the version and the models on Vertex, after a project and a place or without.
-const PUBLISHER: &str = "/publishers/google";
+const PUBLISHERS: &str = "/publishers/";
 
 /// What a request has come for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,7 +290,7 @@ pub fn locate(method: &Method, target: &str) -> Result<Located, Fault> {
 pub(crate) fn surface_at(method: &Method, rest: &str) -> Option<(SurfaceId, Option<String>, &'static str)> {
     PLACES.iter().filter(|place| place.method.takes(method)).find_map(|place| {
         let Serves::Surface(id) = place.serves else { return None };
-        Some((id, hole(place, rest)?.map(str::to_owned), place.path))
+        Some((id, hole(place, rest)?.map(Cow::into_owned), place.path))
     })
 }
 
@@ -318,7 +318,7 @@ pub fn allow(target: &str) -> String {
 }
 
 /// Every place this path could mean, best first.
-fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<&str>)> {
+fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<Cow<'_, str>>)> {
     let direct = PLACES.iter().filter_map(move |place| {
         let model = hole(place, path)?;
         Some((place, Shape::Asked, model))
@@ -338,15 +338,16 @@ fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<
 
 /// Matches a path against a place, with or without the place's version, or with another of Google's:
 /// `Some` if it fits, with what stands for `{model}`.
-fn hole<'p>(place: &Place, path: &'p str) -> Option<Option<&'p str>> {
+fn hole<'p>(place: &Place, path: &'p str) -> Option<Option<Cow<'p, str>>> {
     let unversioned = || {
         let version = VERSIONS.iter().find_map(|version| place.path.strip_prefix(version));
         version.filter(|rest| rest.starts_with('/') && place.serves.is_mounted())
     };
     let exact = Pattern(place.path).fit(path);
-    exact
+    let fits = exact
         .or_else(|| Pattern(unversioned()?).fit(path))
-        .or_else(|| Pattern(googles(place)?).fit(resource(path)?))
+        .or_else(|| Pattern(googles(place)?).fit(resource(path)?));
+    fits.map(|model| model.map(Cow::Borrowed)).or_else(|| Some(Some(Cow::Owned(published(place, path)?))))
 }
 
 /// A place of Google's, without its version.
@@ -357,17 +358,37 @@ fn googles(place: &Place) -> Option<&'static str> {
 /// What stands behind one of Google's versions, without the project and the publisher that Vertex
 /// puts before a model.
 fn resource(path: &str) -> Option<&str> {
-    let rest = GOOGLES.iter().find_map(|version| path.strip_prefix(version))?;
-    let of_vertex = rest.starts_with("/projects/") || rest.starts_with("/publishers/");
-    if !of_vertex {
-        return rest.starts_with('/').then_some(rest);
+    let rest = versioned(path)?;
+    match of_vertex(rest) {
+        true => publisher(rest)?.strip_prefix("google").filter(|rest| rest.starts_with("/models/")),
+        false => rest.starts_with('/').then_some(rest),
     }
-    let at = rest.find(PUBLISHER)?;
-    rest.get(at + PUBLISHER.len()..).filter(|rest| rest.starts_with("/models/"))
 }
 
-fn mounted(place: &Place, mount: Shape, model: Option<&str>) -> Mounted {
-    let model = model.map(str::to_owned);
+/// `{provider}/{model}` as Google's clients put it on Vertex, where a model's maker is its publisher.
+fn published(place: &Place, path: &str) -> Option<String> {
+    let verb = googles(place)?.strip_prefix("/models/{model}").filter(|verb| verb.starts_with(':'))?;
+    let rest = versioned(path).filter(|rest| of_vertex(rest))?;
+    let (provider, model) = publisher(rest)?.strip_suffix(verb)?.split_once("/models/")?;
+    let named = provider != "google" && !provider.contains('/') && !model.is_empty();
+    named.then(|| format!("{provider}/{model}"))
+}
+
+fn versioned(path: &str) -> Option<&str> {
+    GOOGLES.iter().find_map(|version| path.strip_prefix(version))
+}
+
+fn of_vertex(rest: &str) -> bool {
+    rest.starts_with("/projects/") || rest.starts_with(PUBLISHERS)
+}
+
+/// What begins with a publisher's name.
+fn publisher(rest: &str) -> Option<&str> {
+    rest.get(rest.find(PUBLISHERS)? + PUBLISHERS.len()..)
+}
+
+fn mounted(place: &Place, mount: Shape, model: Option<Cow<'_, str>>) -> Mounted {
+    let model = model.map(Cow::into_owned);
     match place.serves {
         Serves::Surface(id) => Mounted::Surface { id, model },
         Serves::Models(Shape::Asked) => Mounted::Models { shape: mount, id: model },

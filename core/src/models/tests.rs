@@ -169,11 +169,33 @@ fn one_model_is_described_as_it_is_listed() {
 }
 
 #[test]
+fn a_model_that_a_call_may_ask_for_is_there_whether_it_is_listed_or_not() {
+    let one = |caller: Option<Caller>, id: &str| super::one(&config(), caller.as_ref(), Dialect::OpenAi, id);
+    let described = read(&one(None, "other/vendor/new").unwrap());
+    assert_eq!((&described["id"], &described["owned_by"]), (&json!("other/vendor/new"), &json!("other")));
+    assert!(one(Some(caller(&["other/*"])), "other/vendor/new").is_ok());
+    let fault = one(Some(caller(&["openai/*"])), "other/vendor/new").unwrap_err();
+    assert_eq!(
+        (fault.code, fault.message.as_str()),
+        (Code::ModelNotFound, "the model other/vendor/new does not exist")
+    );
+}
+
+#[test]
+fn a_model_of_the_catalogue_is_there_by_its_bare_name_too() {
+    let text = "[providers.openai]\nkeys = [\"a\"]";
+    let config = crate::config::load(text.as_bytes(), &|_| Err("no secrets here".to_owned())).unwrap();
+    let described = read(&one(&config, None, Dialect::Gemini, "gpt-4o").unwrap());
+    assert_eq!(described["name"], "models/gpt-4o");
+    assert!(one(&config, None, Dialect::Gemini, "claude-sonnet-4-5").is_err());
+}
+
+#[test]
 fn a_model_that_is_not_there_is_told_the_closest_that_is() {
-    let fault = one(&config(), None, Dialect::OpenAi, "openai/gpt-4").unwrap_err();
+    let fault = one(&config(), None, Dialect::OpenAi, "opennai/gpt-4o").unwrap_err();
     assert_eq!(fault.code, Code::ModelNotFound);
     assert_eq!(fault.param.as_deref(), Some("model"));
-    assert_eq!(fault.message, "the model openai/gpt-4 does not exist: did you mean openai/gpt-4o");
+    assert_eq!(fault.message, "the model opennai/gpt-4o does not exist: did you mean openai/gpt-4o");
     let fault = one(&config(), None, Dialect::OpenAi, "zzz").unwrap_err();
     assert_eq!(fault.message, "the model zzz does not exist");
 }

@@ -59,10 +59,45 @@ fn googles_clients_name_model_and_verb_in_the_path_under_any_of_its_versions() {
     assert_eq!(posted("/v1beta/models/m%3AstreamGenerateContent"), stream);
     for target in [
         "/v2/models/m:generateContent",
-        "/v1/publishers/other/models/m:generateContent",
+        "/v1/publishers/other/models/:generateContent",
+        "/v1/publishers//models/m:generateContent",
+        "/v1/publishers/a/b/models/m:generateContent",
+        "/v1/publishers/other/models/m:rawPredict",
+        "/v1beta/anthropic/m:generateContent",
         "/v1/models/:generateContent",
     ] {
         assert!(find(&Method::POST, target).is_err(), "{target}");
+    }
+}
+
+#[test]
+fn a_provider_and_its_model_are_named_in_any_path_that_names_a_model() {
+    let named = |id| Mounted::Surface { id, model: Some("some/vendor/model".to_owned()) };
+    for model in ["some/vendor/model", "some%2Fvendor%2Fmodel", "some%2fvendor/model"] {
+        for (target, surface) in [
+            (format!("/v1beta/models/{model}:generateContent"), SurfaceId::GeminiGenerate),
+            (format!("/genai/v1/models/{model}:streamGenerateContent?alt=sse"), SurfaceId::GeminiStream),
+            (format!("/v1beta/models/{model}:countTokens"), SurfaceId::GeminiCount),
+            (format!("/v1beta/models/{model}:embedContent"), SurfaceId::GeminiEmbed),
+            (format!("/v1beta/models/{model}:batchEmbedContents"), SurfaceId::GeminiEmbedBatch),
+            (format!("/model/{model}/converse"), SurfaceId::BedrockConverse),
+            (format!("/bedrock/model/{model}/converse-stream"), SurfaceId::BedrockConverseStream),
+            (format!("/model/{model}/invoke"), SurfaceId::BedrockInvoke),
+            (format!("/model/{model}/invoke-with-response-stream"), SurfaceId::BedrockInvokeStream),
+            (format!("/openai/deployments/{model}/embeddings"), SurfaceId::OpenAiEmbeddings),
+        ] {
+            assert_eq!(posted(&target), named(surface), "{target}");
+        }
+        assert_eq!(
+            got(&format!("/v1beta/models/{model}")),
+            models(Shape::Of(Dialect::Gemini), Some("some/vendor/model"))
+        );
+    }
+    for target in [
+        "/v1beta1/projects/p/locations/l/publishers/some/models/vendor/model:generateContent",
+        "/genai/v1/publishers/some/models/vendor%2Fmodel:generateContent",
+    ] {
+        assert_eq!(posted(target), named(SurfaceId::GeminiGenerate), "{target}");
     }
 }
 
@@ -173,7 +208,7 @@ fn every_place_is_found_at_its_own_path() {
         let found = find(&method, &place.path.replace("{model}", "some/model").replace("{id}", "some/model"))
             .unwrap();
         let model = place.path.contains('{').then_some("some/model");
-        assert_eq!(found, mounted(place, Shape::Asked, model), "{}", place.path);
+        assert_eq!(found, mounted(place, Shape::Asked, model.map(Cow::Borrowed)), "{}", place.path);
     }
 }
 
