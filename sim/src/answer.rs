@@ -98,6 +98,11 @@ pub(crate) fn signature_of(thinking: &str) -> String {
     format!("c2lt{:016x}", crate::ask::fingerprint(thinking.as_bytes()))
 }
 
+/// The same, where it is good for one account only.
+pub(crate) fn sealed_for(account: &str, thinking: &str) -> String {
+    signature_of(&[thinking, account].concat())
+}
+
 /// Composes the answer to `ask`; `id` identifies the request.
 pub(crate) fn compose(ask: &Ask, content: &Content, id: u64) -> Answer {
     let id = format!("{id:016x}");
@@ -165,7 +170,7 @@ fn thought(ask: &Ask) -> Option<Thought> {
         return None;
     }
     let text = thinking_text(ask);
-    Some(Thought { signature: signature_of(&text), pieces: words(&text) })
+    Some(Thought { signature: sealed_for(&ask.account, &text), pieces: words(&text) })
 }
 
 fn text(ask: &Ask, content: &Content) -> String {

@@ -21,6 +21,8 @@ pub(crate) struct Ask {
     pub(crate) parallel: Parallel,
     pub(crate) format: Format,
     pub(crate) thinking: Thinking,
+    /// Who alone may send its thinking back; empty: whoever.
+    pub(crate) account: String,
     pub(crate) stream_usage: StreamUsage,
     pub(crate) logprobs: Option<usize>,
     /// Texts to work on, where there is no conversation.

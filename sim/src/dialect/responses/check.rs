@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::answer::signature_of;
+use super::read::account;
+use crate::answer::sealed_for;
 use crate::dialect::Arrival;
 use crate::fault::Refusal;
 use crate::json::Fields as _;
@@ -36,7 +37,7 @@ pub(super) fn check(arrival: &Arrival<'_>) -> Checked {
         return Err(Refusal::bad(message).at(name.as_str()).code("unknown_parameter"));
     }
     check_settings(body)?;
-    check_input(body)?;
+    check_input(body, &account(arrival))?;
     check_tools(body)
 }
 
@@ -77,7 +78,7 @@ fn check_settings(body: &Value) -> Checked {
     Ok(())
 }
 
-fn check_input(body: &Value) -> Checked {
+fn check_input(body: &Value, owner: &str) -> Checked {
     let input = body.at("input");
     if input.is_string() {
         return Ok(());
@@ -106,7 +107,7 @@ fn check_input(body: &Value) -> Checked {
                     return Err(Refusal::bad(message).at("input"));
                 }
             }
-            "reasoning" => check_reasoning(item, at, items.get(at + 1))?,
+            "reasoning" => check_reasoning(item, at, items.get(at + 1), owner)?,
             "item_reference" => {
                 let message =
                     format!("Item with id '{}' not found.", item.at("id").as_str().unwrap_or_default());
@@ -152,14 +153,14 @@ fn check_message(item: &Value, at: usize) -> Checked {
 }
 
 /// Reasoning has to come back as it was given out, and with what followed it.
-fn check_reasoning(item: &Value, at: usize, next: Option<&Value>) -> Checked {
+fn check_reasoning(item: &Value, at: usize, next: Option<&Value>, account: &str) -> Checked {
     let id = item.at("id").as_str().unwrap_or_default();
     let Some(summary) = item.at("summary").as_array() else {
         return Err(missing(format!("input[{at}].summary")));
     };
     let text: String = summary.iter().filter_map(|part| part.at("text").as_str()).collect();
     let encrypted = item.at("encrypted_content").as_str();
-    if encrypted.is_some_and(|encrypted| encrypted != signature_of(&text)) {
+    if encrypted.is_some_and(|encrypted| encrypted != sealed_for(account, &text)) {
         let message = format!("The encrypted content for item {id} could not be verified.");
         return Err(Refusal::bad(message).at("input").code("invalid_encrypted_content"));
     }

@@ -9,6 +9,7 @@ use crate::ask::{
 use crate::dialect::Arrival;
 use crate::fault::Refusal;
 use crate::json::Fields as _;
+use crate::log::key_of;
 
 pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
     let body = arrival.body;
@@ -36,10 +37,16 @@ pub(super) fn read(arrival: &Arrival<'_>) -> Result<Ask, Refusal> {
         },
         // In every stream.
         stream_usage: StreamUsage::Asked,
+        account: account(arrival),
         logprobs: None,
         cache: Vec::new(),
         ..Ask::default()
     })
+}
+
+/// Whoever has the key is one account.
+pub(super) fn account(arrival: &Arrival<'_>) -> String {
+    key_of(arrival.headers, "").unwrap_or_default()
 }
 
 fn tool(tool: &Value) -> Option<Tool> {
