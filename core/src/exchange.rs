@@ -33,6 +33,7 @@ mod attempt;
 mod caching;
 mod counting;
 mod gather;
+mod made;
 mod quota;
 mod ration;
 mod raw;
@@ -356,6 +357,7 @@ impl Exchange {
             config: &self.request.config,
             route: &self.request.route,
             conversation: self.request.conversation(),
+            pin: self.request.pin,
             closed: self.quota.closed,
             attempts: &self.attempts,
             waited: self.waited,
@@ -459,7 +461,10 @@ impl Exchange {
                 let reopens_in = reopens.map(|at| at.since(now).max(Millis(1)));
                 let fault = match self.declined.take() {
                     Some(declined) => answer::passed_on(*declined),
-                    None => retry::explain(&self.failures, Closed { reopens_in, limited }),
+                    None => {
+                        let closed = Closed { reopens_in, limited };
+                        self.request.of_one_account(retry::explain(&self.failures, closed))
+                    }
                 };
                 self.refuse(&fault, now);
             }

@@ -2,13 +2,15 @@
 //!
 //! Where a request goes, first that applies:
 //! 1. to the lane it has waited for, if that is open;
-//! 2. where its conversation was in the last five minutes, if that lane is open and untried;
-//! 3. after a refused or limited key, to another key of the same target;
-//! 4. to an untried target, by the route's strategy, then to an untried key of a tried one;
-//! 5. to an untried fallback, in order, then to an untried key of a tried one; after a prompt that was
+//! 2. to the account that made what is in it, if one of its lanes is open and nothing was tried; where it
+//!    makes no sense to anybody else, to no other account in any of this;
+//! 3. where its conversation was in the last five minutes, if that lane is open and untried;
+//! 4. after a refused or limited key, to another key of the same target;
+//! 5. to an untried target, by the route's strategy, then to an untried key of a tried one;
+//! 6. to an untried fallback, in order, then to an untried key of a tried one; after a prompt that was
 //!    too long or filtered, only those named for exactly that take part in all of this;
-//! 6. to those that keep failing and so were left out of 2 to 5, in the same order;
-//! 7. back to the lane that may be asked again first: a tried one after its backoff, a limited one
+//! 7. to those that keep failing and so were left out of 3 to 6, in the same order;
+//! 8. back to the lane that may be asked again first: a tried one after its backoff, a limited one
 //!    at its time. That can mean waiting, at most to the deadline. Nobody waits for a refused key.
 //!
 //! What closes a lane:
@@ -43,6 +45,7 @@ pub use report::{LaneReport, LaneState};
 use crate::config::{Config, ProviderId, Route};
 use crate::fault::UpstreamClass;
 use crate::ledger::Targets;
+use crate::maker::Pin;
 use crate::surface::Conversation;
 use crate::units::{Metered, Millis, Time, Tokens};
 
@@ -75,6 +78,8 @@ pub struct Query<'a> {
     pub route: &'a Route,
     /// The conversation it belongs to.
     pub conversation: Option<Conversation>,
+    /// The account that has made something it holds.
+    pub pin: Option<Pin>,
     /// Targets that the request's own limits have closed.
     pub closed: Targets,
     /// The attempts made so far, oldest first.

@@ -12,6 +12,7 @@ pub mod call; // the canonical call
 pub mod embedding; // the same for vectors of texts
 pub mod reply; // the canonical reply, whole and streamed
 pub mod usage; // what a call consumed
+pub mod maker; // who made what nobody else understands
 pub mod fault; // what can go wrong, by blame
 
 mod checksum; // whether bytes are whole

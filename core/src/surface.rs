@@ -30,6 +30,7 @@ use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Code, Fault};
 use crate::framing::Framing;
 use crate::json::{self, Tape};
+use crate::maker::Made;
 use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use crate::usage::Quantity;
@@ -484,6 +485,8 @@ pub struct Places {
     pub uncapped: Option<Uncapped>,
     /// What is changed for every upstream.
     pub always: Vec<Edit>,
+    /// What one account has made, in the order of the body.
+    pub made: Vec<Made>,
 }
 
 /// A change to a body.

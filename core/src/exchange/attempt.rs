@@ -11,10 +11,12 @@ use crate::fleet::{Lane, Outcome};
 use crate::framing::Framing;
 use crate::host::{Fetch, Reuse};
 use crate::json::Tape;
+use crate::maker::{Marks, told};
 use crate::media::{self, FetchMedia, Wanted};
 use crate::provider::{self, Encoded, Endpoint, Target};
 use crate::secret::Secret;
 use crate::sigv4::{By, Signing};
+use crate::sse::Frame;
 use crate::units::{Millis, Time, Tokens};
 use crate::vendor::{Auth, ChatPath, Vendor};
 use bytes::Bytes;
@@ -35,6 +37,8 @@ pub(super) struct Sent {
     pub(super) times: Times,
     /// What the provider's dialect could not carry.
     pub(super) lost: Vec<String>,
+    /// What of its answer is marked as its own.
+    pub(super) marks: Option<Marks>,
     resent: Resent,
 }
 
@@ -113,8 +117,9 @@ impl Sent {
     /// provider's words.
     pub(super) fn new(request: &mut Request, lane: Lane, now: Time) -> Result<(Self, Box<Fetch>), Fault> {
         let Built { fetch, vendor, model, path, usage, timeouts, lost } = build(request, lane)?;
-        let times = Times::new(timeouts, now);
-        Ok((Self { lane, vendor, model, path, usage, times, lost, resent: Resent::No }, Box::new(fetch)))
+        let (times, marks) = (Times::new(timeouts, now), request.marks(lane, vendor));
+        let sent = Self { lane, vendor, model, path, usage, times, lost, marks, resent: Resent::No };
+        Ok((sent, Box::new(fetch)))
     }
 
     /// The same call once more, the first time this is asked.
@@ -130,6 +135,17 @@ impl Sent {
 
     pub(super) fn wake_at(&self) -> Time {
         self.times.wake_at()
+    }
+
+    /// A passing frame with what only this account understands marked; nothing where it holds none of that.
+    pub(super) fn marked(&self, frame: &Frame) -> Option<Bytes> {
+        let marks = self.marks.as_ref().filter(|_| !frame.event().ends_with(b".delta"))?;
+        marks.put(frame.raw(), frame.data())
+    }
+
+    /// A passing answer, likewise.
+    pub(super) fn marked_whole(&self, body: Bytes) -> Bytes {
+        self.marks.as_ref().and_then(|marks| marks.put(&body, &body)).unwrap_or(body)
     }
 
     pub(super) fn target(&self) -> Target<'_> {
@@ -197,8 +213,8 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
         return Err(Fault::new(Code::Unsupported, message).at("model"));
     }
     let (Encoded { endpoint, body, lost }, usage) = match path {
-        Path::Pass => pass(request, &target)?,
-        Path::Translate => (translate(request, &target)?, UsageAsk::AsClient),
+        Path::Pass => pass(request, &target, lane)?,
+        Path::Translate => (translate(request, &target, lane)?, UsageAsk::AsClient),
     };
     let fetch = fetch(request, provider, lane, endpoint, body, path)?;
     Ok(Built { fetch, vendor, model, path, usage, timeouts: provider.timeouts, lost })
@@ -220,12 +236,12 @@ pub(super) fn spoken(provider: &Provider, client: Dialect, model: &str) -> &'sta
 }
 
 /// The client's own bytes, but for what the gateway has to change in them.
-fn pass(request: &Request, target: &Target<'_>) -> Result<(Encoded, UsageAsk), Fault> {
+fn pass(request: &Request, target: &Target<'_>, lane: Lane) -> Result<(Encoded, UsageAsk), Fault> {
     let endpoint = provider::of(target.vendor.dialect).endpoint(target, request.purpose());
     let endpoint =
         endpoint.ok_or_else(|| Fault::new(Code::Bug, "a surface serves what its dialect has not"))?;
-    let Spliced { body, usage } = splice::splice(request, target);
-    Ok((Encoded { endpoint, body, lost: Vec::new() }, usage))
+    let Spliced { body, usage, lost } = splice::splice(request, target, request.account(lane));
+    Ok((carried(Encoded { endpoint, body, lost }, request.strictness, target)?, usage))
 }
 
 /// What has to be fetched before the request can be written for this lane.
@@ -249,8 +265,8 @@ pub(super) fn wanted(request: &mut Request, lane: Lane) -> Option<Wanted> {
     (!urls.is_empty()).then_some(Wanted { urls, reach })
 }
 
-fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
-    translated(request, target).map_err(|mut fault| {
+fn translate(request: &mut Request, target: &Target<'_>, lane: Lane) -> Result<Encoded, Fault> {
+    translated(request, target, lane).map_err(|mut fault| {
         if let (Gathered::Failed(why), Code::Unsupported) = (&request.media, fault.code) {
             fault.message = format!("{}; the gateway could not fetch it: {why}", fault.message);
         }
@@ -258,18 +274,25 @@ fn translate(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Faul
     })
 }
 
-fn translated(request: &mut Request, target: &Target<'_>) -> Result<Encoded, Fault> {
-    let strictness = request.strictness;
+fn translated(request: &mut Request, target: &Target<'_>, lane: Lane) -> Result<Encoded, Fault> {
+    let (strictness, account) = (request.strictness, request.account(lane));
     let cap = request.output_cap.map(|cap| splice::known(cap, target));
     let encoded = if request.embeds() {
         provider::of(target.vendor.dialect).encode_embedding(request.embedding()?, target)?
     } else {
         let call = request.call()?;
+        let told = if target.vendor.dialect == Dialect::OpenAiResponses { told(call, account) } else { None };
+        let call = told.as_ref().unwrap_or(call);
         match cap.and_then(|cap| capped(call, cap)) {
             Some(call) => encode_capped(call, target)?,
             None => provider::encode(call, target)?,
         }
     };
+    carried(encoded, strictness, target)
+}
+
+/// The same, unless something is lost and the client said that nothing may be.
+fn carried(encoded: Encoded, strictness: Strictness, target: &Target<'_>) -> Result<Encoded, Fault> {
     match (strictness, encoded.lost.as_slice()) {
         (Strictness::Refuse, [first, ..]) => {
             let names = encoded.lost.join(", ");

@@ -301,6 +301,7 @@ impl Request {
             embedding: _,
             in_chat: _,
             batch: _,
+            pin: _,
         } = self;
         let mut digest = Digest::new();
         self.tenant(share, &mut digest);

@@ -419,6 +419,7 @@ impl Reading {
             if usage.is_none() {
                 heard.hear(|out| provider.text(&body, out));
             }
+            let body = self.sent.marked_whole(body);
             return Verdict::Whole(Box::new(Whole { body, usage, heard }));
         }
         if request.embeds() {
@@ -442,9 +443,10 @@ impl Reading {
             }
             Ok(reply) if may_pass => {
                 let heard = heard_of(&reply);
+                let body = self.sent.marked_whole(body);
                 Verdict::Whole(Box::new(Whole { body, usage: reply.usage, heard }))
             }
-            Ok(reply) => Verdict::Whole(Box::new(render(reply, request))),
+            Ok(reply) => Verdict::Whole(Box::new(self.render(reply, request))),
         }
     }
 
@@ -523,8 +525,15 @@ impl Reading {
             None => Verdict::More,
             Some(Err(fault)) => Verdict::Failed(fault),
             Some(Ok(reply)) if seeks_milder(request) && is_blocked(&reply) => blocked(),
-            Some(Ok(reply)) => Verdict::Whole(Box::new(render(reply, request))),
+            Some(Ok(reply)) => Verdict::Whole(Box::new(self.render(reply, request))),
         }
+    }
+
+    fn render(&self, mut reply: Reply, request: &Request) -> Whole {
+        self.sent.marks.iter().for_each(|marks| marks.on_reply(&mut reply));
+        let body = request.surface.render(&reply, &request.asked());
+        let heard = heard_of(&reply);
+        Whole { body, usage: reply.usage, heard }
     }
 
     /// The media type it is said to be, without parameters.
@@ -592,12 +601,6 @@ fn is_blocked(reply: &Reply) -> bool {
 /// A provider's filter has refused the prompt with an answer that is no error by its status.
 fn blocked() -> Verdict {
     failed(UpstreamClass::ContentFilter, 400, "the provider's filter has blocked the prompt")
-}
-
-fn render(reply: Reply, request: &Request) -> Whole {
-    let body = request.surface.render(&reply, &request.asked());
-    let heard = heard_of(&reply);
-    Whole { body, usage: reply.usage, heard }
 }
 
 /// What a reply says, where nobody has counted it.

@@ -328,7 +328,7 @@ impl Relay {
             if serving == Serving::IsOver {
                 continue;
             }
-            match provider.mend(frame, &target) {
+            match provider.mend(frame, &target).or_else(|| self.sent.marked(frame)) {
                 _ if hidden => out.part(at),
                 Some(mended) => {
                     out.part(at);
@@ -359,7 +359,8 @@ impl Relay {
         let mut out = BytesMut::new();
         let Form::Translate { renderer, .. } = &mut self.form else { return Verdict::More(Bytes::new()) };
         let mut serving = Serving::Goes;
-        for event in events {
+        for mut event in events {
+            self.sent.marks.iter().for_each(|marks| marks.on_event(&mut event));
             read::hear(&event, &mut self.heard);
             if let Some(ration) = &mut self.ration {
                 ration.on_event(&event, &self.heard);

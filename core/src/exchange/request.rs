@@ -12,6 +12,7 @@ use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamClass};
 use crate::fleet::Lane;
 use crate::ledger::Standing;
+use crate::maker::Pin;
 use crate::price::Terms;
 use crate::provider::openai::is_only_for_chat;
 use crate::provider::{Purpose, Target};
@@ -50,6 +51,8 @@ pub(super) struct Request {
     pub(super) envelope: Envelope,
     /// Headers of the client's that its own dialect's upstreams are to see.
     pub(super) forward: HeaderMap,
+    /// The account that has made something it holds.
+    pub(super) pin: Option<Pin>,
     /// The upstream that has said of its model that it is one for chat.
     pub(super) in_chat: Option<Lane>,
     /// The canonical call, once an upstream of another dialect has needed it.
@@ -117,7 +120,9 @@ impl Request {
             wish,
         } = admitted;
         let deadline = at + route.deadline;
+        let pin = super::made::pin(&config, surface, &envelope, &body);
         Self {
+            pin,
             config,
             surface,
             line,

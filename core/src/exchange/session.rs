@@ -223,6 +223,7 @@ impl Session {
             config: &self.request.config,
             route: &self.request.route,
             conversation: None,
+            pin: None,
             closed: self.closed,
             attempts: &self.attempts,
             waited: self.waited,

@@ -5,10 +5,12 @@ use super::request::Request;
 use crate::call::Operation;
 use crate::catalog;
 use crate::dialect::Dialect;
+use crate::maker::Maker;
 use crate::provider::Target;
 use crate::provider::anthropic::vertex;
 use crate::provider::openai_responses::LEAST_CAP;
 use crate::sort;
+use crate::surface::openai_responses::{self, Unfit};
 use crate::surface::{CapPlace, Edit, Envelope, ModelPlace, Uncapped};
 use crate::units::Tokens;
 use crate::vendor::{ChatPath, MaxTokensField, StreamOptions};
@@ -29,14 +31,22 @@ pub(super) enum UsageAsk {
 pub(super) struct Spliced {
     pub(super) body: Bytes,
     pub(super) usage: UsageAsk,
+    /// What another account than this one has made, and so is not sent.
+    pub(super) lost: Vec<String>,
 }
 
-/// The client's body as this target is to see it.
-pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
+/// The client's body as this target is to see it, asked by this account.
+pub(super) fn splice(request: &Request, target: &Target<'_>, account: Maker) -> Spliced {
     let mut edits = Edits(Vec::new());
     let envelope = &request.envelope;
-    for cut in &envelope.cuts {
-        edits.put(cut.clone(), "");
+    let (own, others): (Vec<_>, Vec<_>) =
+        envelope.places.made.iter().partition(|made| made.pin.maker == account);
+    let Unfit { cuts, lost } = match others.is_empty() {
+        true => Unfit { cuts: envelope.cuts.clone(), lost: Vec::new() },
+        false => openai_responses::unfit(&request.body, account),
+    };
+    for cut in cuts.into_iter().chain(own.into_iter().map(|made| made.mark.clone())) {
+        edits.put(cut, "");
     }
     edits.name(envelope, target);
     for Edit { span, text } in &envelope.places.always {
@@ -58,7 +68,7 @@ pub(super) fn splice(request: &Request, target: &Target<'_>) -> Spliced {
     let row = target.vendor;
     let moved = row.quirks.path == ChatPath::Vertex && row.dialect == Dialect::Anthropic;
     let body = if moved { vertex::sent(&body, request.surface.operation()) } else { body };
-    Spliced { body, usage }
+    Spliced { body, usage, lost }
 }
 
 /// What a completion of a plain text may have at most where its client says nothing, as OpenAI documents

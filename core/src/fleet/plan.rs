@@ -7,6 +7,7 @@ use super::strategy::{self, Candidate, Seen};
 use super::window::Meter;
 use super::{Attempt, Choice, Fleet, Lane, Query};
 use crate::config::{Account, After, Config, Credential, Provider, Route, RouteTarget};
+use crate::maker::{Maker, Need};
 use crate::retry::{self, Verdict};
 use crate::surface::Follows;
 use crate::units::{Millis, Time};
@@ -76,6 +77,8 @@ struct Place<'a> {
     target: &'a RouteTarget,
     provider: &'a Provider,
     account: Account,
+    /// The one whose lanes are meant, if no other can be.
+    only: Option<Maker>,
 }
 
 impl<'a> Place<'a> {
@@ -90,7 +93,11 @@ impl<'a> Place<'a> {
             Account::Any => usize::MAX,
             Account::First => 1,
         };
+        let meant = move |key: &Credential| {
+            self.only.is_none_or(|only| only == Maker::of(&self.provider.name, &key.name))
+        };
         let keys = (0..).zip(&self.provider.credentials).filter(move |(_, key)| serves(key)).take(most);
+        let keys = keys.filter(move |(_, key)| meant(key));
         keys.map(move |(credential, key)| Spot {
             lane: Lane { target: self.at, provider: self.target.provider, credential },
             key,
@@ -129,18 +136,25 @@ impl<'a> Query<'a> {
     /// Every target and fallback that is not closed.
     fn all_places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
         let Self { config, route, closed, .. } = *self;
+        let only = self.only();
         (0..).zip(route.targets.iter().chain(&route.fallbacks)).filter_map(move |(at, target)| {
             if closed.holds(at) {
                 return None;
             }
-            Some(Place { at, target, provider: config.provider(target.provider)?, account: route.account })
+            let provider = config.provider(target.provider)?;
+            Some(Place { at, target, provider, account: route.account, only })
         })
     }
 
     fn place(&self, at: u16) -> Option<Place<'a>> {
         let target = target(self.route, at)?;
         let provider = self.config.provider(target.provider)?;
-        Some(Place { at, target, provider, account: self.route.account })
+        Some(Place { at, target, provider, account: self.route.account, only: self.only() })
+    }
+
+    /// The account that alone understands the request.
+    fn only(&self) -> Option<Maker> {
+        self.pin.filter(|pin| pin.need == Need::Must).map(|pin| pin.maker)
     }
 
     fn targets(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
@@ -175,7 +189,7 @@ impl<'a> Query<'a> {
     fn only_lane(&self) -> Option<Lane> {
         let [target] = self.route.targets.as_slice() else { return None };
         let provider = self.config.provider(target.provider)?;
-        let place = Place { at: 0, target, provider, account: self.route.account };
+        let place = Place { at: 0, target, provider, account: self.route.account, only: self.only() };
         let one_key = place.provider.credentials.len() == 1 && self.route.fallbacks.is_empty();
         if one_key { place.lanes().next().map(|spot| spot.lane) } else { None }
     }
@@ -227,7 +241,7 @@ impl Fleet {
 
     /// An untried lane.
     fn fresh(&mut self, query: &Query<'_>, dice: &mut Dice) -> Option<Lane> {
-        if let Some(lane) = self.stayed(query) {
+        if let Some(lane) = self.pinned(query, dice).or_else(|| self.stayed(query)) {
             return Some(lane);
         }
         [Health::Good, Health::Any].into_iter().find_map(|health| {
@@ -237,6 +251,19 @@ impl Fleet {
                 .or_else(|| self.next_fallback(query, Want { fresh: Fresh::Target, health }, dice))
                 .or_else(|| self.next_fallback(query, Want { fresh: Fresh::Key, health }, dice))
         })
+    }
+
+    /// A lane of the account that made what is in the request, drawn by weight.
+    fn pinned(&self, query: &Query<'_>, dice: &mut Dice) -> Option<Lane> {
+        let maker = query.pin.filter(|_| query.attempts.is_empty())?.maker;
+        let want = Want { fresh: Fresh::Key, health: Health::Any };
+        let mut draw = Draw::new();
+        for place in query.places().map(|place| Place { only: Some(maker), ..place }) {
+            if let Some(Candidate { lane, weight, .. }) = self.candidate(query, place, want, dice) {
+                draw.add(lane, weight, dice);
+            }
+        }
+        draw.held()
     }
 
     /// The lane whose provider still holds the conversation's cache. It may be one that only a prompt
@@ -305,7 +332,7 @@ impl Fleet {
 
     /// The lanes of a target with what is known of them.
     fn lanes<'a>(&'a self, place: Place<'a>, now: Time) -> impl Iterator<Item = Sight<'a>> {
-        let Place { at: _, target, provider, account: _ } = place;
+        let Place { at: _, target, provider, account: _, only: _ } = place;
         let keys = self.roster.keys(&provider.name);
         let full = self.roster.full_until(&provider.name, target, now);
         place.lanes().map(move |Spot { lane, key }| {

@@ -4,6 +4,7 @@ mod affinity;
 mod closing;
 mod limits;
 mod picking;
+mod pinned;
 mod simulation;
 
 use super::dice::Dice;
@@ -172,6 +173,7 @@ pub(super) fn query<'a>(config: &'a Config, route: &'a Route, now: Time, random:
         config,
         route,
         conversation: None,
+        pin: None,
         closed: Targets::NONE,
         attempts: &[],
         waited: None,

@@ -4,7 +4,7 @@
 //! functions answer `None` or stop early, and never walk past the end. Positions are byte offsets.
 
 /// Offset of the first byte at or after `at` that is no white space.
-pub(super) fn skip_space(text: &[u8], at: usize) -> usize {
+pub(crate) fn skip_space(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
@@ -82,15 +82,15 @@ pub(crate) fn value_after_key(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// A member of an object, by offsets.
-pub(super) struct Member<'t> {
+pub(crate) struct Member<'t> {
     /// The key as written, without quotes.
-    pub(super) key: &'t [u8],
+    pub(crate) key: &'t [u8],
     /// Where the value begins.
-    pub(super) value: usize,
+    pub(crate) value: usize,
 }
 
 /// The members of the object that begins at `at`. Stops early at what is broken.
-pub(super) fn members(text: &[u8], at: usize) -> impl Iterator<Item = Member<'_>> {
+pub(crate) fn members(text: &[u8], at: usize) -> impl Iterator<Item = Member<'_>> {
     let mut next = (text.get(at) == Some(&b'{')).then_some(at + 1);
     std::iter::from_fn(move || {
         let quote = skip_space(text, next.take()?);

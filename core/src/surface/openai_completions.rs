@@ -145,7 +145,7 @@ fn inspect(root: Value<'_>, line: &RequestLine) -> Result<Envelope, Fault> {
             usage,
             caps: given("max_tokens").map(|cap| CapPlace::of("max_tokens", cap)).into_iter().collect(),
             uncapped: uncapped(root, members),
-            always: Vec::new(),
+            ..Places::default()
         },
     })
 }

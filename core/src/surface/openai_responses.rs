@@ -14,6 +14,8 @@ mod render;
 mod stream;
 mod words;
 
+pub(crate) use inspect::{Unfit, unfit};
+
 use super::{Asked, Begun, Envelope, Render, RequestLine, SoFar, Surface};
 use crate::call::Call;
 use crate::count::Besides;

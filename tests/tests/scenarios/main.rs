@@ -17,6 +17,7 @@ mod models;
 mod paths;
 mod lost; // what a dialect cannot carry
 mod transcripts; // responses that conversations go on from
+mod accounts; // H11, what one account alone understands
 mod media; // what clients name by address
 
 mod bad_input;

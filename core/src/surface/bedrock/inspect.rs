@@ -68,10 +68,9 @@ pub(super) fn converse(root: Value<'_>, line: &RequestLine, delivery: Delivery) 
         end_user: None,
         places: Places {
             members: root.span().start + 1,
-            usage: None,
             caps: cap.map(|cap| CapPlace::of("maxTokens", cap)).into_iter().collect(),
             uncapped: uncapped(root, cap),
-            always: Vec::new(),
+            ..Places::default()
         },
     })
 }

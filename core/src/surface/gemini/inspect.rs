@@ -46,10 +46,10 @@ pub(super) fn generate(root: Value<'_>, line: &RequestLine, delivery: Delivery) 
         end_user: None,
         places: Places {
             members: root.span().start + 1,
-            usage: None,
             caps: cap.into_iter().map(cap_place).collect(),
             uncapped: uncapped(root, generation, cap),
             always: std::mem::take(&mut seen.foreign),
+            ..Places::default()
         },
     })
 }

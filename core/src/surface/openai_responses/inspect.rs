@@ -9,6 +9,7 @@ mod item;
 use crate::call::{Delivery, UsageChunk};
 use crate::fault::Fault;
 use crate::json::{Kind, Tape, Value};
+use crate::maker::{self, Made, Maker, Need, Pin};
 use crate::sort;
 use crate::surface::bulk::weigh;
 use crate::surface::path::Path;
@@ -77,11 +78,12 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
     check_tools(seen.tools)?;
     check_settings(&seen)?;
     let streamed = seen.stream.and_then(Value::as_bool) == Some(true);
-    let mut cuts = foreign(root, seen.input);
-    if seen.fallbacks.is_some() {
-        cuts.extend(root.member_cuts(OWN_FIELDS));
-        sort::sort_by_key(&mut cuts, |cut| cut.start);
-    }
+    let own = seen.fallbacks.is_some();
+    let cuts = if own || holds(root, &format!("\"{}", proof::PREFIX)) {
+        cuts(root, seen.input, |item| encrypted(item).is_some_and(is_foreign))
+    } else {
+        Vec::new()
+    };
     let conversation = Conversation::of(
         root,
         [seen.tools, seen.instructions].into_iter().flatten().chain(items.lasting()),
@@ -113,6 +115,7 @@ pub(super) fn inspect(tape: &Tape<'_>) -> Result<Envelope, Fault> {
             usage: None,
             caps: cap.map(|cap| CapPlace::of("max_output_tokens", cap)).into_iter().collect(),
             uncapped,
+            made: made(root, seen.input),
             ..Places::default()
         },
     })
@@ -246,16 +249,80 @@ pub(super) fn leaves_running(body: &[u8]) -> bool {
     Tape::parse(body).ok().and_then(|tape| asked(&tape)).unwrap_or(false)
 }
 
-/// Items that the gateway made of what other providers said, to be taken out before the body passes on.
-fn foreign(root: Value<'_>, input: Option<Value<'_>>) -> Vec<Range<usize>> {
-    let mark = format!("\"{}", proof::PREFIX);
-    let Some(input) = input.filter(|_| memchr::memmem::find(root.raw(), mark.as_bytes()).is_some()) else {
+fn holds(root: Value<'_>, word: &str) -> bool {
+    memchr::memmem::find(root.raw(), word.as_bytes()).is_some()
+}
+
+/// What must not go upstream: the gateway's own fields, and these items.
+fn cuts(root: Value<'_>, input: Option<Value<'_>>, goes: impl Fn(Value<'_>) -> bool) -> Vec<Range<usize>> {
+    let mut cuts = input.map_or_else(Vec::new, |input| input.element_cuts(goes));
+    cuts.extend(root.member_cuts(OWN_FIELDS));
+    sort::sort_by_key(&mut cuts, |cut| cut.start);
+    cuts
+}
+
+/// What an item has encrypted, as it is written.
+fn encrypted<'t>(item: Value<'t>) -> Option<Written<'t>> {
+    written(item.get("encrypted_content")?)
+}
+
+/// A text as it is written, and where it begins.
+#[derive(Clone, Copy)]
+struct Written<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+fn written(value: Value<'_>) -> Option<Written<'_>> {
+    let text = value.raw().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    Some(Written { text: std::str::from_utf8(text).ok()?, at: value.span().start + 1 })
+}
+
+/// Whether the gateway made it of what another provider said.
+fn is_foreign(encrypted: Written<'_>) -> bool {
+    encrypted.text.starts_with(proof::PREFIX)
+}
+
+/// What bears the mark of the account that made it.
+fn made(root: Value<'_>, input: Option<Value<'_>>) -> Vec<Made> {
+    if !holds(root, maker::WORD) {
         return Vec::new();
+    }
+    let items = input.into_iter().flat_map(Value::elements).filter_map(|item| {
+        let Written { text, at } = encrypted(item)?;
+        let (maker, length) = Maker::of_content(text)?;
+        let reasons = item.get("type").is_some_and(|kind| kind.is_text("reasoning"));
+        let need = if reasons { Need::Wish } else { Need::Must };
+        Some(Made { pin: Pin { maker, need }, mark: at..at + length })
+    });
+    let previous = root.get("previous_response_id").and_then(written).and_then(|Written { text, at }| {
+        let (maker, length) = Maker::of_response(text)?;
+        let end = at + text.len();
+        Some(Made { pin: Pin { maker, need: Need::Must }, mark: end - length..end })
+    });
+    items.chain(previous).collect()
+}
+
+/// What a body must lose before it goes to this account.
+#[derive(Default)]
+pub(crate) struct Unfit {
+    /// The bytes, ascending and disjoint.
+    pub(crate) cuts: Vec<Range<usize>>,
+    /// The items that other accounts have made.
+    pub(crate) lost: Vec<String>,
+}
+
+/// The same as an envelope's cuts, and what other accounts than this have made.
+pub(crate) fn unfit(body: &[u8], to: Maker) -> Unfit {
+    let Ok(tape) = Tape::parse(body) else { return Unfit::default() };
+    let (root, input) = (tape.root(), tape.root().get("input"));
+    let other = |item: Value<'_>| {
+        encrypted(item).and_then(|it| Maker::of_content(it.text)).is_some_and(|(maker, _)| maker != to)
     };
-    input.element_cuts(|item| {
-        let encrypted = item.get("encrypted_content").and_then(Value::as_str);
-        encrypted.is_some_and(|text| text.starts_with(proof::PREFIX))
-    })
+    let cuts = cuts(root, input, |item| other(item) || encrypted(item).is_some_and(is_foreign));
+    let items = (0..).zip(input.into_iter().flat_map(Value::elements));
+    let lost = items.filter(|(_, item)| other(*item)).map(|(at, _): (usize, _)| format!("input[{at}]"));
+    Unfit { cuts, lost: lost.collect() }
 }
 
 #[cfg(test)]

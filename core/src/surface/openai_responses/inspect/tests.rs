@@ -121,3 +121,45 @@ fn what_the_provider_keeps_need_not_be_repeated() {
         assert!(inspected(body).is_ok(), "{body}");
     }
 }
+
+#[test]
+fn h11_what_an_account_has_made_is_found_and_what_others_have_made_is_cut() {
+    let [own, other] = ["a", "b"].map(|key| Maker::of("azure", key));
+    let marks = [own, other].map(|maker| format!("tollgate-{maker:?}"));
+    let body =
+        json!({"model": "m", "previous_response_id": format!("resp_1-{}", marks[0]), "fallbacks": ["x/y"],
+        "input": [{"role": "user", "content": "hi"},
+            {"type": "reasoning", "summary": [], "encrypted_content": format!("{}.gAAA", marks[0])},
+            {"type": "compaction", "encrypted_content": format!("{}.gBBB", marks[1])},
+            {"type": "reasoning", "summary": [], "encrypted_content": "gCCC"},
+            {"type": "reasoning", "summary": [], "encrypted_content": "tollgate:gemini:call:x"}]})
+        .to_string();
+    let made = inspected(&body).unwrap().places.made;
+    let found: Vec<_> = made.iter().map(|made| (made.pin, &body[made.mark.clone()])).collect();
+    let [first, second] = [&marks[0], &marks[1]].map(|mark| format!("{mark}."));
+    let last = format!("-{}", marks[0]);
+    assert_eq!(
+        found,
+        [
+            (Pin { maker: own, need: Need::Wish }, first.as_str()),
+            (Pin { maker: other, need: Need::Must }, second.as_str()),
+            (Pin { maker: own, need: Need::Must }, last.as_str()),
+        ]
+    );
+    let kept = |to| {
+        let Unfit { cuts, lost } = unfit(body.as_bytes(), to);
+        let mut kept = body.clone();
+        cuts.iter().rev().for_each(|cut| kept.replace_range(cut.clone(), ""));
+        let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+        assert!(kept.get("fallbacks").is_none());
+        let kinds = kept["input"].as_array().unwrap().iter().map(|item| item["encrypted_content"].clone());
+        (kinds.map(|text| text.as_str().map_or(0, |text| text.len())).collect::<Vec<_>>(), lost)
+    };
+    let marked = first.len() + 4;
+    assert_eq!(kept(own), (vec![0, marked, 4], vec!["input[2]".to_owned()]));
+    assert_eq!(kept(other), (vec![0, marked, 4], vec!["input[1]".to_owned()]));
+    assert_eq!(
+        inspected(r#"{"model":"m","input":"tollgate-0123456i. says nothing"}"#).unwrap().places.made,
+        []
+    );
+}
