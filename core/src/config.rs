@@ -251,6 +251,8 @@ pub struct Provider {
     pub speaks_one: OnceLock<()>,
     /// Set once it has said that it serves chat and no plain completions.
     pub only_chat: OnceLock<()>,
+    /// Whether it goes on, and bills what it writes, when nobody hears it any more.
+    pub bills_unheard: bool,
     /// What is agreed with it, and added to its prices.
     pub terms: Terms,
 }

@@ -34,6 +34,11 @@ impl Dialect {
         (Self::Ollama, "ollama-native"),
     ];
 
+    /// Whether those that speak it usually go on, and bill what they write, when a call is cancelled.
+    pub fn bills_unheard(self) -> bool {
+        self == Self::Bedrock
+    }
+
     /// Its name in the config.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(dialect, _)| *dialect == self).map_or("openai", |(_, name)| name)

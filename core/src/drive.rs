@@ -9,6 +9,7 @@ pub mod session; // for sessions
 
 use crate::cache::Recall;
 use crate::exchange::{Ended, Exchange, Input, Step};
+use crate::fleet::Fleet;
 use crate::host::{Client, Host, Passed, Timer, Upstream};
 use crate::media::MEDIA_PATIENCE;
 use crate::units::Time;
@@ -131,6 +132,11 @@ async fn perform<H: Host, C: Client>(
             let now = host.now();
             host.with_fleet(|fleet| fleet.notice(exchange.config(), exchange.route(), lane, notice, now));
         }
+        Step::ReadOn => {
+            let room = host.with_fleet(Fleet::read_on);
+            exchange.on(Input::ReadOn(room), host.now());
+        }
+        Step::HeardOut => host.with_fleet(Fleet::heard_out),
         Step::Keep(kept) => host.keep(kept).await,
         Step::Resign(lead, parting) => host.resign(lead, parting).await,
         Step::Settle(Ended { hold, settlement }) => host.settle(hold, settlement).await,
@@ -197,10 +203,11 @@ impl<H: Host> Wires<H> {
         exchange: &Exchange,
         client: &C,
     ) -> Poll<Input> {
-        if client.poll_left(cx).is_ready() {
+        let left = exchange.has_left();
+        if !left && client.poll_left(cx).is_ready() {
             return Poll::Ready(Input::ClientLeft);
         }
-        if client.poll_flushed(cx).is_pending() {
+        if !left && client.poll_flushed(cx).is_pending() {
             return self.timer.poll_until(exchange.patience(), cx).map(|()| Input::ClientLeft);
         }
         if let Poll::Ready(input) = self.upstream.poll(cx, &mut self.passed) {
@@ -251,7 +258,6 @@ mod tests {
     use super::*;
     use crate::count::{Counted, Uncounted};
     use crate::exchange::Record;
-    use crate::fleet::Fleet;
     use crate::host::{Fetch, FetchError, Head, Out};
     use crate::ledger::{Entry, Hold, Refusal, Settlement};
     use bytes::Bytes;

@@ -46,6 +46,7 @@ mod session;
 mod settlement;
 mod splice;
 mod task;
+mod unheard;
 #[cfg(test)]
 mod stage;
 
@@ -92,6 +93,8 @@ pub enum Input {
     Recalled(Recall),
     /// The fleet's answer to [`Step::Choose`].
     Chosen(Choice),
+    /// The fleet's answer to [`Step::ReadOn`].
+    ReadOn(bool),
     /// The host's answer to [`Step::Count`].
     Counted(Counted),
     /// The upstream answers.
@@ -132,6 +135,10 @@ pub enum Step {
     Observe(Lane, Outcome),
     /// Tell the fleet what else was learned of an upstream.
     Notice(Lane, Notice),
+    /// Ask the fleet whether there is room to read on for nobody; answer with [`Input::ReadOn`].
+    ReadOn,
+    /// Tell the fleet that this is over.
+    HeardOut,
     /// Keep an answer.
     Keep(Kept),
     /// End a lead without one.
@@ -218,6 +225,8 @@ pub struct Exchange {
     farewell: Option<Out>,
     /// Whether the client has been given any of a stream.
     begun: Begun,
+    /// Whether the client is there.
+    audience: unheard::Audience,
     /// Its use of the cache of answers, as long as there is one.
     caching: Option<Box<Caching>>,
     /// What is counted is what the client asked for.
@@ -286,6 +295,7 @@ impl Exchange {
             unreported: None,
             farewell: None,
             begun: Begun::No,
+            audience: unheard::Audience::There,
             caching: None,
             tally: Tally::None,
             abandoned: None,
@@ -317,7 +327,7 @@ impl Exchange {
 
     /// When to wake the exchange with [`Input::Tick`] if nothing else happens.
     pub fn wake_at(&self) -> Time {
-        let deadline = self.request.deadline;
+        let deadline = self.request.deadline.min(self.read_on_until());
         match &self.phase {
             Phase::Admit | Phase::Choose => deadline,
             Phase::Recall { until } | Phase::Pause { until } => deadline.min(*until),
@@ -332,7 +342,7 @@ impl Exchange {
     /// kept in the cache.
     pub fn leave(&self) -> Option<Leave> {
         match &self.phase {
-            Phase::Relay(relay) if self.caching.is_none() => relay.leave(),
+            Phase::Relay(relay) if self.caching.is_none() && !self.has_left() => relay.leave(),
             Phase::Relay(_)
             | Phase::Recall { .. }
             | Phase::Admit
@@ -405,8 +415,12 @@ impl Exchange {
         if matches!(self.phase, Phase::Count) && !matches!(input, Input::Counted(_)) {
             return;
         }
+        if matches!(input, Input::Head(_) | Input::Chunk(_)) {
+            self.read_on(now);
+        }
         match input {
             Input::ClientLeft => self.on_client_left(now),
+            Input::ReadOn(room) => self.on_read_on(room, now),
             Input::Tick => self.on_tick(now),
             Input::Reserved(answer) => self.on_reserved(answer, now),
             Input::Recalled(recall) => self.on_recalled(recall, now),
@@ -427,6 +441,7 @@ impl Exchange {
     fn on_broken(&mut self, error: FetchError, now: Time) {
         if let Phase::Sent(sent) = &mut self.phase
             && error.kind == FetchFault::Stale
+            && self.audience == unheard::Audience::There
             && let Some(fetch) = sent.again(&mut self.request)
         {
             // Not an attempt: the upstream never saw it.
@@ -606,13 +621,16 @@ impl Exchange {
         if !bytes.is_empty() {
             self.begun = Begun::Yes;
             self.draft_piece(&bytes);
-            self.steps.push_back(Step::Emit(Out::Chunk(bytes)));
+            self.give(Out::Chunk(bytes));
         }
     }
 
     fn on_tick(&mut self, now: Time) {
         if now >= self.request.deadline {
             return self.on_deadline(now);
+        }
+        if now >= self.read_on_until() {
+            return self.abandon(now);
         }
         match &mut self.phase {
             Phase::Recall { until } if now >= *until => self.reserve(now),
@@ -677,21 +695,6 @@ impl Exchange {
         }
     }
 
-    fn on_client_left(&mut self, now: Time) {
-        // Many leave as soon as they have seen the end mark.
-        if matches!(&self.phase, Phase::Relay(relay) if relay.is_complete()) {
-            self.draft_complete();
-        }
-        self.give_up_on_call();
-        if let Some(lane) = self.lane() {
-            self.steps.push_back(Step::Abort);
-            self.steps.push_back(Step::Observe(lane, Outcome::Unknown));
-        }
-        self.record.ending = Ending::ClientLeft;
-        self.record.status = Code::ClientLeft.status();
-        self.settle(now);
-    }
-
     /// The lane of the call in progress.
     fn lane(&self) -> Option<Lane> {
         match &self.phase {
@@ -710,6 +713,9 @@ impl Exchange {
     /// The call in progress failed: tries another upstream where that is still possible.
     fn fail(&mut self, fault: UpstreamFault, now: Time) {
         let Some(lane) = self.lane() else { return };
+        if self.has_left() {
+            return self.fail_unheard(lane, &fault, now);
+        }
         let (class, retry_after) = (fault.class, fault.retry_after);
         self.steps.push_back(Step::Abort);
         if self.request.counts() && counting::is_not_served(&fault) {
@@ -824,7 +830,7 @@ impl Exchange {
             self.record.ending = Ending::Cut;
             // Without an end the connection to the client is broken, which is all that raw bytes can say.
             if let Some(event) = relay.fault_event(fault, &self.request, self.begun) {
-                self.steps.push_back(Step::Emit(Out::Chunk(event)));
+                self.give(Out::Chunk(event));
                 self.farewell = Some(Out::End);
             }
             self.settle(now);
@@ -868,7 +874,7 @@ impl Exchange {
         }
         let head = answer::stream(&self.request, &reading, self.calls);
         self.draft_stream(&head);
-        self.steps.push_back(Step::Emit(Out::Head(head)));
+        self.give(Out::Head(head));
         let (relay, verdict) = Relay::new(reading, opening, &self.request, self.quota.paid());
         self.after_relay(Box::new(relay), verdict, now);
     }

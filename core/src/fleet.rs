@@ -56,6 +56,26 @@ pub struct Fleet {
     affinity: affinity::Affinity,
     /// Kept for its memory, so that choosing allocates nothing.
     candidates: Vec<strategy::Candidate>,
+    /// Calls that are read on although their clients have left.
+    unheard: usize,
+}
+
+impl Fleet {
+    /// So many calls are read on for nobody at the same time.
+    pub const MOST_UNHEARD: usize = 64;
+
+    /// Whether one more call may be read on although its client has left. Each that may is followed by
+    /// [`Self::stayed`].
+    pub fn read_on(&mut self) -> bool {
+        let room = self.unheard < Self::MOST_UNHEARD;
+        self.unheard += usize::from(room);
+        room
+    }
+
+    /// Such a call is over.
+    pub fn heard_out(&mut self) {
+        self.unheard = self.unheard.saturating_sub(1);
+    }
 }
 
 /// An upstream within a route: which of its targets, with which key of that target's provider.

@@ -149,6 +149,7 @@ timeout = { first_byte = "5s", idle = "5s", total = "30s" }
 [providers.beta]
 kind = "openai"
 base_url = "http://beta.test/v1"
+bills_unheard = true
 keys = [{ name = "b1", value = "sk-upstream-secret" }]
 timeout = { first_byte = "5s", idle = "5s", total = "30s" }
 
@@ -161,6 +162,7 @@ timeout = { first_byte = "5s", idle = "5s", total = "30s" }
 [providers.gem]
 kind = "gemini"
 base_url = "http://gem.test/v1beta"
+bills_unheard = true
 keys = [{ name = "g1", value = "sk-upstream-secret" }]
 timeout = { first_byte = "5s", idle = "5s", total = "30s" }
 

@@ -66,6 +66,7 @@ const PROVIDER: &[&str] = &[
     "timeout",
     "headers",
     "api_version",
+    "bills_unheard",
     "discount",
     "margin",
 ];
@@ -201,6 +202,7 @@ pub(super) struct Provider {
     pub(super) total: Option<Millis>,
     pub(super) headers: Vec<Header>,
     pub(super) api_version: Option<Spot<String>>,
+    pub(super) bills_unheard: Option<bool>,
     pub(super) terms: Terms,
 }
 
@@ -423,6 +425,7 @@ impl Provider {
             total,
             headers: named(table.get("headers"), Header::read, errors),
             api_version: table.get("api_version").and_then(|cell| cell.text(errors)),
+            bills_unheard: table.get("bills_unheard").and_then(|cell| cell.truth(errors)),
             terms: terms(&table, errors),
         })
     }

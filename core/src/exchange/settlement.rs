@@ -10,19 +10,22 @@ use crate::units::{Metered, Time};
 
 impl Exchange {
     /// The call in progress will not be heard to its end: what it has generated so far is counted. Of
-    /// a whole answer nothing is seen before its end, so that all that was paid for counts.
+    /// a whole answer nothing is seen before its end, so that all that was paid for counts; so it does
+    /// where the provider bills what nobody hears.
     pub(super) fn give_up_on_call(&mut self) {
+        let unheard = self.has_left() && self.lane().is_some_and(|lane| self.is_billed_unheard(lane));
         self.unreported = match &mut self.phase {
             Phase::Sent(_) => {
-                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
+                self.abandoned = self.quota.paid().filter(|_| unheard || !self.request.wants_stream());
                 Some(Heard::default())
             }
             Phase::Read(reading) => {
-                self.abandoned = self.quota.paid().filter(|_| !self.request.wants_stream());
+                self.abandoned = self.quota.paid().filter(|_| unheard || !self.request.wants_stream());
                 self.record.usage = reading.reported().map(Box::new);
                 Some(reading.heard())
             }
             Phase::Relay(relay) => {
+                self.abandoned = self.quota.paid().filter(|_| unheard);
                 self.record.usage = relay.usage().cloned().map(Box::new);
                 Some(relay.take_heard())
             }
@@ -87,6 +90,7 @@ impl Exchange {
 
     /// Every exit comes through here.
     pub(super) fn settle(&mut self, now: Time) {
+        self.settle_unheard();
         self.record.total = now.since(self.request.at);
         self.record.attempts = self.calls;
         self.record.cache = self.request.cache;
@@ -132,7 +136,7 @@ impl Exchange {
         // Before the end of the answer: who has it may ask again at once.
         self.steps.extend(cached);
         if let Some(farewell) = self.farewell.take() {
-            self.steps.push_back(Step::Emit(farewell));
+            self.give(farewell);
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
         only_chat: Default::default(),
+        bills_unheard: false,
         terms: crate::price::Terms::default(),
     }
 }
@@ -213,4 +214,15 @@ pub(super) fn waits(choice: Choice) -> Wait {
 
 pub(super) fn turn(prefix: u64, follows: Follows) -> Option<Conversation> {
     Some(Conversation { prefix, follows })
+}
+
+#[test]
+fn c8_no_more_than_so_many_calls_are_read_on_for_nobody() {
+    let mut fleet = Fleet::default();
+    for _ in 0..Fleet::MOST_UNHEARD {
+        assert!(fleet.read_on());
+    }
+    assert!(!fleet.read_on());
+    fleet.heard_out();
+    assert!(fleet.read_on() && !fleet.read_on());
 }

@@ -34,6 +34,7 @@ fn provider(name: &str) -> Provider {
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
         only_chat: Default::default(),
+        bills_unheard: false,
         terms: crate::price::Terms::default(),
     }
 }

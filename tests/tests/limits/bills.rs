@@ -180,3 +180,30 @@ fn what_a_retry_cost_is_paid_beside_the_answer() {
         "the first prompt may have been billed: {spent:?}"
     );
 }
+
+/// A client that takes the first piece of an answer of 300 tokens and leaves, before a provider that bills
+/// what nobody hears.
+fn leave_early(setting: &Setting, how: &str) {
+    let mut client = setting.gateway.connect();
+    client.send(&stream(&format!("unheard/m+chars=1200,events=60,{how}"), 500).key(&secret("k")).bytes());
+    assert_eq!(client.head().status, 200);
+    assert!(client.chunk().is_some(), "the stream has begun");
+}
+
+#[test]
+fn c8_what_a_provider_writes_for_nobody_is_billed_as_it_reports() {
+    let setting = Setting::of_key("budget = [{ usd = 10, per = \"day\" }]");
+    leave_early(&setting, "drip=10");
+    let spent = setting.ended("key:k", 1);
+    assert_eq!(spent.output, 300, "{spent:?}");
+    assert_usd(spent.usd, setting.bill().usd());
+}
+
+#[test]
+fn c8_one_that_falls_silent_then_is_cancelled_and_billed_in_full() {
+    let setting = Setting::of_key("budget = [{ usd = 10, per = \"day\" }]");
+    leave_early(&setting, "stall_after=20");
+    let spent = setting.ended("key:k", 1);
+    assert_eq!(spent.output, 500, "{spent:?}");
+    eventually("the provider is left", || setting.log().iter().all(|call| call["ended"] == "client_closed"));
+}

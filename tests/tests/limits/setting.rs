@@ -46,6 +46,12 @@ kind = "openai"
 base_url = "http://{sim}/v1"
 keys = [{ value = "planted-provider-free" }]
 
+[providers.unheard]
+kind = "openai"
+base_url = "http://{sim}/v1"
+bills_unheard = true
+keys = [{ value = "planted-provider-unheard" }]
+
 [providers.odd]
 kind = "openai"
 base_url = "http://{sim}/v1"
@@ -55,6 +61,7 @@ keys = [{ value = "planted-provider-odd" }]
 "sim/*" = { input = 1, output = 1000 }
 "two/*" = { input = 1, output = 1000 }
 "claude/*" = { input = 1, output = 1000 }
+"unheard/*" = { input = 1, output = 1000 }
 "free/*" = { input = 0, output = 0 }
 "#;
 

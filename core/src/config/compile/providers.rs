@@ -67,6 +67,7 @@ impl Compiler<'_> {
             total,
             headers,
             api_version,
+            bills_unheard,
             terms,
         } = raw;
         self.provider_name(&name);
@@ -105,6 +106,7 @@ impl Compiler<'_> {
             fixed_uri: Default::default(),
             speaks_one: Default::default(),
             only_chat: Default::default(),
+            bills_unheard: bills_unheard.unwrap_or(vendor.dialect.bills_unheard()),
             terms,
         })
     }

@@ -131,6 +131,7 @@ fn provider(
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
         only_chat: Default::default(),
+        bills_unheard: vendor.dialect.bills_unheard(),
         terms: Terms::default(),
     }))
 }
