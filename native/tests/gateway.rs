@@ -2,40 +2,27 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests: the helpers too")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+#[path = "start/program.rs"]
+mod program;
+
+use program::Program;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Gateway {
-    child: Child,
-    address: String,
-    file: PathBuf,
-}
+struct Gateway(Program);
 
 impl Gateway {
     /// With provider `up` at a listener of the test's.
     fn start(name: &str, upstream: &TcpListener, more: &str) -> Self {
-        let file = std::env::temp_dir().join(format!("tollgate-{}-{name}.toml", std::process::id()));
-        std::fs::write(&file, document(upstream, more)).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-            .args(["serve", "--workers", "2", "--config"])
-            .arg(&file)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
-        Self { child, address, file }
+        Self(Program::start(name, &document(upstream, more), &[]))
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
+        let stream = TcpStream::connect(&self.0.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
@@ -50,16 +37,8 @@ impl Gateway {
     }
 
     fn signal(&self, name: &str) {
-        let told = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        let told = Command::new("kill").args([name, &self.0.child.id().to_string()]).status().unwrap();
         assert!(told.success());
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.file);
     }
 }
 
@@ -326,7 +305,7 @@ fn a_stream_is_finished_before_the_gateway_stops() {
     gateway.signal("-TERM");
     // Nobody is let in any more, which shows that the signal has been heard.
     let end = Instant::now() + PATIENCE;
-    while TcpStream::connect(&gateway.address).is_ok() {
+    while TcpStream::connect(&gateway.0.address).is_ok() {
         assert!(Instant::now() < end, "still open");
     }
     up.write_all(frame("two").as_bytes()).unwrap();
@@ -334,7 +313,7 @@ fn a_stream_is_finished_before_the_gateway_stops() {
     up.write_all(STREAM_END.as_bytes()).unwrap();
     assert!(read_until(&mut client, "0\r\n\r\n").contains("[DONE]"));
     drop((client, idle));
-    assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+    assert_eq!(gateway.0.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -348,7 +327,7 @@ fn what_outlasts_the_drain_is_cut() {
     up.write_all(frame("one").as_bytes()).unwrap();
     read_until(&mut client, "one");
     gateway.signal("-INT");
-    assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+    assert_eq!(gateway.0.child.wait().unwrap().code(), Some(0));
     let mut rest = String::new();
     let _ = client.read_to_string(&mut rest);
     assert!(!rest.contains("0\r\n\r\n"), "k15: a cut stream must not end cleanly: {rest}");
@@ -368,14 +347,14 @@ fn a_changed_config_is_taken_up_and_a_bad_one_is_not() {
         }
     };
     let open = "cors = { origins = [\"https://app.example\"] }";
-    std::fs::write(&gateway.file, document(&upstream, open)).unwrap();
+    std::fs::write(&gateway.0.file, document(&upstream, open)).unwrap();
     gateway.signal("-HUP");
     until(true);
-    std::fs::write(&gateway.file, "nonsense").unwrap();
+    std::fs::write(&gateway.0.file, "nonsense").unwrap();
     gateway.signal("-HUP");
     assert!(gateway.ask(preflight).starts_with("HTTP/1.1 204 "));
     // By itself, without a signal.
-    std::fs::write(&gateway.file, document(&upstream, "")).unwrap();
+    std::fs::write(&gateway.0.file, document(&upstream, "")).unwrap();
     until(false);
 }
 

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests: the helpers too")]
 
+#[path = "start/program.rs"]
+mod program;
+
+use program::Program;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
@@ -17,9 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A gateway in front of a simulated provider.
 struct World {
     sim: Running,
-    child: Child,
-    address: String,
-    folder: PathBuf,
+    program: Program,
 }
 
 const PRICES: &str = r#"
@@ -41,9 +41,6 @@ strategy = "ordered"
 impl World {
     fn start(name: &str, more: &str) -> Self {
         let sim = tollgate_sim::spawn().unwrap();
-        let folder = std::env::temp_dir().join(format!("tollgate-realtime-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("tollgate.toml");
         let document = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin_key = \"admin\"\nmax_body = \"64KiB\"\n\
              [store]\npath = \":memory:\"\n\
@@ -51,18 +48,8 @@ impl World {
              {PRICES}\n{more}",
             sim.url()
         );
-        std::fs::write(&file, document).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-            .args(["serve", "--workers", "2", "--config"])
-            .arg(&file)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().trim().to_owned();
-        Self { sim, child, address, folder }
+        let program = Program::start(&format!("realtime-{name}"), &document, &[]);
+        Self { sim, program }
     }
 
     fn get(address: &str, path: &str) -> Value {
@@ -82,7 +69,7 @@ impl World {
     fn until(&self, path: &str, good: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
-            let said = Self::get(&self.address, path);
+            let said = Self::get(&self.program.address, path);
             if good(&said) {
                 return said;
             }
@@ -98,7 +85,7 @@ impl World {
     }
 
     fn gauge(&self, limit: &str) -> Value {
-        let said = Self::get(&self.address, "/api/limits/key/app");
+        let said = Self::get(&self.program.address, "/api/limits/key/app");
         let found =
             said["data"][0]["limits"].as_array().and_then(|all| all.iter().find(|one| one["limit"] == limit));
         found.cloned().unwrap_or_else(|| panic!("{said}"))
@@ -122,7 +109,7 @@ impl World {
     }
 
     fn open_as(&self, key: &str, model: &str, more: &[(&str, &str)]) -> Result<Session, Refused> {
-        let url = format!("ws://{}/v1/realtime?model={}", self.address, model.replace('+', "%2B"));
+        let url = format!("ws://{}/v1/realtime?model={}", self.program.address, model.replace('+', "%2B"));
         let mut request = url.into_client_request().unwrap();
         if !key.is_empty() {
             request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
@@ -131,7 +118,7 @@ impl World {
             let name: http::HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(&self.address).unwrap();
+        let stream = TcpStream::connect(&self.program.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         match client(request, stream) {
             Ok((socket, answer)) => {
@@ -152,14 +139,6 @@ impl World {
 
     fn open(&self, model: &str) -> Session {
         self.open_as("tg-app", model, &[]).unwrap_or_else(|refused| panic!("{refused:?}"))
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -406,7 +385,7 @@ fn the_first_target_that_opens_is_taken() {
 #[test]
 fn what_is_no_session_is_refused_by_name() {
     let world = World::start("refused", &key(""));
-    let plain = World::get(&world.address, "/v1/realtime?model=sim/demo&key=tg-app");
+    let plain = World::get(&world.program.address, "/v1/realtime?model=sim/demo&key=tg-app");
     assert_eq!(plain["error"]["param"], "upgrade", "{plain}");
     let refused = world.open_as("tg-app", "", &[]).err().unwrap();
     assert_eq!((refused.status, &refused.body["error"]["param"]), (400, &json!("model")));

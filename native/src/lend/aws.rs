@@ -1,7 +1,7 @@
 //! Access keys of AWS's roles, from where its own tools find them:
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>.
 
-use super::ask::{Desk, Question};
+use super::ask::{Desk, Question, pairs};
 use super::{Loan, instant};
 use crate::clock;
 use http::Method;
@@ -159,23 +159,20 @@ pub(super) async fn profile(source: &Source, desk: &Desk) -> Result<Loan, String
     let files = Files::read();
     let name = files.name(source);
     let profile = files.get(&name).ok_or_else(|| format!("AWS's files have no profile {name}"))?;
-    let Some(role) = profile.get("role_arn") else { return files.key(&name).map(lasting) };
+    let Some(role) = profile.get("role_arn") else { return own(&files, &name, desk).await };
     if let Some(file) = profile.get("web_identity_token_file") {
         return by_web_identity(source, desk, role, file).await;
     }
-    let key = match (profile.get("source_profile"), profile.get("credential_source")) {
-        (Some(other), _) => files.key(other)?,
-        (None, Some(place)) => {
-            let loan = match place.as_str() {
-                "Ec2InstanceMetadata" => instance(source, desk).await?,
-                "EcsContainer" => container(source, desk).await?,
-                _ => return Err(format!("profile {name}: credential_source {place} is not known")),
-            };
-            let Lent::Access(key) = loan.lent else { return Err("no access key".to_owned()) };
-            key
-        }
+    let loan = match (profile.get("source_profile"), profile.get("credential_source")) {
+        (Some(other), _) => own(&files, other, desk).await?,
+        (None, Some(place)) => match place.as_str() {
+            "Ec2InstanceMetadata" => instance(source, desk).await?,
+            "EcsContainer" => container(source, desk).await?,
+            _ => return Err(format!("profile {name}: credential_source {place} is not known")),
+        },
         (None, None) => return Err(format!("profile {name}: role_arn stands without source_profile")),
     };
+    let Lent::Access(key) = loan.lent else { return Err("no access key".to_owned()) };
     let session = profile.get("role_session_name").map_or(SESSION, String::as_str);
     let mut form = vec![
         ("Action", "AssumeRole"),
@@ -190,6 +187,77 @@ pub(super) async fn profile(source: &Source, desk: &Desk) -> Result<Loan, String
     assumed(&desk.json(question).await?)
 }
 
+/// The key that a profile has without a role: written in it, or had by single sign-on.
+async fn own(files: &Files, name: &str, desk: &Desk) -> Result<Loan, String> {
+    let profile = files.get(name).ok_or_else(|| format!("AWS's files have no profile {name}"))?;
+    match SignedOn::of(files, profile) {
+        Some(signed_on) => signed_on.borrow(name, desk).await,
+        None => files.key(name).map(lasting),
+    }
+}
+
+/// What a profile says of single sign-on, whose token `aws sso login` leaves in a file:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-sso-credentials.html>.
+struct SignedOn<'f> {
+    /// The session, or the address where there is none: the file is called by its digest.
+    named: &'f str,
+    region: &'f str,
+    account: &'f str,
+    role: &'f str,
+}
+
+impl<'f> SignedOn<'f> {
+    fn of(files: &'f Files, profile: &'f Profile) -> Option<Self> {
+        let session = profile.get("sso_session");
+        let inner = session.and_then(|session| files.get(&format!("sso-session {session}")));
+        let get = |field: &str| profile.get(field).map(String::as_str);
+        let region = inner.and_then(|inner| inner.get("sso_region")).map(String::as_str);
+        Some(Self {
+            named: session.map(String::as_str).or_else(|| get("sso_start_url"))?,
+            region: region.or_else(|| get("sso_region"))?,
+            account: get("sso_account_id")?,
+            role: get("sso_role_name")?,
+        })
+    }
+
+    /// <https://docs.aws.amazon.com/singlesignon/latest/PortalAPIReference/API_GetRoleCredentials.html>
+    async fn borrow(&self, name: &str, desk: &Desk) -> Result<Loan, String> {
+        let Self { named, region, account, role } = self;
+        let over =
+            || format!("profile {name}: the token of single sign-on is missing or over: run aws sso login");
+        let file = format!(".aws/sso/cache/{}.json", sha1_smol::Sha1::from(named).digest());
+        let kept = std::fs::read_to_string(home().join(file)).map_err(|_| over())?;
+        let kept: Value = serde_json::from_str(&kept).map_err(|_| over())?;
+        let get = |field: &str| kept.get(field).and_then(Value::as_str);
+        let until = get("expiresAt").and_then(instant::parse);
+        let good = until.is_none_or(|until| clock::wall() < until);
+        let token = get("accessToken").filter(|_| good).ok_or_else(over)?;
+        let usual = format!("https://portal.sso.{region}.amazonaws.com");
+        let base = env("AWS_ENDPOINT_URL_SSO").unwrap_or(usual);
+        let query = pairs(&[("role_name", role), ("account_id", account)]);
+        let url = format!("{}/federation/credentials?{query}", base.trim_end_matches('/'));
+        let mut told = desk.json(Question::get(&url).with("x-amz-sso_bearer_token", token)).await?;
+        let told = told.get_mut("roleCredentials").map(Value::take).unwrap_or_default();
+        let get = |field: &str| {
+            let found = told.get(field).and_then(Value::as_str);
+            found.map(str::to_owned).ok_or_else(|| format!("the source's answer holds no {field}"))
+        };
+        let key = AccessKey {
+            id: get("accessKeyId")?,
+            secret: Secret::new(get("secretAccessKey")?),
+            token: Some(Secret::new(get("sessionToken")?)),
+        };
+        let now = clock::wall();
+        // In milliseconds, where others of AWS's say seconds.
+        let until = told.get("expiration").and_then(Value::as_u64).map_or(now + READ_AGAIN, Time);
+        Ok(Loan::until(Lent::Access(key), until, now))
+    }
+}
+
+fn home() -> PathBuf {
+    env("HOME").or(env("USERPROFILE")).map(PathBuf::from).unwrap_or_default()
+}
+
 type Profile = HashMap<String, String>;
 
 /// `~/.aws/credentials` and `~/.aws/config`.
@@ -197,7 +265,7 @@ struct Files(HashMap<String, Profile>);
 
 impl Files {
     fn read() -> Self {
-        let home = env("HOME").or(env("USERPROFILE")).map(PathBuf::from).unwrap_or_default();
+        let home = home();
         let text = |variable: &str, usual: &str| {
             let path = env(variable).map_or_else(|| home.join(usual), PathBuf::from);
             std::fs::read_to_string(path).unwrap_or_default()
@@ -244,7 +312,7 @@ impl Files {
                 Ok(AccessKey { id, secret: Secret::new(secret), token })
             }
             _ => Err(format!(
-                "profile {name} holds no access key: single sign-on and processes are not supported"
+                "profile {name} holds no access key: of what else it may hold, role_arn and sso_session are known"
             )),
         }
     }

@@ -16,8 +16,10 @@ use tollgate_core::source::{Lent, Source};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKENS: &str = "https://oauth2.googleapis.com/token";
-const METADATA: &str =
-    "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
+/// The machine's metadata server, and what of it is asked. `GCE_METADATA_HOST` names another, as for Google's own
+/// libraries.
+const METADATA: &str = "metadata.google.internal";
+const OF_METADATA: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
 
 pub(super) async fn borrow(source: &Source, desk: &Desk) -> Result<Loan, String> {
     let written = match source.get("json") {
@@ -26,8 +28,9 @@ pub(super) async fn borrow(source: &Source, desk: &Desk) -> Result<Loan, String>
     };
     let scope = source.get("scope").unwrap_or(SCOPE);
     let Some(written) = written else {
-        // The metadata server of the machine.
-        let url = source.get("token_url").unwrap_or(METADATA);
+        let host = std::env::var("GCE_METADATA_HOST").ok().filter(|host| !host.is_empty());
+        let usual = format!("http://{}{OF_METADATA}", host.as_deref().unwrap_or(METADATA));
+        let url = source.get("token_url").unwrap_or(&usual);
         return oauth::token(&desk.json(Question::get(url).with("metadata-flavor", "Google")).await?);
     };
     let file: Value =
@@ -99,6 +102,11 @@ fn assertion(file: &Value, scope: &str, audience: &str) -> Result<String, String
 async fn external(file: &Value, scope: &str, url: &str, desk: &Desk) -> Result<Loan, String> {
     let get = |field: &str| file.get(field).and_then(Value::as_str).unwrap_or_default();
     let place = file.get("credential_source").unwrap_or(&Value::Null);
+    if let Some(other) =
+        ["environment_id", "executable", "certificate"].iter().find(|name| place.get(name).is_some())
+    {
+        return Err(format!("credential_source with {other} is not supported: only file and url are"));
+    }
     let text = match (place.get("file").and_then(Value::as_str), place.get("url").and_then(Value::as_str)) {
         (Some(path), _) => {
             std::fs::read_to_string(path).map_err(|why| format!("the subject's token in a file: {why}"))?

@@ -2,79 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "tests: the helpers too")]
 
+mod clouds;
+mod key;
+#[path = "../start/program.rs"]
+mod program;
+mod server;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper_util::client::proxy::matcher::Matcher;
+use key::Key;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use server::Server;
 use std::sync::{Arc, Mutex};
 use tollgate_core::secret::Secret;
 use tollgate_core::source::{From, Lent, Source};
 use tollgate_native::lend::Lenders;
 use tollgate_native::upstream::pool::Outside;
-
-const KEY: &str = include_str!("key.pem");
-const PUBLIC: &[u8] = include_bytes!("public.der");
-
-/// A request as it came.
-#[derive(Clone, Debug)]
-struct Seen {
-    line: String,
-    head: String,
-    body: String,
-}
-
-/// A server that answers by its path.
-struct Server {
-    url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Server {
-    fn new(answer: impl Fn(&Seen) -> (u16, String) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let log = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let Some((mut stream, request)) = stream.ok().and_then(received) else { continue };
-                log.lock().unwrap().push(request.clone());
-                let (status, body) = answer(&request);
-                let head = format!(
-                    "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                    body.len()
-                );
-                let _ = stream.write_all(format!("{head}{body}").as_bytes());
-            }
-        });
-        Self { url, seen }
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-fn received(stream: TcpStream) -> Option<(TcpStream, Seen)> {
-    let mut reader = BufReader::new(stream);
-    let (mut line, mut head) = (String::new(), String::new());
-    reader.read_line(&mut line).ok()?;
-    loop {
-        let mut next = String::new();
-        if reader.read_line(&mut next).ok()? <= 2 {
-            break;
-        }
-        head.push_str(&next.to_ascii_lowercase());
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body).ok()?;
-    let seen = Seen { line: line.trim().to_owned(), head, body: String::from_utf8(body).ok()? };
-    Some((reader.into_inner(), seen))
-}
 
 fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
@@ -95,8 +39,8 @@ fn token(text: &str) -> Lent {
     Lent::Token(Secret::new(text))
 }
 
-fn account() -> String {
-    json!({"type": "service_account", "client_email": "a@b.test", "private_key_id": "k1", "private_key": KEY,
+fn account(key: &Key) -> String {
+    json!({"type": "service_account", "client_email": "a@b.test", "private_key_id": "k1", "private_key": key.private,
            "token_uri": "https://never.test/token"})
     .to_string()
 }
@@ -111,7 +55,8 @@ fn a_service_account_signs_for_itself_once_for_many_calls() {
     let server = Server::new(|_| (200, json!({"access_token": "lent-1", "expires_in": 3600}).to_string()));
     run(async {
         let (lenders, url) = (Lenders::default(), format!("{}/token", server.url));
-        let source = source(From::Google, &[("json", &account()), ("token_url", &url)]);
+        let key = Key::new();
+        let source = source(From::Google, &[("json", &account(&key)), ("token_url", &url)]);
         assert_eq!(lenders.at_hand(&source), None);
         let (one, two, three) =
             tokio::join!(lend(&lenders, &source), lend(&lenders, &source), lend(&lenders, &source));
@@ -138,7 +83,7 @@ fn a_service_account_signs_for_itself_once_for_many_calls() {
             .unwrap();
         let text = format!("{}.{}", pieces[0], pieces[1]);
         let signature = URL_SAFE_NO_PAD.decode(pieces[2]).unwrap();
-        assert!(rsa[0].verify_signature(PUBLIC, text.as_bytes(), &signature).is_ok());
+        assert!(rsa[0].verify_signature(&key.public, text.as_bytes(), &signature).is_ok());
     });
 }
 
@@ -252,86 +197,15 @@ fn aws_instances_containers_and_web_identities_lend_access_keys() {
     std::fs::remove_file(&file).unwrap();
 }
 
-const GOOGLES: &str = r#"{"candidates":[{"content":{"parts":[{"text":"hello"}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":2,"candidatesTokenCount":1,"totalTokenCount":3}}"#;
-const CLAUDES: &str = r#"{"id":"m","type":"message","role":"assistant","model":"c","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","usage":{"input_tokens":2,"output_tokens":1}}"#;
-const CONVERSED: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"hello"}]}},"stopReason":"end_turn","usage":{"inputTokens":2,"outputTokens":1,"totalTokens":3},"metrics":{"latencyMs":1}}"#;
-
 #[test]
-fn the_program_calls_vertex_bedrock_and_azure_with_what_it_is_lent() {
-    let server = Server::new(|seen| {
-        let path = seen.line.split(' ').nth(1).unwrap_or_default();
-        let answer = match path {
-            "/token" => r#"{"access_token":"lent-token","expires_in":3600}"#,
-            "/container" => CREDENTIALS,
-            _ if path.ends_with("gemini-2.5-flash:generateContent") => GOOGLES,
-            _ if path.ends_with(":rawPredict") => CLAUDES,
-            _ if path.ends_with("/converse") => CONVERSED,
-            _ => {
-                r#"{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}"#
-            }
-        };
-        (200, answer.to_owned())
+fn workload_identity_that_is_had_in_another_way_is_refused_by_its_name() {
+    run(async {
+        for name in ["environment_id", "executable"] {
+            let file = json!({"type": "external_account", "token_url": "http://127.0.0.1:9/", "audience": "a",
+                "credential_source": {name: "x", "url": "http://127.0.0.1:9/"}});
+            let source = source(From::Google, &[("json", &file.to_string())]);
+            let why = lend(&Lenders::default(), &source).await.unwrap_err();
+            assert!(why.contains(&format!("credential_source with {name} is not supported")), "{why}");
+        }
     });
-    let (url, account) = (&server.url, account());
-    let named = |end: &str| std::env::temp_dir().join(format!("tollgate-{}-lend.{end}", std::process::id()));
-    let (file, json) = (named("toml"), named("json"));
-    std::fs::write(&json, account).unwrap();
-    let document = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n\
-         [store]\npath = \":memory:\"\n\
-         [providers.vertex]\nbase_url = \"{url}\"\nproject = \"p-1\"\nlocation = \"europe-west4\"\n\
-         keys = [{{ from = \"google\", json = \"file:{}\", token_url = \"{url}/token\" }}]\n\
-         [providers.bedrock]\nbase_url = \"{url}\"\nregion = \"us-east-1\"\n\
-         keys = [{{ from = \"aws-container\", token_url = \"{url}/container\" }}]\n\
-         [providers.azure]\nbase_url = \"{url}/openai/v1\"\n\
-         keys = [{{ from = \"entra\", tenant = \"t\", client_id = \"c\", client_secret = \"s\", token_url = \"{url}/token\" }}]\n",
-        json.display()
-    );
-    std::fs::write(&file, document).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-        .args(["serve", "--workers", "1", "--config"])
-        .arg(&file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
-    let ask = |model: &str| {
-        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9})
-            .to_string();
-        let mut stream = TcpStream::connect(&address).unwrap();
-        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
-        stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("hello"), "{model}: {answer}");
-        server.seen().last().unwrap().clone()
-    };
-    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let gemini = ask("vertex/gemini-2.5-flash");
-        let place = "POST /v1/projects/p-1/locations/europe-west4/publishers";
-        assert!(gemini.line.starts_with(&format!("{place}/google/models/gemini-2.5-flash:generateContent")));
-        assert!(gemini.head.contains("authorization: bearer lent-token"), "{}", gemini.head);
-        let claude = ask("vertex/claude-sonnet-4-5@20250929");
-        assert!(
-            claude
-                .line
-                .starts_with(&format!("{place}/anthropic/models/claude-sonnet-4-5@20250929:rawPredict"))
-        );
-        let body: Value = serde_json::from_str(&claude.body).unwrap();
-        assert_eq!((&body["anthropic_version"], body.get("model")), (&json!("vertex-2023-10-16"), None));
-        let converse = ask("bedrock/amazon.nova-pro-v1:0");
-        assert!(converse.head.contains("credential=akia1/"), "{}", converse.head);
-        assert!(converse.head.contains("x-amz-security-token: t"));
-        let azure = ask("azure/gpt-4o");
-        assert!(azure.head.contains("authorization: bearer lent-token") && !azure.head.contains("api-key"));
-        let tokens = server.seen().iter().filter(|seen| seen.line.contains("/token ")).count();
-        assert_eq!(tokens, 2, "one for each source");
-    }));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    std::fs::remove_file(&file).unwrap();
-    std::fs::remove_file(&json).unwrap();
-    told.unwrap();
 }
