@@ -11,6 +11,7 @@ mod migrate;
 mod peers;
 mod process;
 mod prompt;
+mod written;
 
 use load::{Plan, Shape};
 use peers::{FREE, Keeping, LIMITED, Peer, Stage};
@@ -28,6 +29,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
        tollgate-bench start
        tollgate-bench keys [--keys N] [--requests N] [--rounds N]
        tollgate-bench pairs [--requests N] [--rounds N]
+       tollgate-bench written
        tollgate-bench migrate [--rows N] [--rate N]
        tollgate-bench prompt [--requests N] [--rate N] [--rounds N] [--megabytes N]
 
@@ -46,6 +48,7 @@ Usage: tollgate-bench [--requests N] [--rate N] [--connections N] [--rounds N] [
   keys              a store with 10 keys and one with many (default 100000): start, memory, CPU per request
   pairs             every surface before every dialect: CPU per request, per streamed event, and of a long
                     conversation, beside the pass-through of the same size
+  written           of the same long conversation, reading and writing alone, in this process: time, allocations
   migrate           an older program's store with many requests (default 3000000): calls, at a tenth of the rate, and
                     changes through the admin API, while it is brought over
   prompt            small requests beside a client that sends large prompts one after the other (default 4
@@ -78,6 +81,7 @@ enum Command {
     Start,
     Keys,
     Pairs,
+    Written,
     Migrate,
     Prompt,
 }
@@ -104,6 +108,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
             "start" => options.command = Command::Start,
             "keys" => options.command = Command::Keys,
             "pairs" => options.command = Command::Pairs,
+            "written" => options.command = Command::Written,
             "migrate" => options.command = Command::Migrate,
             "prompt" => options.command = Command::Prompt,
             "--help" | "-h" => return Err(USAGE.to_owned()),
@@ -148,6 +153,7 @@ fn main() -> ExitCode {
         Command::Start => start(),
         Command::Keys => keys::compare(&options),
         Command::Pairs => pairs::compare(&options),
+        Command::Written => pairs::write(),
         Command::Migrate => migrate::measure(&options),
         Command::Prompt => prompt::beside(&options),
     });

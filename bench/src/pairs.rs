@@ -2,8 +2,10 @@
 
 use crate::load::Connection;
 use crate::peers::{Peer, Stage};
+use crate::written::{Taken, Written};
 use crate::{Options, median};
 use std::fmt::Write as _;
+use tollgate_core::surface::SurfaceId;
 
 /// Events of a streamed answer.
 const EVENTS: u32 = 50;
@@ -11,20 +13,48 @@ const EVENTS: u32 = 50;
 /// A surface, and the provider that speaks its dialect.
 struct Surface {
     name: &'static str,
+    id: SurfaceId,
     own: &'static str,
     path: fn(model: &str, streamed: bool) -> String,
     body: fn(model: &str, streamed: bool, turns: &[String]) -> String,
 }
 
 const SURFACES: &[Surface] = &[
-    Surface { name: "chat", own: "openai", path: |_, _| "/v1/chat/completions".to_owned(), body: messages },
-    Surface { name: "Responses", own: "responses", path: |_, _| "/v1/responses".to_owned(), body: items },
-    Surface { name: "Messages", own: "anthropic", path: |_, _| "/v1/messages".to_owned(), body: messages },
-    Surface { name: "Gemini", own: "gemini", path: generate, body: contents },
-    Surface { name: "Bedrock", own: "bedrock", path: converse, body: texts },
+    Surface {
+        name: "chat",
+        id: SurfaceId::OpenAiChat,
+        own: "openai",
+        path: |_, _| "/v1/chat/completions".to_owned(),
+        body: messages,
+    },
+    Surface {
+        name: "Responses",
+        id: SurfaceId::OpenAiResponses,
+        own: "responses",
+        path: |_, _| "/v1/responses".to_owned(),
+        body: items,
+    },
+    Surface {
+        name: "Messages",
+        id: SurfaceId::AnthropicMessages,
+        own: "anthropic",
+        path: |_, _| "/v1/messages".to_owned(),
+        body: messages,
+    },
+    Surface { name: "Gemini", id: SurfaceId::GeminiGenerate, own: "gemini", path: generate, body: contents },
+    Surface { name: "Bedrock", id: SurfaceId::BedrockConverse, own: "bedrock", path: converse, body: texts },
 ];
 
 const PROVIDERS: &[&str] = &["openai", "responses", "anthropic", "gemini", "bedrock"];
+
+/// The vendor a provider of `pairs.toml` is.
+fn vendor(provider: &str) -> &str {
+    match provider {
+        "openai" => "mistral",
+        "responses" => "openai-responses",
+        other => other,
+    }
+}
 
 fn generate(model: &str, streamed: bool) -> String {
     let verb = if streamed { "streamGenerateContent?alt=sse" } else { "generateContent" };
@@ -93,20 +123,59 @@ struct Load {
 const LOADS: &[Load] = &[
     Load { name: "whole", streamed: false, turns: 1, letters: 200, one_in: 1 },
     Load { name: "stream", streamed: true, turns: 1, letters: 200, one_in: 2 },
-    Load { name: "agent", streamed: false, turns: 199, letters: 2000, one_in: 10 },
+    AGENT,
 ];
+
+const AGENT: Load = Load { name: "agent", streamed: false, turns: 199, letters: 2000, one_in: 10 };
+
+/// What reading and writing the long conversation takes in this process, nothing else running: steadier than
+/// what a gateway is charged.
+pub(crate) fn write() -> Result<(), String> {
+    println!("| surface | provider | 400 KB, 199 turns: µs | ratio | allocations | KB allocated |");
+    println!("|---|---|---|---|---|---|");
+    for surface in SURFACES {
+        let mut own = None;
+        for provider in surface.order() {
+            let Taken { micros, allocations, bytes } = surface.written(provider)?;
+            let ratio = micros / *own.get_or_insert(micros);
+            println!(
+                "| {} | {provider} | {micros:.0} | {ratio:.2} | {allocations} | {} |",
+                surface.name,
+                bytes / 1024
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Surface {
+    /// All providers, its own first.
+    fn order(&self) -> Vec<&'static str> {
+        let others = PROVIDERS.iter().filter(|provider| **provider != self.own);
+        std::iter::once(self.own).chain(others.copied()).collect()
+    }
+
+    fn written(&self, provider: &str) -> Result<Taken, String> {
+        let body = (self.body)("m", false, &turns(AGENT));
+        let vendor = (provider != self.own).then(|| vendor(provider));
+        Written { surface: self.id, body: body.as_bytes(), vendor }.measured()
+    }
+}
+
+fn turns(load: Load) -> Vec<String> {
+    (0..load.turns).map(|_| "What is it? ".repeat(load.letters / 12)).collect()
+}
 
 /// Every pair in turns. The first of a surface is its own dialect, which passes.
 pub(crate) fn compare(options: &Options) -> Result<(), String> {
     let stage = Stage::new()?;
     let gateway = stage.spoken("gateway", &models())?;
     println!(
-        "| surface | provider | whole: µs CPU | ratio | stream of {EVENTS}: µs | ratio | µs an event | 400 KB, 199 turns: µs | ratio |"
+        "| surface | provider | whole: µs CPU | ratio | stream of {EVENTS}: µs | ratio | µs an event | 400 KB, 199 turns: µs | ratio | allocations |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for surface in SURFACES {
-        let others = PROVIDERS.iter().filter(|provider| **provider != surface.own);
-        let order: Vec<&str> = std::iter::once(surface.own).chain(others.copied()).collect();
+        let order = surface.order();
         let costs: Vec<Vec<f64>> = LOADS
             .iter()
             .map(|load| measure(options, &gateway, surface, &order, *load))
@@ -117,14 +186,15 @@ pub(crate) fn compare(options: &Options) -> Result<(), String> {
                 |load: usize| cost(load) / costs.get(load).and_then(|all| all.first()).unwrap_or(&1.0);
             let event = (cost(1) - cost(0)) / f64::from(EVENTS);
             println!(
-                "| {} | {provider} | {:.1} | {:.2} | {:.1} | {:.2} | {event:.2} | {:.0} | {:.2} |",
+                "| {} | {provider} | {:.1} | {:.2} | {:.1} | {:.2} | {event:.2} | {:.0} | {:.2} | {} |",
                 surface.name,
                 cost(0),
                 ratio(0),
                 cost(1),
                 ratio(1),
                 cost(2),
-                ratio(2)
+                ratio(2),
+                surface.written(provider)?.allocations
             );
         }
     }
@@ -150,7 +220,7 @@ fn measure(
     load: Load,
 ) -> Result<Vec<f64>, String> {
     let each = (options.requests / options.rounds / load.one_in).max(1);
-    let turns: Vec<String> = (0..load.turns).map(|_| "What is it? ".repeat(load.letters / 12)).collect();
+    let turns = turns(load);
     let requests: Vec<Vec<u8>> = order
         .iter()
         .map(|provider| {
