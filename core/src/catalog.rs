@@ -1,16 +1,15 @@
 //! Which models there are, whose they are, how much they read and write, and what they cost.
 //!
-//! All of it stands in `data/prices.tsv`, compiled in as text and searched in place: nothing is read
-//! at start, a look-up costs a binary search and the reading of one line. `data/prices.py` writes it.
+//! All of it stands in `data/prices.tsv`, compiled in as [`table`] searches it: nothing is read at start, a
+//! look-up costs a binary search. `data/prices.py` writes it.
 //!
 //! A first answer, not the last word: a model that is missing here is reached as `provider/model` all
 //! the same, and a provider's own refusal counts for more than a row.
 
-use crate::units::Tokens;
-use memchr::{memchr, memrchr};
+mod table; // the rows as they are compiled in
 
-/// Lines of `#` first, then the rows, sorted by name in byte order.
-const TEXT: &str = include_str!("../data/prices.tsv");
+use crate::units::Tokens;
+use table::rows_of;
 
 /// A model of a vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub struct Row {
     /// Its prices as the file spells them, for [`crate::price`]; empty where they are not known.
     pub(crate) prices: &'static str,
     /// The number of its source.
-    source: &'static str,
+    source: usize,
 }
 
 /// Where a row's figures were read.
@@ -147,73 +146,14 @@ fn resource(name: &str) -> &str {
 
 /// Every row, sorted by name.
 pub fn rows() -> impl Iterator<Item = Row> {
-    TEXT.lines().filter_map(Row::read)
+    table::rows()
 }
 
 impl Row {
-    /// Reads a line; a comment is none.
-    fn read(line: &'static str) -> Option<Self> {
-        if line.starts_with('#') {
-            return None;
-        }
-        let mut fields = line.split('\t');
-        let (name, vendor) = (fields.next()?, fields.next()?);
-        let (window, output) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let (source, prices) = (fields.next()?, fields.next()?);
-        Some(Self { name, vendor, window, output, prices, source })
-    }
-
     /// Where its figures were read.
     pub fn source(&self) -> Option<Source> {
-        TEXT.lines().take_while(|line| line.starts_with('#')).find_map(|line| {
-            let mut fields = line.strip_prefix("# source ")?.split('\t');
-            let (number, date, page) = (fields.next()?, fields.next()?, fields.next()?);
-            (number == self.source).then_some(Source { date, page })
-        })
+        table::source(self.source)
     }
-}
-
-/// The rows of one name, from the first of them on.
-struct Rows<'a> {
-    text: &'static str,
-    name: &'a str,
-}
-
-impl Iterator for Rows<'_> {
-    type Item = Row;
-
-    fn next(&mut self) -> Option<Row> {
-        let (line, rest) = self.text.split_once('\n')?;
-        self.text = rest;
-        (name_of(line) == self.name).then(|| Row::read(line)).flatten()
-    }
-}
-
-fn rows_of(name: &str) -> Rows<'_> {
-    Rows { text: TEXT.get(first(name)..).unwrap_or_default(), name }
-}
-
-/// Where the first line stands whose name is not less than this. Comments are less than any name.
-fn first(name: &str) -> usize {
-    let bytes = TEXT.as_bytes();
-    let (mut from, mut to) = (0, bytes.len());
-    while from < to {
-        let middle = from + (to - from) / 2;
-        let start =
-            memrchr(b'\n', bytes.get(from..middle).unwrap_or_default()).map_or(from, |at| from + at + 1);
-        let line = TEXT.get(start..to).unwrap_or_default();
-        let end = memchr(b'\n', line.as_bytes()).map_or(to, |at| start + at + 1);
-        if line.starts_with('#') || name_of(line) < name {
-            from = end;
-        } else {
-            to = start;
-        }
-    }
-    from
-}
-
-fn name_of(line: &str) -> &str {
-    line.split('\t').next().unwrap_or_default()
 }
 
 /// The name without its version: `-2024-08-06`, `-20250929`, `@20250929`, `-001`, `-latest`, `@default`.
@@ -255,8 +195,13 @@ mod tests {
         let unique: std::collections::BTreeSet<_> = all.iter().map(|row| (row.name, row.vendor)).collect();
         assert_eq!(unique.len(), all.len());
         assert!(all.len() > 2_000, "{}", all.len());
-        let lines = TEXT.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(lines, all.len(), "every line is a row");
+        let text = include_str!("../data/prices.tsv");
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines.len(), all.len(), "every line is a row");
+        for (line, row) in lines.iter().zip(&all) {
+            let Row { name, vendor, window, output, prices, source } = row;
+            assert_eq!(*line, format!("{name}\t{vendor}\t{window}\t{output}\t{source}\t{prices}"));
+        }
     }
 
     #[test]
