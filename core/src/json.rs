@@ -16,6 +16,7 @@ mod string;
 #[cfg(test)]
 mod tests;
 
+use crate::float;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -203,7 +204,7 @@ impl<'t> Value<'t> {
         if self.kind() != Kind::Number {
             return None;
         }
-        self.tape.slice(self.span()).parse().ok().filter(|number: &f64| number.is_finite())
+        float::parse(self.tape.slice(self.span()))
     }
 
     /// True for a string that says exactly this, however it is spelt. Allocates nothing unless the

@@ -17,6 +17,7 @@ pub mod fault; // what can go wrong, by blame
 
 mod checksum; // whether bytes are whole
 pub mod sort; // by one piece of code
+mod float; // numbers from their spelling
 pub mod json; // a validated JSON text that knows where everything stands
 pub mod sse; // frames in a stream
 pub mod framing; // the forms a stream may have

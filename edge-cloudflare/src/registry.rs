@@ -169,7 +169,7 @@ impl Registry {
         let Ok(stored) = self.tables.stored().await else { return };
         // What is committed while this is written is owed again.
         self.published.set(Published { at: now, owed: false });
-        let written = match kv.put(ENTITIES, stored.to_json()) {
+        let written = match kv.put_bytes(ENTITIES, stored.to_json().as_bytes()) {
             Ok(put) => put.execute().await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };

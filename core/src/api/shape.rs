@@ -6,6 +6,7 @@
 use crate::config::{closest_few, values};
 use crate::directory::{IpRange, MAX_NAME, wrong_name};
 use crate::fault::{Code, Fault};
+use crate::float;
 use crate::json::{JsonError, Tape};
 use crate::price::plain;
 use crate::units::NanoDollars;
@@ -286,7 +287,7 @@ fn amount(number: &Number) -> Result<Value, String> {
     reason = "the number is positive and small; the cast saturates"
 )]
 fn rounded(text: &str) -> Option<u64> {
-    let nanos = (text.parse::<f64>().ok()? * 1e9).round();
+    let nanos = (float::parse(text)? * 1e9).round();
     (nanos.is_finite() && nanos >= 1.0).then_some(nanos as u64)
 }
 

@@ -1,6 +1,7 @@
 //! The spellings of durations, sizes, moments, counts and dollars. All arithmetic is on integers:
 //! what is written is what is meant, or it is refused.
 
+use crate::float;
 use crate::limit::Percent;
 use crate::price::{PerMillion, Unit};
 use crate::units::{Millis, NanoDollars, Time};
@@ -119,10 +120,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// A positive, finite number.
 pub(crate) fn weight(number: &str) -> Result<f64, String> {
     Decimal::parse(number)?;
-    match number.replace('_', "").parse::<f64>() {
-        Ok(weight) if weight.is_finite() && weight > 0.0 => Ok(weight),
-        Ok(0.0) => Err("zero is not above zero".to_owned()),
-        Ok(_) | Err(_) => Err("the number is out of range".to_owned()),
+    match float::parse(&number.replace('_', "")) {
+        Some(weight) if weight > 0.0 => Ok(weight),
+        Some(0.0) => Err("zero is not above zero".to_owned()),
+        Some(_) | None => Err("the number is out of range".to_owned()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::call::{CacheMark, Extras};
 use crate::fault::Fault;
+use crate::float;
 use serde_json::{Map, Number, Value};
 
 /// An object being taken apart. `null` counts as absent throughout.
@@ -110,7 +111,7 @@ impl Fields {
     pub(super) fn whole(&mut self, key: &str) -> Result<Option<u64>, Fault> {
         let Some(number) = self.number(key)? else { return Ok(None) };
         let spelt_otherwise = || {
-            let number = number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n))?;
+            let number = float::of(&number).filter(|n| n.fract() == 0.0 && (0.0..9e15).contains(n))?;
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,

@@ -5,6 +5,7 @@
 //! proxy in between answered instead: <https://platform.claude.com/docs/en/api/errors>.
 
 use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::float;
 use crate::units::Millis;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -122,7 +123,7 @@ fn status_of(kind: &str) -> Option<u16> {
 
 /// `retry-after-ms`, else `retry-after` in seconds; a date has been turned into these before.
 fn retry_after(headers: &HeaderMap) -> Option<Millis> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let number = |name: &str| float::parse(headers.get(name)?.to_str().ok()?.trim());
     let millis =
         number("retry-after-ms").or_else(|| number("retry-after").map(|seconds| seconds * 1000.0))?;
     // The cast saturates, so an absurd number is a very long wait and not a short one.

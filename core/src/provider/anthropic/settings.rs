@@ -8,6 +8,7 @@ use super::thinking::Active;
 use crate::call::{JsonSchema, LogProbs, Opaque, ParallelTools, Sampling, Tool, ToolChoice, ToolFunction};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
+use crate::float;
 use serde_json::{Map, Number, Value, json};
 
 /// What the call says about tools.
@@ -285,7 +286,7 @@ impl Drawn {
             // https://platform.claude.com/docs/en/build-with-claude/extended-thinking
             drop_unless(&mut self.temperature, |value| is(value, 1.0), "temperature", lost);
             drop_unless(&mut self.top_k, |_| false, "top_k", lost);
-            if self.top_p.as_ref().and_then(Number::as_f64).is_some_and(|value| value < 0.95) {
+            if self.top_p.as_ref().and_then(float::of).is_some_and(|value| value < 0.95) {
                 drop_unless(&mut self.top_p, |_| false, "top_p", lost);
             }
         }
@@ -302,7 +303,7 @@ impl Drawn {
 
     /// Other dialects go up to two.
     fn clamp_temperature(&mut self, lost: &mut Lost) {
-        let Some(value) = self.temperature.as_ref().and_then(Number::as_f64) else { return };
+        let Some(value) = self.temperature.as_ref().and_then(float::of) else { return };
         if value > 1.0 {
             lost.setting("temperature");
             self.temperature = Some(Number::from(1));
@@ -319,7 +320,7 @@ impl Drawn {
 }
 
 fn is(number: &Number, value: f64) -> bool {
-    number.as_f64() == Some(value)
+    float::of(number) == Some(value)
 }
 
 /// Takes a parameter out, and reports it unless `harmless` finds that nothing is lost with it.

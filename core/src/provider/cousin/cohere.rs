@@ -8,6 +8,7 @@ use crate::call::{DocumentBody, Part};
 use crate::dialect::Dialect;
 use crate::embedding::EmbeddingCall;
 use crate::fault::{Fault, UpstreamClass, UpstreamFault};
+use crate::float;
 use serde_json::{Value, json};
 
 /// Cohere.
@@ -65,7 +66,7 @@ fn write(body: &mut Fields, writing: &mut Writing<'_>) -> Result<(), Fault> {
         rename(body, ours, theirs);
     }
     // All of the probability is refused: <https://docs.cohere.com/v2/reference/chat>.
-    if let Some(p) = body.get_mut("p").filter(|p| p.as_f64().is_some_and(|p| p > 0.99)) {
+    if let Some(p) = body.get_mut("p").filter(|p| float::of_value(p).is_some_and(|p| p > 0.99)) {
         *p = json!(0.99);
     }
     choose(body);

@@ -5,6 +5,7 @@ use crate::call::{Extras, Image, Part, Text};
 use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings, Encoding, Input};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::float;
 use crate::provider::{Encoded, Endpoint, Target};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -99,5 +100,5 @@ pub(super) fn decode(body: &[u8]) -> Result<Embeddings, Box<UpstreamFault>> {
 #[expect(clippy::cast_possible_truncation, reason = "vectors are computed in 32 bits and written as such")]
 fn vector(embedding: &Value) -> Option<Vec<f32>> {
     let values = embedding.get("values")?.as_array()?;
-    values.iter().map(|number| number.as_f64().map(|number| number as f32)).collect()
+    values.iter().map(|number| float::of_value(number).map(|number| number as f32)).collect()
 }

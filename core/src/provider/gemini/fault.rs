@@ -1,6 +1,7 @@
 //! What an error answer means.
 
 use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::float;
 use crate::units::Millis;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -131,7 +132,7 @@ fn millis(text: &str) -> Option<Millis> {
             "ms" => 1.0,
             _ => return None,
         };
-        total += number.parse::<f64>().ok()? * scale;
+        total += float::parse(number)? * scale;
         rest = after;
     }
     let whole = total.ceil();

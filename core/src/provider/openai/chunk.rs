@@ -8,6 +8,7 @@ mod calls;
 use super::usage;
 use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Part, Signature};
 use crate::dialect::Dialect;
+use crate::float;
 use crate::reply::{Event, Level, Start, Stop};
 use crate::usage::Usage;
 use crate::vendor::Quirks;
@@ -345,7 +346,7 @@ fn seconds(created: &Value) -> Option<u64> {
         reason = "checked to be positive and within range"
     )]
     let whole = |time: f64| (0.0..1e15).contains(&time).then_some(time as u64);
-    created.as_u64().or_else(|| created.as_f64().and_then(whole))
+    created.as_u64().or_else(|| float::of_value(created).and_then(whole))
 }
 
 fn details_text(details: &Value) -> Option<String> {

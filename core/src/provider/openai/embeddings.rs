@@ -5,6 +5,7 @@ use crate::call::{Extras, Part};
 use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings, Encoding, Input};
 use crate::fault::{Code, Fault, UpstreamFault};
+use crate::float;
 use crate::provider::{Encoded, Endpoint, Target};
 use crate::sort;
 use crate::vendor::EmbeddingWords;
@@ -163,7 +164,7 @@ fn vector(value: &Value) -> Option<Vec<f32>> {
         let (numbers, rest) = bytes.as_chunks::<4>();
         return rest.is_empty().then(|| numbers.iter().map(|number| f32::from_le_bytes(*number)).collect());
     }
-    value.as_array()?.iter().map(|number| number.as_f64().map(|number| number as f32)).collect()
+    value.as_array()?.iter().map(|number| float::of_value(number).map(|number| number as f32)).collect()
 }
 
 #[cfg(test)]

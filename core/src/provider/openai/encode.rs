@@ -13,6 +13,7 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::float;
 use crate::provider::{Encoded, Endpoint, Target};
 use crate::vendor::{
     CacheMarks, MaxTokensField, Quirks, ReasoningAsk, RequiredWord, SeedField, StreamOptions, TopK,
@@ -269,7 +270,7 @@ impl Body {
     fn drawn(&mut self, name: &str, value: Option<&serde_json::Number>) {
         let Some(value) = value else { return };
         match self.reasons {
-            Reasons::Yes if value.as_f64() != Some(1.0) => self.lose(name),
+            Reasons::Yes if float::of(value) != Some(1.0) => self.lose(name),
             Reasons::Yes => {}
             Reasons::No | Reasons::Unknown => self.put(name, Value::Number(value.clone())),
         }

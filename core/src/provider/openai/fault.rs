@@ -1,6 +1,7 @@
 //! What servers of OpenAI's dialect say when they fail, in all their shapes.
 
 use crate::fault::{UpstreamClass, UpstreamFault};
+use crate::float;
 use crate::units::Millis;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -241,7 +242,7 @@ fn by_words(says: &dyn Fn(&[&str]) -> bool) -> UpstreamClass {
 
 /// When to come back: `retry-after-ms`, `retry-after`, the message's words, the reset headers.
 fn wait(headers: &HeaderMap, message: &str) -> Option<Millis> {
-    let milliseconds = header(headers, "retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    let milliseconds = header(headers, "retry-after-ms").and_then(float::parse);
     // Azure sends `retry-after-ms: 0` beside `retry-after: 1`.
     let exact = milliseconds.filter(|ms| *ms > 0.0).and_then(|ms| from_secs(ms / 1000.0));
     exact
@@ -253,7 +254,7 @@ fn wait(headers: &HeaderMap, message: &str) -> Option<Millis> {
 
 /// `retry-after` in seconds; a date has been turned into these before.
 fn seconds_header(headers: &HeaderMap) -> Option<Millis> {
-    from_secs(header(headers, "retry-after")?.parse().ok()?)
+    from_secs(float::parse(header(headers, "retry-after")?)?)
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -264,8 +265,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 fn reset_header(headers: &HeaderMap) -> Option<Millis> {
     let reset = |kind: &str| {
         let wait = duration(header(headers, &format!("x-ratelimit-reset-{kind}"))?)?;
-        let left = header(headers, &format!("x-ratelimit-remaining-{kind}"))
-            .and_then(|left| left.parse::<f64>().ok());
+        let left = header(headers, &format!("x-ratelimit-remaining-{kind}")).and_then(float::parse);
         Some((left.is_some_and(|left| left <= 0.0), wait))
     };
     let known = [reset("requests"), reset("tokens")];
@@ -283,13 +283,13 @@ fn in_words(message: &str) -> Option<Millis> {
     let (amount, unit) = after.split_at_checked(number)?;
     let unit = unit.trim_start();
     if unit.starts_with("millisecond") {
-        return from_secs(amount.parse::<f64>().ok()? / 1000.0);
+        return from_secs(float::parse(amount)? / 1000.0);
     }
     if unit.starts_with("second") {
-        return from_secs(amount.parse().ok()?);
+        return from_secs(float::parse(amount)?);
     }
     if unit.starts_with("minute") {
-        return from_secs(amount.parse::<f64>().ok()? * 60.0);
+        return from_secs(float::parse(amount)? * 60.0);
     }
     let word = after.split_whitespace().next()?;
     duration(word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()))
@@ -297,7 +297,7 @@ fn in_words(message: &str) -> Option<Millis> {
 
 /// A Go duration (`6m0s`, `17.39s`, `26ms`), or bare seconds.
 pub(in crate::provider) fn duration(text: &str) -> Option<Millis> {
-    if let Ok(seconds) = text.parse::<f64>() {
+    if let Some(seconds) = float::parse(text) {
         return from_secs(seconds);
     }
     let (mut rest, mut seconds) = (text, 0.0);
@@ -316,7 +316,7 @@ pub(in crate::provider) fn duration(text: &str) -> Option<Millis> {
             "ns" => 1e-9,
             _ => return None,
         };
-        seconds += number.parse::<f64>().ok()? * scale;
+        seconds += float::parse(number)? * scale;
         rest = next;
     }
     (!text.is_empty()).then(|| from_secs(seconds)).flatten()

@@ -14,6 +14,7 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
+use crate::float;
 use crate::provider::openai::model::Reasons;
 use crate::provider::{Encoded, Target};
 use crate::units::Tokens;
@@ -205,7 +206,7 @@ impl Body {
             [("presence_penalty", presence_penalty), ("frequency_penalty", frequency_penalty)]
         {
             // None at all is what there is.
-            self.lose_if(penalty.as_ref().filter(|penalty| penalty.as_f64() != Some(0.0)), name);
+            self.lose_if(penalty.as_ref().filter(|penalty| float::of(penalty) != Some(0.0)), name);
         }
         self.lose_if(logit_bias.as_ref().filter(|bias| **bias != json!({})), "logit_bias");
         self.lose_if(stop.first(), "stop");
@@ -228,7 +229,7 @@ impl Body {
     fn drawn(&mut self, name: &str, value: Option<&Number>) {
         let Some(value) = value else { return };
         match self.reasons {
-            Reasons::Yes if value.as_f64() != Some(1.0) => self.lose(name),
+            Reasons::Yes if float::of(value) != Some(1.0) => self.lose(name),
             Reasons::Yes => {}
             Reasons::No | Reasons::Unknown => self.put(name, Value::Number(value.clone())),
         }

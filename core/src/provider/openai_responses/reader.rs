@@ -6,6 +6,7 @@
 use super::encode;
 use crate::call::{Extras, Image, MediaSource, Opaque, Part, Signature};
 use crate::dialect::Dialect;
+use crate::float;
 use crate::reply::{Event, Level, Start, Stop};
 use crate::usage::Usage;
 use serde_json::{Map, Value, json};
@@ -366,5 +367,5 @@ fn seconds(created: &Value) -> Option<u64> {
         reason = "checked to be positive and within range"
     )]
     let whole = |time: f64| (0.0..1e15).contains(&time).then_some(time as u64);
-    created.as_u64().or_else(|| created.as_f64().and_then(whole))
+    created.as_u64().or_else(|| float::of_value(created).and_then(whole))
 }

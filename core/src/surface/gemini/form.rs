@@ -4,6 +4,7 @@
 //! number may be written as a string, and where a list is wanted one alone will do.
 
 use crate::fault::Fault;
+use crate::float;
 use crate::json::{Kind, Value};
 use crate::surface::shape::found;
 use std::fmt;
@@ -271,7 +272,7 @@ impl fmt::Display for Path<'_> {
 pub(super) fn check(value: Value<'_>, form: &Form, path: &Path<'_>) -> Result<(), Fault> {
     let wrong = |expected: &str| Err(Fault::bad_field(path.to_string(), expected, found(value)));
     let is_number = |fits: fn(f64) -> bool| {
-        let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+        let number = value.as_f64().or_else(|| float::parse(&value.as_str()?));
         number.is_some_and(|number| number.is_finite() && fits(number))
     };
     match form {

@@ -5,6 +5,7 @@ use crate::call::{
     Audio, Document, DocumentBody, Extras, Image, MediaSource, Opaque, Part, Signature, Video,
 };
 use crate::dialect::Dialect;
+use crate::float;
 use crate::reply::Stop;
 use crate::units::Tokens;
 use crate::usage::{Usage, UsageParts};
@@ -273,7 +274,7 @@ pub(super) fn logprobs(logprobs: &Value) -> Option<Value> {
 /// The mean of an answer's log probabilities.
 pub(super) fn mean_logprob(logprobs: &Value) -> Option<Value> {
     let list = logprobs.get("content")?.as_array()?;
-    let values: Vec<f64> = list.iter().filter_map(|entry| entry.get("logprob")?.as_f64()).collect();
+    let values: Vec<f64> = list.iter().filter_map(|entry| float::of_value(entry.get("logprob")?)).collect();
     let count = u32::try_from(values.len()).ok().filter(|count| *count > 0)?;
     let mean = values.iter().sum::<f64>() / f64::from(count);
     serde_json::Number::from_f64(mean).map(Value::Number)
