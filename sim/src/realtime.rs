@@ -1,9 +1,11 @@
 //! OpenAI's realtime sessions: events over a WebSocket.
 //!
 //! It understands `session.update`, `conversation.item.create`, `input_audio_buffer.append` and `.commit`,
-//! and `response.create`; anything else gets an `error` event. Of a response `prompt_tokens`, `cached`,
+//! `response.create`, and `response.cancel` while a response is being written; anything else gets an `error` event. Of a response `prompt_tokens`, `cached`,
 //! `audio_input`, `audio_cached` and `audio_output` say what it has consumed.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +55,15 @@ struct Talk {
     audio: usize,
     responses: u64,
     events: u64,
+    /// What has come while a response was being written.
+    waiting: VecDeque<String>,
+}
+
+/// Whether a response goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Course {
+    On,
+    Cancelled,
 }
 
 impl Session<'_> {
@@ -80,12 +91,12 @@ impl Session<'_> {
             return over;
         }
         loop {
-            let text = match socket.next().await {
-                Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Over::Left,
-                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                    continue;
-                }
+            let text = match talk.waiting.pop_front() {
+                Some(text) => text,
+                None => match heard(socket).await {
+                    Ok(text) => text,
+                    Err(over) => return over,
+                },
             };
             if let Err(over) = self.answer(socket, &mut talk, &text).await {
                 return over;
@@ -114,6 +125,11 @@ impl Session<'_> {
             }
             "input_audio_buffer.commit" => self.transcribe(socket, talk).await,
             "response.create" => self.respond(socket, talk).await,
+            "response.cancel" => {
+                let error = json!({"type": "invalid_request_error", "code": "response_cancel_not_active",
+                    "message": "Cancellation failed: no active response found", "event_id": event.at("event_id")});
+                self.say(socket, talk, json!({"type": "error", "error": error})).await
+            }
             other => {
                 let message = format!("Invalid value: '{other}'.");
                 let error =
@@ -159,13 +175,25 @@ impl Session<'_> {
             let delta = String::from_utf8_lossy(piece);
             events.push(json!({"type": "response.output_text.delta", "response_id": id, "item_id": "item_2", "delta": delta}));
         }
-        events.push(json!({"type": "response.output_text.done", "response_id": id, "item_id": "item_2", "text": answer}));
-        let usage = usage(&quirks, &said, &answer);
-        let output = json!([{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": answer}]}]);
-        let done = json!({"id": id, "object": "realtime.response", "status": "completed", "output": output, "usage": usage});
-        events.push(json!({"type": "response.done", "response": done}));
+        let (mut course, mut written) = (Course::On, String::new());
         for (at, event) in events.into_iter().enumerate() {
-            self.keep_to(&quirks, at).await?;
+            course = self.keep_to(socket, talk, &quirks, at).await?;
+            if course == Course::Cancelled {
+                break;
+            }
+            written += event.at("delta").as_str().unwrap_or_default();
+            self.say(socket, talk, event).await?;
+        }
+        let text = json!({"type": "response.output_text.done", "response_id": id, "item_id": "item_2", "text": written});
+        let usage = usage(&quirks, &said, &written);
+        let output = json!([{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": written}]}]);
+        let (status, details) = match course {
+            Course::On => ("completed", Value::Null),
+            Course::Cancelled => ("cancelled", json!({"type": "cancelled", "reason": "client_cancelled"})),
+        };
+        let done = json!({"id": id, "object": "realtime.response", "status": status, "status_details": details,
+            "output": output, "usage": usage});
+        for event in [text, json!({"type": "response.done", "response": done})] {
             self.say(socket, talk, event).await?;
         }
         match quirks.breaks.close_code {
@@ -174,14 +202,34 @@ impl Session<'_> {
         }
     }
 
-    /// Waits or breaks off before the event number `at`, as asked.
-    async fn keep_to(&self, quirks: &Quirks, at: usize) -> Result<(), Over> {
+    /// Waits or breaks off before the event number `at`, as asked, and hears whether it is told to stop.
+    async fn keep_to(
+        &self,
+        socket: &mut Socket,
+        talk: &mut Talk,
+        quirks: &Quirks,
+        at: usize,
+    ) -> Result<Course, Over> {
         let Quirks { pace, breaks, .. } = quirks;
-        if at > 0 {
-            tokio::time::sleep(pace.drip.unwrap_or(Duration::ZERO)).await;
-        }
-        if let Some(gate) = pace.gate.as_ref().filter(|_| pace.is_gated_at(at)) {
-            self.gates.named(gate).pass().await;
+        let mut wait = pin!(async {
+            if at > 0 {
+                tokio::time::sleep(pace.drip.unwrap_or(Duration::ZERO)).await;
+            }
+            if let Some(gate) = pace.gate.as_ref().filter(|_| pace.is_gated_at(at)) {
+                self.gates.named(gate).pass().await;
+            }
+        });
+        loop {
+            let text = tokio::select! {
+                biased;
+                text = heard(socket) => text?,
+                () = &mut wait => break,
+            };
+            let event: Value = serde_json::from_str(&text).unwrap_or_default();
+            if event.at("type") == "response.cancel" {
+                return Ok(Course::Cancelled);
+            }
+            talk.waiting.push_back(text);
         }
         if breaks.cut_after_events.is_some_and(|most| at >= most) {
             return Err(Over::Cut);
@@ -189,7 +237,7 @@ impl Session<'_> {
         if breaks.end_after_events.is_some_and(|most| at >= most) {
             return Err(Over::Closed(breaks.close_code.unwrap_or(1000)));
         }
-        Ok(())
+        Ok(Course::On)
     }
 
     fn shown(&self, talk: &Talk) -> Value {
@@ -209,6 +257,17 @@ impl Session<'_> {
         self.watch.wrote(text.len());
         self.watch.event();
         socket.send(Message::text(text)).await.map_err(|_| Over::Left)
+    }
+}
+
+/// The next event of the client's.
+async fn heard(socket: &mut Socket) -> Result<String, Over> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Left),
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+        }
     }
 }
 
