@@ -13,6 +13,7 @@ pub mod matcher;
 pub mod provider;
 pub mod report;
 pub mod scene;
+pub mod session;
 pub mod stage;
 pub mod step;
 pub mod words;

@@ -73,6 +73,20 @@ impl Request {
         self
     }
 
+    /// It as the handshake of a WebSocket.
+    pub fn handshake(&self, host: &str) -> http::Request<()> {
+        let mut request = http::Request::get(format!("ws://{host}{}", self.target))
+            .header("host", host)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(()).expect("a request that was read from a case")
+    }
+
     /// As it goes on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nhost: gateway.test\r\n", self.method, self.target);

@@ -6,6 +6,7 @@ use super::flight::{Flight, ask};
 use super::host::{Host, Launcher, Told};
 use super::matcher::at;
 use super::provider::Provider;
+use super::session;
 use super::step::{Deed, Manner, Opens, Outcome, Planned, Whom};
 use super::words::Words;
 use crate::http::{Answer, PATIENCE, Request};
@@ -120,6 +121,9 @@ impl Played<'_> {
         let Planned { deed, outcome } = planned;
         let answers = match deed {
             Deed::Call(request, whom, manner) => self.call(&request, whom, manner, &outcome)?,
+            Deed::Hold(handshake, whom, talk) => {
+                vec![session::hold(self.addresses(whom)[0], &handshake, &talk)]
+            }
             Deed::Read(name, events) => {
                 let flight = self.flights.get_mut(&name).ok_or_else(|| unknown(&name))?;
                 flight.read_events(events)?;
@@ -151,6 +155,16 @@ impl Played<'_> {
         self.flights.remove(name).ok_or_else(|| unknown(name))
     }
 
+    /// Where those that are meant listen.
+    fn addresses(&self, whom: Whom) -> Vec<SocketAddr> {
+        let addresses = self.scene.host.addresses();
+        match whom {
+            // Where gateways cannot be told apart they take turns by themselves.
+            Whom::One(number) => vec![addresses[number % addresses.len()]],
+            Whom::Each => addresses,
+        }
+    }
+
     fn call(
         &mut self,
         request: &Request,
@@ -158,11 +172,7 @@ impl Played<'_> {
         manner: Manner,
         outcome: &Outcome,
     ) -> Result<Vec<Answer>, String> {
-        let mut addresses = self.scene.host.addresses();
-        if let Whom::One(number) = whom {
-            // Where gateways cannot be told apart they take turns by themselves.
-            addresses = vec![addresses[number % addresses.len()]];
-        }
+        let addresses = self.addresses(whom);
         let provider = &self.scene.provider;
         let mut turns = addresses.iter().copied().cycle();
         let mut next = || turns.next().unwrap_or(addresses[0]);

@@ -1,6 +1,7 @@
 //! A step of a case: one thing that is done, and what is to come of it.
 
 use super::expect::{Expect, Seen};
+use super::session::Talk;
 use super::words::fill_moments;
 use crate::http::Request;
 use serde::Deserialize;
@@ -19,6 +20,9 @@ pub struct Step {
     get: Option<String>,
     post: Option<String>,
     ask: Option<Ask>,
+    session: Option<String>,
+    says: Vec<Value>,
+    stays: bool,
 
     said: Option<String>,
     stream: bool,
@@ -87,6 +91,8 @@ pub enum Stop {
 pub enum Deed {
     /// Sends a request.
     Call(Request, Whom, Manner),
+    /// Holds a realtime session.
+    Hold(Request, Whom, Talk),
     /// Waits until a request under way has so many events.
     Read(String, usize),
     /// Leaves one without waiting for the rest.
@@ -164,6 +170,7 @@ impl Step {
             self.get.is_some(),
             self.post.is_some(),
             self.ask.is_some(),
+            self.session.is_some(),
             self.read.is_some(),
             self.leave.is_some(),
             self.finish.is_some(),
@@ -180,7 +187,10 @@ impl Step {
         }
         let called = surfaces == 1 || self.get.is_some() || self.post.is_some() || self.ask.is_some();
         self.check_words(called, surfaces == 1)?;
-        let deed = if called {
+        let deed = if self.session.is_some() {
+            let talk = Talk { says: self.says.clone(), stays: self.stays };
+            Deed::Hold(self.request(secret), self.at.map_or(Whom::Each, Whom::One), talk)
+        } else if called {
             Deed::Call(self.request(secret), self.at.map_or(Whom::Each, Whom::One), self.manner()?)
         } else {
             self.other()?
@@ -192,11 +202,9 @@ impl Step {
     /// Words that belong to another deed are mistakes.
     fn check_words(&self, called: bool, surface: bool) -> Result<(), String> {
         let of_surfaces = self.said.is_some() || self.stream || !self.with.is_empty();
+        let of_both = !self.headers.is_empty() || self.key.is_some() || self.at.is_some();
         let of_calls = self.body.is_some()
             || self.raw.is_some()
-            || !self.headers.is_empty()
-            || self.key.is_some()
-            || self.at.is_some()
             || self.times.is_some()
             || self.parallel.is_some()
             || self.start.is_some()
@@ -205,7 +213,8 @@ impl Step {
             || !self.statuses.is_empty()
             || !self.each.is_empty()
             || !self.save.is_empty();
-        let answered = (called && self.start.is_none()) || self.finish.is_some();
+        let held = self.session.is_some();
+        let answered = (called && self.start.is_none()) || self.finish.is_some() || held;
         let mistakes = [
             (
                 of_surfaces && !surface,
@@ -213,8 +222,10 @@ impl Step {
             ),
             (
                 of_calls && !called,
-                "`body`, `raw`, `headers`, `key`, `at`, `times`, `parallel`, `start` and `eventually` are for calls",
+                "`body`, `raw`, `times`, `parallel`, `start` and `eventually` are for calls",
             ),
+            (of_both && !called && !held, "`headers`, `key` and `at` are for calls and sessions"),
+            ((!self.says.is_empty() || self.stays) && !held, "`says` and `stays` are for `session`"),
             (of_answers && !answered, "there is no answer of which to expect something"),
             (self.events.is_some() != self.read.is_some(), "`events` goes with `read`"),
             (self.permits.is_some() && self.open.is_none(), "`permits` goes with `open`"),
@@ -287,6 +298,9 @@ impl Step {
             let path = format!("/model/{}/{verb}", model.replace('/', "%2F"));
             let body = json!({"messages": [{"role": "user", "content": [{"text": said}]}]});
             return self.filled(&path, body, false);
+        }
+        if let Some(model) = &self.session {
+            return Request::get(&format!("/v1/realtime?model={}", model.replace('+', "%2B")));
         }
         let (method, path) = match (&self.get, &self.post, &self.ask) {
             (Some(path), ..) => ("GET", path.as_str()),
