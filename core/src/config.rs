@@ -328,6 +328,21 @@ pub struct Timeouts {
     pub idle: Millis,
     /// For the whole answer.
     pub total: Millis,
+    /// For a realtime session, from its handshake on.
+    pub session: Millis,
+    /// Between two messages of one, of either side.
+    pub session_idle: Millis,
+}
+
+impl Timeouts {
+    /// Those where the config names none. OpenAI's own sessions are no longer either.
+    pub const USUAL: Self = Self {
+        first_byte: Millis::from_secs(60),
+        idle: Millis::from_secs(60),
+        total: Millis::from_secs(600),
+        session: Millis::from_secs(60 * 60),
+        session_idle: Millis::from_secs(15 * 60),
+    };
 }
 
 /// A model name of the gateway's own, or one derived for `provider/model`.

@@ -282,6 +282,39 @@ fn a_budget_that_runs_out_ends_the_session_with_its_name() {
 }
 
 #[test]
+fn a_response_that_uses_up_what_was_paid_is_stopped_and_ends_well() {
+    let world = World::start("stopped", &key("tpm = 100"));
+    let mut session = world.open("sim/demo");
+    // It goes on when it is told to stop, and never otherwise.
+    session.ask("[[sim: prompt_tokens=10; chars=4000; events=1000; gate=never; gate_after=300]]");
+    let mut heard = 0;
+    let done = loop {
+        let event = session.next();
+        match event["type"].as_str() {
+            Some("response.done") => break event,
+            Some("response.output_text.delta") => heard += 1,
+            _ => {}
+        }
+    };
+    assert!((100..=117).contains(&heard), "{heard}");
+    let response = &done["response"];
+    assert_eq!(
+        (&response["status"], &response["status_details"]["reason"]),
+        (&json!("incomplete"), &json!("max_output_tokens")),
+        "{done}"
+    );
+    assert_eq!(session.next()["error"]["code"], "tpm_exceeded");
+    assert_eq!(session.closed(), (1008, "tpm_exceeded".to_owned()));
+    let record = &world.requests(1)[0];
+    let counts = (record["input_tokens"].as_u64(), record["output_tokens"].as_u64());
+    assert_eq!(
+        counts,
+        (Some(10), response["usage"]["output_tokens"].as_u64()),
+        "what the upstream bills: {record}"
+    );
+}
+
+#[test]
 fn tokens_a_minute_end_a_session_too() {
     let world = World::start("tpm", &key("tpm = 100"));
     let mut session = world.open("sim/demo");

@@ -92,7 +92,7 @@ const PROVIDER_KEY: &[&str] = &[
     "rpm",
     "tpm",
 ];
-const TIMEOUT: &[&str] = &["first_byte", "idle", "total"];
+const TIMEOUT: &[&str] = &["first_byte", "idle", "total", "session", "session_idle"];
 const MODEL: &[&str] = &[
     "strategy",
     "targets",
@@ -200,6 +200,8 @@ pub(super) struct Provider {
     pub(super) first_byte: Option<Millis>,
     pub(super) idle: Option<Millis>,
     pub(super) total: Option<Millis>,
+    pub(super) session: Option<Millis>,
+    pub(super) session_idle: Option<Millis>,
     pub(super) headers: Vec<Header>,
     pub(super) api_version: Option<Spot<String>>,
     pub(super) bills_unheard: Option<bool>,
@@ -412,6 +414,7 @@ impl Provider {
             cell.wait(errors).map(|span| span.value)
         };
         let (first_byte, idle, total) = (wait("first_byte"), wait("idle"), wait("total"));
+        let (session, session_idle) = (wait("session"), wait("session_idle"));
         Some(Self {
             name,
             kind: table.get("kind").and_then(|cell| cell.text(errors)),
@@ -423,6 +426,8 @@ impl Provider {
             first_byte,
             idle,
             total,
+            session,
+            session_idle,
             headers: named(table.get("headers"), Header::read, errors),
             api_version: table.get("api_version").and_then(|cell| cell.text(errors)),
             bills_unheard: table.get("bills_unheard").and_then(|cell| cell.truth(errors)),

@@ -100,7 +100,7 @@ impl Times {
 
     /// Which of the clocks ran out.
     pub(super) fn fault(&self, now: Time) -> UpstreamFault {
-        let Timeouts { first_byte, idle, total } = self.limits;
+        let Timeouts { first_byte, idle, total, .. } = self.limits;
         let what = if now >= self.sent + total {
             format!("the answer was not complete after {total}")
         } else if self.heard.is_some() {

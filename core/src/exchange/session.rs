@@ -8,19 +8,21 @@
 //! ```
 //! SEAT takes what a request takes: it counts as one and has its place until the session ends. A *share* is
 //! what the next response may consume. It is settled with what the response has consumed, and the next one
-//! is taken before another message passes; where it is refused the session ends.
+//! is taken before another message passes; where it is refused the session ends. A response that uses up more
+//! than its share is stopped.
 //!
 //! 1. Seat and shares end exactly once, whatever happens.
 //! 2. At no time more than one share is held.
 //! 3. No attempt is made after the client's handshake was answered.
 //! 4. Both sides are closed in the end: with the code of the side that closed, or with one of ours after an
 //!    `error` event.
-//! 5. Messages pass as they came and in their order; none is kept back.
+//! 5. Messages pass as they came and in their order; none is kept back but those of a response that was stopped.
 
 mod handshake;
 mod meter;
 mod open;
 mod share;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,7 @@ use super::quota::{Ended, Quota};
 use super::record::Record;
 use super::request::Request;
 use crate::admit::Admitted;
-use crate::config::{Config, Route};
+use crate::config::{Config, Route, Timeouts};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::fleet::{Attempt, Choice, Lane, Notice, Outcome, Query};
@@ -49,12 +51,6 @@ use open::End;
 use share::Share;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// No session is longer; OpenAI's own are not either.
-const LONGEST: Millis = Millis::from_secs(60 * 60);
-
-/// How long both sides may say nothing.
-const IDLE: Millis = Millis::from_secs(15 * 60);
 
 /// A handshake that was admitted.
 pub struct Opening {
@@ -185,7 +181,7 @@ impl Session {
             request,
         });
         match Quota::entry_of_one(&session.request) {
-            Some(entry) => session.steps.push_back(Step::Reserve(Entry { lease: LONGEST + IDLE, ..entry })),
+            Some(entry) => session.steps.push_back(Step::Reserve(Entry { lease: session.lease(), ..entry })),
             None => session.seated(now),
         }
         session
@@ -207,9 +203,27 @@ impl Session {
         match self.phase {
             Phase::Seat | Phase::Share | Phase::Choose | Phase::Answer => deadline,
             Phase::Pause { until } | Phase::Dial { until } => deadline.min(until),
-            Phase::Open => (self.heard + IDLE).min(self.dialed + LONGEST),
+            Phase::Open => {
+                let Timeouts { session, session_idle, .. } = self.timeouts();
+                (self.heard + session_idle).min(self.dialed + session).min(self.stops_at())
+            }
             Phase::Done => Time::NEVER,
         }
+    }
+
+    /// Those of the provider that is called; of one that is not known yet, the usual.
+    fn timeouts(&self) -> Timeouts {
+        let provider = self.lane.and_then(|lane| self.request.config.provider(lane.provider));
+        provider.map_or(Timeouts::USUAL, |provider| provider.timeouts)
+    }
+
+    /// The longest that it may hold anything.
+    fn lease(&self) -> Millis {
+        let targets = self.request.route.targets.iter().chain(&self.request.route.fallbacks);
+        let providers = targets.filter_map(|target| self.request.config.provider(target.provider));
+        let longest =
+            providers.map(|provider| provider.timeouts.session + provider.timeouts.session_idle).max();
+        longest.unwrap_or(Timeouts::USUAL.session)
     }
 
     /// The longest message that is taken, in bytes.
@@ -323,9 +337,7 @@ impl Session {
                 self.record.sent(&self.request, lane, self.calls);
                 self.lane = Some(lane);
                 self.dialed = now;
-                let provider = self.request.config.provider(lane.provider);
-                let patience = provider.map_or(IDLE, |provider| provider.timeouts.first_byte);
-                self.phase = Phase::Dial { until: now + patience };
+                self.phase = Phase::Dial { until: now + self.timeouts().first_byte };
                 self.steps.push_back(Step::Dial(fetch));
             }
             Err(fault) => {
@@ -413,10 +425,17 @@ impl Session {
     fn on_tick(&mut self, now: Time) {
         match self.phase {
             Phase::Done => {}
+            Phase::Open if now >= self.stops_at() => {
+                self.end_response();
+                let what = "the upstream goes on with a response that it was told to stop";
+                self.cut(&Fault::new(Code::UpstreamError, what), 1011, now);
+            }
             Phase::Open if now >= self.wake_at() => {
-                let what =
-                    if now >= self.dialed + LONGEST { "is longer than" } else { "has been silent for" };
-                let span = if now >= self.dialed + LONGEST { LONGEST } else { IDLE };
+                let Timeouts { session, session_idle, .. } = self.timeouts();
+                let (what, span) = match now >= self.dialed + session {
+                    true => ("is longer than", session),
+                    false => ("has been silent for", session_idle),
+                };
                 self.cut(&Fault::new(Code::Deadline, format!("the session {what} {span}")), 1001, now);
             }
             Phase::Open => {}

@@ -35,7 +35,7 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         dialect: Dialect::OpenAi,
         base_url: "http://test".parse().unwrap(),
         credentials: keys.iter().map(|key| credential(key, 1.0, "*")).collect(),
-        timeouts: Timeouts { first_byte: span, idle: span, total: span },
+        timeouts: Timeouts { first_byte: span, idle: span, total: span, ..Timeouts::USUAL },
         headers: http::HeaderMap::new(),
         query: None,
         fixed_uri: Default::default(),

@@ -28,7 +28,7 @@ fn provider(name: &str) -> Provider {
         dialect: Dialect::OpenAi,
         base_url: http::Uri::from_static("https://upstream.test/v1"),
         credentials: Vec::<Credential>::new(),
-        timeouts: Timeouts { first_byte: wait, idle: wait, total: wait },
+        timeouts: Timeouts { first_byte: wait, idle: wait, total: wait, ..Timeouts::USUAL },
         headers: HeaderMap::new(),
         query: None,
         fixed_uri: Default::default(),

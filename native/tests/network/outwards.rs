@@ -2,7 +2,10 @@ use crate::client::{Client, PLAIN, STREAM, read_until, text};
 use crate::gateway::Setup;
 use crate::provider::{Certificate, Provider, Speaks};
 use crate::run;
+use futures::{SinkExt as _, StreamExt as _};
 use http::Version;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
 
 fn base(provider: &Provider) -> String {
     format!("https://{}/v1", provider.address)
@@ -90,5 +93,42 @@ fn calls_that_come_together_wait_for_one_http2_connection() {
         let (a, b, c) = tokio::join!(a.call(PLAIN), b.call(PLAIN), c.call(PLAIN));
         assert_eq!([a.status(), b.status(), c.status()], [200; 3]);
         assert_eq!(provider.seen.connections.get(), 1);
+    });
+}
+
+#[test]
+fn realtime_sessions_go_through_tls_to_an_upstream_that_is_vouched_for() {
+    run(async {
+        let (trusted, other) = (Certificate::of("127.0.0.1"), Certificate::of("127.0.0.1"));
+        for presented in [&trusted, &other] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let acceptor = presented.acceptor(Speaks::Http1);
+            tokio::task::spawn_local(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    // A client that does not trust us leaves here.
+                    let Ok(stream) = acceptor.accept(stream).await else { continue };
+                    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                    while let Some(Ok(message @ Message::Text(_))) = socket.next().await {
+                        socket.send(message).await.unwrap();
+                    }
+                }
+            });
+            let gateway = Setup::new(&format!("wss-{}", address.port()), &format!("https://{address}/v1"))
+                .trusting(&trusted)
+                .start();
+            let stream = TcpStream::connect(gateway.address).await.unwrap();
+            let url = format!("ws://{}/v1/realtime?model=up/m", gateway.address);
+            let opened = tokio_tungstenite::client_async(url, stream).await;
+            if std::ptr::eq(presented, &other) {
+                assert!(opened.is_err(), "nobody vouches for it");
+                continue;
+            }
+            let (mut socket, _) = opened.unwrap();
+            for word in ["one", "two"] {
+                socket.send(Message::text(word)).await.unwrap();
+                assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(word));
+            }
+        }
     });
 }

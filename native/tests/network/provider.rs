@@ -46,7 +46,7 @@ impl Certificate {
         }
     }
 
-    fn acceptor(&self, protocol: Speaks) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, protocol: Speaks) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

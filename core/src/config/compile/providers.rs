@@ -10,17 +10,9 @@ use crate::dialect::Dialect;
 use crate::secret::Secret;
 use crate::sort;
 use crate::sort::{Map, Set};
-use crate::units::Millis;
 use crate::vendor::{Auth, ChatPath, VENDORS, Vendor, custom, find};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::sync::Arc;
-
-/// Waiting times where the config names none.
-pub(super) const TIMEOUTS: Timeouts = Timeouts {
-    first_byte: Millis::from_secs(60),
-    idle: Millis::from_secs(60),
-    total: Millis::from_secs(600),
-};
 
 /// The providers of a document.
 pub(super) struct Named {
@@ -65,6 +57,8 @@ impl Compiler<'_> {
             first_byte,
             idle,
             total,
+            session,
+            session_idle,
             headers,
             api_version,
             bills_unheard,
@@ -97,9 +91,11 @@ impl Compiler<'_> {
             base_url,
             credentials,
             timeouts: Timeouts {
-                first_byte: first_byte.unwrap_or(TIMEOUTS.first_byte),
-                idle: idle.unwrap_or(TIMEOUTS.idle),
-                total: total.unwrap_or(TIMEOUTS.total),
+                first_byte: first_byte.unwrap_or(Timeouts::USUAL.first_byte),
+                idle: idle.unwrap_or(Timeouts::USUAL.idle),
+                total: total.unwrap_or(Timeouts::USUAL.total),
+                session: session.unwrap_or(Timeouts::USUAL.session),
+                session_idle: session_idle.unwrap_or(Timeouts::USUAL.session_idle),
             },
             headers,
             query,

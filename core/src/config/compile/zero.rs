@@ -1,9 +1,11 @@
 //! The config of a gateway that was given none.
 
 use super::aws;
-use super::providers::{TIMEOUTS, absolute, all_models};
+use super::providers::{absolute, all_models};
 use super::{DRAIN, LISTEN, MAX_BODY, NAMESPACE, RESPONSES, STORE, sendable};
-use crate::config::{Alerts, Config, Credential, Derived, Fail, Provider, Server, Store, UnknownPrice};
+use crate::config::{
+    Alerts, Config, Credential, Derived, Fail, Provider, Server, Store, Timeouts, UnknownPrice,
+};
 use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
@@ -125,7 +127,7 @@ fn provider(
             models: all_models(),
             header: Default::default(),
         }],
-        timeouts: TIMEOUTS,
+        timeouts: Timeouts::USUAL,
         headers: HeaderMap::new(),
         query: None,
         fixed_uri: Default::default(),

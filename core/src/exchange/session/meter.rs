@@ -7,14 +7,15 @@ use crate::price::{Class, Consumed};
 use crate::units::Tokens;
 use crate::usage::{Inclusive, Usage, UsageParts};
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// What an event says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
     /// Nothing that counts.
     Nothing,
-    /// A response has begun.
-    Begun,
+    /// A response of this id has begun.
+    Begun(Option<String>),
     /// A response is over, with what it consumed.
     Done(Option<Counts>),
     /// Speech of the client's was written down, by a model of its own.
@@ -47,7 +48,10 @@ pub(super) fn told(text: &[u8]) -> Told {
     let event = tape.root();
     let Some(kind) = event.get("type").and_then(Value::as_str) else { return Told::Nothing };
     match &*kind {
-        "response.created" => Told::Begun,
+        "response.created" => {
+            let id = event.get("response").and_then(|response| response.get("id")).and_then(Value::as_str);
+            Told::Begun(id.map(Cow::into_owned))
+        }
         "response.done" => Told::Done(event.get("response").and_then(counts)),
         "conversation.item.input_audio_transcription.completed" => {
             counts(event).map_or(Told::Nothing, Told::Transcribed)
@@ -207,7 +211,7 @@ mod tests {
         ] {
             assert_eq!(told(text.as_bytes()), Told::Nothing, "{text}");
         }
-        assert_eq!(told(br#"{"type":"response.created","response":{"usage":null}}"#), Told::Begun);
+        assert_eq!(told(br#"{"type":"response.created","response":{"usage":null}}"#), Told::Begun(None));
         assert_eq!(told(br#"{"type":"response.done","response":{"usage":null}}"#), Told::Done(None));
     }
 

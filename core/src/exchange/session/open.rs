@@ -70,6 +70,7 @@ impl Session {
     pub(super) fn cut_by(&mut self, refusal: Refusal, now: Time) {
         // 1008: against a policy; 1013: to be tried again.
         let code = if matches!(refusal, Refusal::Unavailable { .. }) { 1013 } else { 1008 };
+        self.end_response();
         self.cut(&refusal.into_fault(), code, now);
     }
 

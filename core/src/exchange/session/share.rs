@@ -1,7 +1,8 @@
 //! What the responses of a session may consume, and what they have.
 
 use super::meter::{self, Counts, Told};
-use super::{IDLE, LONGEST, Session, Side, Step};
+use super::stop::{self, Running, Stop};
+use super::{Session, Side, Step};
 use crate::config::{Priced, UnknownPrice};
 use crate::count::Basis;
 use crate::exchange::RequestId;
@@ -28,8 +29,10 @@ pub(super) struct Share {
     count: u64,
     /// The prompt of the next response, as far as the last one tells.
     context: Tokens,
-    /// What has been written of a response that is not over.
-    running: Option<Tokens>,
+    /// The response that is not over.
+    running: Option<Running>,
+    /// Whether one was stopped.
+    stop: Stop,
     /// The model that writes the client's speech down.
     transcribes: Option<String>,
 }
@@ -86,7 +89,7 @@ impl Session {
         }
         self.share.count += 1;
         let id = RequestId(self.request.id.0.wrapping_add(u128::from(self.share.count)));
-        Ok(Some(Entry { id, claims, targets, ask, lease: LONGEST + IDLE, ..bare }))
+        Ok(Some(Entry { id, claims, targets, ask, lease: self.lease(), ..bare }))
     }
 
     /// The upstream has said something: it passes, and what it tells is charged.
@@ -95,27 +98,35 @@ impl Session {
             Message::Text(text) => meter::told(text),
             Message::Binary(_) => Told::Nothing,
         };
-        if let Some(written) = &mut self.share.running {
-            *written += meter::guessed(message.bytes().len());
+        if let Some(running) = &mut self.share.running {
+            running.heard(message.bytes());
+        }
+        if self.share.stop.hides(message.bytes()) {
+            return;
         }
         match told {
-            Told::Nothing => self.pass(message),
+            Told::Nothing => {
+                self.pass(message);
+                self.stop_if_used_up(now);
+            }
             Told::Transcribes(model) => {
                 self.share.transcribes = Some(model);
                 self.pass(message);
             }
-            Told::Begun => {
-                self.share.running = Some(Tokens::ZERO);
+            Told::Begun(id) => {
+                self.share.running = Some(Running::new(id));
                 self.pass(message);
                 if self.share.hold.is_some() && now >= self.share.at + FRESH {
                     self.take_anew(Settlement::Release, now);
                 }
             }
             Told::Done(counts) => {
-                self.share.running = None;
-                self.pass(message);
+                let running = self.share.running.take().unwrap_or_default();
+                let stopped = self.share.stop.ended(&message);
+                let unsaid = stopped.as_ref().map(|_| Counts::of(self.share.context, running.written));
+                self.pass(stopped.unwrap_or(message));
                 // One that failed at once says nothing, and has consumed nothing.
-                let Some(counts) = counts else { return };
+                let Some(counts) = counts.or(unsaid) else { return };
                 let usage = counts.usage();
                 self.share.context = usage.prompt() + usage.output;
                 self.charge(&counts, self.price(), now);
@@ -125,6 +136,33 @@ impl Session {
                 self.pass(message);
                 self.charge(&counts, price, now);
             }
+        }
+    }
+
+    /// Stops the response that has used up what was paid for it.
+    fn stop_if_used_up(&mut self, now: Time) {
+        let Share { hold: Some(hold), running: Some(running), stop: Stop::Never | Stop::Over, .. } =
+            &self.share
+        else {
+            return;
+        };
+        if running.has_used_up(hold.output) {
+            self.steps.push_back(Step::Send(Side::Server, stop::cancel(running)));
+            self.share.stop = Stop::of(running, now);
+        }
+    }
+
+    /// When a response that was stopped should have ended.
+    pub(super) fn stops_at(&self) -> Time {
+        self.share.stop.until()
+    }
+
+    /// Ends the response that is being written, as nothing more is paid for.
+    pub(super) fn end_response(&mut self) {
+        if let Some(running) = &self.share.running {
+            let event_id = format!("event_{}", self.request.id);
+            self.steps.push_back(Step::Send(Side::Server, stop::cancel(running)));
+            self.steps.push_back(Step::Send(Side::Client, stop::done(running, &event_id)));
         }
     }
 
@@ -190,7 +228,7 @@ impl Session {
     /// A response that is not over will not be heard to its end: what its upstream may bill is charged, as
     /// the dearest that it can have been.
     pub(super) fn charge_unfinished(&mut self, now: Time) {
-        let Some(written) = self.share.running.take() else { return };
+        let Some(Running { written, .. }) = self.share.running.take() else { return };
         let counts = Counts::of(self.share.context, written);
         let target = self.lane.and_then(|lane| self.request.target(lane));
         let dearest =

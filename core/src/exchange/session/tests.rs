@@ -27,6 +27,7 @@ impl Stage {
     fn new(limits: &str, query: &str) -> Self {
         let text = format!(
             "[providers.up]\nkind = \"openai\"\nbase_url = \"http://up.test/v1\"\nkeys = [{{ name = \"k\", value = \"sk-up\" }}]\n\
+             timeout = {{ session = \"30m\", session_idle = \"10m\" }}\n\
              [providers.az]\nkind = \"azure-deployments\"\nbase_url = \"https://az.test/openai\"\napi_version = \"1\"\nkeys = [\"k\"]\n\
              [providers.other]\nkind = \"anthropic\"\nbase_url = \"http://other.test/v1\"\nkeys = [\"k\"]\n\
              [prices.\"up/m\"]\ninput = 1\noutput = 2\n\
@@ -131,7 +132,81 @@ impl Stage {
     }
 }
 
-const BEGUN: &str = r#"{"type":"response.created","response":{"usage":null}}"#;
+const BEGUN: &str = r#"{"type":"response.created","response":{"id":"resp_1","usage":null}}"#;
+
+const DELTA: &str = r#"{"type":"response.output_text.delta","response_id":"resp_1","delta":"a"}"#;
+
+/// What one side was told, as JSON.
+fn told(stage: &Stage, side: Side) -> Vec<serde_json::Value> {
+    let sent = stage.seen.iter().filter_map(|step| {
+        let Step::Send(to, message) = step else { return None };
+        (*to == side).then(|| serde_json::from_slice(message.bytes()).unwrap())
+    });
+    sent.collect()
+}
+
+#[test]
+fn a_response_that_has_used_up_its_share_is_stopped_and_ends_as_at_its_cap() {
+    let mut stage = Stage::open("tpm = 100");
+    stage.says(BEGUN);
+    for _ in 0..200 {
+        stage.says(DELTA);
+    }
+    assert_eq!(stage.session.phase, Phase::Open);
+    let cancels = told(&stage, Side::Server);
+    let of = |event: &serde_json::Value| [event["type"].clone(), event["response_id"].clone()];
+    assert_eq!(cancels.iter().map(of).collect::<Vec<_>>(), [["response.cancel", "resp_1"]]);
+    // The share, sixteen more, and the one with which that was passed.
+    assert_eq!(told(&stage, Side::Client).len(), 1 + 100 + 16 + 1);
+    stage.says(r#"{"type":"response.done","response":{"id":"resp_1","status":"cancelled","usage":{"input_tokens":10,"output_tokens":120}}}"#);
+    let heard = told(&stage, Side::Client);
+    let [.., done, error] = heard.as_slice() else { panic!("{heard:?}") };
+    assert_eq!((&done["type"], &done["response"]["status"]), (&"response.done".into(), &"incomplete".into()));
+    assert_eq!(done["response"]["status_details"]["reason"], "max_output_tokens");
+    assert_eq!(error["error"]["code"], "tpm_exceeded", "130 tokens in this minute");
+    assert_eq!(stage.ledger.account("key:c").tokens, Tokens(130));
+    assert_eq!(stage.close_codes(), [(Side::Server, Some(1000)), (Side::Client, Some(1008))]);
+}
+
+#[test]
+fn a_response_that_stays_within_its_share_is_never_stopped() {
+    let mut stage = Stage::open("tpm = 100");
+    stage.says(BEGUN);
+    for _ in 0..100 {
+        stage.says(DELTA);
+    }
+    stage.done(0, 100);
+    assert!(told(&stage, Side::Server).is_empty());
+    assert_eq!(told(&stage, Side::Client).len(), 1 + 100 + 1 + 1, "and then the limit is reached");
+}
+
+#[test]
+fn an_upstream_that_does_not_stop_is_left() {
+    let mut stage = Stage::open("tpm = 100");
+    stage.says(BEGUN);
+    for _ in 0..200 {
+        stage.says(DELTA);
+    }
+    stage.now = stage.session.wake_at();
+    assert!(stage.now < NOON + Millis::from_secs(60));
+    stage.on(Input::Tick);
+    let heard = told(&stage, Side::Client);
+    let [.., done, error] = heard.as_slice() else { panic!("{heard:?}") };
+    assert_eq!((&done["type"], &done["response"]["status"]), (&"response.done".into(), &"incomplete".into()));
+    assert_eq!(error["error"]["code"], "upstream_error");
+    let account = stage.ledger.account("key:c");
+    assert_eq!((account.open, account.tokens), (Requests(0), Tokens(200)), "what it can have written");
+}
+
+#[test]
+fn a_response_that_no_limit_speaks_of_is_as_long_as_it_is() {
+    let mut stage = Stage::open("rpm = 5");
+    stage.says(BEGUN);
+    for _ in 0..50_000 {
+        stage.says(DELTA);
+    }
+    assert!(told(&stage, Side::Server).is_empty());
+}
 
 #[test]
 fn a_session_is_one_request_and_its_responses_are_none() {
@@ -185,10 +260,11 @@ fn a_response_counts_in_the_minute_in_which_it_is_made() {
 }
 
 #[test]
-fn silence_and_length_have_an_end() {
+fn silence_and_length_have_an_end_that_the_provider_sets() {
+    const IDLE: Millis = Millis::from_secs(600);
     let mut stage = Stage::open("");
     assert_eq!(stage.session.wake_at(), NOON + IDLE);
-    stage.now = NOON + Millis::from_secs(800);
+    stage.now = NOON + Millis::from_secs(500);
     stage.says("{}");
     assert_eq!(stage.session.wake_at(), stage.now + IDLE);
     stage.now = stage.session.wake_at();
@@ -196,11 +272,11 @@ fn silence_and_length_have_an_end() {
     assert_eq!(stage.record().fault, Some("deadline"));
     assert_eq!(stage.close_codes(), [(Side::Server, Some(1000)), (Side::Client, Some(1001))]);
     let mut stage = Stage::open("");
-    for quarter in 1..=6 {
-        stage.now = NOON + Millis::from_secs(quarter * 599);
+    for part in 1..=3 {
+        stage.now = NOON + Millis::from_secs(part * 599);
         stage.says("{}");
     }
-    assert_eq!(stage.session.wake_at(), NOON + LONGEST);
+    assert_eq!(stage.session.wake_at(), NOON + Millis::from_secs(1800));
 }
 
 #[test]
