@@ -28,6 +28,7 @@
 //! The exchange never waits. [`crate::drive::drive`] performs its steps, tells it what happened, and
 //! wakes it at [`Exchange::wake_at`].
 
+mod able;
 mod answer;
 mod attempt;
 mod caching;
@@ -278,10 +279,12 @@ impl Exchange {
 
     fn begin(request: Request, fault: Option<Fault>, now: Time) -> Box<Self> {
         let record = Box::new(Record::new(&request, now));
+        let fault = fault.or_else(|| request.unserved());
+        let quota = Quota::without(request.unable());
         let mut exchange = Box::new(Self {
             request,
             phase: Phase::Admit,
-            quota: Quota::default(),
+            quota,
             pending: None,
             attempts: Vec::new(),
             failures: Vec::new(),
@@ -731,6 +734,7 @@ impl Exchange {
             return self.send(lane, now);
         }
         let verdict = retry::verdict(class);
+        let lacked = verdict == Verdict::PassOn && self.request.is_lacked(&fault);
         let outcome = match verdict {
             Verdict::PassOn => Outcome::Unknown,
             Verdict::NextKey | Verdict::Next => Outcome::Failed { class, retry_after },
@@ -748,7 +752,7 @@ impl Exchange {
             return self.end_with(&fault, now);
         }
         match verdict {
-            Verdict::PassOn if self.request.has_others_for(class) => {
+            Verdict::PassOn if self.request.has_others_for(class) || lacked => {
                 self.declined.get_or_insert_with(|| Box::new(fault));
                 self.choose();
             }

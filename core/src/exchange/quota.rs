@@ -56,6 +56,11 @@ pub(super) enum Certainty {
 }
 
 impl Quota {
+    /// Of a request that these targets cannot serve.
+    pub(super) fn without(closed: Targets) -> Self {
+        Self { closed, ..Self::default() }
+    }
+
     /// What is to be reserved; nothing for a request that no limit holds for. A fault where a budget
     /// would have to pay a price nobody knows.
     pub(super) fn entry(&mut self, request: &Request) -> Result<Option<Entry>, Fault> {
@@ -66,6 +71,7 @@ impl Quota {
             return self.entry_of_batch(request, &usage);
         }
         let Some(mut entry) = bare(request) else { return Ok(None) };
+        entry.targets = entry.targets.without(self.closed);
         if self.certainty == Certainty::Estimated {
             self.input = request.estimate();
         }
