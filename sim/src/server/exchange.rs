@@ -428,6 +428,17 @@ impl Talk<'_> {
         if let Some(gate) = query.split('&').find_map(|pair| pair.strip_prefix("gate=")) {
             self.desk.gates.named(gate).pass().await;
         }
+        let asked =
+            |name| query.split('&').filter_map(|pair| pair.split_once('=')).find(|pair| pair.0 == name);
+        let status = asked("status").and_then(|(_, status)| status.parse().ok());
+        let key = key_of(&self.parts.headers, path);
+        let is_meant = asked("fail_key").is_none_or(|(_, refused)| key.as_deref() == Some(refused));
+        if let Some(status) = status.filter(|_| is_meant) {
+            let retry_after = asked("retry_after").map(|(_, span)| span.to_owned());
+            let refusal =
+                Refusal { status: Some(status), retry_after, ..Refusal::of(Kind::of_status(status)) };
+            return self.refuse(&openai::DIALECT, &refusal, &Quirks::default());
+        }
         let Said { status, kind, body } = said;
         let quirks = Quirks::default();
         let head = self.head(status, &openai::DIALECT, &quirks, kind);

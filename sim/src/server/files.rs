@@ -197,8 +197,11 @@ fn passed(parts: &Parts, last: &str, body: &Bytes) -> Said {
         "usage" | "embeddings" => Said::json(&json!({"object": "list", "error": null, "usage": usage,
             "usageMetadata": metadata})),
         "events" => {
+            let query = parts.uri.query().unwrap_or_default();
+            let deltas = query.split('&').find_map(|pair| pair.strip_prefix("deltas=")?.parse().ok());
             let body = format!(
-                "data: {{\"delta\":\"a\"}}\n\ndata: {}\n\ndata: [DONE]\n\n",
+                "{}data: {}\n\ndata: [DONE]\n\n",
+                "data: {\"delta\":\"a\"}\n\n".repeat(deltas.unwrap_or(1)),
                 json!({"choices": [], "usage": usage})
             );
             plain(200, "text/event-stream", body.into())
