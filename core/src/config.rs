@@ -17,6 +17,7 @@ pub(crate) mod values; // durations, sizes, moments, dollars
 #[cfg(test)]
 mod tests;
 
+pub(crate) use compile::ATTEMPTS;
 pub use compile::keys::alone::Around;
 pub(crate) use compile::keys::alone::{read_holder, read_key};
 pub use fault::ConfigError;

@@ -34,6 +34,7 @@ mod attempt;
 mod caching;
 mod counting;
 mod gather;
+mod id;
 mod made;
 mod quota;
 mod ration;
@@ -52,6 +53,8 @@ mod unheard;
 mod stage;
 
 pub(crate) use answer::{rate_limits, retry_hints};
+pub use id::RequestId;
+pub(crate) use id::RequestIdText;
 pub use quota::Ended;
 pub use record::{Ending, Record, Wasted};
 pub use session::{Handshake, Input as SessionInput, Opening, Session, Side, Step as SessionStep};
@@ -82,7 +85,6 @@ use read::Reading;
 use relay::Relay;
 use request::{Gathered, Request};
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 /// What an exchange is told.
@@ -150,52 +152,6 @@ pub enum Step {
     End(Box<Record>, Option<Ended>),
 }
 
-/// Names one request in every log, header and record: 128 random bits, shown as 26 base-32 digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(pub u128);
-
-impl RequestId {
-    /// Reads what is shown of one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let value = |digit: u8| RequestIdText::DIGITS.iter().position(|known| *known == digit);
-        if text.len() != 26 {
-            return None;
-        }
-        text.bytes()
-            .try_fold(0_u128, |id, digit| {
-                let shifted = id.checked_mul(32)?;
-                shifted.checked_add(value(digit)? as u128)
-            })
-            .map(Self)
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(RequestIdText::new(*self).as_str())
-    }
-}
-
-/// A request id's 26 digits, without allocating.
-pub(crate) struct RequestIdText([u8; 26]);
-
-impl RequestIdText {
-    const DIGITS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
-    pub(crate) fn new(id: RequestId) -> Self {
-        let mut digits = [b'0'; 26];
-        for (place, digit) in digits.iter_mut().rev().enumerate() {
-            let value = (id.0 >> (5 * place)) & 31;
-            *digit = Self::DIGITS.get(value as usize).copied().unwrap_or(b'0');
-        }
-        Self(digits)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
 /// A request in flight.
 #[derive(Debug)]
 pub struct Exchange {
@@ -238,6 +194,8 @@ pub struct Exchange {
     price: Option<Arc<Priced>>,
     /// The upstream that was called last.
     called: Option<Lane>,
+    /// What is told of a request that passes if nobody else answers it.
+    refused: Option<Box<raw::Refused>>,
     /// The provider's, which hold for what it reports of a model without a price too.
     terms: Terms,
 }
@@ -304,6 +262,7 @@ impl Exchange {
             abandoned: None,
             price: None,
             called: None,
+            refused: None,
             terms: Terms::default(),
         });
         match fault {
@@ -475,6 +434,7 @@ impl Exchange {
                 self.waited = Some(lane);
                 self.phase = Phase::Pause { until };
             }
+            Choice::Exhausted { .. } if self.answer_refused(now) => {}
             Choice::Exhausted { reopens, limited } => {
                 let reopens_in = reopens.map(|at| at.since(now).max(Millis(1)));
                 let fault = match self.declined.take() {
@@ -581,6 +541,7 @@ impl Exchange {
                 self.phase = Phase::Read(reading);
                 self.fail(*fault, now);
             }
+            read::Verdict::Whole(whole) if self.request.is_raw() => self.answer_raw(*reading, *whole, now),
             read::Verdict::Whole(whole) => self.answer_whole(*reading, *whole, now),
             read::Verdict::Committed(opening) => self.answer_stream(*reading, *opening, now),
             read::Verdict::Surveyed(found) => self.surveyed(reading.sent.lane, *found, now),
@@ -694,6 +655,7 @@ impl Exchange {
                 self.steps.push_back(Step::Observe(lane, Outcome::Failed { class, retry_after: None }));
                 self.end_with(&fault, now);
             }
+            None if self.answer_refused(now) => {}
             None => self.refuse(&fault, now),
         }
     }
@@ -844,7 +806,16 @@ impl Exchange {
     }
 
     fn answer_whole(&mut self, reading: Reading, whole: read::Whole, now: Time) {
-        let lane = reading.sent.lane;
+        self.tell_whole(&reading, whole, now);
+        let output = self.record.usage.as_ref().map(|usage| usage.output);
+        // How fast an upstream counts, or finds a file, says nothing of how fast it answers.
+        let odd = self.request.counts() || self.request.is_raw() && !self.request.spreads();
+        let outcome = if odd { Outcome::Unknown } else { reading.sent.answered(output, now) };
+        self.steps.push_back(Step::Observe(reading.sent.lane, outcome));
+        self.settle(now);
+    }
+
+    fn tell_whole(&mut self, reading: &Reading, whole: read::Whole, now: Time) {
         if reading.is_refusal() {
             self.record.refused(reading.status());
         } else if whole.usage.is_none() {
@@ -860,15 +831,9 @@ impl Exchange {
             self.record.answered(reading.status(), reading.sent.first_byte(now));
         }
         self.charge(now);
-        let head = answer::whole(&self.request, &reading, whole.body, &self.record);
+        let head = answer::whole(&self.request, reading, whole.body, &self.record);
         self.draft_whole(&head);
         self.farewell = Some(Out::Head(head));
-        let output = self.record.usage.as_ref().map(|usage| usage.output);
-        // How fast an upstream counts says nothing of how fast it answers.
-        let counts = self.request.counts() || self.request.is_raw();
-        let outcome = if counts { Outcome::Unknown } else { reading.sent.answered(output, now) };
-        self.steps.push_back(Step::Observe(lane, outcome));
-        self.settle(now);
     }
 
     fn answer_stream(&mut self, reading: Reading, opening: read::Opening, now: Time) {

@@ -172,6 +172,42 @@ fn model_in(method: &Method, path: &str) -> Option<String> {
     Some(model.to_owned()).filter(|model| !model.is_empty())
 }
 
+/// Whether what a call below this path speaks of, or leaves behind, is known to one account only.
+pub fn is_kept(below: &str) -> bool {
+    let path = below.split('?').next().unwrap_or_default();
+    path.split(['/', ':']).any(|word| KEPT.contains(&word))
+}
+
+/// What providers keep for an account, in the words of their paths.
+const KEPT: [&str; 26] = [
+    "files",
+    "uploads",
+    "batches",
+    "batchGenerateContent",
+    "asyncBatchEmbedContent",
+    "responses",
+    "conversations",
+    "threads",
+    "assistants",
+    "agents",
+    "vector_stores",
+    "fileSearchStores",
+    "corpora",
+    "cachedContents",
+    "tunedModels",
+    "fine_tuning",
+    "fine-tunes",
+    "containers",
+    "evals",
+    "skills",
+    "videos",
+    "libraries",
+    "jobs",
+    "operations",
+    "model-invocation-job",
+    "sessions",
+];
+
 /// What a call may come to cost, as far as its line tells.
 fn costs(method: &Method, path: &str) -> Costs {
     let last = path.rsplit(['/', ':']).next().unwrap_or_default();

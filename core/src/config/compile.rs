@@ -17,7 +17,8 @@ mod routes;
 mod tokens;
 mod zero;
 
-pub(super) use routes::{ATTEMPTS, default_deadline};
+pub(crate) use routes::ATTEMPTS;
+pub(super) use routes::default_deadline;
 pub use zero::zero;
 
 use super::fault::{Errors, Place};

@@ -156,6 +156,12 @@ impl Sent {
         provider::of(self.vendor.dialect)
     }
 
+    /// Who understands a frame that nobody has asked for by its dialect: a provider may speak two.
+    pub(super) fn provider_of(&self, frame: &Frame) -> &'static dyn provider::Provider {
+        let responds = self.vendor.dialect == Dialect::OpenAi && frame.event().starts_with(b"response.");
+        provider::of(if responds { Dialect::OpenAiResponses } else { self.vendor.dialect })
+    }
+
     /// The provider has answered in its first dialect although it was spoken to in the other.
     pub(super) fn answered_in(&mut self, first: &'static Vendor) {
         self.vendor = first;

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! pass-through   whose? whose model? ──▶ ADMIT ──▶ sent as it came ──▶ answered as it came ──▶ settled
+//!                                                     ▲      └─ refused or failed: another key, as far as any
+//!                                                     └──────── is left; the last one's own words else
 //! a new batch    ──▶ ADMIT (one request) ──▶ the file is fetched and looked through ──▶ settled
 //!                ──▶ ADMIT (all its calls) ──▶ sent ──▶ settled: what was reserved, unless refused
 //! ```
@@ -9,18 +11,21 @@
 //! is in it, whoever has put it there.
 
 use super::quota::Quota;
+use super::read::{Reading, Whole};
 use super::request::{Found, Request};
 use super::{Exchange, RequestId, Step};
 use crate::batch::{Survey, Surveyed};
-use crate::config::{Config, Priced, ProviderId, Route};
+use crate::config::{ATTEMPTS, Account, Config, Priced, ProviderId, Route};
 use crate::count::Basis;
 use crate::dialect::Dialect;
 use crate::directory::Caller;
-use crate::fault::{Code, Fault};
-use crate::fleet::{Lane, Outcome};
+use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::fleet::{Attempt, Lane, Outcome};
 use crate::ledger::AskCost;
 use crate::price::{Charge, Served};
+use crate::retry::{self, Verdict};
 use crate::surface::{Costs, Envelope, Raw, openai_files};
+use crate::through;
 use crate::units::Time;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -40,6 +45,11 @@ pub(super) enum Batch {
 }
 
 impl Request {
+    /// Whether it passes as it came with any of its provider's keys.
+    pub(super) fn spreads(&self) -> bool {
+        self.is_raw() && self.route.account == Account::Any
+    }
+
     /// Whether it passes as it came, and its answer whatever its status.
     pub(super) fn is_raw(&self) -> bool {
         self.line.raw.is_some()
@@ -113,7 +123,19 @@ pub(super) fn find(
         true => config.account(provider, ""),
         false => route(config, provider, &envelope.model, caller)?,
     };
+    let route = spread(route, raw, &envelope.model);
     Ok(Found { envelope, route: Arc::new(route) })
+}
+
+/// With which keys a call goes, and how often. What names a model and leaves nothing behind is as good with
+/// any key. Else what it speaks of is known to one account: there it is repeated if that changes nothing.
+fn spread(route: Route, raw: &Raw, model: &str) -> Route {
+    let keeps = through::is_kept(&raw.below);
+    match raw.method.is_idempotent() {
+        _ if !model.is_empty() && !keeps => Route { account: Account::Any, attempts: ATTEMPTS, ..route },
+        true => Route { attempts: ATTEMPTS, ..route },
+        false => route,
+    }
 }
 
 fn is_files(raw: &Raw) -> bool {
@@ -170,7 +192,44 @@ fn route(
     Err(Fault::new(Code::ModelNotAllowed, message).at("model"))
 }
 
+/// An upstream's own refusal, as long as others are asked.
+#[derive(Debug)]
+pub(super) struct Refused {
+    reading: Reading,
+    whole: Whole,
+}
+
 impl Exchange {
+    /// A whole answer to what passes as it came. One by which the upstream itself has failed is shown only if
+    /// nobody else answers.
+    pub(super) fn answer_raw(&mut self, reading: Reading, whole: Whole, now: Time) {
+        let fault = reading.is_refusal().then(|| reading.fault(&whole.body));
+        let failed = fault.filter(|fault| retry::verdict(fault.class) != Verdict::PassOn);
+        let Some(UpstreamFault { class, retry_after, .. }) = failed else {
+            return self.answer_whole(reading, whole, now);
+        };
+        let lane = reading.sent.lane;
+        // A key that one path refuses may be good for all others.
+        let of_key = matches!(class, UpstreamClass::Auth | UpstreamClass::Billing | UpstreamClass::Forbidden);
+        let outcome = match of_key && (class == UpstreamClass::Forbidden || !self.request.spreads()) {
+            true => Outcome::Unknown,
+            false => Outcome::Failed { class, retry_after },
+        };
+        self.steps.push_back(Step::Observe(lane, outcome));
+        self.attempts.push(Attempt { lane, class, at: now });
+        self.refused = Some(Box::new(Refused { reading, whole }));
+        self.choose();
+    }
+
+    /// Nobody else answers: the upstream's own refusal, if there was one.
+    pub(super) fn answer_refused(&mut self, now: Time) -> bool {
+        let Some(refused) = self.refused.take() else { return false };
+        let Refused { reading, whole } = *refused;
+        self.tell_whole(&reading, whole, now);
+        self.settle(now);
+        true
+    }
+
     /// The file of a batch was looked through: what it holds is asked for.
     pub(super) fn surveyed(&mut self, lane: Lane, found: Result<Surveyed, Fault>, now: Time) {
         self.steps.push_back(Step::Observe(lane, Outcome::Unknown));

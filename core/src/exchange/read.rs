@@ -211,6 +211,11 @@ impl Reading {
         self.status >= 400
     }
 
+    /// What a refusal says.
+    pub(super) fn fault(&self, body: &[u8]) -> UpstreamFault {
+        self.sent.provider().fault(self.status, &self.headers, body, &self.sent.target())
+    }
+
     /// Whether it passes whatever it is.
     fn passes(&self, request: &Request) -> bool {
         request.is_raw() || request.passes_unread() && self.is_success()
@@ -221,7 +226,10 @@ impl Reading {
         if matches!(self.form, Form::Unknown) && self.passes(request) {
             self.form = match request.survey().filter(|_| self.is_success()) {
                 Some(survey) => Form::Survey(survey),
-                None if self.is_said_json() => Form::Whole(Gather::default()),
+                // A refusal may be one that another key mends.
+                None if self.is_said_json() || request.is_raw() && self.is_refusal() => {
+                    Form::Whole(Gather::default())
+                }
                 None => Form::Raw,
             };
         }
@@ -254,7 +262,13 @@ impl Reading {
                 if gathered.len() <= limit {
                     return Verdict::More;
                 }
-                if self.is_success() { too_large(limit) } else { self.judge_whole(request) }
+                if (200..300).contains(&self.status) {
+                    return too_large(limit);
+                }
+                if !request.is_raw() {
+                    return self.judge_whole(request);
+                }
+                Verdict::Committed(Box::new(Opening::Raw { first: gathered.take(), eye: None }))
             }
             Form::Pass { framer, held } => match framer.push(chunk, held) {
                 Ok(()) => {

@@ -115,7 +115,8 @@ impl Relay {
                 (form, Held::Reply(reply.into_events()))
             }
         };
-        let ration = paid.map(|paid| Ration::new(paid, request));
+        // Tasks are paid for by what was asked.
+        let ration = paid.filter(|_| request.task().is_none()).map(|paid| Ration::new(paid, request));
         let (usage, heard) = (None, Heard::default());
         let mut relay = Self {
             sent,
@@ -268,20 +269,38 @@ impl Relay {
         }
     }
 
-    /// Passes bytes on as they are. What cannot be read as frames is not looked at any more.
+    /// Passes bytes on as they are, up to the frame with which what was paid for is used up. What cannot be
+    /// read as frames is not looked at any more.
     fn watch(&mut self, bytes: Bytes) -> Verdict {
-        if let Form::Raw { eye } = &mut self.form
-            && let Some(framer) = eye
-        {
-            let mut frames = Vec::new();
-            if framer.push(bytes.clone(), &mut frames).is_err() {
-                *eye = None;
+        let Form::Raw { eye } = &mut self.form else { return Verdict::More(bytes) };
+        let Some(framer) = eye else { return Verdict::More(bytes) };
+        let (mut passed, mut frames) = (0, Vec::new());
+        let held = framer.held();
+        if framer.push(bytes.clone(), &mut frames).is_err() {
+            *eye = None;
+        }
+        let target = self.sent.target();
+        for frame in &frames {
+            let provider = self.sent.provider_of(frame);
+            let usage = provider.usage(frame.data(), self.usage.as_ref(), &target);
+            passed += frame.raw().len();
+            if let Some(ration) = &mut self.ration {
+                self.heard.hear(|out| provider.text(frame.data(), out));
+                let glance = match provider.glance(frame) {
+                    // Nobody here knows all that such a stream may say.
+                    Glance::Preamble => Glance::Content,
+                    known @ (Glance::Content | Glance::Finish | Glance::End | Glance::Fault) => known,
+                };
+                ration.on_frame(glance, frame);
+                usage.iter().for_each(|usage| ration.on_usage(usage, self.heard.bytes()));
+                if ration.is_used_up(&self.heard) {
+                    let last = bytes.get(..passed.saturating_sub(held)).unwrap_or_default();
+                    let end = ration.cut_off(&self.heard);
+                    self.usage = usage.or(self.usage.take());
+                    return Verdict::Exhausted(Bytes::from([last, &end].concat()));
+                }
             }
-            let (provider, target) = (self.sent.provider(), self.sent.target());
-            for frame in &frames {
-                let usage = provider.usage(frame.data(), self.usage.as_ref(), &target);
-                self.usage = usage.or(self.usage.take());
-            }
+            self.usage = usage.or(self.usage.take());
         }
         Verdict::More(bytes)
     }

@@ -1,6 +1,6 @@
 //! What passes to a provider as it came: read only as far as rights and limits ask.
 
-use super::{Answers, Asked, Begun, Bodies, Costs, Envelope, RequestLine, Surface};
+use super::{Answers, Asked, Begun, Bodies, Costs, Envelope, RequestLine, SoFar, Surface};
 use crate::count::Besides;
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
@@ -75,6 +75,14 @@ impl Surface for Passed {
 
     fn fault_event(&self, fault: &Fault, asked: &Asked, begun: Begun) -> Bytes {
         super::speaking(self.0).fault_event(fault, asked, begun)
+    }
+
+    fn cut_off(&self, so_far: &SoFar<'_>, asked: &Asked) -> Bytes {
+        // A provider of OpenAI's may speak either of its dialects.
+        let responds = self.0 == Dialect::OpenAi
+            && memchr::memmem::find(so_far.content, b"\"type\":\"response.").is_some();
+        let spoken = if responds { Dialect::OpenAiResponses } else { self.0 };
+        super::speaking(spoken).cut_off(so_far, asked)
     }
 }
 

@@ -139,3 +139,18 @@ fn a_route_of_a_key_may_name_paths_of_a_provider() {
     assert!(may_lead("/mine/*", providers.iter()) && may_lead("/google/files", providers.iter()));
     assert!(!may_lead("/other/*", providers.iter()) && !may_lead("/mine", providers.iter()));
 }
+
+#[test]
+fn what_an_account_keeps_is_told_by_its_path() {
+    for kept in [
+        "/files/f_1/content",
+        "/threads/t/runs",
+        "/fine_tuning/jobs?after=x",
+        "/models/gemini-2.5-flash:batchGenerateContent",
+    ] {
+        assert!(is_kept(kept), "{kept}");
+    }
+    for free in ["/audio/speech", "/models/files-1:predict", "/v4/things?of=files", "/model/x/invoke"] {
+        assert!(!is_kept(free), "{free}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::units::Millis;
 use std::sync::Arc;
 
 /// Upstream calls for one request where the config does not say.
-pub(in crate::config) const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 /// The least time for a whole request where the config does not say.
 const DEADLINE: Millis = Millis::from_secs(120);
 const MAX_ATTEMPTS: u64 = 100;
