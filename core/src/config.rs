@@ -29,6 +29,7 @@ use crate::cache::{Bounds, Caching};
 use crate::dialect::Dialect;
 use crate::directory::{Directory, Holder, IpRange, Key};
 use crate::fault::UpstreamClass;
+use crate::guard::Guardrails;
 use crate::limit::calendar::Zone;
 use crate::price::Terms;
 use crate::secret::Secret;
@@ -108,6 +109,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// What holds for every use of the cache of answers.
     pub cache: Bounds,
+    /// What must not pass.
+    pub guardrails: Guardrails,
     /// Where the host keeps its state, verbatim for the host.
     pub store: Store,
     /// What is worth telling a person who checks the config, though it is no error.

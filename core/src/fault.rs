@@ -108,6 +108,8 @@ codes! {
     BadField = 400 "invalid_request_error" "bad_field" Caller;
     /// The provider cannot do what is asked, and strictness was asked for too.
     Unsupported = 400 "invalid_request_error" "unsupported" Caller;
+    /// A guardrail holds the call or its answer back.
+    GuardrailBlocked = 400 "invalid_request_error" "guardrail_blocked" Refusal;
     /// No key was presented.
     MissingKey = 401 "authentication_error" "missing_key" Caller;
     /// The key is not known.

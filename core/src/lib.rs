@@ -34,6 +34,7 @@ pub mod catalog; // which models there are
 pub mod price; // what they cost
 pub mod limit; // what a scope may consume
 pub mod config; // the document, and what runs
+pub mod guard; // phrases that must not pass
 pub mod directory; // who there is: organisations, teams, users, keys
 pub mod keyring; // whose request it is
 pub mod token; // short-lived signed keys

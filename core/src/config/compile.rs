@@ -10,6 +10,7 @@
 mod aws;
 mod source;
 mod cache;
+mod guardrails;
 pub(super) mod keys;
 mod prices;
 mod providers;
@@ -66,8 +67,19 @@ pub(super) fn load(text: &[u8], secrets: Secrets<'_>) -> Result<Config, Vec<Conf
 
 impl Compiler<'_> {
     fn config(&mut self, document: Document) -> Config {
-        let Document { server, store, providers, models, prices, holders, keys, tokens, cache, webhook } =
-            document;
+        let Document {
+            server,
+            store,
+            providers,
+            models,
+            prices,
+            holders,
+            keys,
+            tokens,
+            cache,
+            guardrails,
+            webhook,
+        } = document;
         let cache = self.cache(cache);
         let mut named = self.providers(providers);
         named.prices = self.prices(prices, &named);
@@ -80,6 +92,7 @@ impl Compiler<'_> {
             names: Names::Checked,
             cache,
         };
+        let guardrails = self.guardrails(guardrails, &known);
         let holders = self.holders(holders, &known);
         let keys = self.keys(keys, &known.among(&Directory::of_holders(&holders)));
         let server = self.server(server, keys.is_empty());
@@ -99,6 +112,7 @@ impl Compiler<'_> {
             tokens,
             alerts,
             cache,
+            guardrails,
             store,
             notes: Vec::new(),
         }

@@ -3,6 +3,7 @@
 //! The constants of field names are the one list of what a document may hold.
 
 mod cache; // the cache of answers
+mod guardrails; // phrases that must not pass
 pub(super) mod keys; // organisations, teams, users, tags, keys
 pub(super) mod limits; // limits and budgets
 mod tokens; // short-lived signed keys
@@ -18,6 +19,7 @@ use crate::price::{CLASSES, Rate, Rates, Terms};
 use crate::source;
 use crate::units::{self, Millis, Requests};
 pub(super) use cache::{Cache, Caching};
+pub(super) use guardrails::Guardrail;
 pub(super) use keys::{Holder, Key, Material};
 pub(super) use tokens::{Issuer, Parent as TokenParent, Tokens};
 
@@ -35,6 +37,7 @@ const DOCUMENT: &[&str] = &[
     "tokens",
     "alerts",
     "cache",
+    "guardrails",
 ];
 const SERVER: &[&str] = &[
     "listen",
@@ -147,6 +150,7 @@ pub(super) struct Document {
     pub(super) keys: Vec<Key>,
     pub(super) tokens: Option<Tokens>,
     pub(super) cache: Cache,
+    pub(super) guardrails: Vec<Guardrail>,
     /// `alerts.webhook`
     pub(super) webhook: Option<Spot<String>>,
 }
@@ -307,6 +311,7 @@ impl Document {
             keys: listed(table.get("keys"), key, errors),
             tokens: table.get("tokens").and_then(|cell| Tokens::read(&cell, errors)),
             cache: table.get("cache").and_then(|cell| Cache::read(&cell, errors)).unwrap_or_default(),
+            guardrails: listed(table.get("guardrails"), Guardrail::read, errors),
             webhook: webhook.and_then(|cell| cell.text(errors)),
         }
     }

@@ -2,6 +2,7 @@
 
 mod aws;
 mod golden;
+mod guardrails;
 mod names;
 mod noise;
 mod people;

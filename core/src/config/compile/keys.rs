@@ -281,7 +281,7 @@ impl<'a> Known<'a> {
 
     /// Reports patterns of a provider that does not exist; bare names may be anything the catalogue
     /// learns later.
-    fn known_models(&self, models: &[Spot<String>], errors: &mut Errors) {
+    pub(super) fn known_models(&self, models: &[Spot<String>], errors: &mut Errors) {
         if self.names == Names::Trusted {
             return;
         }
@@ -342,7 +342,7 @@ fn other_organisation(holder: &Holder, of_key: Option<&str>, place: &Place, erro
 }
 
 /// Reads patterns. What is none is reported and left out.
-fn patterns(raw: Vec<Spot<String>>, errors: &mut Errors) -> Vec<Pattern> {
+pub(super) fn patterns(raw: Vec<Spot<String>>, errors: &mut Errors) -> Vec<Pattern> {
     let read = |Spot { value, place }: Spot<String>| {
         if value.len() > MAX_PATTERN || value.chars().any(|c| c.is_control() || "{}".contains(c)) {
             errors.push(&place, "not a name", format!("use up to {MAX_PATTERN} bytes of plain text"));

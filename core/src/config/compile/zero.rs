@@ -51,6 +51,7 @@ fn from_rows(rows: &'static [Vendor], env: &dyn Fn(&str) -> Option<String>) -> C
     };
     Config {
         cache: Default::default(),
+        guardrails: Default::default(),
         server,
         providers,
         routes: Map::new(),

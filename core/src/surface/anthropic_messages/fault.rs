@@ -67,6 +67,7 @@ fn kind(code: Code) -> &'static str {
         Code::BadJson
         | Code::BadField
         | Code::Unsupported
+        | Code::GuardrailBlocked
         | Code::WrongMethod
         | Code::SlowRequest
         | Code::Conflict

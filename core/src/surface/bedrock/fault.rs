@@ -135,6 +135,7 @@ fn of_code(code: Code) -> Named {
         Code::BadJson
         | Code::BadField
         | Code::Unsupported
+        | Code::GuardrailBlocked
         | Code::Conflict
         | Code::HeadersTooLarge
         | Code::UpstreamRefused => INVALID,
