@@ -329,6 +329,8 @@ pub struct RequestRow {
     pub cost: Option<NanoDollars>,
     /// What the cache of answers was to it: `off`, `miss`, `hit`.
     pub cache: String,
+    /// What guardrails have done, each as [`Guarded`](crate::guard::Guarded) is written.
+    pub guardrails: Vec<String>,
 }
 
 /// A question about the audit log, the newest line first.

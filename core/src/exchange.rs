@@ -34,6 +34,7 @@ mod attempt;
 mod caching;
 mod counting;
 mod gather;
+mod guarding;
 mod id;
 mod made;
 mod quota;
@@ -79,6 +80,7 @@ use attempt::{Path, Sent};
 use bytes::Bytes;
 use caching::Caching;
 use counting::Tally;
+use guarding::Watching;
 use http::HeaderValue;
 use quota::Quota;
 use read::Reading;
@@ -186,6 +188,8 @@ pub struct Exchange {
     audience: unheard::Audience,
     /// Its use of the cache of answers, as long as there is one.
     caching: Option<Box<Caching>>,
+    /// A stream that guardrails look at.
+    watching: Option<Box<Watching>>,
     /// What is counted is what the client asked for.
     tally: Tally,
     /// Output that was paid for and will never be seen.
@@ -258,6 +262,7 @@ impl Exchange {
             begun: Begun::No,
             audience: unheard::Audience::There,
             caching: None,
+            watching: None,
             tally: Tally::None,
             abandoned: None,
             price: None,
@@ -265,7 +270,7 @@ impl Exchange {
             refused: None,
             terms: Terms::default(),
         });
-        match fault {
+        match fault.or_else(|| exchange.guard_request()) {
             Some(fault) => exchange.refuse_counted(fault, now),
             None => exchange.look(now),
         }
@@ -301,10 +306,12 @@ impl Exchange {
     }
 
     /// What of the upstream's stream may pass to the client without being shown here. Nothing that is to be
-    /// kept in the cache.
+    /// kept in the cache or that a guardrail looks at.
     pub fn leave(&self) -> Option<Leave> {
         match &self.phase {
-            Phase::Relay(relay) if self.caching.is_none() && !self.has_left() => relay.leave(),
+            Phase::Relay(relay) if self.caching.is_none() && self.watching.is_none() && !self.has_left() => {
+                relay.leave()
+            }
             Phase::Relay(_)
             | Phase::Recall { .. }
             | Phase::Admit
@@ -549,6 +556,10 @@ impl Exchange {
     }
 
     fn after_relay(&mut self, relay: Box<Relay>, verdict: relay::Verdict, now: Time) {
+        let verdict = match self.watched(&relay, verdict) {
+            Ok(verdict) => verdict,
+            Err(fault) => return self.hold_back(relay, &fault, now),
+        };
         match verdict {
             relay::Verdict::More(bytes) => {
                 self.emit(bytes);
@@ -790,12 +801,17 @@ impl Exchange {
 
     /// Ends with a fault event what is being emitted, or answers with an error status.
     fn end_with(&mut self, fault: &Fault, now: Time) {
+        if self.is_unstarted() {
+            return self.refuse_unstarted(fault, now);
+        }
+        let guarded = self.guarded_event(fault);
         if let Phase::Relay(relay) = &mut self.phase {
             self.record.usage = relay.usage().cloned().map(Box::new);
             self.record.failed(fault);
             self.record.ending = Ending::Cut;
             // Without an end the connection to the client is broken, which is all that raw bytes can say.
-            if let Some(event) = relay.fault_event(fault, &self.request, self.begun) {
+            let event = guarded.or_else(|| relay.fault_event(fault, &self.request, self.begun));
+            if let Some(event) = event {
                 self.give(Out::Chunk(event));
                 self.farewell = Some(Out::End);
             }
@@ -806,16 +822,23 @@ impl Exchange {
     }
 
     fn answer_whole(&mut self, reading: Reading, whole: read::Whole, now: Time) {
-        self.tell_whole(&reading, whole, now);
+        let blocked = self.tell_whole(&reading, whole, now);
         let output = self.record.usage.as_ref().map(|usage| usage.output);
         // How fast an upstream counts, or finds a file, says nothing of how fast it answers.
         let odd = self.request.counts() || self.request.is_raw() && !self.request.spreads();
         let outcome = if odd { Outcome::Unknown } else { reading.sent.answered(output, now) };
         self.steps.push_back(Step::Observe(reading.sent.lane, outcome));
-        self.settle(now);
+        match blocked {
+            None => self.settle(now),
+            Some(fault) => {
+                self.record.status = 0;
+                self.refuse(&fault, now);
+            }
+        }
     }
 
-    fn tell_whole(&mut self, reading: &Reading, whole: read::Whole, now: Time) {
+    /// What a guardrail says of it, in place of the answer.
+    fn tell_whole(&mut self, reading: &Reading, whole: read::Whole, now: Time) -> Option<Fault> {
         if reading.is_refusal() {
             self.record.refused(reading.status());
         } else if whole.usage.is_none() {
@@ -831,9 +854,13 @@ impl Exchange {
             self.record.answered(reading.status(), reading.sent.first_byte(now));
         }
         self.charge(now);
-        let head = answer::whole(&self.request, reading, whole.body, &self.record);
-        self.draft_whole(&head);
-        self.farewell = Some(Out::Head(head));
+        let blocked = self.guard_answer(&whole.body);
+        if blocked.is_none() {
+            let head = answer::whole(&self.request, reading, whole.body, &self.record);
+            self.draft_whole(&head);
+            self.farewell = Some(Out::Head(head));
+        }
+        blocked
     }
 
     fn answer_stream(&mut self, reading: Reading, opening: read::Opening, now: Time) {
@@ -843,7 +870,9 @@ impl Exchange {
         }
         let head = answer::stream(&self.request, &reading, self.calls);
         self.draft_stream(&head);
-        self.give(Out::Head(head));
+        if let Some(head) = self.watch(&reading, &opening, head) {
+            self.give(Out::Head(head));
+        }
         let (relay, verdict) = Relay::new(reading, opening, &self.request, self.quota.paid());
         self.after_relay(Box::new(relay), verdict, now);
     }

@@ -5,6 +5,7 @@
 
 use crate::cache::CacheUse;
 use crate::exchange::{Ending, Record};
+use crate::guard::Guarded;
 use crate::sort;
 use crate::units::{Millis, NanoDollars, Tokens};
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ pub struct Metrics {
     rows: HashMap<Box<str>, HashMap<Box<str>, Row>>,
     series: usize,
     in_flight: u64,
+    /// What guardrails have done.
+    guarded: Vec<(Guarded, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +95,12 @@ impl Metrics {
     /// A request that began is over.
     pub fn ended(&mut self, record: &Record) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        for done in &record.guarded {
+            match self.guarded.iter_mut().find(|(known, _)| known == done) {
+                Some((_, count)) => *count += 1,
+                None => self.guarded.push((done.clone(), 1)),
+            }
+        }
         let row = self.row(record);
         match row.requests.iter_mut().find(|(s, e, _)| (*s, *e) == (record.status, record.ending)) {
             Some((.., count)) => *count += 1,
@@ -162,6 +171,19 @@ impl Metrics {
                     "tollgate_requests_total{{{labels},status=\"{status}\",ending=\"{ending}\"}} {count}"
                 );
             }
+        }
+        head(
+            &mut out,
+            "tollgate_guardrails_total",
+            "counter",
+            "What guardrails have found, and what was done.",
+        );
+        for (Guarded { name, side, action }, count) in &self.guarded {
+            let (name, side, action) = (escaped(name), side.word(), action.word());
+            let _ = writeln!(
+                out,
+                "tollgate_guardrails_total{{guardrail=\"{name}\",on=\"{side}\",action=\"{action}\"}} {count}"
+            );
         }
         head(&mut out, "tollgate_attempts_total", "counter", "Upstream calls, by where the last one went.");
         for (labels, row) in &rows {
@@ -278,6 +300,7 @@ mod tests {
             wasted: crate::exchange::Wasted::default(),
             cost: Charge::Computed(NanoDollars(1_250)),
             cache: CacheUse::Miss,
+            guarded: Vec::new(),
         }
     }
 
@@ -300,6 +323,21 @@ mod tests {
         assert!(text.contains(&format!("tollgate_cache_total{{{labels},result=\"miss\"}} 1\n")));
         assert!(text.contains(&format!("tollgate_request_seconds_sum{{{labels}}} 1.5\n")));
         assert!(text.contains(&format!("tollgate_first_byte_seconds_bucket{{{labels},le=\"0.05\"}} 1\n")));
+    }
+
+    #[test]
+    fn j2_what_guardrails_do_is_counted_by_guardrail_side_and_action() {
+        use crate::guard::{Action, Side};
+        let mut metrics = Metrics::default();
+        let done = |side, action| Guarded { name: "secrets".into(), side, action };
+        let guarded = vec![done(Side::Input, Action::Note), done(Side::Output, Action::Block)];
+        (0..2).for_each(|_| metrics.ended(&Record { guarded: guarded.clone(), ..record("m") }));
+        metrics.ended(&record("m"));
+        let text = metrics.render();
+        for labels in [r#"on="input",action="note""#, r#"on="output",action="block""#] {
+            let line = format!("tollgate_guardrails_total{{guardrail=\"secrets\",{labels}}} 2\n");
+            assert!(text.contains(&line), "{text}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Row {
     pub total: Millis,
     /// What the cache of answers was to it: `off`, `miss` or `hit`.
     pub cache: String,
+    /// What guardrails have done, each as [`Guarded`](crate::guard::Guarded) is written.
+    pub guardrails: Vec<String>,
 }
 
 /// What a request consumed.
@@ -114,6 +116,7 @@ impl Row {
             first_byte: record.first_byte,
             total: record.total,
             cache: record.cache.word().to_owned(),
+            guardrails: sort::set(&record.guarded).into_iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -152,6 +155,7 @@ impl Row {
             basis,
             cost,
             cache: self.cache,
+            guardrails: self.guardrails,
         }
     }
 }

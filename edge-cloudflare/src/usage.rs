@@ -91,6 +91,7 @@ fn message(row: &Row) -> String {
         "surface": row.surface,
         "status": row.status,
         "fault": row.fault,
+        "guardrails": row.guardrails,
         "ending": row.ending,
         "attempts": row.attempts,
         "input_tokens": consumed.input.get(),

@@ -82,6 +82,9 @@ impl<S: Sql> Tables<S> {
         for text in schema::STATEMENTS {
             self.sql.run(text, Vec::new()).await?;
         }
+        if self.sql.run(schema::HAS_GUARDRAILS, Vec::new()).await?.is_empty() {
+            self.sql.run(schema::GUARDRAILS, Vec::new()).await?;
+        }
         Ok(())
     }
 

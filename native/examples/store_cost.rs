@@ -217,5 +217,6 @@ fn record(number: u64, of: u64, callers: &[Arc<Caller>]) -> Record {
         wasted: Wasted::default(),
         cost: Charge::Computed(NanoDollars(1_000_000)),
         cache: CacheUse::Off,
+        guarded: Vec::new(),
     }
 }

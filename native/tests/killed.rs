@@ -68,6 +68,7 @@ fn row(id: u64, at: Time) -> Row {
         first_byte: None,
         total: Millis(1),
         cache: "off".to_owned(),
+        guardrails: Vec::new(),
     }
 }
 

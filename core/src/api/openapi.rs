@@ -416,6 +416,7 @@ fn request() -> Value {
         ("basis", "string"),
         ("usd", "number?"),
         ("cache", "string"),
+        ("guardrails", "array"),
     ])
 }
 

@@ -90,6 +90,7 @@ fn request_row(row: &RequestRow) -> Value {
         basis,
         cost,
         cache,
+        guardrails,
     } = row;
     json!({
         "id": id,
@@ -115,7 +116,15 @@ fn request_row(row: &RequestRow) -> Value {
         "basis": basis,
         "usd": cost.map(dollars),
         "cache": cache,
+        "guardrails": guardrails.iter().filter_map(|done| guarded(done)).collect::<Vec<_>>(),
     })
+}
+
+/// What a guardrail has done, as [`Guarded`](crate::guard::Guarded) is written.
+fn guarded(done: &str) -> Option<Value> {
+    let mut words = done.splitn(3, ' ');
+    let (action, side, name) = (words.next()?, words.next()?, words.next()?);
+    Some(json!({"name": name, "on": side, "action": action}))
 }
 
 /// Where limits stand: one report for each scope that was asked for.

@@ -277,6 +277,7 @@ impl Request {
     /// listed, so that what is added to a request has to be thought of.
     fn cache_key(&self, share: Share) -> CacheKey {
         let Self {
+            guard,
             config,
             surface,
             line,
@@ -343,6 +344,8 @@ impl Request {
         }
         // Byte for byte: whatever a body says may change the answer, whoever understands it.
         digest.part(body);
+        // Under other guardrails it is another answer.
+        guard.iter().for_each(|guard| digest.part(&guard.digest.0));
         digest.key()
     }
 

@@ -230,6 +230,9 @@ impl Reading {
                 None if self.is_said_json() || request.is_raw() && self.is_refusal() => {
                     Form::Whole(Gather::default())
                 }
+                None if self.said_framing().is_none() && request.waits_for_words() => {
+                    Form::Whole(Gather::default())
+                }
                 None => Form::Raw,
             };
         }
@@ -562,7 +565,7 @@ impl Reading {
     }
 
     /// The form of the stream it is said to be, if it is one.
-    fn said_framing(&self) -> Option<Framing> {
+    pub(super) fn said_framing(&self) -> Option<Framing> {
         let said = self.said();
         let mut known = [Framing::Events, Framing::EventStream].into_iter();
         known.find(|framing| said.eq_ignore_ascii_case(framing.content_type().as_bytes()))

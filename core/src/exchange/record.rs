@@ -8,6 +8,7 @@ use crate::count::{Basis, Counted};
 use crate::directory::Caller;
 use crate::fault::{Code, Fault};
 use crate::fleet::Lane;
+use crate::guard::Guarded;
 use crate::price::{Charge, Served, Terms};
 use crate::units::{Millis, NanoDollars, Time, Tokens};
 use crate::usage::Usage;
@@ -57,6 +58,8 @@ pub struct Record {
     pub cost: Charge,
     /// What the cache of answers was to it.
     pub cache: CacheUse,
+    /// What guardrails have done.
+    pub guarded: Vec<Guarded>,
 }
 
 /// What may have been billed for nothing: by calls that were cut or timed out.
@@ -104,6 +107,7 @@ impl Record {
             wasted: Wasted::default(),
             cost: Charge::Nothing,
             cache: CacheUse::Off,
+            guarded: Vec::new(),
         }
     }
 
@@ -172,6 +176,7 @@ impl Record {
             provider: None,
             model: None,
             usage: None,
+            guarded: Vec::new(),
             ..*self
         };
         Box::new(std::mem::replace(self, empty))
@@ -206,6 +211,7 @@ mod tests {
             wasted: Wasted::default(),
             cost: Charge::Nothing,
             cache: CacheUse::Off,
+            guarded: Vec::new(),
         }
     }
 

@@ -91,6 +91,15 @@ pub(super) enum Verdict {
     Exhausted(Bytes),
 }
 
+impl Verdict {
+    /// What is to be emitted.
+    pub(super) fn bytes(&mut self) -> &mut Bytes {
+        let (Self::More(bytes) | Self::Complete(bytes) | Self::Failed(bytes, _) | Self::Exhausted(bytes)) =
+            self;
+        bytes
+    }
+}
+
 impl Relay {
     /// Takes over from reading, and passes on what was held back. `paid` is the output that has been
     /// paid for, all answers together; absent: without limit.

@@ -11,6 +11,7 @@ use crate::directory::Caller;
 use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamClass};
 use crate::fleet::Lane;
+use crate::guard::Guard;
 use crate::ledger::Standing;
 use crate::maker::Pin;
 use crate::price::Terms;
@@ -63,6 +64,8 @@ pub(super) struct Request {
     pub(super) embedding: Option<Box<EmbeddingCall>>,
     /// The batch it makes, where it makes one.
     pub(super) batch: Option<Batch>,
+    /// What holds for it.
+    pub(super) guard: Option<Arc<Guard>>,
 }
 
 impl fmt::Debug for Request {
@@ -121,7 +124,7 @@ impl Request {
         } = admitted;
         let deadline = at + route.deadline;
         let pin = super::made::pin(&config, surface, &envelope, &body);
-        Self {
+        let mut request = Self {
             pin,
             config,
             surface,
@@ -148,7 +151,10 @@ impl Request {
             media: Gathered::default(),
             embedding: None,
             batch: surface.is_batch().then_some(Batch::Unseen),
-        }
+            guard: None,
+        };
+        request.guard = request.find_guard();
+        request
     }
 
     /// The conversation, where there is a choice to make.

@@ -159,7 +159,8 @@ impl Session {
         let (request, fault) = Request::new(admitted, Bytes::new());
         let (closed, none) = unable(&request);
         let pending = fault.or_else(|| none.then(|| unserved(&request)));
-        let record = Box::new(Record::new(&request, now));
+        let mut record = Box::new(Record::new(&request, now));
+        let pending = pending.or_else(|| request.unseen("a realtime session", &mut record));
         let mut session = Box::new(Self {
             handshake,
             phase: Phase::Seat,

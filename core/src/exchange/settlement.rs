@@ -120,6 +120,7 @@ impl Exchange {
     /// Settles and logs what is known by now.
     pub(super) fn finish(&mut self, now: Time) {
         self.phase = Phase::Done;
+        self.end_watching();
         if let (Basis::Reported, Some(usage)) = (self.record.basis, &self.record.usage) {
             self.request.observe(self.called, usage.prompt());
         }

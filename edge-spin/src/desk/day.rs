@@ -222,6 +222,7 @@ impl Kept {
         let RequestRow { place, id, at, surface, key, team, user, organisation, end_user, .. } = row;
         let RequestRow { asked, provider, model, attempts, status, fault, total, .. } = row;
         let RequestRow { input, cached, cache_write, output, reasoning, basis, cost, cache, .. } = row;
+        let guardrails = &row.guardrails;
         json!([
             [place.seq, at.0, total.get(), u64::from(*attempts), u64::from(*status)],
             [input.get(), cached.get(), cache_write.get(), output.get()],
@@ -230,13 +231,16 @@ impl Kept {
             [key, team, user, organisation, end_user, provider, model, fault],
             cost.map(NanoDollars::get),
             tags,
-            failed
+            failed,
+            guardrails
         ])
     }
 
     fn read(json: &Json) -> Option<Self> {
         let (numbers, tokens, reasoning, texts, names, cost, tags, failed): Written =
-            serde_json::from_value(json.clone()).ok()?;
+            serde_json::from_value(Json::from(json.as_array()?.get(..8)?)).ok()?;
+        // An older program has written none.
+        let guardrails = json.get(8).and_then(|list| serde_json::from_value(list.clone()).ok());
         let [seq, at, total, attempts, status] = numbers;
         let [input, cached, cache_write, output] = tokens;
         let [id, surface, asked, basis, cache] = texts;
@@ -266,6 +270,7 @@ impl Kept {
             basis,
             cost: cost.map(NanoDollars),
             cache,
+            guardrails: guardrails.unwrap_or_default(),
         };
         Some(Self { row, tags, failed })
     }

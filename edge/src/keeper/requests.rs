@@ -18,8 +18,8 @@ pub(super) const BATCH: usize = 500;
 /// often it is told, and no other in any book.
 pub(super) const INSERT: &str = "INSERT INTO requests (seq, id, at, organisation, team, user, key, end_user,
     tags, provider, model, asked, surface, status, fault, ending, failed, attempts, input, cached,
-    cache_write, output, reasoning, basis, cost, cost_basis, first_byte, total, cache)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    cache_write, output, reasoning, basis, cost, cost_basis, first_byte, total, cache, guardrails)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (seq) DO NOTHING";
 
 pub(super) const PURGE: &str = "DELETE FROM requests WHERE seq IN (
@@ -31,13 +31,15 @@ pub(super) const NEWEST: &str = "SELECT at FROM requests INDEXED BY requests_by_
 const COLUMNS: &str =
     "requests.seq, id, requests.at, organisation, team, user, key, end_user, provider, model,
     asked, surface, status, fault, attempts, input, cached, cache_write, output, reasoning, basis, cost, total,
-    cache";
+    cache, guardrails";
 
 /// A request as it is stored: numbers, texts and nothing else.
 pub fn line(row: &Row) -> Vec<Value> {
     let consumed =
         |part: fn(&Consumed) -> Tokens| Value::from(row.consumed.as_ref().map(|all| part(all).get()));
-    let tags = (!row.tags.is_empty()).then(|| serde_json::Value::from(row.tags.clone()).to_string());
+    let list = |texts: &[String]| {
+        Value::from((!texts.is_empty()).then(|| serde_json::Value::from(texts).to_string()))
+    };
     vec![
         Value::Integer(i64::try_from(row.id.0 >> 75).unwrap_or(LARGEST)),
         Value::Text(row.id.to_string()),
@@ -47,7 +49,7 @@ pub fn line(row: &Row) -> Vec<Value> {
         row.user.clone().into(),
         row.key.as_str().into(),
         row.end_user.clone().into(),
-        tags.into(),
+        list(&row.tags),
         row.provider.clone().into(),
         row.model.clone().into(),
         row.asked.as_str().into(),
@@ -68,6 +70,7 @@ pub fn line(row: &Row) -> Vec<Value> {
         row.first_byte.map(Millis::get).into(),
         row.total.get().into(),
         row.cache.as_str().into(),
+        list(&row.guardrails),
     ]
 }
 
@@ -87,6 +90,7 @@ pub(super) fn read(mut row: Line) -> RequestRow {
     let cost = row.number().map(NanoDollars);
     let total = Millis(row.number().unwrap_or_default());
     let cache = row.text().unwrap_or_default();
+    let guardrails = row.text().and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default();
     let place = RequestPlace { at, seq };
     RequestRow {
         place,
@@ -113,6 +117,7 @@ pub(super) fn read(mut row: Line) -> RequestRow {
         basis,
         cost,
         cache,
+        guardrails,
     }
 }
 

@@ -1,6 +1,13 @@
 //! The tables. Times are in milliseconds, money in nano-dollars. What was released is never changed, only
 //! added to; each statement stands for itself and does nothing where its work is done.
 
+/// Tells whether requests have [`GUARDRAILS`].
+pub(super) const HAS_GUARDRAILS: &str =
+    "SELECT 1 FROM sqlite_master WHERE name = 'requests' AND instr(sql, 'guardrails') > 0";
+
+/// What guardrails have done to a request: a JSON array of texts; absent for nothing.
+pub(super) const GUARDRAILS: &str = "ALTER TABLE requests ADD COLUMN guardrails TEXT";
+
 /// Makes everything.
 pub(super) const STATEMENTS: [&str; 29] = [
     "CREATE TABLE IF NOT EXISTS entities (

@@ -154,6 +154,7 @@ fn row(number: u64, at: u64) -> Kept {
         first_byte: Some(Millis(3)),
         total: Millis(7),
         cache: "miss".to_owned(),
+        guardrails: Vec::new(),
     }
 }
 

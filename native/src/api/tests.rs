@@ -184,6 +184,7 @@ fn spent(shared: &Shared, number: u128, key: &str, team: Option<&str>, cost: Nan
         cost_basis: "computed".to_owned(),
         first_byte: None,
         cache: "off".to_owned(),
+        guardrails: Vec::new(),
         total: Millis(1),
     });
 }

@@ -227,6 +227,7 @@ fn fields(row: &Row, pen: &mut Pen<'_>) {
         first_byte,
         total,
         cache,
+        guardrails,
     } = row;
     pen.out.extend_from_slice(&id.0.to_le_bytes());
     pen.number(at.0);
@@ -251,6 +252,11 @@ fn fields(row: &Row, pen: &mut Pen<'_>) {
     pen.maybe(first_byte.map(|wait| wait.0));
     pen.number(total.0);
     pen.text(cache);
+    // Of most there are none, and an older program has written none.
+    if !guardrails.is_empty() {
+        pen.number(guardrails.len() as u64);
+        guardrails.iter().for_each(|done| pen.text(done));
+    }
 }
 
 struct Pen<'a> {
@@ -361,6 +367,8 @@ impl<'a> Eye<'a> {
         let (cost, first_byte) = (self.maybe()?.map(NanoDollars), self.maybe()?.map(Millis));
         let total = Millis(self.number()?);
         let cache = if form == FORM_BEFORE { CacheUse::Off.word().to_owned() } else { self.text()? };
+        let guardrails = if self.rest.is_empty() { 0 } else { self.number()? };
+        let guardrails = (0..guardrails).map(|_| self.text()).collect::<Result<_, _>>()?;
         Ok(Row {
             id,
             at,
@@ -385,6 +393,7 @@ impl<'a> Eye<'a> {
             first_byte,
             total,
             cache,
+            guardrails,
         })
     }
 

@@ -29,15 +29,15 @@ pub struct Found {
 
 const COLUMNS: &str = "seq, id, at, organisation, team, user, key, end_user, tags, provider, model, asked, \
     surface, status, fault, ending, attempts, input, cached, cache_write, output, reasoning, basis, cost, \
-    cost_basis, first_byte, total, cache";
+    cost_basis, first_byte, total, cache, guardrails";
 
 /// Adds rows.
 pub(super) fn write<R: Borrow<Row>>(connection: &Connection, rows: &[R]) -> Result<(), rusqlite::Error> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO requests (id, at, organisation, team, user, key, end_user, tags, provider, model, asked,
             surface, status, fault, ending, failed, attempts, input, cached, cache_write, output, reasoning,
-            basis, cost, cost_basis, first_byte, total, cache)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            basis, cost, cost_basis, first_byte, total, cache, guardrails)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut mark = connection.prepare_cached("INSERT INTO request_tags VALUES (?, ?, ?)")?;
     let mut runs = Runs::default();
@@ -51,7 +51,7 @@ pub(super) fn write<R: Borrow<Row>>(connection: &Connection, rows: &[R]) -> Resu
             row.user,
             row.key,
             row.end_user,
-            (!row.tags.is_empty()).then(|| serde_json::Value::from(row.tags.clone()).to_string()),
+            list(&row.tags),
             row.provider,
             row.model,
             row.asked,
@@ -71,7 +71,8 @@ pub(super) fn write<R: Borrow<Row>>(connection: &Connection, rows: &[R]) -> Resu
             row.cost_basis,
             row.first_byte.map(|wait| int(wait.0)),
             int(row.total.0),
-            row.cache
+            row.cache,
+            list(&row.guardrails)
         ])?;
         let seq = connection.last_insert_rowid();
         runs.add(seq, row.at, runs::values(row));
@@ -80,6 +81,15 @@ pub(super) fn write<R: Borrow<Row>>(connection: &Connection, rows: &[R]) -> Resu
         }
     }
     runs.write(connection)
+}
+
+/// Texts in one column; absent for none.
+fn list(texts: &[String]) -> Option<String> {
+    (!texts.is_empty()).then(|| serde_json::Value::from(texts).to_string())
+}
+
+fn listed(json: Option<String>) -> Vec<String> {
+    json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
 }
 
 /// One request.
@@ -288,7 +298,6 @@ pub(super) fn narrow<'a>(
 fn found(row: &rusqlite::Row<'_>) -> Result<Found, rusqlite::Error> {
     let number = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.map(uint));
     let at = Time(number("at")?.unwrap_or_default());
-    let tags: Option<String> = row.get("tags")?;
     let tokens = |name| Ok::<_, rusqlite::Error>(number(name)?.map(Tokens));
     let consumed = match tokens("input")? {
         None => None,
@@ -310,7 +319,7 @@ fn found(row: &rusqlite::Row<'_>) -> Result<Found, rusqlite::Error> {
             user: row.get("user")?,
             key: row.get("key")?,
             end_user: row.get("end_user")?,
-            tags: tags.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            tags: listed(row.get("tags")?),
             provider: row.get("provider")?,
             model: row.get("model")?,
             asked: row.get("asked")?,
@@ -326,6 +335,7 @@ fn found(row: &rusqlite::Row<'_>) -> Result<Found, rusqlite::Error> {
             first_byte: number("first_byte")?.map(Millis),
             total: Millis(number("total")?.unwrap_or_default()),
             cache: row.get("cache")?,
+            guardrails: listed(row.get("guardrails")?),
         },
     })
 }

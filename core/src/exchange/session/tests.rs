@@ -307,3 +307,17 @@ fn an_upstream_that_does_not_open_leaves_nothing_held() {
     let account = stage.ledger.account("key:c");
     assert_eq!((account.open, account.released, account.tokens), (Requests(0), Requests(1), Tokens(0)));
 }
+
+#[test]
+fn j2_under_a_guardrail_that_blocks_no_session_opens() {
+    let rail = |lines: &str| format!("[[guardrails]]\nname = \"strict\"\nphrases = [\"x\"]\n{lines}");
+    let stage = Stage::new(&rail(""), "model=up/m");
+    assert_eq!((stage.refused, stage.dialed().len()), (Some(400), 0));
+    let record =
+        stage.seen.iter().find_map(|step| if let Step::End(record, _) = step { Some(record) } else { None });
+    let record = record.unwrap();
+    assert_eq!(record.fault, Some("guardrail_blocked"));
+    assert_eq!(record.guarded.iter().map(ToString::to_string).collect::<Vec<_>>(), ["block input strict"]);
+    assert_eq!(Stage::new(&rail("models = [\"up/other\"]\n"), "model=up/m").dialed().len(), 1);
+    assert_eq!(Stage::new(&rail("action = \"note\"\n"), "model=up/m").dialed().len(), 1);
+}

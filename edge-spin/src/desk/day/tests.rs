@@ -32,6 +32,7 @@ fn row(number: u128, at: u64, key: &str) -> Row {
         first_byte: None,
         total: Millis(30),
         cache: text("off"),
+        guardrails: Vec::new(),
     }
 }
 

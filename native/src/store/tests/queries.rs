@@ -69,6 +69,7 @@ pub(crate) fn row(number: u128) -> Row {
         first_byte: Some(Millis(12)),
         total: Millis(34),
         cache: ["off", "miss", "hit"][pick(27, 3) as usize].to_owned(),
+        guardrails: Vec::new(),
     }
 }
 
