@@ -90,6 +90,8 @@ pub struct World {
     ledger_mood: Cell<LedgerMood>,
     cache_mood: Cell<CacheMood>,
     script: Script,
+    /// What no answer may say.
+    unsaid: Option<&'static str>,
     /// Everything that happened in the exchange being run.
     pub log: RefCell<Log>,
 }
@@ -231,6 +233,15 @@ impl World {
 
     /// The world of a seed, with limits of this kind.
     pub fn with(seed: u64, script: Script, limited: Limited) -> Rc<Self> {
+        Self::under(seed, script, limited, None)
+    }
+
+    /// The same, in which no answer may say this.
+    pub fn guarded(seed: u64, script: Script, limited: Limited, unsaid: &'static str) -> Rc<Self> {
+        Self::under(seed, script, limited, Some(unsaid))
+    }
+
+    fn under(seed: u64, script: Script, limited: Limited, unsaid: Option<&'static str>) -> Rc<Self> {
         let tight = Tight::of(seed);
         let keys = match limited {
             Limited::Hardly => GENEROUS.to_owned(),
@@ -239,7 +250,10 @@ impl World {
                 .replace("TPM", &tight.tpm.to_string())
                 .replace("USD", &price::plain(tight.hourly)),
         };
-        let text = format!("{CONFIG}{keys}");
+        let guardrail = unsaid.map(|phrase| {
+            format!("[[guardrails]]\nname = \"unsaid\"\non = [\"output\"]\nphrases = [\"{phrase}\"]\n")
+        });
+        let text = format!("{CONFIG}{keys}{}", guardrail.unwrap_or_default());
         let config = config::load(text.as_bytes(), &|_| Err("the world has no secrets".to_owned()))
             .unwrap_or_else(|errors| panic!("the world's config is bad: {errors:?}"));
         Rc::new(Self {
@@ -253,6 +267,7 @@ impl World {
             ledger_mood: Cell::new(LedgerMood::Prompt),
             cache_mood: Cell::new(CacheMood::Odd),
             script,
+            unsaid,
             log: RefCell::default(),
         })
     }

@@ -91,6 +91,52 @@ fn a_thousand_limited_seeds_of_crowds_hold_every_invariant() {
     hold(Limited::Tightly, run_crowds);
 }
 
+/// What a phrase splits differently in each dialect and each seed.
+fn run_guarded(seed: u64, limited: Limited, voice: Voice) -> Vec<String> {
+    let script = if seed.is_multiple_of(3) { Script::Faulty(1) } else { Script::Faulty(2 + seed % 4) };
+    // The first is in every answer, the others begin in it.
+    let unsaid = ["answer is f", "is forty-three", "✓. And"][(seed % 3) as usize];
+    let world = World::guarded(seed, script, limited, unsaid);
+    let mut broken = Vec::new();
+    for request in 0..REQUESTS {
+        let verdict = world.run(request);
+        if voice == Voice::Loud {
+            println!("request {request}: {verdict:?}\n  {:?}", world.log.borrow());
+        }
+        let told = |what| format!("seed {seed}, request {request}: {what}");
+        broken.extend(verdict.broken.into_iter().map(told));
+    }
+    broken
+}
+
+#[test]
+fn j2_a_thousand_guarded_seeds_hold_every_invariant() {
+    hold(Limited::Hardly, run_guarded);
+}
+
+#[test]
+fn j2_a_thousand_guarded_and_limited_seeds_hold_every_invariant() {
+    hold(Limited::Tightly, run_guarded);
+}
+
+#[test]
+fn j2_the_guarded_worlds_hold_back_in_every_way() {
+    let (mut refused, mut cut, mut served) = (0, 0, 0);
+    for seed in 0..200 {
+        let unsaid = if seed % 2 == 0 { "answer is f" } else { "is forty-three" };
+        let world = World::guarded(seed, Script::Faulty(3), Limited::Hardly, unsaid);
+        for request in 0..REQUESTS {
+            let verdict = world.run(request);
+            let log = world.log.borrow();
+            let blocked = log.record.as_ref().is_some_and(|record| record.fault == Some("guardrail_blocked"));
+            refused += u32::from(blocked && verdict.status == 400);
+            cut += u32::from(blocked && verdict.status == 200);
+            served += u32::from(!blocked && verdict.status == 200 && verdict.complete);
+        }
+    }
+    assert!(refused > 100 && cut > 100 && served > 200, "{refused} refused, {cut} cut, {served} served");
+}
+
 #[test]
 fn k13_a_crowd_alike_makes_one_upstream_call() {
     for seed in 0..100 {

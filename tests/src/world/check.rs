@@ -93,9 +93,10 @@ pub fn verdict(world: &World, order: &Order, client: &SimClient, started: Time) 
         check(got.left || is_error(&text), "a refusal is not in the surface's shape");
         got.ended
     } else if order.stream {
-        stream_is_sound(&text, got.ended, order.usage, &mut check)
+        stream_is_sound(&text, got.ended, order.usage, world.unsaid, &mut check)
     } else {
         check(got.left || is_whole(&text), "a whole answer is not whole");
+        check(!is_unsaid(&WORDS.concat(), world.unsaid), "a whole answer says what it must not");
         got.ended
     };
     check(got.left || got.ended, "the client was left without an end");
@@ -164,8 +165,18 @@ fn cut(text: &str) -> bool {
     text.contains("data: {\"error\"")
 }
 
+fn is_unsaid(text: &str, unsaid: Option<&str>) -> bool {
+    unsaid.is_some_and(|unsaid| text.contains(unsaid))
+}
+
 /// I3: what was received is a prefix of the good answer, or ends in one fault event.
-fn stream_is_sound(text: &str, ended: bool, usage: bool, check: &mut impl FnMut(bool, &str)) -> bool {
+fn stream_is_sound(
+    text: &str,
+    ended: bool,
+    usage: bool,
+    unsaid: Option<&str>,
+    check: &mut impl FnMut(bool, &str),
+) -> bool {
     let whole = WORDS.concat();
     let mut content = String::new();
     let (mut faults, mut done, mut finished, mut usages) = (0, 0, 0, 0);
@@ -191,6 +202,8 @@ fn stream_is_sound(text: &str, ended: bool, usage: bool, check: &mut impl FnMut(
         finished += u32::from(choice["finish_reason"].is_string());
     }
     check(whole.starts_with(&content), "I3: the content is not a prefix of the answer");
+    let most = unsaid.and_then(|unsaid| whole.find(unsaid)).unwrap_or(whole.len());
+    check(content.len() <= most, "a piece of what must not be said went out");
     check(faults + done <= 1, "I3: a stream ended twice");
     let complete = finished == 1 && faults == 0;
     check(!complete || content == whole, "I3: a stream ended cleanly with part of the answer");

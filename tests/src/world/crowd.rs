@@ -86,6 +86,7 @@ impl World {
             answers: Rc::clone(&self.answers),
             ledger_mood: Cell::new(mood),
             cache_mood: Cell::new(CacheMood::Odd),
+            unsaid: self.unsaid,
             script: self.script.clone(),
             log: RefCell::default(),
         })

@@ -16,7 +16,8 @@ mod bills; // C, K11: what is on record when a client leaves, or nobody counts
 mod cutoff; // promise 5
 mod passing; // A15, B7, B8: what no surface serves, files and batches
 mod cache; // J1, K12, K13, C13: answers that are kept
-mod warnings; // the webhook; prepaid budgets
+mod guardrails; // J2: what must not pass
+mod warnings; // J3: the webhook; prepaid budgets
 
 mod keys; // D
 mod tokens; // short-lived keys, this gateway's and other issuers'

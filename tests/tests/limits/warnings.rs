@@ -1,6 +1,6 @@
 //! The webhook, and budgets that are paid in advance.
 
-use crate::setting::{Setting, assert_limited, assert_usd, key, tenth};
+use crate::setting::{Setting, assert_limited, assert_usd, key, secret, tenth};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +13,8 @@ use tollgate_tests::http::Request;
 struct Webhook {
     address: SocketAddr,
     told: Arc<Mutex<Vec<Value>>>,
+    /// Every byte that came.
+    heard: Arc<Mutex<String>>,
 }
 
 impl Webhook {
@@ -21,6 +23,8 @@ impl Webhook {
         let address = listener.local_addr().expect("it has an address");
         let told = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&told);
+        let heard = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&heard);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { continue };
@@ -35,11 +39,12 @@ impl Webhook {
                         break Some(body);
                     }
                 };
+                all.lock().expect("nobody panicked").push_str(&String::from_utf8_lossy(&text));
                 kept.lock().expect("nobody panicked").extend(body);
                 let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
             }
         });
-        Self { address, told }
+        Self { address, told, heard }
     }
 
     fn told(&self) -> Vec<Value> {
@@ -76,6 +81,27 @@ fn a_budget_that_passes_its_warning_calls_the_webhook_once() {
     assert_usd(team["spent_usd"].as_f64().expect("dollars"), 0.500_010);
     let key = told.iter().find(|warning| warning["scope"] == "key:k").expect("the key's");
     assert_usd(key["spent_usd"].as_f64().expect("dollars"), 0.800_016);
+}
+
+#[test]
+fn j3_the_webhook_is_told_no_key_and_no_word_of_a_call() {
+    let webhook = Webhook::new();
+    let setting = Setting::new(&format!(
+        "[alerts]\nwebhook = \"http://{}/hook\"\n{}",
+        webhook.address,
+        key("k", "budget = [{ usd = 1, per = \"month\", warn = 1 }]"),
+    ));
+    let ask = tenth("")
+        .header("x-api-key", &secret("k"))
+        .header("authorization", &format!("Bearer {}", secret("k")));
+    assert_eq!(setting.ask("k", &ask).status, 200);
+    eventually("the warning comes", || !webhook.told().is_empty());
+    let heard = webhook.heard.lock().expect("nobody panicked").to_lowercase();
+    assert!(heard.starts_with("post /hook") && heard.contains("\r\n\r\n{"), "{heard}");
+    for header in ["authorization", "api-key", "cookie", "bearer", "x-tollgate"] {
+        assert!(!heard.contains(header), "{header}: {heard}");
+    }
+    assert!(!heard.contains("planted"), "{heard}");
 }
 
 #[test]
