@@ -828,6 +828,11 @@ impl Exchange {
         let odd = self.request.counts() || self.request.is_raw() && !self.request.spreads();
         let outcome = if odd { Outcome::Unknown } else { reading.sent.answered(output, now) };
         self.steps.push_back(Step::Observe(reading.sent.lane, outcome));
+        self.conclude(blocked, now);
+    }
+
+    /// Ends with the answer that has been told, or with what blocks it.
+    fn conclude(&mut self, blocked: Option<Fault>, now: Time) {
         match blocked {
             None => self.settle(now),
             Some(fault) => {

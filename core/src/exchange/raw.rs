@@ -225,8 +225,8 @@ impl Exchange {
     pub(super) fn answer_refused(&mut self, now: Time) -> bool {
         let Some(refused) = self.refused.take() else { return false };
         let Refused { reading, whole } = *refused;
-        self.tell_whole(&reading, whole, now);
-        self.settle(now);
+        let blocked = self.tell_whole(&reading, whole, now);
+        self.conclude(blocked, now);
         true
     }
 
