@@ -50,6 +50,8 @@ async fn write(mut body: Body, mut writer: BodyWriter) {
             }
             Next::Cut => {
                 let cut = ErrorCode::InternalError(Some(Cut.to_string()));
+                // What comes behind the body is asked for once the body is over.
+                drop(writer.stream_writer);
                 // Whoever has left does not hear of it.
                 let _ = writer.result_writer.write(Err(cut)).await;
                 return;
