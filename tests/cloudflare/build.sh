@@ -12,9 +12,16 @@ worker_build=0.8.7
 wasm_bindgen=$(sed -n 's/^wasm-bindgen = "=\([0-9.]*\)".*/\1/p' Cargo.toml)
 most=$((900 * 1024))
 folder=build unwind=() features=()
-# Neither unwinding nor tokenizers are for those who count bytes. They are built beside the other.
-case " $* " in *" --panic-unwind "*) most=1200000 folder=build-unwind unwind=(--panic-unwind) ;; esac
-case " $* " in *" exact-count "*) most=3700000 folder=build-exact features=(--features exact-count) ;; esac
+# Neither unwinding nor tokenizers are for those who count bytes. They are built beside the other, in folders of
+# their own: what is built in one folder with other features is taken for what was there.
+case " $* " in *" --panic-unwind "*)
+  most=1200000 folder=build-unwind unwind=(--panic-unwind)
+  export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/unwind ;;
+esac
+case " $* " in *" exact-count "*)
+  most=3700000 folder=build-exact features=(--features exact-count)
+  export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/exact ;;
+esac
 
 has() { [ "$("$TOLLGATE_TOOLS/bin/$1" --version 2>/dev/null | grep -o '[0-9]\+\.[0-9]\+\.[0-9]\+' | head -1)" = "$2" ]; }
 # Quick to compile rather than quick to run: they run for seconds.
@@ -23,6 +30,20 @@ has wasm-bindgen "$wasm_bindgen" || cargo install "wasm-bindgen-cli@$wasm_bindge
 has worker-build "$worker_build" || pkg-config --exists openssl || apt-get install -qy libssl-dev pkg-config >&2
 has worker-build "$worker_build" || cargo install "worker-build@$worker_build" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
 unset CARGO_PROFILE_RELEASE_OPT_LEVEL CARGO_PROFILE_RELEASE_LTO
+
+# worker-build asks for a nightly by name, since unwinding is not stable yet. Nightlies change from day to day, so here
+# the toolchain that builds all else does it, by the switch that its own library is built with, and the library's source.
+if [ ${#unwind[@]} -gt 0 ]; then
+  rustup component add rust-src >/dev/null 2>&1
+  by=$(mktemp -d)
+  trap 'rm -rf "$by"' EXIT
+  for tool in cargo rustc rustup; do
+    real=$(command -v "$tool")
+    printf '#!/bin/sh\n[ "$1" = +nightly ] && shift\n[ "$4" = nightly ] && set -- "$1" "$2"\nRUSTC_BOOTSTRAP=1 exec "%s" "$@"\n' "$real" >"$by/$tool"
+    chmod +x "$by/$tool"
+  done
+  export PATH="$by:$PATH"
+fi
 
 node=$(tests/cloudflare/tools.sh)
 export WASM_BINDGEN_BIN="$TOLLGATE_TOOLS/bin/wasm-bindgen"
