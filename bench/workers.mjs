@@ -2,6 +2,9 @@
 //
 //   node bench/workers.mjs SIMULATOR [CALLS]
 //
+// Beside it also the least that what the gateway does costs there, in JavaScript: a Worker that makes two calls to a
+// Durable Object, of one SQL write each, and one that reads each piece of a stream and writes it.
+//
 // CPU is that of the workerd process, Durable Objects included, from /proc; each kind is warmed up first.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -19,6 +22,43 @@ const upstream = await new Promise((found) => sim.stdout.once("data", (line) => 
 const PROXY = `export default { fetch(request, env) {
   const { pathname } = new URL(request.url);
   return fetch(env.UPSTREAM + pathname, { method: request.method, headers: request.headers, body: request.body });
+} }`;
+/** The same with an entry in an object that is made before the call and ended behind the answer. */
+const LEDGER = `import { DurableObject } from "cloudflare:workers";
+export class Ledger extends DurableObject {
+  constructor(state, env) {
+    super(state, env);
+    this.sql = state.storage.sql;
+    this.sql.exec("CREATE TABLE IF NOT EXISTS notes (seq INTEGER PRIMARY KEY AUTOINCREMENT, note BLOB NOT NULL)");
+  }
+  async fetch(request) {
+    const note = await request.arrayBuffer();
+    this.sql.exec("INSERT INTO notes (note) VALUES (?)", note).toArray();
+    return new Response(note.slice(0, 32));
+  }
+}
+export default { async fetch(request, env, context) {
+  const { pathname } = new URL(request.url);
+  const ask = async () => (await env.LEDGER.getByName("book").fetch("http://ledger/order", { method: "POST", body: new Uint8Array(200) })).arrayBuffer();
+  await ask();
+  const answer = await fetch(env.UPSTREAM + pathname, { method: request.method, headers: request.headers, body: request.body });
+  context.waitUntil(ask());
+  return answer;
+} }`;
+const PUMP = `export default { async fetch(request, env, context) {
+  const { pathname } = new URL(request.url);
+  const answer = await fetch(env.UPSTREAM + pathname, { method: request.method, headers: request.headers, body: request.body });
+  const { readable, writable } = new IdentityTransformStream();
+  const pump = async () => {
+    const [reader, writer] = [answer.body.getReader(), writable.getWriter()];
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return writer.close();
+      await writer.write(value);
+    }
+  };
+  context.waitUntil(pump());
+  return new Response(readable, answer);
 } }`;
 const provider = `[providers.sim]\nkind = "openai"\nbase_url = "${upstream}/v1"\nkeys = ["x"]\n`;
 const governed = `${provider}[prices."sim/m"]\ninput = 1\noutput = 1\n[[keys]]\nname = "k"\nvalue = "${KEY}"\nrpm = 1000000000\nbudget = [{ usd = 1000000, per = "day" }]\n`;
@@ -61,10 +101,22 @@ async function measure(what, address, body) {
   return each;
 }
 
-const proxy = new Miniflare({ modules: true, script: PROXY, compatibilityDate: "2026-07-01", bindings: { UPSTREAM: upstream }, cf: false });
-const bare = String(await proxy.ready).replace(/\/$/, "");
-const base = { plain: await measure("proxy, plain", bare, plain("m")), stream: await measure("proxy, 200 events", bare, stream("m")) };
-await proxy.dispose();
+/** What a Worker in JavaScript takes, beside the proxy where there is one to compare. */
+async function script(what, text, kinds, base) {
+  const worker = new Miniflare({ modules: true, script: text, compatibilityDate: "2026-07-01", bindings: { UPSTREAM: upstream }, durableObjects: text === LEDGER ? { LEDGER: { className: "Ledger", useSQLite: true } } : {}, cf: false });
+  const address = String(await worker.ready).replace(/\/$/, "");
+  const taken = {};
+  for (const [kind, body] of Object.entries(kinds)) {
+    taken[kind] = await measure(`${what}, ${kind}`, address, body);
+    if (base) console.log(`${"".padEnd(34)} ${(taken[kind] / base[kind]).toFixed(1)} times the proxy`);
+  }
+  await worker.dispose();
+  return taken;
+}
+
+const base = await script("proxy", PROXY, { plain: plain("m"), stream: stream("m") });
+await script("floor: two calls to an object", LEDGER, { plain: plain("m") }, base);
+await script("floor: each piece", PUMP, { stream: stream("m") }, base);
 
 for (const [name, config, without] of [["no limits", provider, ["LEDGER"]], ["limits and a budget", governed, []]]) {
   let began = performance.now();
