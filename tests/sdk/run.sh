@@ -92,5 +92,12 @@ for ((; told < ${#clients[@]}; told++)); do
     wait "${pids[$told]}"
     tell "${clients[$told]}"
 done
+# Once more, where they are found at once.
+if [ "$failed" -gt 0 ]; then
+    printf '\nwhat failed:\n'
+    for client in "${clients[@]}"; do
+        awk '/^FAIL /{ left = 40 } /^ok  / || / passed, /{ left = 0 } left-- > 0' "$work/$client.out"
+    done
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

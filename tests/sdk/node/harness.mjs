@@ -68,7 +68,7 @@ export function marker() {
 }
 
 /** Waits until the simulator has seen the request with this word being left by its client. */
-export async function closedUpstream(word, patience = 5000) {
+export async function closedUpstream(word, patience = 20000) {
   const deadline = Date.now() + patience;
   let state;
   while (Date.now() < deadline) {
@@ -92,7 +92,7 @@ export async function openGate(word) {
 }
 
 /** Waits until the narrow key's one call has been settled. */
-export async function roomAgain(patience = 5000) {
+export async function roomAgain(patience = 20000) {
   const body = JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] });
   const headers = { authorization: `Bearer ${NARROW}`, "content-type": "application/json" };
   for (const deadline = Date.now() + patience; ; ) {

@@ -18,6 +18,8 @@ where those from `tools_streamed` on may be missing.
 """
 
 import asyncio
+import queue
+import threading
 
 from harness import (
     DIRECT, KEY, NARROW, TWO_CALLS, check, closed_upstream, gated, marker, model_for, open_gate, room_again, run,
@@ -49,36 +51,44 @@ TOOLS = {"weather": weather, "time": time}
 
 
 class Loop:
-    """Runs a client that only knows asyncio."""
+    """Runs a client that only knows asyncio, in a thread of its own: what the client leaves behind goes on, as in
+    a server, while the checks wait for what comes of it."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
     def run(self, awaitable):
-        return self.loop.run_until_complete(awaitable)
+        async def waited():
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(waited(), self.loop).result()
 
     def each(self, pieces):
         """An asynchronous generator as one that is not; closing this one cancels the task that reads it."""
-        queue = asyncio.Queue()
+        heard = queue.Queue()
         over = object()
 
         async def read():
             try:
                 async for piece in pieces:
-                    queue.put_nowait(piece)
+                    heard.put(piece)
             except Exception as error:  # raised again where it is waited for
-                queue.put_nowait(error)
-            queue.put_nowait(over)
+                heard.put(error)
+            finally:
+                heard.put(over)
 
-        task = self.loop.create_task(read())
+        task = asyncio.run_coroutine_threadsafe(read(), self.loop)
+        piece = None
         try:
-            while (piece := self.run(queue.get())) is not over:
+            while (piece := heard.get()) is not over:
                 if isinstance(piece, Exception):
                     raise piece
                 yield piece
         finally:
             task.cancel()
-            self.run(asyncio.gather(task, return_exceptions=True))
+            while piece is not over:
+                piece = heard.get()
 
 
 def fails(kind, function):
