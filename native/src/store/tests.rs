@@ -187,7 +187,7 @@ fn a_store_of_a_newer_program_is_left_alone() {
     drop(open(&folder.store()));
     behind_its_back(&folder.store(), "PRAGMA user_version = 9");
     let problem = Store::open(&setup(&folder.store())).unwrap_err().0;
-    assert!(problem.contains("has schema 9, and this program knows none after 5"), "{problem}");
+    assert!(problem.contains("has schema 9, and this program knows none after 6"), "{problem}");
 }
 
 #[test]

@@ -32,7 +32,8 @@ fn older(folder: &Folder, rows: &[Row]) {
     let columns = ["organisation", "team", "user", "key", "end_user", "provider", "model"];
     let indexes = columns.map(|name| format!("CREATE INDEX requests_by_{name} ON requests ({name}, at);"));
     let older = format!(
-        "DROP TABLE runs; DROP TABLE marks; DROP TABLE responses; {} PRAGMA user_version = 3",
+        "DROP TABLE runs; DROP TABLE marks; DROP TABLE responses; \
+         ALTER TABLE requests DROP COLUMN guardrails; {} PRAGMA user_version = 3",
         indexes.concat()
     );
     connection.execute_batch(&older).unwrap();
