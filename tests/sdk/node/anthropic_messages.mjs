@@ -79,7 +79,8 @@ each("tokens are counted", async (model) => {
 
 each("h10 leaving the stream closes the upstream", async (model) => {
   const word = marker();
-  const stream = await ask(model, word, "events=1000; drip=20", { stream: true });
+  // A provider that bills what nobody hears is read on as long as it writes.
+  const stream = await ask(model, word, `events=12; gate_after=6; gate=${word}`, { stream: true });
   for await (const event of stream) if (event.type === "content_block_delta") break;
   await closedUpstream(word);
 });

@@ -184,7 +184,8 @@ def tokens_are_counted(model):
 @each
 def h10_closing_the_stream_closes_the_upstream(model):
     word = marker()
-    stream = ask(model, word, "events=1000; drip=20", stream=True)
+    # A provider that bills what nobody hears is read on as long as it writes.
+    stream = ask(model, word, f"events=12; gate_after=6; gate={word}", stream=True)
     for _ in range(4):
         next(stream)
     stream.close()
