@@ -5,6 +5,7 @@
 //! is tables of 13 KB as they are uploaded, a seventieth of the Worker.
 
 use serde_json::{Number, Value};
+use std::num::IntErrorKind;
 
 /// Powers of ten that a float is exactly.
 const EXACT: u32 = 22;
@@ -24,13 +25,25 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
     };
     let power = match rest {
         [] => 0,
-        [b'e' | b'E', power @ ..] => std::str::from_utf8(power).ok()?.parse::<i32>().ok()?,
+        [b'e' | b'E', power @ ..] => exponent(std::str::from_utf8(power).ok()?)?,
         _ => return None,
     };
     let Digits { count: 1.., value, scale } = digits else { return None };
     let number = scaled(value, scale.saturating_add(power));
     let number = if minus { -number } else { number };
     number.is_finite().then_some(number)
+}
+
+/// One beyond all measure is as good as the largest: the number is nothing, or too large.
+fn exponent(text: &str) -> Option<i32> {
+    match text.parse() {
+        Ok(power) => Some(power),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => Some(i32::MAX),
+            IntErrorKind::NegOverflow => Some(i32::MIN),
+            _ => None,
+        },
+    }
 }
 
 /// A JSON number.
@@ -89,6 +102,14 @@ fn scaled(value: u64, power: i32) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn exponents_beyond_all_measure_make_nothing_or_are_too_large() {
+        assert_eq!(parse("12e-401844674407370"), Some(0.0));
+        assert_eq!(parse("0e401844674407370"), Some(0.0));
+        assert_eq!(parse("12e401844674407370"), None);
+        assert_eq!(parse("12e-"), None);
+    }
 
     #[test]
     fn what_people_write_is_read_exactly() {
