@@ -5,7 +5,7 @@
 //! is tables of 13 KB as they are uploaded, a seventieth of the Worker.
 
 use serde_json::{Number, Value};
-use std::num::IntErrorKind;
+use std::num::{IntErrorKind, ParseIntError};
 
 /// Powers of ten that a float is exactly.
 const EXACT: u32 = 22;
@@ -36,14 +36,11 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
 
 /// One beyond all measure is as good as the largest: the number is nothing, or too large.
 fn exponent(text: &str) -> Option<i32> {
-    match text.parse() {
-        Ok(power) => Some(power),
-        Err(error) => match error.kind() {
-            IntErrorKind::PosOverflow => Some(i32::MAX),
-            IntErrorKind::NegOverflow => Some(i32::MIN),
-            _ => None,
-        },
-    }
+    let beyond = |error: ParseIntError| match *error.kind() == IntErrorKind::NegOverflow {
+        true => Some(i32::MIN),
+        false => (*error.kind() == IntErrorKind::PosOverflow).then_some(i32::MAX),
+    };
+    text.parse().map_or_else(beyond, Some)
 }
 
 /// A JSON number.
