@@ -1,6 +1,7 @@
 //! A thousand seeded worlds. A failing seed is printed; `TOLLGATE_SEED=n` replays it alone, loudly.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use tollgate_core::cache::CacheUse;
 use tollgate_tests::world::{Crowd, Limited, Script, World, alike};
 
@@ -21,6 +22,11 @@ fn run(seed: u64, limited: Limited, voice: Voice) -> Vec<String> {
         Limited::Tightly => (2 + seed % 6, 3 * REQUESTS),
     };
     let world = World::with(seed, Script::Faulty(faulty), limited);
+    requests_of(&world, seed, requests, voice)
+}
+
+/// So many requests of a world, one after the other.
+fn requests_of(world: &Rc<World>, seed: u64, requests: u32, voice: Voice) -> Vec<String> {
     let mut broken = Vec::new();
     for request in 0..requests {
         let verdict = world.run(request);
@@ -97,16 +103,7 @@ fn run_guarded(seed: u64, limited: Limited, voice: Voice) -> Vec<String> {
     // The first is in every answer, the others begin in it.
     let unsaid = ["answer is f", "is forty-three", "✓. And"][(seed % 3) as usize];
     let world = World::guarded(seed, script, limited, unsaid);
-    let mut broken = Vec::new();
-    for request in 0..REQUESTS {
-        let verdict = world.run(request);
-        if voice == Voice::Loud {
-            println!("request {request}: {verdict:?}\n  {:?}", world.log.borrow());
-        }
-        let told = |what| format!("seed {seed}, request {request}: {what}");
-        broken.extend(verdict.broken.into_iter().map(told));
-    }
-    broken
+    requests_of(&world, seed, REQUESTS, voice)
 }
 
 #[test]
