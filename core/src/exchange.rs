@@ -55,7 +55,7 @@ mod stage;
 
 pub(crate) use answer::{rate_limits, retry_hints};
 pub use id::RequestId;
-pub(crate) use id::RequestIdText;
+pub(crate) use id::{DIGITS, RequestIdText};
 pub use quota::Ended;
 pub use record::{Ending, Record, Wasted};
 pub use session::{Handshake, Input as SessionInput, Opening, Session, Side, Step as SessionStep};
@@ -408,9 +408,10 @@ impl Exchange {
     }
 
     fn on_broken(&mut self, error: FetchError, now: Time) {
+        let left = self.has_left();
         if let Phase::Sent(sent) = &mut self.phase
             && error.kind == FetchFault::Stale
-            && self.audience == unheard::Audience::There
+            && !left
             && let Some(fetch) = sent.again(&mut self.request)
         {
             // Not an attempt: the upstream never saw it.
@@ -692,7 +693,7 @@ impl Exchange {
         if self.has_left() {
             return self.fail_unheard(lane, &fault, now);
         }
-        let (class, retry_after) = (fault.class, fault.retry_after);
+        let class = fault.class;
         self.steps.push_back(Step::Abort);
         if self.request.counts() && counting::is_not_served(&fault) {
             return self.tally(lane, now);
@@ -708,11 +709,7 @@ impl Exchange {
         }
         let verdict = retry::verdict(class);
         let lacked = verdict == Verdict::PassOn && self.request.is_lacked(&fault);
-        let outcome = match verdict {
-            Verdict::PassOn => Outcome::Unknown,
-            Verdict::NextKey | Verdict::Next => Outcome::Failed { class, retry_after },
-        };
-        self.steps.push_back(Step::Observe(lane, outcome));
+        self.steps.push_back(Step::Observe(lane, Outcome::of(&fault)));
         self.failures.push(self.failure(lane, &fault));
         self.attempts.push(Attempt { lane, class, at: now });
         if self.may_be_billed(class) {

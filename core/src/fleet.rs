@@ -43,9 +43,10 @@ mod window;
 pub use report::{LaneReport, LaneState};
 
 use crate::config::{Config, ProviderId, Route};
-use crate::fault::UpstreamClass;
+use crate::fault::{UpstreamClass, UpstreamFault};
 use crate::ledger::Targets;
 use crate::maker::Pin;
+use crate::retry::{self, Verdict};
 use crate::surface::Conversation;
 use crate::units::{Metered, Millis, Time, Tokens};
 
@@ -65,7 +66,7 @@ impl Fleet {
     pub const MOST_UNHEARD: usize = 64;
 
     /// Whether one more call may be read on although its client has left. Each that may is followed by
-    /// [`Self::stayed`].
+    /// [`Self::heard_out`].
     pub fn read_on(&mut self) -> bool {
         let room = self.unheard < Self::MOST_UNHEARD;
         self.unheard += usize::from(room);
@@ -169,6 +170,17 @@ pub enum Outcome {
     },
     /// The client left, or the fault was the caller's: nothing is learned, the load goes down.
     Unknown,
+}
+
+impl Outcome {
+    /// What is learned of a failed call: nothing of one that the caller is to blame for.
+    pub(crate) fn of(fault: &UpstreamFault) -> Self {
+        let UpstreamFault { class, retry_after, .. } = *fault;
+        match retry::verdict(class) {
+            Verdict::PassOn => Self::Unknown,
+            Verdict::NextKey | Verdict::Next => Self::Failed { class, retry_after },
+        }
+    }
 }
 
 /// What else is learned of a lane.

@@ -11,6 +11,7 @@
 
 use crate::call::{Call, Part, Signature, Thinking};
 use crate::dialect::Dialect;
+use crate::exchange::DIGITS;
 use crate::provider::scan;
 use crate::reply::{Event, Reply};
 use crate::sort;
@@ -18,9 +19,6 @@ use bytes::{Bytes, BytesMut};
 
 /// What every mark holds.
 pub const WORD: &str = "tollgate-";
-
-/// How a digit of a maker's name is written.
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The digits of a maker's name.
 const LENGTH: usize = 8;

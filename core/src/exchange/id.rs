@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Digits that are hard to mistake: of a request's id, and of whatever else is named by bits.
+pub(crate) const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
 /// Names one request in every log, header and record: 128 random bits, shown as 26 base-32 digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
@@ -9,7 +12,7 @@ pub struct RequestId(pub u128);
 impl RequestId {
     /// Reads what is shown of one.
     pub fn parse(text: &str) -> Option<Self> {
-        let value = |digit: u8| RequestIdText::DIGITS.iter().position(|known| *known == digit);
+        let value = |digit: u8| DIGITS.iter().position(|known| *known == digit);
         if text.len() != 26 {
             return None;
         }
@@ -32,13 +35,11 @@ impl fmt::Display for RequestId {
 pub(crate) struct RequestIdText([u8; 26]);
 
 impl RequestIdText {
-    const DIGITS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
     pub(crate) fn new(id: RequestId) -> Self {
         let mut digits = [b'0'; 26];
         for (place, digit) in digits.iter_mut().rev().enumerate() {
             let value = (id.0 >> (5 * place)) & 31;
-            *digit = Self::DIGITS.get(value as usize).copied().unwrap_or(b'0');
+            *digit = DIGITS.get(value as usize).copied().unwrap_or(b'0');
         }
         Self(digits)
     }

@@ -18,11 +18,14 @@ impl Request {
     /// What is marked of this upstream's answer, where there are others to which it could come back.
     pub(super) fn marks(&self, lane: Lane, vendor: &Vendor) -> Option<Marks> {
         let has_any = vendor.dialect == Dialect::OpenAiResponses && !self.is_raw();
+        if !has_any || !several(&self.config, |_| true) {
+            return None;
+        }
         let maker = self.account(lane);
         let Route { targets, fallbacks, .. } = &*self.route;
         let reached = |id: &ProviderId| targets.iter().chain(fallbacks).any(|to| to.provider == *id);
         let ids = if several(&self.config, reached) { Ids::Marked } else { Ids::Plain };
-        (has_any && several(&self.config, |_| true)).then_some(Marks { maker, ids })
+        Some(Marks { maker, ids })
     }
 
     /// What is said of a request that no lane could take: where one account alone could, that is why.

@@ -11,7 +11,6 @@ use super::{Exchange, Phase, Step};
 use crate::fault::{Code, UpstreamFault};
 use crate::fleet::{Lane, Outcome};
 use crate::host::Out;
-use crate::retry::{self, Verdict};
 use crate::units::{Millis, Time};
 
 /// How long a stream that nobody hears may be silent. The client's place stays taken for as long.
@@ -103,14 +102,9 @@ impl Exchange {
 
     /// A call that nobody hears failed: no other is made.
     pub(super) fn fail_unheard(&mut self, lane: Lane, fault: &UpstreamFault, now: Time) {
-        let (class, retry_after) = (fault.class, fault.retry_after);
-        let outcome = match retry::verdict(class) {
-            Verdict::PassOn => Outcome::Unknown,
-            Verdict::NextKey | Verdict::Next => Outcome::Failed { class, retry_after },
-        };
         self.steps.push_back(Step::Abort);
-        self.steps.push_back(Step::Observe(lane, outcome));
-        if self.may_be_billed(class) {
+        self.steps.push_back(Step::Observe(lane, Outcome::of(fault)));
+        if self.may_be_billed(fault.class) {
             self.waste(lane);
         }
         if matches!(self.phase, Phase::Relay(_)) {
@@ -142,3 +136,6 @@ impl Exchange {
         provider.is_some_and(|provider| provider.bills_unheard) && !self.request.is_free()
     }
 }
+
+#[cfg(test)]
+mod tests;
