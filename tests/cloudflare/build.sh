@@ -19,7 +19,7 @@ case " $* " in *" --panic-unwind "*)
   export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/unwind ;;
 esac
 case " $* " in *" exact-count "*)
-  most=3700000 folder=build-exact features=(--features exact-count)
+  most=3400000 folder=build-exact features=(--features exact-count)
   export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/exact ;;
 esac
 

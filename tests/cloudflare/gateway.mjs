@@ -49,8 +49,8 @@ function worker(spec, build, number) {
   };
 }
 
-/** Puts `counted.mjs` beside a build: the same Worker, which tells at /entered how often wasm was entered, and
- * traps in the middle of a request that has the header `x-trap`. */
+/** Puts `counted.mjs` beside a build: the same Worker, which tells at /entered how often wasm was entered and at
+ * /memory how many bytes it has, and traps in the middle of a request that has the header `x-trap`. */
 function counting(build) {
   const count = `const Instance = WebAssembly.Instance;
 globalThis.entered = 0;
@@ -63,7 +63,9 @@ const all = (of, change) => Object.fromEntries(Object.entries(of).map(([name, wh
 WebAssembly.Instance = function (module, imports) {
   const traps = Object.fromEntries(Object.entries(imports).map(([name, calls]) => [name, all(calls, trapped)]));
   const counted = (call) => (...given) => { globalThis.entered++; return call(...given); };
-  return { exports: all(new Instance(module, traps).exports, counted) };
+  const { exports } = new Instance(module, traps);
+  globalThis.bytes = () => exports.memory.buffer.byteLength;
+  return { exports: all(exports, counted) };
 };
 `;
   const entry = `import "./count.mjs";
@@ -71,7 +73,9 @@ import Gateway, { Ledger } from "./index.js";
 export { Ledger };
 export default {
   fetch(request, env, context) {
-    if (new URL(request.url).pathname === "/entered") return new Response(String(globalThis.entered));
+    const { pathname } = new URL(request.url);
+    if (pathname === "/entered") return new Response(String(globalThis.entered));
+    if (pathname === "/memory") return new Response(String(globalThis.bytes()));
     globalThis.trap = request.headers.has("x-trap");
     return new Gateway(context, env).fetch(request);
   },
