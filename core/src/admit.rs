@@ -391,10 +391,12 @@ pub fn unready(what: &str, id: RequestId) -> Response<Bytes> {
 
 /// The answer where nothing is served, or not with this method.
 fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
-    let shape = models::shape(mount::shape(head.uri.path()), &head.headers, head.uri.query());
-    let mut answer = refusal(surface::speaking(shape), fault, id);
+    let path = head.uri.path();
+    let shape = || models::shape(mount::shape(path), &head.headers, head.uri.query());
+    let surface = mount::surface(path).map_or_else(|| surface::speaking(shape()), surface::of);
+    let mut answer = refusal(surface, fault, id);
     if fault.code == Code::WrongMethod
-        && let Ok(allow) = HeaderValue::try_from(mount::allow(head.uri.path()))
+        && let Ok(allow) = HeaderValue::try_from(mount::allow(path))
     {
         answer.headers_mut().insert(ALLOW, allow);
     }

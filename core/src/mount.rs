@@ -294,17 +294,37 @@ pub(crate) fn surface_at(method: &Method, rest: &str) -> Option<(SurfaceId, Opti
     })
 }
 
-/// Whose clients come to a path, as far as it tells: by its mount, or as only Google's paths are written.
+/// The surface that is served at a path, with whatever method.
+pub fn surface(target: &str) -> Option<SurfaceId> {
+    let path = path::normal(target).ok()?;
+    places_at(&path).find_map(|(place, ..)| {
+        let Serves::Surface(id) = place.serves else { return None };
+        Some(id)
+    })
+}
+
+/// Whose clients come to a path, as far as it tells: by its mount, or as only one dialect's paths are
+/// written.
 pub fn shape(target: &str) -> Shape {
-    let path = path::normal(target).unwrap_or_default();
-    let below = |mount: &&Mount| path.strip_prefix(mount.prefix).is_some_and(|rest| rest.starts_with('/'));
-    let mount = MOUNTS.iter().find(below);
-    let rest = mount.map_or(&*path, |mount| path.strip_prefix(mount.prefix).unwrap_or_default());
-    let googles =
-        rest.starts_with("/v1beta") || rest.rsplit('/').next().is_some_and(|last| last.contains(':'));
-    match mount.map_or(Shape::Asked, |mount| mount.shape) {
-        Shape::Asked if googles => Shape::Of(Dialect::Gemini),
-        shape @ (Shape::Asked | Shape::Of(_)) => shape,
+    // One that is refused as it is written still says where it was to lead.
+    let path = path::normal(target).unwrap_or(Cow::Borrowed(target));
+    let below =
+        |prefix: &str| path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mount = MOUNTS.iter().find_map(|mount| Some((mount.shape, below(mount.prefix)?)));
+    match mount.unwrap_or((Shape::Asked, &path)) {
+        (Shape::Asked, rest) => written(rest).map_or(Shape::Asked, Shape::Of),
+        (shape @ Shape::Of(_), _) => shape,
+    }
+}
+
+/// Whose paths alone are written like this one.
+fn written(path: &str) -> Option<Dialect> {
+    let verb = || path.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    match path {
+        _ if path.starts_with("/v1beta") || verb() => Some(Dialect::Gemini),
+        _ if path.starts_with("/model/") => Some(Dialect::Bedrock),
+        _ if path.strip_prefix("/v1").unwrap_or(path).starts_with("/messages/") => Some(Dialect::Anthropic),
+        _ => None,
     }
 }
 

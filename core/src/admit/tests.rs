@@ -173,3 +173,48 @@ fn a_handshake_of_a_session_is_admitted_as_such_and_refused_where_there_are_none
     let stranger = [handshake[0], handshake[1], ("sec-websocket-protocol", "openai-insecure-api-key.tg-x")];
     assert_eq!(status(&asked("GET", "/v1/realtime?model=m", &stranger)), 401);
 }
+
+#[test]
+fn where_nothing_is_served_the_answer_is_in_the_words_of_the_surface_that_was_meant() {
+    let openai = ["/v1/chat/completions", "/v1/nothing", "/openai/v1/nothing", "/litellm/nothing"];
+    let anthropic = [
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/messages",
+        "/openai/v1/messages",
+        "/anthropic/v1/messages",
+        "/anthropic/v1/nothing",
+        "/v1/messages/nothing",
+    ];
+    let google = [
+        "/v1beta/models/m:generateContent",
+        "/v1/models/sim/m:streamGenerateContent",
+        "/v1beta/models/m:countTokens",
+        "/v1beta/nothing",
+        "/genai/v1/nothing",
+    ];
+    let bedrock = [
+        "/model/m/converse",
+        "/model/m/converse-stream",
+        "/model/m/invoke",
+        "/model/m/x",
+        "/bedrock/nothing",
+    ];
+    for path in [&openai[..], &anthropic, &google, &bedrock].concat() {
+        let Admission::Answered(answer) = asked("PUT", path, &[]) else { panic!("{path}") };
+        assert!(matches!(answer.status().as_u16(), 404 | 405), "{path}");
+        let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+        let code = &body["error"]["code"];
+        let words = if body["type"] == "error" {
+            &anthropic[..]
+        } else if code.is_number() && body["error"]["status"].is_string() {
+            &google[..]
+        } else if body["message"].is_string() && answer.headers().contains_key("x-amzn-errortype") {
+            &bedrock[..]
+        } else {
+            assert!(code.is_string(), "{path}: {body}");
+            &openai[..]
+        };
+        assert!(words.contains(&path), "{path}: {body}");
+    }
+}

@@ -112,6 +112,12 @@ fn an_error_speaks_the_language_of_its_path() {
         assert_eq!(shape(target), Shape::Asked, "{target}");
     }
     assert_eq!(shape("/openai/v1beta/x"), Shape::Of(Dialect::OpenAi));
+    for target in ["/anthropic", "/anthropic/x", "/v1/messages/x", "/litellm/messages/x", "/anthropic/../x"] {
+        assert_eq!(shape(target), Shape::Of(Dialect::Anthropic), "{target}");
+    }
+    for target in ["/model/m/x", "/bedrock/x", "/langchain/model/m/x", "/bedrock/%zz"] {
+        assert_eq!(shape(target), Shape::Of(Dialect::Bedrock), "{target}");
+    }
 }
 
 #[test]
