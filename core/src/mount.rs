@@ -359,6 +359,9 @@ fn places_at(path: &str) -> impl Iterator<Item = (&'static Place, Shape, Option<
 /// Matches a path against a place, with or without the place's version, or with another of Google's:
 /// `Some` if it fits, with what stands for `{model}`.
 fn hole<'p>(place: &Place, path: &'p str) -> Option<Option<Cow<'p, str>>> {
+    if matches!(place.serves, Serves::Models(_)) && has_verb(path) {
+        return None;
+    }
     let unversioned = || {
         let version = VERSIONS.iter().find_map(|version| place.path.strip_prefix(version));
         version.filter(|rest| rest.starts_with('/') && place.serves.is_mounted())
@@ -368,6 +371,14 @@ fn hole<'p>(place: &Place, path: &'p str) -> Option<Option<Cow<'p, str>>> {
         .or_else(|| Pattern(unversioned()?).fit(path))
         .or_else(|| Pattern(googles(place)?).fit(resource(path)?));
     fits.map(|model| model.map(Cow::Borrowed)).or_else(|| Some(Some(Cow::Owned(published(place, path)?))))
+}
+
+/// Whether a path ends in what may be asked of one of Google's models: no model is called so.
+fn has_verb(path: &str) -> bool {
+    PLACES
+        .iter()
+        .filter_map(|place| place.path.split_once('}'))
+        .any(|(_, verb)| verb.starts_with(':') && path.ends_with(verb))
 }
 
 /// A place of Google's, without its version.

@@ -217,4 +217,6 @@ fn where_nothing_is_served_the_answer_is_in_the_words_of_the_surface_that_was_me
         };
         assert!(words.contains(&path), "{path}: {body}");
     }
+    let google = asked("GET", "/v1beta/models/sim/m:generateContent", &[]);
+    assert_eq!(status(&google), 405);
 }

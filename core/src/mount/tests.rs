@@ -121,6 +121,18 @@ fn an_error_speaks_the_language_of_its_path() {
 }
 
 #[test]
+fn what_is_asked_of_googles_models_is_no_part_of_their_names() {
+    for prefix in ["/v1beta", "/v1", "", "/genai/v1beta", "/openai/v1"] {
+        for verb in ["generateContent", "streamGenerateContent", "countTokens", "embedContent"] {
+            let target = format!("{prefix}/models/sim/m:{verb}");
+            assert_eq!(refused(&Method::GET, &target).code, Code::WrongMethod, "{target}");
+            assert_eq!(allow(&target), "POST", "{target}");
+        }
+    }
+    assert_eq!(got("/v1/models/llama3:8b"), models(Shape::Asked, Some("llama3:8b")));
+}
+
+#[test]
 fn model_lists_take_the_shape_of_their_path_or_what_the_headers_say() {
     let google = Shape::Of(Dialect::Gemini);
     assert_eq!(got("/v1/models"), models(Shape::Asked, None));
