@@ -167,18 +167,22 @@ impl Choice {
         let finish = words(fields.shift_remove("finish_reason"));
         let sequence = words(fields.shift_remove("stop_sequence"));
         let logprobs = fields.shift_remove("logprobs").filter(|logprobs| !logprobs.is_null());
-        let message = fields.shift_remove("message").filter(|message| !message.is_null());
-        let delta = fields.shift_remove("delta");
-        if let Some(text) = words(fields.shift_remove("text")) {
-            // Of completions of a plain text.
-            out.push(Event::Text { choice: self.index, text });
-        }
-        if let Some(Value::Object(message)) = message.or(delta) {
-            self.message(message, out);
+        // Perplexity repeats the whole message beside each piece of it.
+        let message = fields.shift_remove("message");
+        let delta = fields.shift_remove("delta").filter(|delta| !delta.is_null());
+        // Of completions of a plain text; Together repeats a message's there.
+        let text = words(fields.shift_remove("text"));
+        match (delta.or(message), text) {
+            (Some(Value::Object(message)), _) => self.message(message, out),
+            (_, Some(text)) => out.push(Event::Text { choice: self.index, text }),
+            (_, None) => {}
         }
         let choice = self.index;
         out.extend(logprobs.map(|logprobs| Event::LogProbs { choice, logprobs }));
-        fields.retain(|key, value| !value.is_null() && self.extras.get(key) != Some(value));
+        // Azure's filters have nothing to say of the first chunk and the last.
+        let says =
+            |value: &Value| !value.is_null() && value.as_object().is_none_or(|object| !object.is_empty());
+        fields.retain(|key, value| says(value) && self.extras.get(key) != Some(value));
         if !fields.is_empty() {
             self.extras.extend(fields.clone());
             out.push(Event::Extras { level: Level::Choice(choice), fields });
@@ -303,6 +307,11 @@ impl Choice {
                     self.think(text, out);
                 }
             }
+            // Databricks' own form of the same.
+            (Some("reasoning"), ..) => {
+                let text = piece.get("summary").and_then(details_text);
+                text.into_iter().for_each(|text| self.think(text, out));
+            }
             (Some("image_url"), ..) => out.push(Event::Part { choice, part: image_part(piece) }),
             _ => {
                 let part = Part::Opaque(Opaque { origin: Dialect::OpenAi, value: piece });
@@ -316,10 +325,12 @@ impl Choice {
 fn stop_of(word: String, sequence: Option<&str>) -> Stop {
     match word.as_str() {
         "stop" if sequence.is_some() => Stop::Sequence,
-        "stop" | "eos" | "end_turn" => Stop::End,
+        "stop" | "eos" | "eos_token" | "end_turn" => Stop::End,
         "length" | "model_length" | "max_tokens" => Stop::Length,
         "tool_calls" | "function_call" => Stop::ToolUse,
-        "content_filter" => Stop::Filtered,
+        // Z.ai's word; Google's endpoint says what the filter found behind a colon.
+        "content_filter" | "sensitive" => Stop::Filtered,
+        word if word.starts_with("content_filter:") => Stop::Filtered,
         _ => Stop::Other(word),
     }
 }
