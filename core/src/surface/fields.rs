@@ -5,6 +5,18 @@ use crate::fault::Fault;
 use crate::float;
 use serde_json::{Map, Number, Value};
 
+/// Adds what another dialect's answer says, one thing or a list of them, to a list among its further fields.
+pub(super) fn gather(fields: &mut Extras, list: &str, more: Value) {
+    let mut more = if let Value::Array(more) = more { more } else { vec![more] };
+    if more.is_empty() {
+        return;
+    }
+    match fields.get_mut(list) {
+        Some(Value::Array(list)) => list.append(&mut more),
+        Some(_) | None => drop(fields.insert(list.to_owned(), Value::Array(more))),
+    }
+}
+
 /// An object being taken apart. `null` counts as absent throughout.
 pub(super) struct Fields {
     map: Map<String, Value>,

@@ -4,8 +4,8 @@ use super::words;
 use crate::call::{Extras, Part, Text, Thinking, ToolCall, ids};
 use crate::dialect::Dialect;
 use crate::reply::{Choice, Reply};
-use crate::surface::Asked;
 use crate::surface::proof::{self, Of, UNSIGNED};
+use crate::surface::{Asked, fields};
 use crate::usage::Usage;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -19,11 +19,12 @@ pub(super) fn render(reply: &Reply, asked: &Asked) -> Bytes {
         choices.first().unwrap_or(&nothing);
     let mut content = Content::default();
     parts.iter().for_each(|part| content.part(part));
-    let Content { blocks, refusal, others } = content;
+    let Content { blocks, refusal, others, cited } = content;
     let mut more = extras.clone();
     more.extend(message_extras.clone());
     more.extend(of_choice.clone());
     let details = more.shift_remove("stop_details");
+    fields::gather(&mut more, "citations", Value::Array(cited));
     if !others.is_empty() {
         more.insert("blocks".to_owned(), Value::Array(others));
     }
@@ -60,6 +61,8 @@ struct Content {
     refusal: String,
     /// Blocks of another dialect that have no place among the content.
     others: Vec<Value>,
+    /// Citations of another dialect that have no form in this one.
+    cited: Vec<Value>,
 }
 
 impl Content {
@@ -86,6 +89,9 @@ impl Content {
 
     fn text(&mut self, text: &Text) {
         let Text { text, cache: _, signature, citations } = text;
+        if let Some(Value::Array(others)) = citations.as_ref().map(words::other_citations) {
+            self.cited.extend(others);
+        }
         let cited = citations.as_ref().map(words::citations).unwrap_or_default();
         if !text.is_empty() || !cited.is_empty() {
             let mut block = json!({"type": "text", "text": text});

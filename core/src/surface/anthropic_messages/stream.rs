@@ -22,7 +22,7 @@ use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::reply::{Event, Start, Stop};
 use crate::surface::proof::{self, Of, UNSIGNED};
-use crate::surface::{Asked, Render};
+use crate::surface::{Asked, Render, fields};
 use crate::usage::Usage;
 use bytes::BytesMut;
 use queue::{Block, Queue};
@@ -101,6 +101,7 @@ impl Stream {
     }
 
     fn cite(&mut self, citation: &Opaque, out: &mut BytesMut) {
+        fields::gather(&mut self.extras, "citations", words::other_citations(citation));
         let citations = words::citations(citation);
         if citations.is_empty() {
             return;

@@ -166,6 +166,13 @@ pub(super) fn citations(citation: &Opaque) -> Vec<Value> {
     }
 }
 
+/// Citations of another dialect that cite no page, for `provider_fields`.
+pub(super) fn other_citations(citation: &Opaque) -> Value {
+    let list = citation.value.as_array().map_or(std::slice::from_ref(&citation.value), Vec::as_slice);
+    let others = list.iter().filter(|one| citation.origin != Dialect::Anthropic && page(one).is_none());
+    others.cloned().collect()
+}
+
 fn page(citation: &Value) -> Option<Value> {
     let page = citation.get("url_citation").unwrap_or(citation);
     let url = page.get("url").or_else(|| page.get("uri"))?.as_str()?;

@@ -19,6 +19,17 @@ pub(super) fn render(reply: &Reply) -> Bytes {
     let mut more = extras.clone();
     more.extend(message_extras.clone());
     more.extend(of_choice.clone());
+    more.extend(
+        stop.as_ref().and_then(words::native_stop_reason).map(|word| ("stop_reason".to_owned(), word.into())),
+    );
+    for part in parts {
+        if let Part::Opaque(block) = part {
+            words::keep(block, "blocks", &mut more);
+        }
+        if let Part::Text(Text { citations: Some(list), .. }) = part {
+            words::keep(list, "citations", &mut more);
+        }
+    }
     more.extend(stop_sequence.as_ref().map(|text| ("stop_sequence".to_owned(), Value::from(text.as_str()))));
     let refuses = parts.iter().any(|part| matches!(part, Part::Refusal(_)));
     let declined = if refuses { Declined::Yes } else { Declined::No };

@@ -176,7 +176,13 @@ impl Stream {
         self.close(out);
         self.begun = Begun::Over;
         let reason = words::stop_reason(self.stop.as_ref().unwrap_or(&Stop::End), self.declined);
-        put("messageStop", &json!({"stopReason": reason}), out);
+        let mut stopped = Map::from_iter([("stopReason".to_owned(), reason.into())]);
+        if self.origin != Dialect::Bedrock {
+            let native = self.stop.as_ref().and_then(words::native_stop_reason);
+            self.extras.extend(native.map(|word| ("stop_reason".to_owned(), word.into())));
+            stopped.extend(words::shown(&self.extras, self.origin));
+        }
+        put("messageStop", &Value::Object(stopped), out);
         let mut metadata = Map::new();
         let none = Usage::default();
         metadata.insert("usage".to_owned(), words::usage(self.usage.as_deref().unwrap_or(&none)));
@@ -225,6 +231,7 @@ impl Render for Stream {
                 self.close(out);
             }
             Event::Citation { choice: 0, citation, chars: _ } => {
+                words::keep(citation, "citations", &mut self.extras);
                 let list = words::citations(citation).and_then(Value::as_array);
                 for citation in list.into_iter().flatten() {
                     self.say(Kind::Text, json!({ "citation": citation }), out);
@@ -235,9 +242,18 @@ impl Render for Stream {
                 self.on_call(Call { number: *call, id, name, arguments: String::new(), signature }, out);
             }
             Event::ToolArguments { choice: 0, call, text } => self.on_arguments(*call, text, out),
-            Event::Part { choice: 0, part } => self.whole_part(part, out),
+            Event::Part { choice: 0, part } => {
+                if let Part::Opaque(block) = part {
+                    words::keep(block, "blocks", &mut self.extras);
+                }
+                self.whole_part(part, out);
+            }
             Event::Extras { level: _, fields } => self.extras.extend(fields.clone()),
-            Event::Stop { choice: 0, stop, sequence: _ } => self.stop = Some(stop.clone()),
+            Event::Stop { choice: 0, stop, sequence } => {
+                self.stop = Some(stop.clone());
+                let sequence = sequence.as_deref().filter(|_| self.origin != Dialect::Bedrock);
+                self.extras.extend(sequence.map(|text| ("stop_sequence".to_owned(), text.into())));
+            }
             Event::Usage(usage) => self.usage = Some(usage.clone()),
             Event::Fault(upstream) => {
                 self.begun = Begun::Over;

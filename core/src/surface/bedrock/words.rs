@@ -3,6 +3,7 @@
 use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Part};
 use crate::dialect::Dialect;
 use crate::reply::Stop;
+use crate::surface::fields;
 use crate::usage::Usage;
 use serde_json::{Map, Value, json};
 
@@ -87,6 +88,28 @@ pub(super) fn input(arguments: &str) -> Value {
     let text = if arguments.trim().is_empty() { "{}" } else { arguments };
     let object = serde_json::from_str(text).ok().filter(Value::is_object);
     object.unwrap_or_else(|| json!({"arguments": arguments}))
+}
+
+/// What the reasons to stop do not say.
+pub(super) fn native_stop_reason(stop: &Stop) -> Option<&str> {
+    match stop {
+        Stop::Paused => Some("pause_turn"),
+        Stop::Other(word) => Some(word),
+        Stop::End
+        | Stop::Sequence
+        | Stop::Length
+        | Stop::ContextFull
+        | Stop::ToolUse
+        | Stop::Filtered
+        | Stop::Malformed => None,
+    }
+}
+
+/// Keeps what came in another dialect and has no place among the content, in a list of the fields.
+pub(super) fn keep(others: &Opaque, list: &str, fields: &mut Extras) {
+    if others.origin != Dialect::Bedrock {
+        fields::gather(fields, list, others.value.clone());
+    }
 }
 
 /// Citations in this dialect's form, where they came in it.
