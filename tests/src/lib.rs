@@ -9,4 +9,5 @@ pub mod http;
 pub mod replay;
 pub mod said;
 pub mod told;
+pub mod ways;
 pub mod world;

@@ -5,14 +5,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tollgate_tests::replay::{Answer, Replay, Seen};
-use tollgate_tests::said::{self, End, Said};
-
-/// A reader of one dialect.
-type Reader = fn(&[u8]) -> Said;
+use tollgate_tests::said;
+use tollgate_tests::ways::{Reader, WAYS, Way, compare};
 
 /// Folders of recordings: the vendor, how the names of its cases begin, and who reads them.
 const PROVIDERS: &[(&str, &str, &str, Reader)] = &[
@@ -39,125 +37,6 @@ const PROVIDERS: &[(&str, &str, &str, Reader)] = &[
     ("cohere", "cohere", "chat2-", said::cohere),
     ("ollama", "ollama-native", "ollama_chat-", said::ollama),
 ];
-
-/// A surface, asked in one way.
-struct Way {
-    name: &'static str,
-    target: &'static str,
-    body: fn() -> Value,
-    read: Reader,
-    form: Form,
-}
-
-/// What its answers look like.
-#[derive(Clone, Copy, PartialEq)]
-enum Form {
-    Whole,
-    Events,
-    Array,
-    Binary,
-}
-
-const WAYS: &[Way] = &[
-    Way { name: "openai", target: "/v1/chat/completions", body: chat, read: said::openai, form: Form::Whole },
-    Way {
-        name: "openai, streamed",
-        target: "/v1/chat/completions",
-        body: chat_stream,
-        read: said::openai,
-        form: Form::Events,
-    },
-    Way { name: "responses", target: "/v1/responses", body: input, read: said::responses, form: Form::Whole },
-    Way {
-        name: "responses, streamed",
-        target: "/openai/v1/responses",
-        body: input_stream,
-        read: said::responses,
-        form: Form::Events,
-    },
-    Way {
-        name: "anthropic",
-        target: "/v1/messages",
-        body: messages,
-        read: said::anthropic,
-        form: Form::Whole,
-    },
-    Way {
-        name: "anthropic, streamed",
-        target: "/anthropic/v1/messages",
-        body: messages_stream,
-        read: said::anthropic,
-        form: Form::Events,
-    },
-    Way {
-        name: "gemini",
-        target: "/v1beta/models/m-1:generateContent",
-        body: contents,
-        read: said::gemini,
-        form: Form::Whole,
-    },
-    Way {
-        name: "gemini, streamed",
-        target: "/v1/models/m-1:streamGenerateContent?alt=sse",
-        body: contents,
-        read: said::gemini,
-        form: Form::Events,
-    },
-    Way {
-        name: "gemini, in an array",
-        target: "/genai/v1beta/models/m-1:streamGenerateContent",
-        body: contents,
-        read: said::gemini,
-        form: Form::Array,
-    },
-    Way {
-        name: "bedrock",
-        target: "/model/m-1/converse",
-        body: turns,
-        read: said::bedrock,
-        form: Form::Whole,
-    },
-    Way {
-        name: "bedrock, streamed",
-        target: "/bedrock/model/m-1/converse-stream",
-        body: turns,
-        read: said::bedrock,
-        form: Form::Binary,
-    },
-];
-
-fn turns() -> Value {
-    json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]})
-}
-
-fn chat() -> Value {
-    json!({"model": "m-1", "messages": [{"role": "user", "content": "hi"}]})
-}
-
-fn chat_stream() -> Value {
-    let options = json!({"include_usage": true});
-    json!({"model": "m-1", "messages": [{"role": "user", "content": "hi"}], "stream": true, "stream_options": options})
-}
-
-fn input() -> Value {
-    json!({"model": "m-1", "input": "hi"})
-}
-
-fn input_stream() -> Value {
-    json!({"model": "m-1", "input": "hi", "stream": true})
-}
-
-fn messages() -> Value {
-    json!({"model": "m-1", "max_tokens": 9000, "messages": [{"role": "user", "content": "hi"}]})
-}
-
-fn messages_stream() -> Value {
-    json!({"model": "m-1", "max_tokens": 9000, "messages": [{"role": "user", "content": "hi"}], "stream": true})
-}
-
-fn contents() -> Value {
-    json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
-}
 
 struct Case {
     name: String,
@@ -219,18 +98,6 @@ impl Case {
     }
 }
 
-/// Readers tell apart what some dialects cannot say.
-fn comparable(mut said: Said, proofs: bool) -> Said {
-    for choice in &mut said.choices {
-        if !proofs {
-            choice.proofs.clear();
-        }
-        choice.proofs.retain(|proof| !proof.is_empty());
-    }
-    said.cached = said.cached.filter(|cached| *cached > 0);
-    said
-}
-
 #[test]
 fn every_recorded_answer_says_the_same_on_every_surface() {
     let mut wrong = Vec::new();
@@ -241,78 +108,13 @@ fn every_recorded_answer_says_the_same_on_every_surface() {
             for piece in [0, 7] {
                 checked += 1;
                 let seen = case.replayed(way, piece);
-                if let Err(what) = compare(&case, &said, way, &seen) {
+                if let Err(what) = compare(case.status, &said, &way.read, way, &seen) {
                     wrong.push(format!("{} on {} in pieces of {piece}: {what}", case.name, way.name));
                 }
             }
         }
     }
     assert!(wrong.is_empty(), "{} of {checked}:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-fn compare(case: &Case, said: &Said, way: &Way, seen: &Seen) -> Result<(), String> {
-    let told = (way.read)(&seen.body);
-    let failed = said.failed || case.status >= 400;
-    if failed {
-        let good = told.failed && (seen.status >= 400 || said.failed);
-        return if good { Ok(()) } else { Err(format!("no error: {} {told:?}", seen.status)) };
-    }
-    if seen.status != 200 || told.failed || !seen.ended {
-        return Err(format!("status {}: {}", seen.status, String::from_utf8_lossy(&seen.body)));
-    }
-    well_formed(way.form, seen)?;
-    let (mut expected, mut told) = (comparable(said.clone(), false), comparable(told, false));
-    // Thoughts that a provider counts apart may be in the total only.
-    for (one, other) in expected.choices.iter_mut().zip(&mut told.choices) {
-        if one.end == End::Unsaid {
-            other.end = End::Unsaid;
-        }
-    }
-    if expected.prompt.is_none() {
-        (told.prompt, told.output, told.cached) = (None, None, None);
-    }
-    (expected.cached, told.cached) = match (expected.cached, expected.prompt) {
-        (Some(cached), Some(prompt)) if cached > prompt => (None, None),
-        _ => (expected.cached, told.cached),
-    };
-    if way.target.ends_with("/messages") || way.target.contains("/model/") {
-        one_message(&mut expected);
-    }
-    if way.target.ends_with("/responses") {
-        expected.choices.truncate(1);
-    }
-    for said in [&mut expected, &mut told] {
-        said.choices.iter_mut().for_each(|choice| choice.refused = false);
-    }
-    if expected == told { Ok(()) } else { Err(format!("\n    said {expected:?}\n    told {told:?}")) }
-}
-
-/// What a dialect can say that has one answer, no log probabilities, and an end of its own for an
-/// answer in which the model declines.
-fn one_message(said: &mut Said) {
-    said.choices.truncate(1);
-    for choice in &mut said.choices {
-        choice.logprobs.clear();
-        if choice.refused {
-            choice.end = End::Filter;
-        }
-    }
-}
-
-fn well_formed(form: Form, seen: &Seen) -> Result<(), String> {
-    let label = seen.headers["content-type"].to_str().unwrap();
-    let good = match form {
-        Form::Whole => {
-            label.starts_with("application/json") && seen.body.trim_ascii_start().starts_with(b"{")
-        }
-        Form::Events => label.starts_with("text/event-stream"),
-        Form::Binary => label == "application/vnd.amazon.eventstream",
-
-        Form::Array => {
-            label.starts_with("application/json") && serde_json::from_slice::<Vec<Value>>(&seen.body).is_ok()
-        }
-    };
-    if good { Ok(()) } else { Err(format!("{label}: {}", String::from_utf8_lossy(&seen.body))) }
 }
 
 /// A request of Google's dialect, as it was recorded.
