@@ -2,6 +2,7 @@
 # The admin API against its own OpenAPI document: schemathesis, with a fixed seed and bounded examples.
 #
 #   tests/api/run.sh [schemathesis options...]
+#   tests/api/run.sh --install              installs schemathesis, and runs nothing
 #
 #   TOLLGATE_BIN      the gateway (target/release/tollgate, else target/debug)
 #   TOLLGATE_URL      talk to this address and start nothing; its admin key is then TOLLGATE_ADMIN_KEY
@@ -23,13 +24,11 @@ stop() {
 }
 trap stop EXIT
 
-# A Python environment with exactly the versions listed.
+# shellcheck source=tests/sdk/libraries.sh
+source "$root/tests/sdk/libraries.sh"
+environment schemathesis "$here/requirements.txt" || exit 1
 place="$tools/python-schemathesis"
-if ! cmp -s "$here/requirements.txt" "$place/installed.txt"; then
-    rm -rf "$place"
-    python3 -m venv "$place" && "$place/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2 || exit 1
-    cp "$here/requirements.txt" "$place/installed.txt"
-fi
+if [ "${1:-}" = --install ]; then exit; fi
 
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

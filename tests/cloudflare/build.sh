@@ -23,13 +23,8 @@ case " $* " in *" exact-count "*)
   export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/exact ;;
 esac
 
-has() { [ "$("$TOLLGATE_TOOLS/bin/$1" --version 2>/dev/null | grep -o '[0-9]\+\.[0-9]\+\.[0-9]\+' | head -1)" = "$2" ]; }
-# Quick to compile rather than quick to run: they run for seconds.
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off
-has wasm-bindgen "$wasm_bindgen" || cargo install "wasm-bindgen-cli@$wasm_bindgen" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
-has worker-build "$worker_build" || pkg-config --exists openssl || apt-get install -qy libssl-dev pkg-config >&2
-has worker-build "$worker_build" || cargo install "worker-build@$worker_build" --locked --quiet --root "$TOLLGATE_TOOLS" >&2
-unset CARGO_PROFILE_RELEASE_OPT_LEVEL CARGO_PROFILE_RELEASE_LTO
+tests/tool.sh wasm-bindgen-cli "$wasm_bindgen"
+tests/tool.sh worker-build "$worker_build"
 
 # worker-build asks for a nightly by name, since unwinding is not stable yet. Nightlies change from day to day, so here
 # the toolchain that builds all else does it, by the switch that its own library is built with, and the library's source.

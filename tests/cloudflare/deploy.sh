@@ -1,18 +1,12 @@
 #!/usr/bin/env bash
 # Takes wrangler.toml through `wrangler deploy --dry-run`, its build command included, with the pinned tools of
-# build.sh, which must have run. Wrangler wants a newer Node than may be here, so one is installed beside it.
+# build.sh, which must have run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 export TOLLGATE_TOOLS=${TOLLGATE_TOOLS:-$HOME/.cache/tollgate-tools}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$TOLLGATE_TOOLS/target}
-folder=$TOLLGATE_TOOLS/wrangler packages="wrangler@4.164.0 node@26.9.0"
-if [ "$(cat "$folder/installed" 2>/dev/null)" != "$packages" ]; then
-  mkdir -p "$folder"
-  # shellcheck disable=SC2086 # two packages
-  npm install --prefix "$folder" --no-audit --no-fund --silent $packages >&2
-  echo "$packages" >"$folder/installed"
-fi
+folder=$(tests/cloudflare/wrangler.sh)
 node=$(ls "$folder"/node_modules/node*/bin/node | head -1)
 
 tools=$(tests/cloudflare/tools.sh)

@@ -1,4 +1,4 @@
-# The client libraries, each environment with exactly the versions listed for it. Sourced by run.sh.
+# The client libraries, each environment with exactly the versions listed for it. Sourced by run.sh, here and in api.
 
 # Installs in seconds what takes pip minutes, since what environments share is unpacked once.
 uv_version=0.13.9
@@ -8,7 +8,7 @@ install() {
     case $1 in
     node) node_modules ;;
     '') echo 'no such client in clients.txt' >&2 && return 1 ;;
-    *) python_for "$1" ;;
+    *) environment "$1" "$here/python/$1.txt" ;;
     esac
 }
 
@@ -20,8 +20,9 @@ uv() {
     UV_CACHE_DIR="$tools/uv-cache" UV_PYTHON_DOWNLOADS=never "$place/bin/uv" --quiet --no-config "$@"
 }
 
-python_for() {
-    local wanted="$here/python/$1.txt" place="$tools/python-$1"
+# A Python environment with exactly what a file lists: environment NAME FILE.
+environment() {
+    local wanted=$2 place="$tools/python-$1"
     if ! cmp -s "$wanted" "$place/installed.txt"; then
         uv venv --clear --python python3 "$place" >&2 || return 1
         uv pip install --python "$place/bin/python" --compile-bytecode --no-deps --requirement "$wanted" >&2 || return 1

@@ -2,6 +2,7 @@
 # Real client libraries against a gateway, or against the simulated provider itself.
 #
 #   tests/sdk/run.sh [client...]         clients: the first column of clients.txt; all if none is named
+#   tests/sdk/run.sh --install           installs the libraries of all, and runs none
 #
 #   TOLLGATE_SIM_BIN  the simulator (target/release/tollgate-sim, else target/debug)
 #   TOLLGATE_BIN      the gateway; without it the clients talk to the simulator, which proves
@@ -65,6 +66,8 @@ given=${TOLLGATE_URL:-}
 at_once=${SDK_AT_ONCE:-$(nproc)}
 # Those who share a gateway that was started elsewhere would find each other's failures.
 [ -z "$given" ] || at_once=1
+only_install=
+if [ "${1:-}" = --install ]; then only_install=1 && shift; fi
 clients=("$@")
 [ ${#clients[@]} -gt 0 ] || read -ra clients <<<"$(awk '!/^#/ && NF { printf "%s ", $1 }' "$here/clients.txt")"
 passed=0
@@ -73,6 +76,7 @@ failed=0
 for client in "${clients[@]}"; do
     install "$(of "$client" 2)" || exit 1
 done
+[ -z "$only_install" ] || exit 0
 
 running=0
 told=0

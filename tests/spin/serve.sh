@@ -34,6 +34,7 @@ node_binary() {
 }
 
 install
+if [ "${SPIN_RUN:-serve}" = install ]; then exit; fi
 export TOLLGATE_SPIN_HOST=$place
 export TOLLGATE_SPIN_COMPONENT=${TOLLGATE_SPIN_COMPONENT:-$("$here/build.sh")}
 node=$(node_binary)
