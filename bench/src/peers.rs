@@ -80,8 +80,8 @@ pub(crate) enum Keeping<'a> {
     Redis(&'a str),
 }
 
-/// A key without limits.
-pub(crate) const FREE: &str = "\n[[keys]]\nname = \"bench\"\nvalue = \"sk-bench\"\n";
+/// A key without limits, and prices as under limits.
+pub(crate) const FREE: &str = include_str!("free.toml");
 
 /// A key in a team, of a user and an organisation, each of which has limits.
 pub(crate) const LIMITED: &str = include_str!("governed.toml");
@@ -131,8 +131,8 @@ impl Stage {
         let address = free_address()?;
         let path = format!("path = \"{}\"\n", store.display());
         let text = include_str!("tollgate.toml").replace("path = \":memory:\"\n", &path);
-        // Without any key no store is written, and under a budget nothing goes unpriced.
-        let text = format!("{text}{FREE}\n[prices]\n\"sim/*\" = {{ input = 1, output = 2 }}\n");
+        // Without any key no store is written.
+        let text = format!("{text}{FREE}");
         let command = self.gateway_with(&text, &store.with_extension("toml"), address)?;
         let mut peer = start(name, address, command)?;
         peer.keys = keys;

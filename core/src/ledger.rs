@@ -54,6 +54,7 @@ use open::{Barriers, Grant, Open};
 use room::Demand;
 use shelf::Shelf;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// How far back a clock may go before it is taken to have been put right. Until then time stands still.
@@ -63,7 +64,7 @@ const SKEW: Millis = Millis::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Ledger {
     shelf: Shelf,
-    open: HashMap<u128, Open>,
+    open: HashMap<u128, Open, BuildHasherDefault<OwnBits>>,
     /// The latest time that was told.
     last: Time,
     /// No lease is over before; absent where there is none.
@@ -74,6 +75,25 @@ pub struct Ledger {
     ended: Vec<RequestId>,
     /// How long a token may be valid; absent: their books are kept like others.
     longest: Option<Millis>,
+}
+
+/// For keys that are as good as random: a request's id is made here, and no client chooses it.
+#[derive(Debug, Default)]
+struct OwnBits(u64);
+
+impl Hasher for OwnBits {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |bits, byte| bits.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        let [upper, lower] = [id >> 64, id & u128::from(u64::MAX)];
+        self.0 = u64::try_from(upper ^ lower).unwrap_or_default();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Ledger {

@@ -24,7 +24,12 @@ use crate::usage::Usage;
 use crate::vendor::Vendor;
 use bytes::Bytes;
 use http::HeaderMap;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// What stands in every answer that holds an error, in the dialects that do not say otherwise.
+static FAILED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 
 /// What every provider can do.
 pub trait Provider: Sync {
@@ -66,7 +71,7 @@ pub trait Provider: Sync {
     /// Whether a whole answer with a 2xx status may hold an error, so that it has to be decoded before
     /// it may pass. Cheap; wrong only in that direction.
     fn may_have_failed(&self, body: &[u8]) -> bool {
-        memchr::memmem::find(body, b"\"error\"").is_some()
+        FAILED.find(body).is_some()
     }
 
     /// Reads a stream, frame by frame.

@@ -18,7 +18,8 @@ use crate::ledger::{Ask, AskCost, Entry, Hold, Settlement, Spent, Standing, Targ
 use crate::price::{PerMillion, Service};
 use crate::units::{Estimated, Metered, Millis, NanoDollars, Requests, Tokens};
 use crate::usage::{Quantity, Usage};
-use std::sync::Arc;
+use memchr::memmem::Finder;
+use std::sync::{Arc, LazyLock};
 
 /// What a model may write whose cap nobody knows, when the client sets none either.
 pub(super) const USUAL_CAP: Tokens = Tokens(16_384);
@@ -28,6 +29,8 @@ const GRACE: Millis = Millis::from_secs(60);
 
 /// What one million is, as prices are per million.
 const MILLION: u64 = 1_000_000;
+
+static SERVICE_TIER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"service_tier\""));
 
 /// How a request stands with the ledger.
 #[derive(Debug, Default)]
@@ -310,7 +313,7 @@ pub(super) struct Priced {
 pub(super) fn priced(request: &Request, input: Tokens, which: Targets) -> Priced {
     let mut priced = Priced { cost: AskCost::default(), unknown: Targets::NONE };
     // A service that is dearer than the usual one has to be asked for.
-    let asks_service = memchr::memmem::find(&request.body, b"\"service_tier\"").is_some();
+    let asks_service = SERVICE_TIER.find(&request.body).is_some();
     let service = if asks_service { Service::Priority } else { Service::Standard };
     let quantity = request.quantity();
     let targets = (0..).zip(request.route.targets.iter().chain(&request.route.fallbacks));

@@ -2,11 +2,14 @@
 
 use super::{Conversation, Follows};
 use crate::json::Value;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The mark of a prompt cache, in the dialects that have one.
-const CACHE_MARKS: [&[u8]; 2] = [b"\"cache_control\"", b"\"cachePoint\""];
+static CACHE_MARKS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new("\"cache_control\""), Finder::new("\"cachePoint\"")]);
 
 impl Conversation {
     /// Hashes what stays the same from turn to turn, in a fixed order: tools, instructions, the first
@@ -17,7 +20,7 @@ impl Conversation {
         answered: Answered,
     ) -> Self {
         let prefix = lasting.fold(SEED, |hash, part| hash_of(part.raw(), hash));
-        let marked = || CACHE_MARKS.iter().any(|mark| memchr::memmem::find(root.raw(), mark).is_some());
+        let marked = || CACHE_MARKS.iter().any(|mark| mark.find(root.raw()).is_some());
         let earlier = answered == Answered::Before || marked();
         Self { prefix, follows: if earlier { Follows::Earlier } else { Follows::FirstTurn } }
     }
