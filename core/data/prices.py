@@ -4,10 +4,11 @@
     python3 core/data/prices.py MODEL_PRICES_JSON DATE > core/data/prices.tsv
 
 MODEL_PRICES_JSON is `model_prices_and_context_window_backup.json` of the Python package litellm
-(MIT); DATE is the day of that release, as 2026-10-21. To refresh: fetch a newer release (`pip
+(MIT); DATE is the day of that release, as 2026-11-20. To refresh: fetch a newer release (`pip
 download litellm --no-deps`, then unzip the wheel), run this, read the diff, check the models that
 matter on their providers' pages, and run `cargo test -p tollgate-core price catalog`. Models that
-the file has no longer, or has wrong, stand in BY_HAND below with the page they were read from.
+the file has no longer, or has wrong, stand in BY_HAND below with the page they were read from; single
+figures of those pages that it leaves out stand in LEFT_OUT.
 """
 
 import json
@@ -123,6 +124,12 @@ BY_HAND = [
     (GROQ, "groq", "qwen/qwen3-32b", 131072, 40960, "input=0.29 output=0.59"),
 ]
 
+# Figures that their rows' pages have and the file has not.
+LEFT_OUT = {
+    "gpt-image-1": {"output_cost_per_image_token_batches": 2e-05},
+    "gemini/gemini-2.5-flash-image": {"output_cost_per_image_token_batches": 1.5e-05},
+}
+
 HEADER = """\
 # Models and their prices. Written by prices.py, which says how to refresh it; compiled into the core.
 #
@@ -233,7 +240,9 @@ def scaled(service, base, long):
 def sections(row, base):
     """Everything after the base prices: section -> its prices."""
     found = {}
+    # A price of sound alone is no other price for long prompts: their text would cost the same.
     longs = {n: rates(row, "", f"_above_{n}k_tokens") for n in thresholds(row)}
+    longs = {n: long for n, long in longs.items() if set(long) != {"audio_input"}}
     found.update({f">{n}000": long for n, long in longs.items()})
     for tier in row.get("tiered_pricing", [])[1:]:
         found[f">{int(tier['range'][0])}"] = rates(tier)
@@ -355,6 +364,8 @@ def gather(path, date):
         if not name:
             continue
         row["name"] = name
+        for field, value in LEFT_OUT.get(key, {}).items():
+            row.setdefault(field, value)
         entry = (*limits(row), (source(row), date), prices(row, vendor))
         # The same model under two of their keys: the one that says more.
         if (name, vendor) not in found or len(entry[3]) > len(found[name, vendor][3]):

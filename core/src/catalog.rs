@@ -31,7 +31,7 @@ pub struct Row {
 /// Where a row's figures were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// When: `2026-10-21`, or `last-listed` for a price that is listed no longer.
+    /// When: `2026-11-20`, or `last-listed` for a price that is listed no longer.
     pub date: &'static str,
     /// The page.
     pub page: &'static str,
