@@ -92,6 +92,11 @@ impl Metrics {
         self.in_flight += 1;
     }
 
+    /// A request that began is over without a record.
+    pub fn lost(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
     /// A request that began is over.
     pub fn ended(&mut self, record: &Record) {
         self.in_flight = self.in_flight.saturating_sub(1);

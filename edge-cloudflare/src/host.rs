@@ -8,6 +8,7 @@ use crate::exact;
 use crate::isolate::Isolate;
 use crate::ledger::{self, Asker, Granted, Lost, Way, Where};
 use crate::outlet::Line;
+use crate::owed::Owed;
 use crate::storage;
 use crate::timer::LazyTimer;
 use crate::upstream::Call;
@@ -19,7 +20,7 @@ use tollgate_core::cache::{Kept, Lead, Lookup, Parting, Recall};
 use tollgate_core::config::Config;
 use tollgate_core::count::{Counted, Uncounted};
 use tollgate_core::directory::Caller;
-use tollgate_core::exchange::Record;
+use tollgate_core::exchange::{Record, RequestId};
 use tollgate_core::fleet::Fleet;
 use tollgate_core::host::{Fetch, Host};
 use tollgate_core::ledger::{Entry, Hold, Order, Refusal, Reply, Settlement};
@@ -38,6 +39,7 @@ pub(crate) struct Desk {
     /// Its request's row, until it is sent.
     row: RefCell<Option<String>>,
     place: Cell<Where>,
+    owed: Owed,
     line: Rc<Line>,
 }
 
@@ -52,7 +54,8 @@ impl Desk {
         line: Rc<Line>,
     ) -> Self {
         let (row, place) = (RefCell::default(), Cell::new(Where::Nowhere));
-        Self { isolate, env, context, config, caller, row, place, line }
+        let owed = Owed::default();
+        Self { isolate, env, context, config, caller, row, place, owed, line }
     }
 
     fn way(&self) -> Way {
@@ -74,9 +77,36 @@ impl Desk {
         }
     }
 
+    /// Its exchange has panicked: ends what that has left open.
+    #[cfg(panic = "unwind")]
+    pub(crate) async fn panicked(&self) {
+        self.isolate.metrics.borrow_mut().lost();
+        for (id, settlement) in self.owed.rest() {
+            self.end(id, settlement).await;
+        }
+    }
+
+    /// Something goes to an upstream.
+    pub(crate) fn sends(&self) {
+        self.owed.sends();
+    }
+
+    /// Ends an entry where it is held.
+    async fn end(&self, id: RequestId, settlement: Settlement) {
+        match self.place.get() {
+            Where::Object => self.settle_there(id, settlement).await,
+            Where::Isolate => {
+                let now = clock::now();
+                let warnings = self.isolate.own.borrow_mut().settle_entry(id, &settlement, now);
+                self.warn(Reply::Settled(warnings));
+            }
+            Where::Nowhere => {}
+        }
+    }
+
     /// Ends an entry in the object. What is lost is tried again behind the answer.
-    async fn settle_there(&self, hold: &Hold, settlement: Settlement) {
-        let order = Order::Settle { id: hold.id(), settlement };
+    async fn settle_there(&self, id: RequestId, settlement: Settlement) {
+        let order = Order::Settle { id, settlement };
         let row = self.row.borrow_mut().take();
         let way = self.way();
         self.asks();
@@ -117,6 +147,9 @@ impl Host for Desk {
     }
 
     fn fetch(&self, request: Fetch) -> Call {
+        #[cfg(feature = "panics")]
+        crate::panics::at("before-it-is-sent", &request.body);
+        self.sends();
         Call::within(&self.env, request, &self.line)
     }
 
@@ -135,20 +168,14 @@ impl Host for Desk {
         let granted = ledger::reserve(&asker, entry).await;
         granted.map(|Granted { hold, place }| {
             self.place.set(place);
+            self.owed.holds(&hold);
             hold
         })
     }
 
     async fn settle(&self, hold: Hold, settlement: Settlement) {
-        match self.place.get() {
-            Where::Object => self.settle_there(&hold, settlement).await,
-            Where::Isolate => {
-                let now = clock::now();
-                let warnings = self.isolate.own.borrow_mut().settle(hold, &settlement, now);
-                self.warn(Reply::Settled(warnings));
-            }
-            Where::Nowhere => {}
-        }
+        self.owed.ends(hold.id());
+        self.end(hold.id(), settlement).await;
     }
 
     async fn count(&self, text: Uncounted) -> Counted {

@@ -31,6 +31,8 @@ mod usage; // records for others
 mod alert; // budgets that run out
 #[cfg(feature = "exact-count")]
 mod exact; // counts by tokenizers
+mod bug; // panics, as they are told
+mod owed; // what a request holds
 mod host; // what an exchange runs on
 mod session; // realtime sessions
 mod visit; // one request
@@ -38,6 +40,9 @@ mod visit; // one request
 mod storage; // SQL of a Durable Object
 mod object; // the Durable Object
 mod registry; // the one that knows who there is
+
+#[cfg(feature = "panics")]
+mod panics; // on demand
 
 use worker::{Context, Env, event};
 

@@ -10,16 +10,20 @@
 //! Whatever a book does is done in one go, without waiting for anything: the storage is synchronous, and the
 //! runtime holds back the answer until it is safe.
 
+use crate::bug;
 use crate::clock;
 use crate::ledger::INSIDE;
 use crate::registry::Registry;
 use crate::storage::{self, Local};
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tollgate_core::ledger::{Order, Placed};
 use tollgate_core::units::{Millis, Time};
 use tollgate_edge::book::{Book, Opened};
+use tollgate_edge::caught::{self, Ended};
 use tollgate_edge::keeper::Tables;
 use tollgate_edge::sql::Failed;
 use worker::{DurableObject, Env, Request, Response, Result, State, console_error, durable_object};
@@ -59,6 +63,7 @@ impl std::panic::RefUnwindSafe for Ledger {}
 
 impl DurableObject for Ledger {
     fn new(state: State, env: Env) -> Self {
+        bug::told_by_place();
         let local = Local(state.storage().sql());
         Self {
             state,
@@ -71,7 +76,26 @@ impl DurableObject for Ledger {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let mut served = pin!(self.serve(request));
+        match poll_fn(|cx| caught::poll(served.as_mut(), cx)).await {
+            Ended::With(answer) => answer,
+            Ended::Panicked => Err("it has panicked".into()),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.alarm.set(None);
+        if let Err(Failed(why)) = self.keep_up().await {
+            console_error!("the books could not be stored, which is tried again: {why}");
+            self.wake_in(CHECKPOINT).await?;
+        }
+        Response::empty()
+    }
+}
+
+impl Ledger {
+    async fn serve(&self, mut request: Request) -> Result<Response> {
         // Not by the runtime's own parser of addresses, which would bring Unicode's tables along.
         let address = request.inner().url();
         let path =
@@ -99,17 +123,6 @@ impl DurableObject for Ledger {
         }
     }
 
-    async fn alarm(&self) -> Result<Response> {
-        self.alarm.set(None);
-        if let Err(Failed(why)) = self.keep_up().await {
-            console_error!("the books could not be stored, which is tried again: {why}");
-            self.wake_in(CHECKPOINT).await?;
-        }
-        Response::empty()
-    }
-}
-
-impl Ledger {
     async fn order(&self, body: &[u8]) -> std::result::Result<Vec<u8>, Failed> {
         let Placed { order, length } = Order::read(body).map_err(|garbled| Failed(garbled.what))?;
         let row = body.get(length..).unwrap_or_default();
@@ -117,6 +130,8 @@ impl Ledger {
             self.row(row).await?;
         }
         let mut book = self.take_book().await?;
+        #[cfg(feature = "panics")]
+        crate::panics::at("in-the-book", body);
         let reply = book.serve(order, clock::now()).await;
         let is_stored = book.is_stored();
         *self.book.borrow_mut() = Some(book);

@@ -111,6 +111,7 @@ impl Sessions for Desk {
 
     async fn dial(&self, mut request: Fetch, most: usize) -> Result<Dialed<Socket>, Declined> {
         request.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        self.sends();
         let failed = |error| Declined::Failed(upstream::failed(&error));
         let Sent { answer, head } = upstream::send(request, &JsValue::UNDEFINED).await.map_err(failed)?;
         match glue::socket(&answer) {

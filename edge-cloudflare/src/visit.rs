@@ -1,6 +1,7 @@
 //! One request to the Worker.
 
 use crate::bound::{Binding, Door};
+use crate::bug;
 use crate::clock;
 use crate::host::Desk;
 use crate::incoming;
@@ -16,7 +17,9 @@ use crate::settings;
 use bytes::Bytes;
 use http::Response;
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::api::Knock;
@@ -28,6 +31,7 @@ use tollgate_core::exchange::{Opening, RequestId, Session};
 use tollgate_core::fault::{Code, Fault};
 use tollgate_core::mount::{self, Mounted};
 use tollgate_core::units::{Millis, Time};
+use tollgate_edge::caught::{self, Ended};
 use tollgate_edge::front::{self, Again, Asked, Edge};
 use tollgate_edge::pipe::{Body, Pipe};
 use wasm_bindgen::JsValue;
@@ -45,12 +49,27 @@ struct Visit {
     socket: Rc<Cell<Option<JsValue>>>,
 }
 
-/// Answers a request, whatever it is.
+/// Answers a request, whatever it is and whatever becomes of it.
 pub(crate) async fn answer(
     request: web_sys::Request,
     env: Env,
     context: Context,
 ) -> worker::Result<web_sys::Response> {
+    bug::told_by_place();
+    // The object itself: its own `clone` would be another request.
+    let asked = cfg!(panic = "unwind").then(|| Clone::clone(&request));
+    let mut served = pin!(serve(request, env, context));
+    match (poll_fn(|cx| caught::poll(served.as_mut(), cx)).await, asked) {
+        (Ended::With(answer), _) => answer,
+        (Ended::Panicked, None) => Err(worker::Error::from("the gateway has no answer")),
+        (Ended::Panicked, Some(asked)) => {
+            let id = Isolate::here().random().request_id();
+            outlet::whole(front::broken(&incoming::head(&asked)?, id))
+        }
+    }
+}
+
+async fn serve(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
     let isolate = Isolate::here();
     let config = match settings::current(&isolate, &env).await {
         Ok(config) => config,
@@ -66,6 +85,8 @@ pub(crate) async fn answer(
         }
     }
     let head = incoming::head(&request)?;
+    #[cfg(feature = "panics")]
+    crate::panics::at("at-the-door", head.uri.query().unwrap_or_default().as_bytes());
     if governed && matches!(mount::find(&head.method, head.uri.path()), Ok(Mounted::Admin(_))) {
         return administer(&isolate, request, &head, &env).await;
     }
@@ -181,6 +202,12 @@ impl Edge for Visit {
         desk.over().await;
     }
 
+    // Where nobody can ask, this would only make the Worker larger.
+    #[cfg(panic = "unwind")]
+    async fn panicked(desk: &Desk) {
+        desk.panicked().await;
+    }
+
     async fn session(&self, opening: Opening, pipe: Pipe) -> Response<Body> {
         let (surface, id) = (opening.admitted.surface, opening.admitted.id);
         self.began();
@@ -190,8 +217,12 @@ impl Edge for Visit {
         let doorway = Doorway { pipe: pipe.clone(), place: Rc::clone(&self.socket), most };
         let way = pipe.clone();
         self.spawn(async move {
-            drive(session, &desk, doorway).await;
+            let mut driven = pin!(drive(session, &desk, doorway));
+            let ended = poll_fn(|cx| caught::poll(driven.as_mut(), cx)).await;
             way.close();
+            if ended == Ended::Panicked {
+                Self::panicked(&desk).await;
+            }
             desk.over().await;
         });
         front::answered(pipe, surface, id).await

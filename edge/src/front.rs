@@ -10,11 +10,14 @@
 //! the hold settled there, and nothing depends on anybody's being dropped.
 
 use crate::body::{Bounds, read};
+use crate::caught::{self, Ended};
 use crate::pipe::{Body, Cut, Pipe};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::admit::{Admission, Admitted, Desk, admit, sessionless, unready};
@@ -55,6 +58,11 @@ pub trait Edge {
     /// The exchange is over: sends on what its host still has, such as the record of a call that had no
     /// hold to settle.
     fn over(host: &Self::Host) -> impl Future<Output = ()>;
+    /// The exchange has panicked, where panics are caught: ends what its host still holds.
+    fn panicked(host: &Self::Host) -> impl Future<Output = ()> {
+        let _ = host;
+        std::future::ready(())
+    }
     /// Runs a realtime session, where the platform speaks WebSocket; answers its handshake through the pipe.
     fn session(&self, opening: Opening, pipe: Pipe) -> impl Future<Output = Response<Body>> {
         let _ = pipe;
@@ -138,6 +146,29 @@ pub fn unable(head: &Parts, why: &str, id: RequestId) -> Response<Bytes> {
         Ok(Mounted::Ready | Mounted::Metrics | Mounted::Models { .. } | Mounted::Transcript { .. })
         | Err(_) => unready(why, id),
     }
+}
+
+/// The answer to a request whose code has panicked before there was one, in the shape of what was called.
+pub fn broken(head: &Parts, id: RequestId) -> Response<Bytes> {
+    use tollgate_core::mount::{self, Mounted};
+    use tollgate_core::surface::{SurfaceId, of};
+    let fault = unanswered();
+    match mount::find(&head.method, head.uri.path()) {
+        Ok(Mounted::Surface { id: surface, .. }) => tollgate_core::admit::refusal(of(surface), &fault, id),
+        Ok(Mounted::Admin(_)) => refusal(&fault),
+        Ok(
+            Mounted::Health
+            | Mounted::Ready
+            | Mounted::Metrics
+            | Mounted::Models { .. }
+            | Mounted::Transcript { .. },
+        )
+        | Err(_) => tollgate_core::admit::refusal(of(SurfaceId::OpenAiChat), &fault, id),
+    }
+}
+
+fn unanswered() -> Fault {
+    Fault::new(Code::Bug, "the gateway has no answer")
 }
 
 /// That calls can be taken, and what is to be known of it.
@@ -236,8 +267,12 @@ async fn exchange<E: Edge>(
     };
     let way = pipe.clone();
     edge.spawn(async move {
-        drive(exchange, &*host, &way).await;
+        let mut driven = pin!(drive(exchange, &*host, &way));
+        let ended = poll_fn(|cx| caught::poll(driven.as_mut(), cx)).await;
         way.close();
+        if ended == Ended::Panicked {
+            E::panicked(&host).await;
+        }
         E::over(&host).await;
     });
     answered(pipe, surface, id).await
@@ -247,9 +282,6 @@ async fn exchange<E: Edge>(
 pub async fn answered(pipe: Pipe, surface: &dyn Surface, id: RequestId) -> Response<Body> {
     match pipe.answer().await {
         Ok(answer) => answer,
-        Err(Cut) => {
-            let fault = Fault::new(Code::Bug, "the gateway has no answer");
-            tollgate_core::admit::refusal(surface, &fault, id).map(Body::from)
-        }
+        Err(Cut) => tollgate_core::admit::refusal(surface, &unanswered(), id).map(Body::from),
     }
 }

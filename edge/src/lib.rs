@@ -12,6 +12,7 @@
 pub mod document; // the config's text, and what its secrets stand for
 pub mod random; // names for requests, spread of load
 pub mod pipe; // between an exchange and the body of its answer
+pub mod caught; // panics, where they can be caught
 pub mod body; // a request's body, whole and bounded
 pub mod ai; // Workers AI's words
 pub mod issuers; // keys of tokens' issuers

@@ -2,7 +2,7 @@
 # Builds the Worker as `wrangler deploy` would, with pinned tools that are kept in $TOLLGATE_TOOLS, and says
 # how large it is. Prints the folder with index.js and index_bg.wasm as its last line.
 #
-#   tests/cloudflare/build.sh [--panic-unwind] [--features exact-count]
+#   tests/cloudflare/build.sh [--panic-unwind [--features panics]] [--features exact-count]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,16 +12,22 @@ worker_build=0.8.7
 wasm_bindgen=$(sed -n 's/^wasm-bindgen = "=\([0-9.]*\)".*/\1/p' Cargo.toml)
 most=$((900 * 1024))
 folder=build unwind=() features=()
-# Neither unwinding nor tokenizers are for those who count bytes. They are built beside the other, in folders of
-# their own: what is built in one folder with other features is taken for what was there.
-case " $* " in *" --panic-unwind "*)
-  most=1200000 folder=build-unwind unwind=(--panic-unwind)
-  export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/unwind ;;
-esac
-case " $* " in *" exact-count "*)
-  most=3400000 folder=build-exact features=(--features exact-count)
-  export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/exact ;;
-esac
+# Neither unwinding nor tokenizers are for those who count bytes, and that whoever asks can make it panic is for tests.
+# They are built beside the other, in folders of their own, since what is built in one folder with other features is
+# taken for what was there. Each begins with what the other has built of the crates below.
+beside=
+case " $* " in *" --panic-unwind "*) most=1200000 beside=unwind unwind=(--panic-unwind) ;; esac
+case " $* " in *" exact-count "*) most=3400000 beside=$beside${beside:+-}exact features=(--features exact-count) ;; esac
+case " $* " in *" panics "*) beside=$beside${beside:+-}panics features=(--features panics) ;; esac
+if [ -n "$beside" ]; then
+  folder=build-$beside from=$CARGO_TARGET_DIR
+  export CARGO_TARGET_DIR=$from/$beside
+  if [ ! -e "$CARGO_TARGET_DIR" ] && [ -d "$from/wasm32-unknown-unknown/wasm" ]; then
+    mkdir -p "$CARGO_TARGET_DIR/wasm32-unknown-unknown"
+    cp -a --reflink=auto "$from/wasm" "$CARGO_TARGET_DIR/"
+    cp -a --reflink=auto "$from/wasm32-unknown-unknown/wasm" "$CARGO_TARGET_DIR/wasm32-unknown-unknown/"
+  fi
+fi
 
 tests/tool.sh wasm-bindgen-cli "$wasm_bindgen"
 tests/tool.sh worker-build "$worker_build"

@@ -207,6 +207,13 @@ impl Hold {
         Self { entry, output, closed: Targets::NONE, standing: Standing::default() }
     }
 
+    /// All of it as what a call came to consume: what the books charge when its lease is over.
+    pub fn in_full(&self) -> Spent {
+        let Ask { input, cost, .. } = self.entry.ask;
+        let cost = cost.map(|cost| cost.with_output(self.output)).unwrap_or_default();
+        Spent { input: Metered(input.0), output: Metered(self.output), cost, targets: Targets::ALL }
+    }
+
     /// The request it was taken for.
     pub fn id(&self) -> RequestId {
         self.entry.id

@@ -223,6 +223,12 @@ fn a_lost_entry_is_charged_in_full_when_its_lease_is_over_and_not_before() {
     let tokens = reading(&ledger, &key, "max_tokens", at(180_000));
     assert_eq!((tokens.used, tokens.held), (150, 0));
     assert_eq!(reading(&ledger, &key, "budget", at(180_000)).used, DOLLAR * 3 / 10);
+    let Spent { input, output, cost, .. } = lost.in_full();
+    assert_eq!(
+        (input.0.get() + output.0.get(), cost),
+        (150, NanoDollars(DOLLAR * 3 / 10)),
+        "as it says itself"
+    );
     ledger.settle(lost, &paid(1), at(180_001));
     assert_eq!(reading(&ledger, &key, "budget", at(180_001)).used, DOLLAR * 3 / 10, "it has ended");
 }
