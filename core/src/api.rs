@@ -518,6 +518,17 @@ pub struct Only {
     pub value: String,
 }
 
+/// How much is known of what other gateways have spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Others {
+    /// When all that they had told was heard; absent if that has not been yet.
+    pub as_of: Option<Time>,
+    /// Whether they are heard now.
+    pub current: bool,
+    /// Whether the question's span cuts a day on which they have spent something, which is left out.
+    pub cut: bool,
+}
+
 /// What was spent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpendRow {

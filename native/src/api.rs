@@ -15,6 +15,8 @@ use crate::arrears;
 use crate::body;
 use crate::follow;
 use crate::host::{Shared, held};
+use crate::ledger::Ledgers;
+use crate::store::{OthersDays, Spent};
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
@@ -24,7 +26,7 @@ use tollgate_core::admit::Desk;
 use tollgate_core::api::audit::Gap;
 use tollgate_core::api::shape::MOST_BYTES;
 use tollgate_core::api::{
-    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Plan, RequestQuery, RequestRow,
+    Ask, AuditLine, AuditQuery, Change, Commit, Deed, Kind, Knock, Others, Plan, RequestQuery, RequestRow,
     SpendQuery, SpendRow, plan, render,
 };
 use tollgate_core::directory::Directory;
@@ -39,6 +41,8 @@ pub trait Keeper {
     fn commit(&self, changes: Vec<Change>, deed: Deed) -> impl Future<Output = Result<(), Unkept>>;
     /// What was spent.
     fn spend(&self, query: SpendQuery) -> impl Future<Output = Result<Vec<SpendRow>, Unkept>>;
+    /// What was spent, here and where it was heard that other gateways did.
+    fn spend_of_all(&self, query: SpendQuery) -> impl Future<Output = Result<Spent, Unkept>>;
     /// Requests, the newest first.
     fn requests(&self, query: RequestQuery) -> impl Future<Output = Result<Vec<RequestRow>, Unkept>>;
     /// Lines of the audit log, the newest first.
@@ -197,8 +201,19 @@ impl<K: Keeper, R: Reread> Office<K, R> {
             Plan::Answer(answer) => answer,
             Plan::Commit(commit) => self.commit(*commit, shared).await?,
             Plan::Spend(ask) => {
-                let rows = self.keeper.spend(ask.query.clone()).await.map_err(gone)?;
-                render::spend(*ask, &rows)
+                let query = ask.query.clone();
+                match &shared.ledger {
+                    Ledgers::Alone(_) => render::spend(*ask, &self.keeper.spend(query).await.map_err(gone)?),
+                    Ledgers::Together { shared: ledger, .. } => {
+                        let Spent { rows, days } = self.keeper.spend_of_all(query).await.map_err(gone)?;
+                        let others = Others {
+                            as_of: shared.hearsay.as_of(),
+                            current: shared.hearsay.is_current() && ledger.is_alive(),
+                            cut: days == OthersDays::Cut,
+                        };
+                        render::spend_of_all(*ask, &rows, others)
+                    }
+                }
             }
             Plan::Requests(query) => {
                 let limit = query.limit;

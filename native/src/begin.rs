@@ -4,6 +4,7 @@ use crate::alert::{self, Ears};
 use crate::api::{Bell, Office};
 use crate::cache::Answers;
 use crate::clock::Clock;
+use crate::hearsay::Hearsay;
 use crate::host::Shared;
 use crate::jwks::Issuers;
 use crate::ledger::Ledgers;
@@ -81,6 +82,7 @@ pub fn begin(settings: Settings, outside: Outside) -> Result<Begun, Problems> {
         outside: Arc::new(outside),
         office: Office::new(Arc::clone(&store), Bell::default()),
         share: Share::default(),
+        hearsay: Hearsay::default(),
         store,
         alarm,
         clock,

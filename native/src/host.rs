@@ -6,6 +6,7 @@ use crate::aside::aside;
 use crate::cache::Answers;
 use crate::clock::{self, Clock};
 use crate::flight::Aloft;
+use crate::hearsay::Hearsay;
 use crate::jwks::Issuers;
 use crate::ledger::Ledgers;
 use crate::lend::Lenders;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub office: Office<Arc<Store>, Bell>,
     /// What other gateways are to know.
     pub share: Share,
+    /// What is known of other gateways' spend.
+    pub hearsay: Hearsay,
     /// Who there is, what was done and what was spent.
     pub store: Arc<Store>,
     /// Hears of budgets that run out.

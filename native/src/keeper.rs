@@ -1,10 +1,10 @@
 //! The store as the admin API's keeper: its questions in the store's words, and the answers back.
 
 use crate::api::{Keeper, Unkept};
-use crate::store::Store;
 use crate::store::audit::{Chain, Line};
 use crate::store::requests::Found;
 use crate::store::trouble::StoreError;
+use crate::store::{Spent, Store};
 use std::sync::Arc;
 use tollgate_core::api::audit::{Broken, Gap};
 use tollgate_core::api::{
@@ -24,6 +24,10 @@ impl Keeper for Arc<Store> {
 
     async fn spend(&self, query: SpendQuery) -> Result<Vec<SpendRow>, Unkept> {
         Ok(Store::spend(self, query).await?)
+    }
+
+    async fn spend_of_all(&self, query: SpendQuery) -> Result<Spent, Unkept> {
+        Ok(Store::spend_of_all(self, query).await?)
     }
 
     async fn requests(&self, query: RequestQuery) -> Result<Vec<RequestRow>, Unkept> {

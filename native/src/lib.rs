@@ -31,6 +31,7 @@ pub mod begin; // opens what must outlive the process, and makes what workers sh
 pub mod store; // what must outlive the process
 pub mod follow; // what others change in it meanwhile
 pub mod share; // who there is, told to other gateways and by them
+pub mod hearsay; // what was spent, told to them and by them
 pub mod keeper; // the store in the admin API's words
 pub mod jwks; // keys of other issuers of tokens
 pub mod alert; // budgets that run out

@@ -4,6 +4,7 @@ use crate::alert;
 use crate::arrears;
 use crate::begin::{Begun, begin};
 use crate::follow;
+use crate::hearsay;
 use crate::host::Shared;
 use crate::jwks;
 use crate::reload::{INTERVAL, Reloader};
@@ -64,6 +65,7 @@ pub fn run(plan: Plan) -> Result<ExitCode, Problems> {
         arrears::collect(&shared).await;
         let Ends { conductor, baton } = phases();
         share::start(&shared).await;
+        hearsay::start(&shared);
         let workers = start(&shared, listeners, &baton)?;
         announce(&shared, &url, plan.greeting.as_deref());
         warm_up(&shared);

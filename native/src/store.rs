@@ -25,6 +25,7 @@ mod backfill; // the same for those that an older program has stored
 mod rollup; // what was spent by day
 pub(crate) mod kept; // requests that wait, in a file
 mod spend; // what was spent in any span
+pub mod elsewhere; // by other gateways too
 pub mod audit; // who did what
 mod news; // what others have changed
 pub mod beside; // for the command line, while a gateway has it
@@ -48,6 +49,7 @@ use requests::{Found, RequestQuery};
 use responses::{Keeping, Kept};
 use row::Row;
 use rusqlite::Connection;
+use spend::Whose;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -63,6 +65,7 @@ use tollgate_core::units::Time;
 use trouble::{Problem, StoreError, Unopened};
 use writer::{Health, Writer};
 
+pub use spend::{OthersDays, Spent};
 pub use writer::Days;
 
 /// Connections that only read.
@@ -286,12 +289,19 @@ impl Store {
         self.desk.dropped()
     }
 
-    /// What was spent, the dearest first. Up to now if the store takes writes, else without what
-    /// waits to be written.
+    /// What was spent through this gateway, the dearest first. Up to now if the store takes writes, else
+    /// without what waits to be written.
     pub async fn spend(&self, query: SpendQuery) -> Result<Vec<SpendRow>, StoreError> {
         let newest = Time(self.newest.load(Ordering::Acquire));
         self.flush_if_it_can().await;
-        self.read(move |connection| spend::spend(connection, &query, newest)).await
+        self.read(move |connection| spend::spend(connection, &query, newest, Whose::Own)).await
+    }
+
+    /// The same with what other gateways have told that they have spent.
+    pub async fn spend_of_all(&self, query: SpendQuery) -> Result<Spent, StoreError> {
+        let (newest, now) = (Time(self.newest.load(Ordering::Acquire)), self.now());
+        self.flush_if_it_can().await;
+        self.read(move |connection| spend::of_all(connection, &query, newest, now)).await
     }
 
     /// Requests one by one, the newest first.

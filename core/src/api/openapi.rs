@@ -387,6 +387,7 @@ fn spend() -> Value {
             "from": {"type": "string"}, "to": {"type": "string"},
             "by": {"type": "array", "items": {"type": "string"}},
             "data": {"type": "array", "items": row, "maxItems": 1000},
+            "others": {"type": "object", "description": "Of other gateways: false `current` is Redis gone, true `cut` part of a day left out."},
         },
     })
 }

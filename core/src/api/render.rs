@@ -4,7 +4,7 @@ use super::answer::ok;
 use super::audit::{Broken, Gap};
 use super::shape::{Object, dollars};
 use super::spec::{hex, written};
-use super::{AuditLine, LimitsAsk, LimitsForm, RequestRow, SpendAsk, SpendForm, SpendRow};
+use super::{AuditLine, LimitsAsk, LimitsForm, Others, RequestRow, SpendAsk, SpendForm, SpendRow};
 use crate::directory::spec::budget_value;
 use crate::fleet::{LaneReport, LaneState};
 use crate::ledger::{Reading, Report};
@@ -12,6 +12,17 @@ use crate::units::{NanoDollars, Time, Tokens};
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
+
+/// What was spent here and at other gateways, and how much of that is known.
+pub fn spend_of_all(ask: SpendAsk, rows: &[SpendRow], others: Others) -> Response<Bytes> {
+    let SpendAsk { query, form: SpendForm::Rows } = ask else { return spend(ask, rows) };
+    let by: Vec<_> = query.by.iter().map(|dimension| dimension.word()).collect();
+    let data: Vec<_> = rows.iter().map(|row| spend_row(&by, row)).collect();
+    let Others { as_of, current, cut } = others;
+    let others = json!({"as_of": as_of.map(written), "current": current, "cut": cut});
+    let (from, to) = (written(query.from), written(query.to));
+    ok(&json!({"from": from, "to": to, "by": by, "data": data, "others": others}))
+}
 
 /// What was spent.
 pub fn spend(ask: SpendAsk, rows: &[SpendRow]) -> Response<Bytes> {

@@ -71,6 +71,9 @@ impl Keeper for Broken {
     async fn spend(&self, _: SpendQuery) -> Result<Vec<SpendRow>, Unkept> {
         self.full()
     }
+    async fn spend_of_all(&self, _: SpendQuery) -> Result<Spent, Unkept> {
+        self.full()
+    }
     async fn requests(&self, _: RequestQuery) -> Result<Vec<RequestRow>, Unkept> {
         self.full()
     }

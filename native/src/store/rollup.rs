@@ -12,6 +12,7 @@
 //! Whoever asks by tag reads 4 and 5, and 0 and 2 for those that have none; and so on
 //! ([`facets`]).
 
+use super::elsewhere;
 use super::row::{Row, int};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
@@ -47,29 +48,31 @@ pub(super) struct Rollup {
     cells: HashMap<Cell, Amounts>,
 }
 
+/// What a line is of. Absent values are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Cell {
-    facet: u8,
-    day: i64,
-    organisation: String,
-    team: String,
-    user: String,
-    key: String,
-    provider: String,
-    model: String,
-    end_user: String,
-    tag: String,
+pub(super) struct Cell {
+    pub(super) facet: u8,
+    pub(super) day: i64,
+    pub(super) organisation: String,
+    pub(super) team: String,
+    pub(super) user: String,
+    pub(super) key: String,
+    pub(super) provider: String,
+    pub(super) model: String,
+    pub(super) end_user: String,
+    pub(super) tag: String,
 }
 
+/// What a line adds up to.
 #[derive(Clone, Copy, Debug, Default)]
-struct Amounts {
-    requests: u64,
-    failed: u64,
-    unpriced: u64,
-    input: u64,
-    cached: u64,
-    output: u64,
-    cost: u64,
+pub(super) struct Amounts {
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+    pub(super) unpriced: u64,
+    pub(super) input: u64,
+    pub(super) cached: u64,
+    pub(super) output: u64,
+    pub(super) cost: u64,
 }
 
 impl Rollup {
@@ -110,8 +113,12 @@ impl Rollup {
         self.cells.entry(cell).or_default().add(&amounts);
     }
 
-    /// Adds everything to what is stored.
+    /// Adds everything to what is stored, to be told to other gateways where there are any.
     pub(super) fn write(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        elsewhere::mark(connection, self.cells.keys())?;
         let mut statement = connection.prepare_cached(UPSERT)?;
         for (cell, amounts) in &self.cells {
             let Cell { facet, day, organisation, team, user, key, provider, model, end_user, tag } = cell;

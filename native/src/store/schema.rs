@@ -10,13 +10,14 @@ use std::time::Duration;
 /// What each version adds to the one before. A version that has been released is never changed. They are run
 /// at the start, before anything is served, so none may take longer the more requests there are: that is
 /// [`backfill`]'s.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// Marks a database as a gateway's: `tgat`.

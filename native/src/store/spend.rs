@@ -6,6 +6,8 @@
 //!    ├─ requests ────┼────────── roll-ups ──────────┼─ requests ─┤
 //! ```
 //! By tag, a request with two counts for both; so it does where several tags are asked for together.
+//!
+//! Of what other gateways have spent whole days are known, and nothing of the ragged ends.
 
 use super::requests::{LEADS, Sql, narrow};
 use super::rollup::{DAY, Told, facets};
@@ -16,13 +18,64 @@ use rusqlite::{Connection, params_from_iter};
 use tollgate_core::api::{Dimension, Only, SpendQuery, SpendRow};
 use tollgate_core::units::{NanoDollars, Requests, Time, Tokens};
 
-/// Adds up. No request is newer than `newest`, so a day that ends after it is a whole one.
+/// A span that ends so shortly before now is asked for up to now.
+const NOW: u64 = 60_000;
+
+/// Whose spend is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// What went through this gateway.
+    Own,
+    /// What others have told besides, by now.
+    All(Time),
+}
+
+/// What was spent here and elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// The dearest first.
+    pub rows: Vec<SpendRow>,
+    /// How the span cuts others' days.
+    pub days: OthersDays,
+}
+
+/// Whether the span holds all of each day on which others have spent what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OthersDays {
+    /// It does.
+    #[default]
+    Whole,
+    /// Of some day it holds a part, and what others have spent on that day is left out.
+    Cut,
+}
+
+/// Adds up what was spent here and elsewhere.
+pub(super) fn of_all(
+    connection: &Connection,
+    query: &SpendQuery,
+    newest: Time,
+    now: Time,
+) -> Result<Spent, rusqlite::Error> {
+    let mut days = OthersDays::Whole;
+    for cut in Spans::elsewhere(query, now).cut() {
+        let mut values = Vec::new();
+        let part = self::days(query, (cut, cut + 1), "elsewhere", &mut values);
+        let mut statement = connection.prepare_cached(&part)?;
+        if statement.exists(params_from_iter(values))? {
+            days = OthersDays::Cut;
+        }
+    }
+    Ok(Spent { rows: spend(connection, query, newest, Whose::All(now))?, days })
+}
+
+/// Adds up. No request of this gateway is newer than `newest`, so a day that ends after it is a whole one.
 pub(super) fn spend(
     connection: &Connection,
     query: &SpendQuery,
     newest: Time,
+    whose: Whose,
 ) -> Result<Vec<SpendRow>, rusqlite::Error> {
-    let Sql { text, values } = plan(query, newest);
+    let Sql { text, values } = plan(query, newest, whose);
     let mut statement = connection.prepare_cached(&text)?;
     let dimensions = query.by.len();
     let rows = statement.query_map(params_from_iter(values), |row| {
@@ -55,19 +108,25 @@ const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(failed), 0), coales
     coalesce(sum(cost >> 32), 0), coalesce(sum(cost & 4294967295), 0)";
 
 /// The whole question as one statement.
-pub(super) fn plan(query: &SpendQuery, newest: Time) -> Sql {
+pub(super) fn plan(query: &SpendQuery, newest: Time, whose: Whose) -> Sql {
     let mut values = Vec::new();
     let mut parts = Vec::new();
     let spans = Spans::of(query, newest);
     if spans.days.0 < spans.days.1 {
-        parts.push(days(query, spans.days, &mut values));
+        parts.push(days(query, spans.days, "spend", &mut values));
+    }
+    if let Whose::All(now) = whose {
+        let spans = Spans::elsewhere(query, now);
+        if spans.days.0 < spans.days.1 {
+            parts.push(days(query, spans.days, "elsewhere", &mut values));
+        }
     }
     for (from, to) in spans.ends.into_iter().filter(|(from, to)| from < to) {
         parts.push(moments(query, from, to, &mut values));
     }
     if parts.is_empty() {
         // An empty span is nothing, not everything.
-        parts.push(days(query, (0, 0), &mut values));
+        parts.push(days(query, (0, 0), "spend", &mut values));
     }
     let dimensions: String = (0..query.by.len()).map(|place| format!("d{place}, ")).collect();
     let group: Vec<String> = (0..query.by.len()).map(|place| format!("d{place}")).collect();
@@ -103,6 +162,22 @@ impl Spans {
             Self { days: (0, 0), ends: [(from, to), (0, 0)] }
         }
     }
+
+    /// The same for what others have spent: of a span up to now the last day is whole.
+    fn elsewhere(query: &SpendQuery, now: Time) -> Self {
+        let is_now = query.to.0.saturating_add(NOW) >= now.0;
+        Self::of(query, if is_now { Time(query.to.0.saturating_sub(1)) } else { Time(u64::MAX) })
+    }
+
+    /// The days at its ends of which it holds a part.
+    fn cut(&self) -> Vec<u64> {
+        let mut days: Vec<u64> = Vec::new();
+        for (from, to) in self.ends.into_iter().filter(|(from, to)| from < to) {
+            days.extend([from / DAY, (to - 1) / DAY]);
+        }
+        days.dedup();
+        days
+    }
 }
 
 fn told(query: &SpendQuery, dimension: Dimension) -> Told {
@@ -114,7 +189,8 @@ fn lead(only: &[Only]) -> Option<Dimension> {
     LEADS.into_iter().find(|lead| only.iter().any(|only| only.dimension == *lead))
 }
 
-fn days(query: &SpendQuery, (from, to): (u64, u64), values: &mut Vec<Value>) -> String {
+/// Whole days of `spend`, or of `elsewhere`.
+fn days(query: &SpendQuery, (from, to): (u64, u64), table: &str, values: &mut Vec<Value>) -> String {
     let columns = query.by.iter().enumerate().map(|(place, dimension)| {
         let value = match (dimension, column(*dimension)) {
             (_, Some(name)) => format!("nullif({name}, '')"),
@@ -132,7 +208,7 @@ fn days(query: &SpendQuery, (from, to): (u64, u64), values: &mut Vec<Value>) -> 
         Some(dimension) => {
             let name = column(dimension).unwrap_or("tag");
             conditions.push(format!("{name} <> ''"));
-            format!(" INDEXED BY spend_by_{name}")
+            format!(" INDEXED BY {table}_by_{name}")
         }
     };
     for (dimension, wanted) in by_dimension(&query.only) {
@@ -146,7 +222,7 @@ fn days(query: &SpendQuery, (from, to): (u64, u64), values: &mut Vec<Value>) -> 
         }
     }
     format!(
-        "SELECT {columns}requests, failed, unpriced, input, cached, output, cost FROM spend{index} WHERE {}",
+        "SELECT {columns}requests, failed, unpriced, input, cached, output, cost FROM {table}{index} WHERE {}",
         conditions.join(" AND ")
     )
 }

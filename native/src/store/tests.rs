@@ -4,6 +4,7 @@ mod beside; // while another process has it
 mod folder; // a place that is cleaned up
 pub(crate) mod queries; // what is asked is what was written
 mod backfill; // what an older program has stored is brought over
+mod elsewhere; // what other gateways have spent
 mod responses; // for how long they are kept
 mod stamps; // the later change wins
 mod trouble; // a disk that is full, read-only or gone
@@ -187,7 +188,7 @@ fn a_store_of_a_newer_program_is_left_alone() {
     drop(open(&folder.store()));
     behind_its_back(&folder.store(), "PRAGMA user_version = 9");
     let problem = Store::open(&setup(&folder.store())).unwrap_err().0;
-    assert!(problem.contains("has schema 9, and this program knows none after 6"), "{problem}");
+    assert!(problem.contains("has schema 9, and this program knows none after 7"), "{problem}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod bad_input;
 mod secrets;
 
 mod shared; // A3 to A5, A13, K2, D2: several gateways on one Redis
+mod hearsay; // spend of all of them, at each
 mod redis_lost; // E
 mod disk; // F, K17: the database
 mod crash; // kill -9

@@ -33,6 +33,7 @@ fn older(folder: &Folder, rows: &[Row]) {
     let indexes = columns.map(|name| format!("CREATE INDEX requests_by_{name} ON requests ({name}, at);"));
     let older = format!(
         "DROP TABLE runs; DROP TABLE marks; DROP TABLE responses; \
+         DROP TABLE elsewhere; DROP TABLE untold; DROP TABLE hearsay; \
          ALTER TABLE requests DROP COLUMN guardrails; {} PRAGMA user_version = 3",
         indexes.concat()
     );

@@ -3,6 +3,7 @@
 use super::super::backfill::Way;
 use super::super::requests::{self, One, Outcome, Place, Plan, Purge, Sql};
 use super::super::row::{Consumed, int};
+use super::super::spend::Whose;
 use super::super::{audit, backfill, runs, spend};
 use super::*;
 use rusqlite::params_from_iter;
@@ -176,7 +177,7 @@ pub(super) fn filters() -> Vec<Vec<Only>> {
     [Vec::new(), both, day, pair, nobody, no_day].into_iter().chain(single).collect()
 }
 
-fn spend_queries() -> Vec<SpendQuery> {
+pub(super) fn spend_queries() -> Vec<SpendQuery> {
     let mut by: Vec<Vec<Dimension>> = DIMENSIONS.into_iter().map(|dimension| vec![dimension]).collect();
     by.push(Vec::new());
     by.push(vec![Dimension::Tag, Dimension::EndUser, Dimension::Day]);
@@ -308,8 +309,10 @@ fn statements(query: &RequestQuery) -> Vec<Sql> {
 fn f4_k18_no_question_reads_all_of_a_table() {
     let connection = super::super::schema::writer(None).unwrap();
     for query in spend_queries() {
-        let sql = spend::plan(&query, Time(MIDNIGHT + 4 * DAY));
-        assert_searched(&connection, &sql.text, sql.values);
+        for whose in [Whose::Own, Whose::All(query.to), Whose::All(Time(MIDNIGHT + 9 * DAY))] {
+            let sql = spend::plan(&query, Time(MIDNIGHT + 4 * DAY), whose);
+            assert_searched(&connection, &sql.text, sql.values);
+        }
     }
     for query in request_queries() {
         for sql in statements(&query) {
