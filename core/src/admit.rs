@@ -30,8 +30,8 @@ use std::sync::Arc;
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
     Answered(Response<Bytes>),
-    /// It asks for models and draws on nothing, but its key has rates: the host has the ledger say where
-    /// they stand, for the answer's headers.
+    /// It asks for models, or for a path that its key may not call, and draws on nothing; but its key has
+    /// rates: the host has the ledger say where they stand, for the answer's headers.
     Listed(Box<Listed>),
     /// It asks whether the host can take requests; this is the answer's head if it can. One that cannot
     /// answers with [`unready`].
@@ -308,7 +308,7 @@ fn enter(
     };
     match keyring::may_call(caller.as_deref(), path) {
         Ok(()) => Ok(caller),
-        Err(fault) => Err(answered(&fault)),
+        Err(fault) => Err(Box::new(rated(refusal(surface, &fault, id), caller.as_deref()))),
     }
 }
 
@@ -418,6 +418,11 @@ fn list(
         Ok(body) => json(body, id),
         Err(fault) => refusal(surface::speaking(shape), &fault, id),
     };
+    rated(answer, caller)
+}
+
+/// An answer without an upstream call, to be told with what is left of its caller's limits.
+fn rated(answer: Response<Bytes>, caller: Option<&Caller>) -> Admission {
     match caller.map(|caller| (caller.rated(), &caller.book)) {
         Some((scopes, book)) if !scopes.is_empty() => {
             Admission::Listed(Box::new(Listed { answer, book: Arc::clone(book), scopes }))

@@ -47,10 +47,11 @@ fn assert_told(answer: &Answer, what: &str) {
 #[test]
 fn k3_every_answer_of_a_limited_key_says_what_is_left() {
     let setting = Setting::new(&format!(
-        "{}{}{}",
+        "{}{}{}{}",
         key("k", LIMITED),
         key("broke", &format!("{LIMITED}\nbudget = [{{ usd = 0.001, per = \"day\" }}]")),
         key("once", "rpm = 1\ntpm = 100000"),
+        key("narrow", &format!("{LIMITED}\nroutes = [\"/v1/embeddings\"]")),
     ));
     let answers = [
         ("whole", chat("sim/m")),
@@ -66,6 +67,11 @@ fn k3_every_answer_of_a_limited_key_says_what_is_left() {
     ];
     for (what, request) in answers {
         assert_told(&setting.ask("k", &request), what);
+    }
+    for request in [chat("sim/m"), Request::get("/v1/models")] {
+        let turned = setting.ask("narrow", &request);
+        assert_eq!((turned.status, turned.code().as_str()), (403, "key_blocked"), "{}", turned.text());
+        assert_told(&turned, "a path that the key may not call");
     }
     let broke = setting.ask("broke", &capped("sim/m", 100));
     assert_eq!(broke.status, 402, "{}", broke.text());
