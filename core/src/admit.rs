@@ -30,8 +30,8 @@ use std::sync::Arc;
 pub enum Admission {
     /// It is answered without its body: health, model lists, refusals.
     Answered(Response<Bytes>),
-    /// It asks for models, or for a path that its key may not call, and draws on nothing; but its key has
-    /// rates: the host has the ledger say where they stand, for the answer's headers.
+    /// It is answered without its body and draws on nothing, but its key has rates: the host has the ledger
+    /// say where they stand, for the answer's headers.
     Listed(Box<Listed>),
     /// It asks whether the host can take requests; this is the answer's head if it can. One that cannot
     /// answers with [`unready`].
@@ -156,10 +156,10 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
         Err(fault) if fault.code == Code::NoRoute => {
             return match through::find(&head.method, &head.uri, desk.config) {
                 Some(through) => pass(head, desk, through, id, now),
-                None => Admission::Answered(astray(head, &fault, id)),
+                None => astray(head, desk, &fault, id, now),
             };
         }
-        Err(fault) => return Admission::Answered(astray(head, &fault, id)),
+        Err(fault) => return astray(head, desk, &fault, id, now),
     };
     match mounted {
         Mounted::Health => Admission::Answered(healthy(id)),
@@ -187,7 +187,7 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
             };
             let otherwise = refusal(surface, &transcript::missing(&name), id);
             if desk.config.store.responses.is_none() {
-                return Admission::Answered(otherwise);
+                return rated(otherwise, caller.as_deref());
             }
             let end_user = end_user(&head.headers, caller.as_deref());
             let owner = Owner::of(caller.as_deref(), end_user.as_deref());
@@ -210,12 +210,12 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
             };
             let handshake = match Handshake::read(&head.headers, head.uri.query()) {
                 Ok(handshake) => handshake,
-                Err(fault) => return Admission::Answered(refusal(surface, &fault, id)),
+                Err(fault) => return rated(refusal(surface, &fault, id), caller.as_deref()),
             };
             let line = RequestLine { model: handshake.model.clone(), ..RequestLine::default() };
             match want(head, desk, Called { surface, line }, caller, id, now) {
                 Ok(admitted) => Admission::Session(Box::new(Opening { admitted, handshake })),
-                Err(answer) => Admission::Answered(*answer),
+                Err(admission) => *admission,
             }
         }
         Mounted::Surface { id: surface, model } => {
@@ -279,7 +279,7 @@ fn called_at(
             };
             match want(head, desk, called, caller, id, now) {
                 Ok(admitted) => Admission::Wanted(admitted),
-                Err(answer) => Admission::Answered(*answer),
+                Err(admission) => *admission,
             }
         }
         Err(admission) => *admission,
@@ -325,16 +325,17 @@ fn want(
     caller: Option<Arc<Caller>>,
     id: RequestId,
     now: Time,
-) -> Result<Admitted, Box<Response<Bytes>>> {
+) -> Result<Admitted, Box<Admission>> {
     let Called { surface, line } = called;
+    let refused = |fault: &Fault| Box::new(rated(refusal(surface, fault, id), caller.as_deref()));
     if is_encoded(&head.headers) {
         let expected = "identity: bodies are not decompressed here";
         let fault = Fault::bad_field("content-encoding", expected, "another encoding");
-        return Err(Box::new(refusal(surface, &fault, id)));
+        return Err(refused(&fault));
     }
     let wish = match Wish::read(&head.headers, &desk.config.cache) {
         Ok(wish) => wish,
-        Err(fault) => return Err(Box::new(refusal(surface, &fault, id))),
+        Err(fault) => return Err(refused(&fault)),
     };
     let forward = match &line.raw {
         Some(_) => through::forwarded(&head.headers),
@@ -389,8 +390,8 @@ pub fn unready(what: &str, id: RequestId) -> Response<Bytes> {
     refusal(&OpenAiChat, &fault, id)
 }
 
-/// The answer where nothing is served, or not with this method.
-fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
+/// The answer where nothing is served, or not with this method, to whoever asks.
+fn astray(head: &Parts, desk: &Desk<'_>, fault: &Fault, id: RequestId, now: Time) -> Admission {
     let path = head.uri.path();
     let shape = || models::shape(mount::shape(path), &head.headers, head.uri.query());
     let surface = mount::surface(path).map_or_else(|| surface::speaking(shape()), surface::of);
@@ -400,7 +401,12 @@ fn astray(head: &Parts, fault: &Fault, id: RequestId) -> Response<Bytes> {
     {
         answer.headers_mut().insert(ALLOW, allow);
     }
-    answer
+    match keyring::identify(&head.headers, head.uri.query(), desk, now) {
+        Presented::Caller(caller) => rated(answer, Some(&caller)),
+        Presented::Nobody | Presented::Refused(_) | Presented::NeedsKeys { .. } => {
+            Admission::Answered(answer)
+        }
+    }
 }
 
 fn list(

@@ -17,6 +17,11 @@ const CONFIG: &str = r#"
     value = "tg-lists"
     routes = ["/v1/models"]
     [[keys]]
+    name = "rated"
+    value = "tg-rated"
+    rpm = 5
+    routes = ["/v1/models"]
+    [[keys]]
     name = "talks"
     value = "tg-talks"
     routes = ["/v1/realtime"]
@@ -219,4 +224,25 @@ fn where_nothing_is_served_the_answer_is_in_the_words_of_the_surface_that_was_me
     }
     let google = asked("GET", "/v1beta/models/sim/m:generateContent", &[]);
     assert_eq!(status(&google), 405);
+}
+
+#[test]
+fn k3_a_refusal_at_the_door_is_told_to_a_key_with_its_rates() {
+    let key = [("x-api-key", "tg-rated")];
+    let encoded = [key[0], ("content-encoding", "gzip")];
+    for (method, path, headers, code) in [
+        ("GET", "/v1/chat/completions", &key[..], 405),
+        ("POST", "/v1/chat/completions", &key, 403),
+        ("POST", "/v1/nothing", &key, 404),
+        ("GET", "/v1/models/nothing", &key, 403),
+        ("POST", "/v1/chat/completions", &encoded, 403),
+    ] {
+        let Admission::Listed(listed) = asked(method, path, headers) else { panic!("{method} {path}") };
+        assert_eq!((listed.answer.status().as_u16(), listed.scopes[0].name.as_str()), (code, "key:rated"));
+    }
+    // Nobody's rates are told to those who are not known, or have none.
+    for other in ["tg-chat", "tg-nobody"] {
+        let admission = asked("GET", "/v1/chat/completions", &[("x-api-key", other)]);
+        assert!(matches!(admission, Admission::Answered(_)), "{other}");
+    }
 }

@@ -63,6 +63,9 @@ fn k3_every_answer_of_a_limited_key_says_what_is_left() {
         ("no such model", chat("nobody/m")),
         ("list of models", Request::get("/v1/models")),
         ("one model", Request::get("/v1/models/sim%2Fnobody")),
+        ("wrong method", Request::get(CHAT)),
+        ("no route", Request::get("/v1/nothing")),
+        ("encoded", chat("sim/m").header("content-encoding", "gzip")),
         ("bad field", Request::post(CHAT, &json!({"model": "sim/m", "messages": 7}))),
     ];
     for (what, request) in answers {
