@@ -46,7 +46,7 @@ const MODELS: Field =
 /// What a key may hold.
 const KEY: &[Field] = &[
     optional("key_alias", Shape::Name, "Its name."),
-    optional("duration", Shape::Span, "How long it is valid."),
+    optional("duration", Shape::Span, "How long it is valid; `-1`: without end."),
     MODELS,
     MAX_BUDGET,
     optional("soft_budget", Shape::Dollars, "When to warn."),
@@ -65,7 +65,7 @@ const KEY: &[Field] = &[
     optional(
         "allowed_routes",
         Shape::MaybeEmpty(&Shape::Pattern, 100),
-        "Paths it may call; empty: everything.",
+        "Paths it may call, or `llm_api_routes` for those of all models; empty: everything.",
     ),
     optional("key_type", Shape::Word(KEY_TYPES), "`read_only` may read everything in the admin API."),
     METADATA,
@@ -188,6 +188,11 @@ impl Turn<'_> {
 
     pub(in crate::api) fn key_update(&self) -> Result<Plan, Fault> {
         self.nothing_asked()?;
+        // Zero would be to start again: what was spent is forgotten by nothing here.
+        if parse(self.ask.body)?.get("spend").is_some_and(|spend| !spend.is_null()) {
+            let message = "spend: what was spent stays spent: raise `max_budget`, or leave it out";
+            return Err(Fault::new(Code::Unsupported, message).at("spend"));
+        }
         let asked = Asked::read(self.ask.body, &update_fields())?;
         let which = text(&asked.fields, "key").unwrap_or_default();
         let before = self.changeable(Kind::Key, &self.key_named(which)?)?;

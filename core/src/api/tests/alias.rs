@@ -180,7 +180,15 @@ fn what_litellm_has_and_we_do_not_is_refused_by_name() {
         (r#"{"max_budget":-1}"#, "bad_field", "max_budget"),
         (r#"{"max_budget":1,"soft_budget":2}"#, "bad_field", "soft_budget"),
         (r#"{"duration":"forever"}"#, "bad_field", "duration"),
-        (r#"{"allowed_routes":["llm_api_routes"]}"#, "bad_field", "allowed_routes"),
+        (r#"{"allowed_routes":["management_routes"]}"#, "bad_field", "allowed_routes"),
+        (r#"{"allowed_routes":["llm_api_routes","info_routes"]}"#, "bad_field", "allowed_routes"),
+        (r#"{"allowed_routes":["llm_api_routes"],"key_type":"read_only"}"#, "bad_field", "allowed_routes"),
+        (r#"{"tpd_limit":0}"#, "unsupported", "tpd_limit"),
+        (r#"{"max_budget":0}"#, "bad_field", "max_budget"),
+        (r#"{"rpm_limit":0}"#, "bad_field", "rpm_limit"),
+        (r#"{"max_budget":1,"budget_duration":"2d"}"#, "bad_field", "budget_duration"),
+        (r#"{"key_alias":"team/ci"}"#, "bad_field", "key_alias"),
+        (r#"{"duration":"-2"}"#, "bad_field", "duration"),
         (r#"{"key_type":"management"}"#, "bad_field", "key_type"),
         (r#"{"team_id":"ghost"}"#, "not_found", "team_id"),
         (r#"{"key":"short"}"#, "bad_field", "key"),
@@ -190,6 +198,47 @@ fn what_litellm_has_and_we_do_not_is_refused_by_name() {
         assert_eq!((told.code(), told.param()), (code, param), "{body}: {}", told.text);
     }
     assert!(stage.deeds.is_empty());
+}
+
+#[test]
+fn a_litellm_key_for_the_routes_of_models_may_call_all_of_them_and_administer_nothing() {
+    let mut stage = Stage::open();
+    let body =
+        r#"{"key_alias":"ann@x.org ci.1","allowed_routes":["llm_api_routes"],"spend":0,"duration":"-1"}"#;
+    let told = stage.made("/key/generate", body);
+    assert_eq!(told.body["expires"], Value::Null);
+    let secret = told.secret();
+    let key = stage.directory.key_of(&crate::keyring::digest(secret.as_bytes())).unwrap();
+    assert!(key.allows_path("/v1/chat/completions") && key.allows_path("/model/{model}/converse"));
+    assert_eq!(stage.call(&secret, "GET", "/api/keys", "").status, 403);
+    // A key that might read everything no longer may.
+    stage
+        .made("/key/generate", r#"{"key_alias":"r","key_type":"read_only","allowed_routes":["/v1/models"]}"#);
+    stage.made("/key/update", r#"{"key":"r","allowed_routes":["llm_api_routes"]}"#);
+    let own = stage.admin("GET", "/api/keys/r", "").body;
+    assert_eq!((own.get("routes"), own["role"] == "viewer"), (None, false), "{own}");
+}
+
+#[test]
+fn a_litellm_key_whose_duration_is_taken_away_expires_never() {
+    let mut stage = Stage::open();
+    for none in [r#""-1""#, "null"] {
+        let told = stage.made("/key/generate", r#"{"duration":"30d"}"#);
+        assert!(told.body["expires"].is_string());
+        let update = format!(r#"{{"key":{},"duration":{none}}}"#, told.body["key_name"]);
+        assert_eq!(stage.made("/key/update", &update).body["expires"], Value::Null, "{none}");
+    }
+}
+
+#[test]
+fn what_a_litellm_key_has_spent_is_not_set_by_an_update() {
+    let mut stage = Stage::open();
+    stage.made("/key/generate", r#"{"key_alias":"a","max_budget":10,"spend":0}"#);
+    for spend in ["0", "0.0", "5"] {
+        let told = stage.admin("POST", "/key/update", &format!(r#"{{"key":"a","spend":{spend}}}"#));
+        assert_eq!((told.status, told.code(), told.param()), (400, "unsupported", "spend"), "{spend}");
+    }
+    assert_eq!(stage.made("/key/update", r#"{"key":"a","spend":null}"#).status, 200);
 }
 
 #[test]

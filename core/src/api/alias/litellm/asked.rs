@@ -22,8 +22,15 @@ pub(super) const PERIODS: &[(&str, &str)] = &[
     ("1mo", "month"),
     ("365d", "year"),
 ];
+
+/// A `duration` without end.
+const FOREVER: &str = "-1";
+
 /// Names of models that stand for all there are, of the gateway or of the team.
 const EVERYTHING: &[&str] = &["all-proxy-models", "all-team-models"];
+
+/// The group of routes that stands for every path of models, which is what a key may call at all.
+const MODEL_ROUTES: &str = "llm_api_routes";
 
 /// Fields that change nothing here whatever they hold.
 const HARMLESS: &[&str] = &[
@@ -89,11 +96,15 @@ impl Asked {
                 warnings.push(format!("{name}: has no effect here"));
             } else if REFUSED.contains(&name.as_str()) {
                 let value = asked.shift_remove(&name).unwrap_or_default();
-                if holds_something(&value) {
+                // Zero is a limit like others, but for what a new key has spent.
+                if holds_something(&value) || (value.is_number() && name != "spend") {
                     let message = format!("{name}: there is no such thing here: leave it out");
                     return Err(Fault::new(Code::Unsupported, message).at(name));
                 }
             }
+        }
+        if text(&asked, "duration") == Some(FOREVER) {
+            asked.insert("duration".to_owned(), Value::Null);
         }
         check_object(&mut asked, fields, Nulls::Remove, "")?;
         Ok(Self { fields: asked, warnings })
@@ -131,11 +142,20 @@ impl Asked {
         for (theirs, ours) in plain {
             self.copy(theirs, ours, &mut spec);
         }
-        if texts(&self.fields, "allowed_routes").any(|route| !route.starts_with('/')) {
-            let expected = r#"paths such as "/v1/chat/completions""#;
+        let mut routes = texts(&self.fields, "allowed_routes").filter(|route| *route != MODEL_ROUTES);
+        if routes.any(|route| !route.starts_with('/')) {
+            let expected = r#"paths such as "/v1/chat/completions", or "llm_api_routes""#;
             return Err(Fault::bad_field("allowed_routes", expected, "a group of routes"));
         }
         self.copy("allowed_routes", "routes", &mut spec);
+        if texts(&self.fields, "allowed_routes").any(|route| route == MODEL_ROUTES) {
+            if text(&self.fields, "key_type") == Some("read_only") {
+                let expected = "another one beside the `key_type` read_only";
+                return Err(Fault::bad_field("allowed_routes", expected, MODEL_ROUTES));
+            }
+            spec.insert("routes".to_owned(), Value::Null);
+            spec.insert("role".to_owned(), json!("caller"));
+        }
         match text(&self.fields, "duration").and_then(crate::api::shape::span) {
             Some(span) => drop(spec.insert("expires".to_owned(), json!(spec::written(now + span)))),
             None if self.has("duration") => drop(spec.insert("expires".to_owned(), Value::Null)),
