@@ -29,7 +29,15 @@ const MINUTE_WORDS: &[&str] = &["1m", "60s"];
 const BUDGET: &[Field] = &[
     required("max_limit", Shape::Dollars, "US dollars."),
     required("reset_duration", Shape::Word(PERIOD_WORDS), "When it is full again."),
+    ALIGNED,
 ];
+
+/// As Bifrost aligns them; of what is not told to be, a budget here is aligned as well.
+const ALIGNED: Field = optional(
+    "calendar_aligned",
+    Shape::Truth,
+    "Whether periods are those of the calendar; `false`: they look back.",
+);
 
 const RATE_LIMIT: &[Field] = &[
     optional("token_max_limit", Shape::Count, "Tokens a minute."),
@@ -42,6 +50,7 @@ const RATE_LIMIT: &[Field] = &[
 pub(in crate::api) const FIELDS: &[Field] = &[
     required("name", Shape::Name, "Its name."),
     optional("budget", Shape::Object(BUDGET), "Its budget."),
+    ALIGNED,
     optional("rate_limit", Shape::Object(RATE_LIMIT), "Its rate limits."),
     optional("models", Shape::MaybeEmpty(&Shape::Pattern, 1000), "What it may call; empty: everything."),
     optional("team_id", Shape::Name, "Its team."),
@@ -53,7 +62,7 @@ pub(in crate::api) const FIELDS: &[Field] = &[
 /// fields.
 pub(in crate::api) fn is_one(body: &[u8]) -> bool {
     let Ok(body) = parse(body) else { return false };
-    let named = ["rate_limit", "is_active", "description", "team_id"];
+    let named = ["rate_limit", "is_active", "description", "team_id", "calendar_aligned"];
     body.get("budget").is_some_and(Value::is_object) || named.iter().any(|name| body.contains_key(*name))
 }
 
@@ -95,12 +104,18 @@ fn spec(asked: &Object) -> Object {
     let rates = asked.get("rate_limit").and_then(Value::as_object);
     put("rpm", rates.and_then(|rates| rates.get("request_max_limit")).cloned());
     put("tpm", rates.and_then(|rates| rates.get("token_max_limit")).cloned());
-    put("budget", asked.get("budget").and_then(Value::as_object).and_then(budget));
+    let aligned = asked.get("calendar_aligned");
+    put("budget", asked.get("budget").and_then(Value::as_object).and_then(|it| budget(it, aligned)));
     spec
 }
 
-fn budget(asked: &Object) -> Option<Value> {
+fn budget(asked: &Object, aligned: Option<&Value>) -> Option<Value> {
     let word = text(asked, "reset_duration")?;
     let (_, per) = PERIODS.iter().find(|(theirs, _)| *theirs == word)?;
-    Some(json!([{"usd": asked.get("max_limit")?, "per": per}]))
+    let mut budget = json!({"usd": asked.get("max_limit")?, "per": per});
+    let aligned = asked.get("calendar_aligned").or(aligned);
+    if let (Some(Value::Bool(false)), Value::Object(budget)) = (aligned, &mut budget) {
+        budget.insert("reset".to_owned(), json!("rolling"));
+    }
+    Some(json!([budget]))
 }

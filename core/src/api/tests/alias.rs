@@ -257,4 +257,28 @@ fn a_bifrost_key_is_told_by_its_fields() {
     assert_eq!(stage.call(&secret, "GET", "/api/me", "").body["actor"], "key:vk");
     let hourly = r#"{"name":"x","rate_limit":{"token_max_limit":1,"token_reset_duration":"1h"}}"#;
     assert_eq!(stage.admin("POST", "/api/keys", hourly).param(), "rate_limit.token_reset_duration");
+    let hourly = hourly.replace("token", "request");
+    assert_eq!(stage.admin("POST", "/api/keys", &hourly).param(), "rate_limit.request_reset_duration");
+    // A bare amount does not say for how long it is.
+    let bare = r#"{"name":"x","budget":10,"rate_limit":{"request_max_limit":60}}"#;
+    assert_eq!(stage.admin("POST", "/api/keys", bare).param(), "budget");
+}
+
+#[test]
+fn a_bifrost_budget_is_of_the_calendar_or_looks_back_as_it_says() {
+    let mut stage = Stage::open();
+    let calendar = json!([{"usd": 10, "per": "month", "zone": "UTC"}]);
+    let rolling = json!([{"usd": 10, "per": "month", "reset": "rolling"}]);
+    for (name, inside, beside, budget) in [
+        ("a", r#","calendar_aligned":true"#, "", &calendar),
+        ("b", "", r#","calendar_aligned":true"#, &calendar),
+        ("c", r#","calendar_aligned":false"#, "", &rolling),
+        ("d", "", r#","calendar_aligned":false"#, &rolling),
+        ("e", "", "", &calendar),
+    ] {
+        let budget_asked = format!(r#"{{"max_limit":10,"reset_duration":"1M"{inside}}}"#);
+        let body = format!(r#"{{"name":"{name}","budget":{budget_asked}{beside}}}"#);
+        assert_eq!(stage.made("/api/keys", &body).body["budget"], *budget, "{body}");
+    }
+    assert_eq!(stage.made("/api/keys", r#"{"name":"f","calendar_aligned":true}"#).status, 201);
 }
