@@ -46,6 +46,17 @@ struct Head {
     hash: [u8; 32],
 }
 
+/// Where the number of the last line stands in `meta`, so that lines taken off the end are missed.
+const LAST: &str = "audit_last";
+
+/// The number of the last line that was ever written, as far as it was noted.
+fn noted(connection: &Connection) -> Result<u64, rusqlite::Error> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = ?")?;
+    // What is no number tells nothing.
+    let last = statement.query_row([LAST], |row| Ok(row.get(0).map(uint).unwrap_or_default())).optional()?;
+    Ok(last.unwrap_or_default())
+}
+
 /// Adds a line.
 pub(super) fn write(connection: &Connection, seal: Seal, deed: &Deed) -> Result<(), rusqlite::Error> {
     let mut last = connection.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
@@ -54,10 +65,12 @@ pub(super) fn write(connection: &Connection, seal: Seal, deed: &Deed) -> Result<
         |row: &rusqlite::Row<'_>| Ok(Head { seq: uint(row.get(0)?), hash: row.get(1).unwrap_or_default() });
     let last = last.query_row([], head).optional()?;
     let last = last.unwrap_or_default();
+    // A number that was given once is not given again.
+    let seq = int(last.seq.max(noted(connection)?) + 1);
     let mut insert = connection.prepare_cached("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
     let Deed { at, actor, action, subject, before, after } = deed;
     insert.execute(params![
-        int(last.seq + 1),
+        seq,
         int(at.0),
         actor,
         action,
@@ -66,6 +79,7 @@ pub(super) fn write(connection: &Connection, seal: Seal, deed: &Deed) -> Result<
         after.as_deref().map(String::from_utf8_lossy),
         seal(&last.hash, deed)
     ])?;
+    connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, ?)")?.execute(params![LAST, seq])?;
     Ok(())
 }
 
@@ -115,8 +129,8 @@ fn line(row: &rusqlite::Row<'_>) -> Result<Line, rusqlite::Error> {
     })
 }
 
-/// Seals every line anew and compares. That lines are missing at the end does not show here: keep a
-/// hash elsewhere for that.
+/// Seals every line anew and compares. Whoever takes lines off the end and puts the number that is noted of
+/// the last one right, too, is not seen here: keep a hash elsewhere for that.
 pub(super) fn check(connection: &Connection, seal: Seal) -> Result<Chain, rusqlite::Error> {
     let mut head = Head::default();
     let mut next = connection
@@ -125,7 +139,10 @@ pub(super) fn check(connection: &Connection, seal: Seal) -> Result<Chain, rusqli
         let lines: Vec<Line> =
             next.query_map(params![int(head.seq), BATCH], line)?.collect::<Result<_, _>>()?;
         if lines.is_empty() {
-            return Ok(Chain::Whole(head.seq));
+            return Ok(match noted(connection)? > head.seq {
+                true => Chain::BrokenAt(head.seq + 1),
+                false => Chain::Whole(head.seq),
+            });
         }
         for Line { seq, deed, hash } in lines {
             let due = head.seq + 1;

@@ -102,27 +102,55 @@ pub(super) fn one_sql() -> String {
     format!("SELECT {COLUMNS} FROM requests WHERE id = ?")
 }
 
-/// A page of requests.
+/// A page of requests. A row that is malformed is reported, and takes no page with it.
 pub(super) fn page(connection: &Connection, query: &RequestQuery) -> Result<Vec<Found>, rusqlite::Error> {
     let limit = query.limit.min(LARGEST_PAGE);
+    let mut query = RequestQuery { limit, ..query.clone() };
     // In one transaction with what is read: when all have runs the indexes go.
     let connection = connection.unchecked_transaction()?;
-    let connection = &*connection;
+    loop {
+        let mut malformed = Vec::new();
+        let mut page = read(&connection, &query, &mut malformed)?;
+        let wanted = limit.saturating_add(u32::try_from(malformed.len()).unwrap_or(u32::MAX));
+        // Those that are left out make room for others: a page that is not full is taken for the last.
+        if page.len() >= limit as usize || wanted <= query.limit {
+            for Malformed { seq, error } in malformed {
+                tracing::error!(seq, %error, "a stored request is malformed and left out");
+            }
+            page.truncate(limit as usize);
+            return Ok(page);
+        }
+        query.limit = wanted;
+    }
+}
+
+/// A row that does not say what one says.
+struct Malformed {
+    seq: Option<i64>,
+    error: rusqlite::Error,
+}
+
+/// At least as many as are asked for, if there are, but for those that are malformed.
+fn read(
+    connection: &Connection,
+    query: &RequestQuery,
+    malformed: &mut Vec<Malformed>,
+) -> Result<Vec<Found>, rusqlite::Error> {
     let mut page = Vec::new();
     for plan in plans(query, backfill::way(connection)?) {
         match plan {
             Plan::Indexed(Sql { text, values }) => {
                 let mut statement = connection.prepare_cached(&text)?;
-                for row in statement.query_map(params_from_iter(values), found)? {
-                    page.push(row?);
+                let mut rows = statement.query(params_from_iter(values))?;
+                while let Some(row) = rows.next()? {
+                    page.extend(understood(row, malformed));
                 }
             }
-            Plan::Marked(one) => page.extend(marked(connection, query, &one)?),
+            Plan::Marked(one) => page.extend(marked(connection, query, &one, malformed)?),
         }
     }
     page.sort_unstable_by_key(|found: &Found| std::cmp::Reverse(found.place));
     page.dedup_by_key(|found| found.place);
-    page.truncate(limit as usize);
     Ok(page)
 }
 
@@ -192,9 +220,14 @@ fn fetch(query: &RequestQuery, lead: &Only, column: &str) -> Sql {
     Sql { text, values }
 }
 
-fn marked(connection: &Connection, query: &RequestQuery, one: &One) -> Result<Vec<Found>, rusqlite::Error> {
+fn marked(
+    connection: &Connection,
+    query: &RequestQuery,
+    one: &One,
+    malformed: &mut Vec<Malformed>,
+) -> Result<Vec<Found>, rusqlite::Error> {
     let One { column, value, fetch } = one;
-    let (limit, mut page) = (query.limit.min(LARGEST_PAGE) as usize, Vec::new());
+    let (limit, mut page) = (query.limit as usize, Vec::new());
     let until = query.after.map_or(query.to, |after| after.at.min(query.to));
     let mut statement = connection.prepare_cached(&fetch.text)?;
     for (place, value) in fetch.values.iter().enumerate() {
@@ -210,7 +243,7 @@ fn marked(connection: &Connection, query: &RequestQuery, one: &One) -> Result<Ve
             statement.raw_bind_parameter(2, int(place.at.0))?;
             let mut rows = statement.raw_query();
             if let Some(row) = rows.next()? {
-                page.push(found(row)?);
+                page.extend(understood(row, malformed));
             }
         }
         Ok(Enough::No)
@@ -250,7 +283,7 @@ fn plan(query: &RequestQuery, lead: Option<&Only>) -> Sql {
     }
     let others = query.only.iter().filter(|only| lead.is_none_or(|lead| only.dimension != lead.dimension));
     narrow(others, "requests.tags", "requests.at", &mut conditions, &mut values);
-    values.push(Value::Integer(i64::from(query.limit.min(LARGEST_PAGE))));
+    values.push(Value::Integer(i64::from(query.limit)));
     let columns = COLUMNS.replace(" at,", " requests.at,");
     Sql {
         text: format!(
@@ -293,6 +326,11 @@ pub(super) fn narrow<'a>(
             .collect();
         conditions.push(format!("({})", any.join(" OR ")));
     }
+}
+
+/// A request, if its row says what one says.
+fn understood(row: &rusqlite::Row<'_>, malformed: &mut Vec<Malformed>) -> Option<Found> {
+    found(row).map_err(|error| malformed.push(Malformed { seq: row.get("seq").ok(), error })).ok()
 }
 
 fn found(row: &rusqlite::Row<'_>) -> Result<Found, rusqlite::Error> {

@@ -132,6 +132,58 @@ async fn a_line_of_the_audit_log_that_was_changed_or_taken_out_shows() {
     assert_eq!(open(&folder.store()).store.check_audit().await.unwrap(), Chain::BrokenAt(2));
 }
 
+#[tokio::test]
+async fn lines_taken_off_the_end_of_the_audit_log_show_before_and_after_the_next_change() {
+    let folder = Folder::new("audit-end");
+    let Opened { store, .. } = open(&folder.store());
+    for name in ["key:a", "key:b", "key:c"] {
+        store.commit(Vec::new(), deed(name)).await.unwrap();
+    }
+    assert_eq!(store.check_audit().await.unwrap(), Chain::Whole(3));
+    drop(store);
+    behind_its_back(&folder.store(), "DROP TRIGGER audit_is_not_cut; DELETE FROM audit WHERE seq > 1");
+    let Opened { store, .. } = open(&folder.store());
+    assert_eq!(store.check_audit().await.unwrap(), Chain::BrokenAt(2));
+    store.commit(Vec::new(), deed("key:d")).await.unwrap();
+    assert_eq!(store.check_audit().await.unwrap(), Chain::BrokenAt(2));
+}
+
+#[tokio::test]
+async fn k17_a_malformed_request_is_left_out_and_takes_no_page_with_it() {
+    let folder = Folder::new("malformed-request");
+    let Opened { store, .. } = open(&folder.store());
+    for number in 1..=5 {
+        store.keep(Row { at: Time(number), ..queries::row(number.into()) });
+    }
+    store.flush().await.unwrap();
+    drop(store);
+    behind_its_back(
+        &folder.store(),
+        "UPDATE requests SET id = X'01' WHERE seq = 5; UPDATE requests SET model = X'ff' WHERE seq = 3",
+    );
+    let Opened { store, .. } = open(&folder.store());
+    let mut query = RequestQuery {
+        from: Time(0),
+        to: Time::NEVER,
+        only: Vec::new(),
+        outcome: tollgate_core::api::Outcome::Any,
+        after: None,
+        limit: 2,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.requests(query.clone()).await.unwrap();
+        seen.extend(page.iter().map(|found| found.place.seq));
+        let [.., last] = page.as_slice() else { break };
+        query.after = Some(last.place);
+        // A page that is not full is the last one for those who ask.
+        if page.len() < 2 {
+            break;
+        }
+    }
+    assert_eq!(seen, [4, 2, 1]);
+}
+
 #[test]
 fn k17_malformed_rows_are_set_aside_and_stop_nothing() {
     let folder = Folder::new("malformed");
