@@ -73,3 +73,95 @@ fn the_component_is_what_the_build_command_makes() {
     assert_eq!(command, "cargo build --locked --profile wasm --target wasm32-wasip2 --package tollgate-spin");
     assert_eq!(component["source"].as_str(), Some("target/wasm32-wasip2/wasm/tollgate_spin.wasm"));
 }
+
+/// What the reference of version 2 of the manifest has in each table (spinframework.dev/manifest-reference).
+const KNOWN: [(&str, &[&str]); 7] = [
+    ("", &["spin_manifest_version", "application", "variables", "trigger", "component"]),
+    ("application", &["name", "version", "description", "authors", "trigger"]),
+    ("variables.*", &["description", "required", "default", "secret"]),
+    ("trigger.http.*", &["route", "component", "executor"]),
+    ("component.tollgate", &COMPONENT),
+    ("component.tollgate.build", &["command", "workdir", "watch"]),
+    ("component.tollgate.variables", &[]),
+];
+
+const COMPONENT: [&str; 12] = [
+    "description",
+    "source",
+    "files",
+    "exclude_files",
+    "allowed_outbound_hosts",
+    "key_value_stores",
+    "environment",
+    "build",
+    "variables",
+    "sqlite_databases",
+    "ai_models",
+    "dependencies",
+];
+
+/// The tables at a path, `*` standing for all of a table or a list.
+fn tables<'a>(of: &'a Value, path: &str) -> Vec<&'a Table> {
+    let parts = path.split('.').filter(|part| !part.is_empty());
+    let found = parts.fold(vec![of], |found, part| {
+        let below = |value: &'a Value| -> Vec<&'a Value> {
+            match (part, value.as_table(), value.as_array()) {
+                ("*", Some(table), _) => table.values().collect(),
+                ("*", _, Some(list)) => list.iter().collect(),
+                _ => value.get(part).into_iter().collect(),
+            }
+        };
+        found.into_iter().flat_map(below).collect()
+    });
+    found.into_iter().map(|value| value.as_table().unwrap()).collect()
+}
+
+#[test]
+fn only_what_spin_knows_is_said_and_in_its_forms() {
+    let manifest = Value::Table(manifest());
+    for (path, known) in KNOWN {
+        let tables = tables(&manifest, path);
+        assert!(!tables.is_empty(), "{path} is there");
+        for name in tables.into_iter().flat_map(Table::keys).filter(|_| !known.is_empty()) {
+            assert!(known.contains(&name.as_str()), "{path}: {name}");
+        }
+    }
+    let at = |path: &str| path.split('.').fold(&manifest, |value, name| &value[name]);
+    assert_eq!(at("spin_manifest_version").as_integer(), Some(2));
+    assert_eq!(at("application.version").as_str().unwrap().split('.').count(), 3);
+    let trigger = &at("trigger.http").as_array().unwrap()[0];
+    assert!(
+        at("component").get(trigger["component"].as_str().unwrap()).is_some(),
+        "who is triggered is there"
+    );
+    assert!(trigger["route"].as_str().unwrap().starts_with('/'));
+
+    let letters = |text: &str, other: char| {
+        text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text
+                .chars()
+                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == other)
+    };
+    for name in at("component").as_table().unwrap().keys() {
+        assert!(letters(name, '-'), "a component's name: {name}");
+    }
+    for name in at("variables").as_table().unwrap().keys() {
+        let is_plain = letters(name, '_') && !name.contains("__") && !name.ends_with('_');
+        assert!(is_plain, "a variable's name: {name}");
+    }
+    for host in at("component.tollgate.allowed_outbound_hosts").as_array().unwrap() {
+        let host = host.as_str().unwrap();
+        let (scheme, rest) = host.split_once("://").unwrap_or_else(|| panic!("{host} has a scheme"));
+        let (name, port) = rest.rsplit_once(':').unwrap_or((rest, "*"));
+        assert!(letters(scheme, '*') && !rest.contains('/'), "{host} is a scheme, a host and a port");
+        assert!(
+            !name.is_empty() && !name.trim_start_matches("*").contains('*'),
+            "{host}: * stands first or alone"
+        );
+        assert!(port == "*" || port.parse::<u16>().is_ok(), "{host}: its port");
+    }
+    for list in ["key_value_stores", "sqlite_databases"] {
+        let all = at("component.tollgate").get(list).and_then(Value::as_array).unwrap();
+        assert!(all.iter().all(Value::is_str), "{list}: labels");
+    }
+}
