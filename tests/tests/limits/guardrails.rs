@@ -75,3 +75,29 @@ fn j2_a_guardrail_that_is_new_after_a_reload_holds_for_what_is_kept_too() {
     let refused = ask();
     assert_eq!((refused.status, refused.code()), (400, "guardrail_blocked".to_owned()));
 }
+
+#[test]
+fn j2_c8_a_stream_that_is_cut_is_charged_in_full_where_it_is_billed_unheard_and_elsewhere_as_far_as_it_came()
+{
+    let rail = RAILS.replace("[\"quixotic heron\"]", "[\"quixotic heron\"]\non = \"output\"");
+    let setting = Setting::new(&format!("{rail}{}{}", key("k", "tpm = 100000"), key("l", "tpm = 100000")));
+    let of = |provider: &str| {
+        let message = json!({"role": "user", "content": "a quixotic heron is in here"});
+        let body = json!({"model": format!("{provider}/m+events=9,stall_after=8"), "stream": true, "max_tokens": 500, "messages": [message]});
+        Request::post("/v1/chat/completions", &body)
+    };
+    for (name, provider) in [("k", "unheard"), ("l", "sim")] {
+        let answer = setting.ask(name, &of(provider));
+        assert!(
+            answer.text().contains("guardrail_blocked") && !answer.text().contains("heron"),
+            "{}",
+            answer.text()
+        );
+    }
+    let [whole, part] = ["key:k", "key:l"].map(|scope| {
+        eventually("it is on record", || setting.spend(scope).requests == 1);
+        setting.spend(scope).output
+    });
+    assert_eq!(whole, 500, "all that was reserved");
+    assert!(part < 100, "{part}");
+}
