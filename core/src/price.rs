@@ -24,6 +24,7 @@ mod tests;
 pub use class::{CLASSES, Class, Kind, Unit};
 pub use cost::{Charge, Consumed, Cost, Dearest, Line, Terms, Unpriced};
 pub use find::{close_names, find, sold_by};
+pub(crate) use row::Section;
 pub use row::{Origin, PriceRow, Rate, Rates};
 pub use served::{Mode, Served, Service};
 

@@ -15,7 +15,7 @@ use crate::config::{Fail, Fallback, Strategy, UnknownPrice, UpstreamLimits};
 use crate::directory::{HolderKind, IpRange};
 use crate::limit::calendar::Zone;
 use crate::media::FetchMedia;
-use crate::price::{CLASSES, Rate, Rates, Terms};
+use crate::price::{CLASSES, Kind, Rate, Rates, Section, Service, Terms};
 use crate::source;
 use crate::units::{self, Millis, Requests};
 pub(super) use cache::{Cache, Caching};
@@ -279,9 +279,11 @@ pub(super) struct Target {
 /// `[prices."PROVIDER/MODEL"]`
 pub(super) struct Price {
     pub(super) name: Spot<String>,
-    /// The model whose prices hold for what `rates` leaves out.
+    /// The model whose prices hold for what is left out.
     pub(super) like: Option<Spot<String>>,
     pub(super) rates: Rates,
+    /// What holds in some cases: of a service, above a prompt's length, at some hours.
+    pub(super) special: Vec<Section>,
 }
 
 impl Document {
@@ -454,19 +456,36 @@ fn terms(table: &Table<'_>, errors: &mut Errors) -> Terms {
 
 impl Price {
     fn read(Field { name, cell }: Field<'_>, errors: &mut Errors) -> Option<Self> {
-        let known: Vec<&str> = CLASSES.iter().map(|kind| kind.word).chain([PRICE_AS]).collect();
-        let table = Table::read(&cell, &known, errors)?;
+        let classes: Vec<&str> = CLASSES.iter().map(|kind| kind.word).collect();
+        let services = Service::NAMED.iter().map(|(_, word)| *word);
+        let others = [PRICE_AS, ">200000"].into_iter().chain(services);
+        let known: Vec<&str> = classes.iter().copied().chain(others).collect();
+        let table = Table::read_with(&cell, &known, |name| Section::parse(name).is_some(), errors)?;
         let like = table.get(PRICE_AS).and_then(|cell| cell.text(errors));
-        let mut rates = Rates::default();
-        for kind in &CLASSES {
-            let price = table.get(kind.word).and_then(|cell| cell.price(kind.unit, errors));
-            rates.0.extend(price.map(|price| Rate { class: kind.class, price: price.value }));
-        }
         if table.fields().next().is_none() {
             errors.push(&table.place, "there is no price", "add `input` and `output`, or `as`");
         }
-        Some(Self { name, like, rates })
+        let mut special = Vec::new();
+        for field in table.fields() {
+            let Some(mut case) = Section::parse(&field.name.value) else { continue };
+            let Some(table) = Table::read(&field.cell, &classes, errors) else { continue };
+            if table.fields().next().is_none() {
+                errors.push(&table.place, "there is no price", "add `input` and `output`, or leave it out");
+            }
+            case.rates = rates(&table, errors);
+            special.push(case);
+        }
+        Some(Self { name, like, rates: rates(&table, errors), special })
     }
+}
+
+/// The prices of a table, by class.
+fn rates(table: &Table<'_>, errors: &mut Errors) -> Rates {
+    let rate = |Kind { class, word, unit, .. }: &Kind| {
+        let price = table.get(word)?.price(*unit, errors)?;
+        Some(Rate { class: *class, price: price.value })
+    };
+    Rates(CLASSES.iter().filter_map(rate).collect())
 }
 
 impl Header {

@@ -36,8 +36,19 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// Takes a table and reports the fields that are not in `known`.
     pub(super) fn read(cell: &Cell<'a>, known: &[&str], errors: &mut Errors) -> Option<Self> {
+        Self::read_with(cell, known, |_| false, errors)
+    }
+
+    /// The same where names of a form are known too.
+    pub(super) fn read_with(
+        cell: &Cell<'a>,
+        known: &[&str],
+        formed: fn(&str) -> bool,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         let table = Self::open(cell, errors)?;
-        for entry in table.entries.iter().filter(|entry| !known.contains(&entry.name.as_str())) {
+        let is_known = |name: &str| known.contains(&name) || formed(name);
+        for entry in table.entries.iter().filter(|entry| !is_known(&entry.name)) {
             unknown(entry, &table.place, known, errors);
         }
         Some(table)

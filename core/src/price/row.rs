@@ -60,13 +60,13 @@ pub struct PriceRow {
 
 /// Prices that hold in some cases, in place of the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Section {
+pub(crate) struct Section {
     /// Absent: for all.
     pub(super) service: Option<Service>,
     /// For prompts of more than this.
     pub(super) above: Option<Tokens>,
     pub(super) hours: Option<Hours>,
-    pub(super) rates: Rates,
+    pub(crate) rates: Rates,
 }
 
 /// What a mode multiplies the price of tokens by.
@@ -89,6 +89,20 @@ impl PriceRow {
         for section in &mut self.sections {
             section.rates.0.retain(|rate| rate.class != class);
         }
+    }
+
+    /// Puts prices in place of those of the same cases, and drops what replaced these for longer prompts.
+    pub(crate) fn set_special(&mut self, mut special: Vec<Section>) {
+        // Long prompts' last: what is put for short ones would drop them.
+        special.sort_by_key(Section::place);
+        for Section { service, above, hours, rates } in &special {
+            let same = |section: &&mut Section| section.service == *service && section.hours == *hours;
+            for section in self.sections.iter_mut().filter(same).filter(|section| section.above >= *above) {
+                section.rates.0.retain(|rate| rates.get(rate.class).is_none());
+            }
+        }
+        self.sections.extend(special);
+        self.sections.sort_by_key(Section::place);
     }
 
     /// The prices of a row of the catalogue; `None` where they are not known.
@@ -153,8 +167,8 @@ impl PriceRow {
 }
 
 impl Section {
-    /// Reads `>200000`, `batch`, `flex>272000`, `off-peak@12345/…`.
-    fn parse(word: &str) -> Option<Self> {
+    /// Reads `>200000`, `batch`, `flex>272000`, `off-peak@12345/…`; without prices yet.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         if let Some(hours) = word.strip_prefix("off-peak@") {
             return Some(Self { hours: Some(Hours::parse(hours)?), ..Self::default() });
         }
@@ -165,6 +179,12 @@ impl Section {
         let named = Service::NAMED.iter().find(|(_, name)| *name == service).map(|(service, _)| *service);
         let known = named.is_some() || (service.is_empty() && above.is_some());
         known.then(|| Self { service: named, above, ..Self::default() })
+    }
+
+    /// Where it stands among others. The last that applies counts: a service's over everybody's, a long
+    /// prompt's over a short one's.
+    const fn place(&self) -> (bool, bool, Option<Tokens>) {
+        (self.hours.is_some(), self.service.is_some(), self.above)
     }
 
     fn applies(&self, served: &Served) -> bool {

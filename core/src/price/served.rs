@@ -116,6 +116,9 @@ impl Hours {
             for span in hours.split(',') {
                 let (from, to) = span.split_once('-')?;
                 let (from, to) = (minutes(from)?, minutes(to)?);
+                if days.is_empty() || from >= to {
+                    return None;
+                }
                 for day in days.bytes() {
                     let day = day.checked_sub(b'0').filter(|day| (1..=7).contains(day))?;
                     spans.push(Span { day, from, to });

@@ -23,7 +23,7 @@ impl Compiler<'_> {
     }
 
     fn price(&mut self, raw: file::Price, named: &Named) -> Option<Override> {
-        let file::Price { name, like, rates: Rates(rates) } = raw;
+        let file::Price { name, like, rates: Rates(rates), special } = raw;
         let whose = self.whose(&name, named);
         let like = match like {
             Some(like) => self.like(&like, named)?,
@@ -34,6 +34,7 @@ impl Compiler<'_> {
         for Rate { class, price } in rates {
             row.set(class, price);
         }
+        row.set_special(special);
         let Whose { provider, models } = whose?;
         let terms = named.compiled.get(usize::from(provider.0))?.terms;
         Some(Override { provider, models, price: Arc::new(Priced::new(row, terms)) })

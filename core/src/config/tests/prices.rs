@@ -1,7 +1,7 @@
 //! Facts about prices in the config.
 
 use super::*;
-use crate::price::{Charge, Class, Consumed, Origin, PerMillion, Served, Terms};
+use crate::price::{Charge, Class, Consumed, Origin, PerMillion, Served, Service, Terms};
 use crate::units::NanoDollars;
 use crate::usage::{Inclusive, Usage};
 
@@ -61,6 +61,72 @@ fn as_takes_another_models_prices_and_the_longest_pattern_wins() {
     assert_eq!(rate(&config, 1, "small", Class::CacheRead), Some(0), "zero is a price");
     assert_eq!(rate(&config, 1, "big-1", Class::Input), Some(10_000_000_000));
     assert_eq!(rate(&config, 1, "big-1", Class::PictureMade), Some(40_000_000_000_000));
+}
+
+/// A price of `gpt-5.4` (whose long prompts begin at 272,000 tokens), at a service and a prompt's length.
+fn served(config: &Config, service: Service, prompt: u64, class: Class) -> Option<u64> {
+    let price = config.price(ProviderId(0), "gpt-5.4")?;
+    let served = Served { service, prompt: Tokens(prompt), ..Served::default() };
+    price.row.rate(class, &served).map(|PerMillion(nanos)| nanos / 1_000_000)
+}
+
+#[test]
+fn services_and_long_prompts_have_prices_of_their_own_in_any_order() {
+    let config = loaded(
+        r#"
+        [providers.openai]
+        [prices."openai/gpt-5.4"]
+        "batch>200000" = { input = 2.5 }
+        batch = { input = 1.25, output = 5 }
+        ">400000" = { input = 7 }
+        ">200000" = { input = 5 }
+        priority.output = 20
+        input = 2
+        output = 10
+        "#,
+    );
+    let input = |service, prompt| served(&config, service, prompt, Class::Input).unwrap();
+    let standard = [1, 200_000, 200_001, 400_001].map(|prompt| input(Service::Standard, prompt));
+    assert_eq!(standard, [2000, 2000, 5000, 7000]);
+    let batch = [200_000, 200_001, 400_001].map(|prompt| input(Service::Batch, prompt));
+    assert_eq!(batch, [1250, 2500, 2500]);
+    let output = |service| served(&config, service, 400_001, Class::Output).unwrap();
+    let outputs = [Service::Standard, Service::Batch, Service::Priority, Service::Flex].map(output);
+    assert_eq!(outputs, [10_000, 5000, 20_000, 10_000]);
+    assert_eq!(input(Service::Priority, 200_001), 5000, "what a service leaves out is as for all");
+}
+
+#[test]
+fn a_case_of_ones_own_stands_in_for_that_of_the_model_named_by_as() {
+    let with = |own: &str| {
+        loaded(&format!("[providers.openai]\n[prices.\"openai/gpt-5.4\"]\nas = \"openai/gpt-5.4\"\n{own}"))
+    };
+    let list = with("");
+    let at = |config: &Config, service, prompt, class| served(config, service, prompt, class);
+    let own = with("batch = { input = 0.5 }");
+    assert_eq!(at(&own, Service::Batch, 1, Class::Input), Some(500));
+    assert_eq!(at(&own, Service::Batch, 300_000, Class::Input), Some(500), "a case is replaced as a whole");
+    for (service, prompt, class) in [
+        (Service::Batch, 1, Class::Output),
+        (Service::Batch, 300_000, Class::Output),
+        (Service::Flex, 1, Class::Input),
+        (Service::Standard, 300_000, Class::Input),
+    ] {
+        assert_eq!(at(&own, service, prompt, class), at(&list, service, prompt, class));
+    }
+    assert_ne!(at(&list, Service::Batch, 1, Class::Output), at(&list, Service::Standard, 1, Class::Output));
+}
+
+#[test]
+fn hours_have_prices_of_their_own() {
+    let config = loaded(
+        "[providers.openai]\n[prices.\"openai/x\"]\ninput = 2\n\"off-peak@67/00:00-24:00\" = { input = 1 }",
+    );
+    let row = &config.price(ProviderId(0), "x").unwrap().row;
+    let day = |day: u64| Served { at: Time(day * 86_400_000), ..Served::default() };
+    // The epoch's first day was a Thursday.
+    let week: Vec<_> = (0..4).map(|at| row.rate(Class::Input, &day(at)).unwrap().0 / 1_000_000_000).collect();
+    assert_eq!(week, [2, 2, 1, 1]);
 }
 
 #[test]
