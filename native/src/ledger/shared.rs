@@ -101,7 +101,7 @@ pub struct Patience {
 impl Default for Patience {
     /// Together no more than 100 ms.
     fn default() -> Self {
-        Self { reserve: Millis(75), settle: Millis(20) }
+        Self { reserve: Millis(70), settle: Millis(18) }
     }
 }
 
