@@ -13,10 +13,10 @@
 
 use super::Store;
 use super::desk::{Job, Order};
-use super::rollup::{Amounts, Cell};
+use super::rollup::{Amounts, Cell, values};
 use super::row::{int, uint};
 use super::trouble::StoreError;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 use tokio::sync::oneshot;
 use tollgate_core::units::Millis;
 
@@ -213,20 +213,8 @@ pub(super) fn mark<'a>(
         ON CONFLICT DO UPDATE SET turn = excluded.turn";
     let mut mark = connection.prepare_cached(sql)?;
     for cell in cells {
-        let Cell { facet, day, organisation, team, user, key, provider, model, end_user, tag } = cell;
-        mark.execute(params![
-            facet,
-            day,
-            organisation,
-            team,
-            user,
-            key,
-            provider,
-            model,
-            end_user,
-            tag,
-            turn
-        ])?;
+        let turn: [&dyn ToSql; 1] = [&turn];
+        mark.execute(params_from_iter(cell.columns().into_iter().chain(turn)))?;
     }
     Ok(())
 }
@@ -295,44 +283,19 @@ fn amounts(row: &Row<'_>) -> Result<Amounts, rusqlite::Error> {
 }
 
 fn forget(connection: &Connection, line: &Untold) -> Result<(), rusqlite::Error> {
-    let Cell { facet, day, organisation, team, user, key, provider, model, end_user, tag } = &line.cell;
     let sql = format!("DELETE FROM untold WHERE ({CELL}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AND turn = ?");
+    let turn: [&dyn ToSql; 1] = [&line.turn];
     let mut forget = connection.prepare_cached(&sql)?;
-    let turn = line.turn;
-    forget
-        .execute(params![facet, day, organisation, team, user, key, provider, model, end_user, tag, turn])
-        .map(drop)
+    forget.execute(params_from_iter(line.cell.columns().into_iter().chain(turn))).map(drop)
 }
 
 fn take_up(connection: &Connection, line: &Heard) -> Result<(), rusqlite::Error> {
     let Heard { origin, cell, amounts } = line;
-    let Cell { facet, day, organisation, team, user, key, provider, model, end_user, tag } = cell;
-    let Amounts { requests, failed, unpriced, input, cached, output, cost } = *amounts;
     let sql = "INSERT INTO elsewhere VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET requests = excluded.requests, failed = excluded.failed,
             unpriced = excluded.unpriced, input = excluded.input, cached = excluded.cached,
             output = excluded.output, cost = excluded.cost";
-    let mut statement = connection.prepare_cached(sql)?;
-    statement
-        .execute(params![
-            facet,
-            day,
-            organisation,
-            team,
-            user,
-            key,
-            provider,
-            model,
-            end_user,
-            tag,
-            origin,
-            int(requests),
-            int(failed),
-            int(unpriced),
-            int(input),
-            int(cached),
-            int(output),
-            int(cost)
-        ])
-        .map(drop)
+    let (origin, amounts): ([&dyn ToSql; 1], _) = ([origin], amounts.columns());
+    let all = cell.columns().into_iter().chain(origin).chain(values(&amounts));
+    connection.prepare_cached(sql)?.execute(params_from_iter(all)).map(drop)
 }

@@ -14,7 +14,7 @@
 
 use super::elsewhere;
 use super::row::{Row, int};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params_from_iter};
 use std::collections::HashMap;
 
 /// Milliseconds of a day. Days begin at midnight UTC and have no leap seconds.
@@ -121,27 +121,8 @@ impl Rollup {
         elsewhere::mark(connection, self.cells.keys())?;
         let mut statement = connection.prepare_cached(UPSERT)?;
         for (cell, amounts) in &self.cells {
-            let Cell { facet, day, organisation, team, user, key, provider, model, end_user, tag } = cell;
-            let Amounts { requests, failed, unpriced, input, cached, output, cost } = *amounts;
-            statement.execute(params![
-                facet,
-                day,
-                organisation,
-                team,
-                user,
-                key,
-                provider,
-                model,
-                end_user,
-                tag,
-                int(requests),
-                int(failed),
-                int(unpriced),
-                int(input),
-                int(cached),
-                int(output),
-                int(cost)
-            ])?;
+            let amounts = amounts.columns();
+            statement.execute(params_from_iter(cell.columns().into_iter().chain(values(&amounts))))?;
         }
         Ok(())
     }
@@ -160,7 +141,18 @@ const UPSERT: &str = "
         output = min(output + excluded.output, 9223372036854775807),
         cost = min(cost + excluded.cost, 9223372036854775807)";
 
+/// To be bound beside others.
+pub(super) fn values(amounts: &[i64]) -> impl Iterator<Item = &dyn ToSql> {
+    amounts.iter().map(|amount| amount as &dyn ToSql)
+}
+
 impl Cell {
+    /// In the order of the columns, in every table of lines.
+    pub(super) fn columns(&self) -> [&dyn ToSql; 10] {
+        let Self { facet, day, organisation, team, user, key, provider, model, end_user, tag } = self;
+        [facet, day, organisation, team, user, key, provider, model, end_user, tag]
+    }
+
     /// As one of all requests, whatever its tags and end user.
     fn of(row: &Row) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -180,6 +172,12 @@ impl Cell {
 }
 
 impl Amounts {
+    /// In the order of the columns, in every table of lines.
+    pub(super) fn columns(self) -> [i64; 7] {
+        let Self { requests, failed, unpriced, input, cached, output, cost } = self;
+        [requests, failed, unpriced, input, cached, output, cost].map(int)
+    }
+
     fn of(row: &Row) -> Self {
         let consumed = row.consumed.unwrap_or_default();
         Self {
