@@ -15,17 +15,15 @@ use serde_json::{Value, json};
 
 /// What was spent here and at other gateways, and how much of that is known.
 pub fn spend_of_all(ask: SpendAsk, rows: &[SpendRow], others: Others) -> Response<Bytes> {
-    let SpendAsk { query, form: SpendForm::Rows } = ask else { return spend(ask, rows) };
-    let by: Vec<_> = query.by.iter().map(|dimension| dimension.word()).collect();
-    let data: Vec<_> = rows.iter().map(|row| spend_row(&by, row)).collect();
-    let Others { as_of, current, cut } = others;
-    let others = json!({"as_of": as_of.map(written), "current": current, "cut": cut});
-    let (from, to) = (written(query.from), written(query.to));
-    ok(&json!({"from": from, "to": to, "by": by, "data": data, "others": others}))
+    spend_with(ask, rows, Some(others))
 }
 
 /// What was spent.
 pub fn spend(ask: SpendAsk, rows: &[SpendRow]) -> Response<Bytes> {
+    spend_with(ask, rows, None)
+}
+
+fn spend_with(ask: SpendAsk, rows: &[SpendRow], others: Option<Others>) -> Response<Bytes> {
     let SpendAsk { query, form } = ask;
     match form {
         SpendForm::LiteLlm(mut rest) => {
@@ -36,7 +34,13 @@ pub fn spend(ask: SpendAsk, rows: &[SpendRow]) -> Response<Bytes> {
         SpendForm::Rows => {
             let by: Vec<_> = query.by.iter().map(|dimension| dimension.word()).collect();
             let data: Vec<_> = rows.iter().map(|row| spend_row(&by, row)).collect();
-            ok(&json!({"from": written(query.from), "to": written(query.to), "by": by, "data": data}))
+            let mut answer =
+                json!({"from": written(query.from), "to": written(query.to), "by": by, "data": data});
+            if let (Some(Others { as_of, current, cut }), Value::Object(answer)) = (others, &mut answer) {
+                let others = json!({"as_of": as_of.map(written), "current": current, "cut": cut});
+                answer.insert("others".to_owned(), others);
+            }
+            ok(&answer)
         }
     }
 }
