@@ -16,8 +16,6 @@ use crate::ledger::INSIDE;
 use crate::registry::Registry;
 use crate::storage::{self, Local};
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tollgate_core::ledger::{Order, Placed};
@@ -77,8 +75,7 @@ impl DurableObject for Ledger {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let mut served = pin!(self.serve(request));
-        match poll_fn(|cx| caught::poll(served.as_mut(), cx)).await {
+        match caught::end(self.serve(request)).await {
             Ended::With(answer) => answer,
             Ended::Panicked => Err("it has panicked".into()),
         }

@@ -17,9 +17,7 @@ use crate::settings;
 use bytes::Bytes;
 use http::Response;
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::api::Knock;
@@ -58,8 +56,7 @@ pub(crate) async fn answer(
     bug::told_by_place();
     // The object itself: its own `clone` would be another request.
     let asked = cfg!(panic = "unwind").then(|| Clone::clone(&request));
-    let mut served = pin!(serve(request, env, context));
-    match (poll_fn(|cx| caught::poll(served.as_mut(), cx)).await, asked) {
+    match (caught::end(serve(request, env, context)).await, asked) {
         (Ended::With(answer), _) => answer,
         (Ended::Panicked, None) => Err(worker::Error::from("the gateway has no answer")),
         (Ended::Panicked, Some(asked)) => {
@@ -217,8 +214,7 @@ impl Edge for Visit {
         let doorway = Doorway { pipe: pipe.clone(), place: Rc::clone(&self.socket), most };
         let way = pipe.clone();
         self.spawn(async move {
-            let mut driven = pin!(drive(session, &desk, doorway));
-            let ended = poll_fn(|cx| caught::poll(driven.as_mut(), cx)).await;
+            let ended = caught::end(drive(session, &desk, doorway)).await;
             way.close();
             if ended == Ended::Panicked {
                 Self::panicked(&desk).await;

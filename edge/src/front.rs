@@ -15,9 +15,7 @@ use crate::pipe::{Body, Cut, Pipe};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use tollgate_core::admit::{Admission, Admitted, Desk, admit, sessionless, unready};
@@ -267,8 +265,7 @@ async fn exchange<E: Edge>(
     };
     let way = pipe.clone();
     edge.spawn(async move {
-        let mut driven = pin!(drive(exchange, &*host, &way));
-        let ended = poll_fn(|cx| caught::poll(driven.as_mut(), cx)).await;
+        let ended = caught::end(drive(exchange, &*host, &way)).await;
         way.close();
         if ended == Ended::Panicked {
             E::panicked(&host).await;
