@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod fixture;
 pub mod gateway;
 pub mod http;
+pub mod recordings;
 pub mod replay;
 pub mod said;
 pub mod told;

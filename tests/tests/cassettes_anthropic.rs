@@ -1,7 +1,6 @@
 //! Recorded traffic of the Anthropic API, read by the decoder and by a simple reader of its own.
 //!
-//! The recordings lie beside the checkout and are not part of the project; where the folder is
-//! absent nothing is checked, and that is said.
+//! See [`tollgate_tests::recordings`].
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,7 +12,7 @@
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tollgate_core::call::{Part, UsageChunk};
 use tollgate_core::dialect::Dialect;
 use tollgate_core::fault::{Code, Fault, UpstreamClass};
@@ -25,6 +24,7 @@ use tollgate_core::sse::{Frame, Framer};
 use tollgate_core::surface::{Asked, Surface as _, openai_chat::OpenAiChat};
 use tollgate_core::usage::Usage;
 use tollgate_core::vendor::{Auth, Quirks, Vendor};
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay};
 use tollgate_tests::told::{Call, Counts, Told};
 
@@ -44,13 +44,10 @@ fn vendor() -> Vendor {
 
 /// The recorded answers whose names end so; empty, and said, where there are none.
 fn recordings(ending: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes/anthropic");
-    let Ok(entries) = fs::read_dir(&folder) else {
-        println!("skipped: no recordings beside the checkout");
+    let mut paths = recordings::files("anthropic");
+    if paths.is_empty() {
         return Vec::new();
-    };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
+    }
     let named = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     paths.retain(|path| named(path).ends_with(ending));
     assert!(!paths.is_empty(), "the folder is there but has no {ending}");

@@ -1,7 +1,6 @@
 //! Vectors for AWS's signatures and binary streams, and recorded traffic of Bedrock.
 //!
-//! They lie beside the checkout and are not part of the project; where the folder is absent nothing is
-//! checked, and that is said.
+//! See [`tollgate_tests::recordings`].
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
@@ -10,23 +9,15 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::path::{Path, PathBuf};
 use tollgate_core::framing::{Closing, Framer, Framing};
 use tollgate_core::secret::Secret;
 use tollgate_core::sigv4::{AccessKey, Request, Signer, sign};
 use tollgate_core::sse::Frame;
 use tollgate_core::units::Time;
-
-fn beside(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes").join(path)
-}
+use tollgate_tests::recordings;
 
 fn read(path: &str) -> Option<Value> {
-    let Ok(text) = fs::read(beside(path)) else {
-        println!("skipped: no {path} beside the checkout");
-        return None;
-    };
-    Some(serde_json::from_slice(&text).unwrap())
+    Some(serde_json::from_slice(&fs::read(recordings::find(path)?).unwrap()).unwrap())
 }
 
 fn signer(service: &'static str, token: Option<&str>) -> Signer {
@@ -56,12 +47,12 @@ fn requests_are_signed_as_awss_own_clients_sign_them() {
 /// AWS's own examples, of which those are signed alike that have no further headers.
 #[test]
 fn the_published_examples_have_their_signatures() {
-    let Ok(folders) = fs::read_dir(beside("_vectors/sigv4")) else {
-        println!("skipped: no vectors beside the checkout");
+    let folders = recordings::files("_vectors/sigv4");
+    if folders.is_empty() {
         return;
-    };
+    }
     let mut checked = 0;
-    for folder in folders.map(|folder| folder.unwrap().path()).filter(|path| path.is_dir()) {
+    for folder in folders.into_iter().filter(|path| path.is_dir()) {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let Ok(request) = fs::read_to_string(folder.join(format!("{name}.req"))) else { continue };
         let signature = fs::read_to_string(folder.join(format!("{name}.authz"))).unwrap();
@@ -103,7 +94,7 @@ fn the_published_messages_are_read_and_the_corrupt_ones_refused() {
     let Some(vectors) = read("_vectors/eventstream/expected.json") else { return };
     for vector in vectors.as_array().unwrap() {
         let name = vector["name"].as_str().unwrap();
-        let bytes = fs::read(beside(&format!("_vectors/eventstream/{name}.bin"))).unwrap();
+        let bytes = fs::read(recordings::find(&format!("_vectors/eventstream/{name}.bin")).unwrap()).unwrap();
         let (outcome, frames, closing) = cut(&[&bytes]);
         let Some(messages) = vector["messages"].as_array() else {
             assert!(outcome.is_err(), "{name} is {}", vector["error"]);
@@ -127,13 +118,8 @@ impl ConcatRaw for [Frame] {
 
 #[test]
 fn recorded_streams_have_the_same_frames_wherever_they_are_cut() {
-    let Ok(files) = fs::read_dir(beside("bedrock")) else {
-        println!("skipped: no recordings beside the checkout");
-        return;
-    };
-    for path in
-        files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "bin"))
-    {
+    let files = recordings::files("bedrock").into_iter();
+    for path in files.filter(|path| path.extension().is_some_and(|e| e == "bin")) {
         let bytes = fs::read(&path).unwrap();
         let (outcome, whole, closing) = cut(&[&bytes]);
         assert_eq!((outcome, closing), (Ok(()), Closing::Closed));

@@ -24,6 +24,7 @@ use tollgate_core::sse::{Frame, Framer};
 use tollgate_core::surface::{Asked, Surface, openai_chat::OpenAiChat};
 use tollgate_core::usage::Usage;
 use tollgate_core::vendor;
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay};
 use tollgate_tests::told::{self, Call, Told};
 
@@ -35,16 +36,9 @@ struct Recording {
 }
 
 fn recordings() -> Vec<Recording> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes");
     let mut found = Vec::new();
     for provider in ["gemini", "vertex"] {
-        let Ok(folder) = fs::read_dir(root.join(provider)) else {
-            println!("skipped: no recordings of {provider} beside the checkout");
-            continue;
-        };
-        let mut files = folder.filter_map(|file| Some(file.ok()?.path())).collect::<Vec<_>>();
-        files.sort();
-        found.extend(files.iter().filter_map(|file| recording(file)));
+        found.extend(recordings::files(provider).iter().filter_map(|file| recording(file)));
     }
     found
 }

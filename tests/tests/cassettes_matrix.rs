@@ -1,13 +1,13 @@
 //! Every recorded answer on every surface, whole and streamed: what a client reads there is what the
 //! provider said.
 //!
-//! The recordings lie outside the checkout; where they are not at hand there is nothing to check.
+//! See [`tollgate_tests::recordings`].
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay, Seen};
 use tollgate_tests::said;
 use tollgate_tests::ways::{Reader, WAYS, Way, compare};
@@ -47,17 +47,10 @@ struct Case {
     streamed: bool,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes")
-}
-
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (folder, vendor, prefix, read) in PROVIDERS {
-        let Ok(files) = fs::read_dir(root().join(folder)) else { continue };
-        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-        paths.sort();
-        for path in paths {
+        for path in recordings::files(folder) {
             let name = path.file_name().unwrap().to_str().unwrap();
             let Some((case, form)) = name.split_once(".response.") else { continue };
             if !case.starts_with(prefix) || !matches!(form, "json" | "sse" | "bin") {
@@ -129,8 +122,7 @@ struct Request {
 fn requests() -> Vec<Request> {
     let mut requests = Vec::new();
     for folder in ["gemini", "vertex"] {
-        let Ok(files) = fs::read_dir(root().join(folder)) else { continue };
-        for path in files.map(|file| file.unwrap().path()) {
+        for path in recordings::files(folder) {
             let name = path.file_name().unwrap().to_str().unwrap();
             let Some(case) = name.strip_suffix(".request.json").filter(|name| name.starts_with("generate-"))
             else {
@@ -196,8 +188,7 @@ fn a_recorded_request_of_googles_is_understood_by_the_others() {
 
 #[test]
 fn a_recorded_request_of_bedrocks_reaches_its_own_upstream_unchanged_and_is_understood_by_the_others() {
-    let Ok(files) = fs::read_dir(root().join("bedrock")) else { return };
-    for path in files.map(|file| file.unwrap().path()) {
+    for path in recordings::files("bedrock") {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let Some(case) = name.strip_suffix(".request.json") else { continue };
         let meta = fs::read(path.with_file_name(format!("{case}.meta.json"))).unwrap();

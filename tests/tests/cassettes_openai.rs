@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tollgate_core::call::UsageChunk;
 use tollgate_core::fault::UpstreamClass;
 use tollgate_core::framing::Framing;
@@ -21,6 +21,7 @@ use tollgate_core::reply::Event;
 use tollgate_core::sse::{Frame, Framer};
 use tollgate_core::surface::{Asked, RequestLine, Surface, openai_chat::OpenAiChat};
 use tollgate_core::vendor::{self, StreamOptions, StreamedToolIndex};
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay};
 
 struct Case {
@@ -43,11 +44,9 @@ const VENDORS: [(&str, &str); 9] = [
 
 /// Every chat case whose name ends like this; none where the recordings are not at hand.
 fn cases(ending: &str) -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes");
     let mut cases = Vec::new();
     for (folder, vendor) in VENDORS {
-        let Ok(files) = fs::read_dir(root.join(folder)) else { continue };
-        for path in files.map(|file| file.unwrap().path()) {
+        for path in recordings::files(folder) {
             let name = path.file_name().unwrap().to_str().unwrap();
             let Some(case) = name.strip_suffix(ending).filter(|case| case.starts_with("chat-")) else {
                 continue;

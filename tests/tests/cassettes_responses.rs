@@ -6,11 +6,11 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
 use tollgate_core::provider::{Provider, Target, openai_responses::OpenAiResponses};
 use tollgate_core::reply::Event;
 use tollgate_core::sse::{Frame, Framer};
 use tollgate_core::vendor;
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay};
 use tollgate_tests::said;
 
@@ -27,13 +27,9 @@ struct Case {
 const VENDORS: [&str; 6] = ["openai", "azure", "deepseek", "groq", "openrouter", "xai"];
 
 fn cases() -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes");
     let mut cases = Vec::new();
     for vendor in VENDORS {
-        let Ok(files) = fs::read_dir(root.join(vendor)) else { continue };
-        let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
-        paths.sort();
-        for path in paths {
+        for path in recordings::files(vendor) {
             let name = path.file_name().unwrap().to_str().unwrap();
             let Some((case, form)) = name.split_once(".response.") else { continue };
             if !case.starts_with("responses-") {

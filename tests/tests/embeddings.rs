@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
 use tollgate_core::units::{NanoDollars, Tokens};
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay, Seen};
 
 const OPENAIS: &str = r#"{"object":"list","data":[{"object":"embedding","index":1,"embedding":[0.25,-1.0]},{"object":"embedding","index":0,"embedding":[0.5,2.0]}],"model":"text-embedding-3-small","usage":{"prompt_tokens":5,"total_tokens":5}}"#;
@@ -144,9 +144,7 @@ fn an_error_in_a_good_answer_is_an_error() {
 
 #[test]
 fn a_recorded_request_for_vectors_reaches_its_upstream_unchanged_and_is_understood_by_the_other() {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes/gemini");
-    let Ok(files) = fs::read_dir(folder) else { return };
-    for path in files.map(|file| file.unwrap().path()) {
+    for path in recordings::files("gemini") {
         let name = path.file_name().unwrap().to_str().unwrap();
         let Some(case) = name.strip_suffix(".request.json").filter(|name| name.starts_with("embed-")) else {
             continue;

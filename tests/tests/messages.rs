@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
+use tollgate_tests::recordings;
 use tollgate_tests::replay::{Answer, Replay, Seen};
 
 const ANSWER: &str = "{ \"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"x_new\":[1e3],\n \"content\":[{\"type\":\"text\",\"text\":\"\\u00e9\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":3,\"cache_creation_input_tokens\":4,\"cache_creation\":{\"ephemeral_5m_input_tokens\":1,\"ephemeral_1h_input_tokens\":3},\"cache_read_input_tokens\":2,\"output_tokens\":5}}\n";
@@ -66,9 +66,7 @@ fn every_mount_serves_it_with_and_without_a_version() {
 
 #[test]
 fn recorded_requests_reach_their_own_upstream_unchanged() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cassettes/anthropic");
-    let Ok(files) = fs::read_dir(folder) else { return };
-    for path in files.map(|file| file.unwrap().path()) {
+    for path in recordings::files("anthropic") {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let Some(case) = name.strip_suffix(".request.json") else { continue };
         let body = fs::read_to_string(&path).unwrap();

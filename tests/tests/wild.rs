@@ -191,6 +191,41 @@ fn every_answer_of_the_wild_comes_out_on_every_surface_without_loss() {
     assert!(checked > 1_000, "only {checked} were checked");
 }
 
+/// Of every vendor that there are recordings of, and of every dialect, so that a checkout without recordings
+/// has the same kinds of answers to read.
+#[test]
+fn every_recorded_vendor_answers_whole_and_streamed_and_every_dialect_refuses() {
+    const RECORDED: [&str; 16] = [
+        "anthropic",
+        "azure",
+        "bedrock",
+        "cohere",
+        "deepseek",
+        "gemini",
+        "gemini-openai",
+        "groq",
+        "mistral",
+        "ollama",
+        "ollama-native",
+        "openai",
+        "openai-responses",
+        "openrouter",
+        "vertex",
+        "xai",
+    ];
+    let cases = cases();
+    let is_there = |name: &str, what: fn(&Case) -> bool| {
+        cases.iter().any(|case| (case.vendor() == name || case.dialect == name) && what(case))
+    };
+    for vendor in RECORDED {
+        assert!(is_there(vendor, |case| case.status() == 200 && !case.is_streamed()), "{vendor}, whole");
+        assert!(is_there(vendor, Case::is_streamed), "{vendor}, streamed");
+    }
+    for (dialect, _) in DIALECTS {
+        assert!(is_there(dialect, |case| case.status() != 200), "{dialect}, refused");
+    }
+}
+
 #[test]
 fn every_word_that_is_to_be_kept_is_said() {
     for case in cases() {

@@ -54,6 +54,7 @@ pub fn ollama(body: &[u8]) -> Said {
             arguments: call["function"]["arguments"].clone(),
         };
         one.calls.extend(list(&message["tool_calls"]).iter().map(call));
+        one.logprobs.extend(list(&told["logprobs"]).iter().filter_map(|token| token["logprob"].as_f64()));
         if told["done"] == true {
             one.end = if told["done_reason"] == "length" { End::Length } else { End::Done };
             said.prompt = told["prompt_eval_count"].as_u64();
