@@ -3,8 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use tollgate_core::dialect::Dialect;
+use tollgate_core::framing::Framing;
 
 fuzz_target!(|input: &[u8]| {
-    tollgate_fuzz::decode(Dialect::Bedrock, input);
+    tollgate_fuzz::decode(Dialect::Bedrock, Framing::Events, input);
     tollgate_fuzz::decode_binary(input);
 });

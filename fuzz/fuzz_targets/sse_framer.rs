@@ -2,13 +2,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_fuzz::{cut, frames};
+use tollgate_core::framing::Framing;
+use tollgate_fuzz::cut;
 
 fuzz_target!(|input: &[u8]| {
     let (stream, pieces) = cut(input);
-    let whole = frames([stream]);
+    let frames = |pieces: Vec<&[u8]>| tollgate_fuzz::frames(Framing::Events, pieces);
+    let whole = frames(vec![stream]);
     assert!(frames(pieces) == whole, "pieces change the frames");
-    assert!(frames(stream.chunks(1)) == whole, "single bytes change the frames");
+    assert!(frames(stream.chunks(1).collect()) == whole, "single bytes change the frames");
     let raw: Vec<u8> = whole.0.iter().flat_map(|frame| frame.raw().to_vec()).collect();
     assert!(stream.starts_with(&raw) && raw.len() + whole.1 == stream.len(), "bytes are lost or made up");
 });

@@ -4,11 +4,11 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tollgate_core::dialect::Dialect;
 use tollgate_core::framing::event_stream::{write_event, write_exception};
-use tollgate_core::framing::{self, Framing};
+use tollgate_core::framing::{Framer, Framing};
 use tollgate_core::json::Tape;
 use tollgate_core::provider::{self, Target};
 use tollgate_core::reply::Event;
-use tollgate_core::sse::{Frame, Framer};
+use tollgate_core::sse::Frame;
 use tollgate_core::surface::{ModelPlace, RequestLine, Surface};
 use tollgate_core::vendor::{VENDORS, Vendor};
 
@@ -30,8 +30,8 @@ pub fn cut(input: &[u8]) -> (&[u8], Vec<&[u8]>) {
 }
 
 /// The frames of a stream that comes in these pieces, and how many bytes are held back at its end.
-pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, usize) {
-    let mut framer = Framer::new();
+pub fn frames<'a>(framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, usize) {
+    let mut framer = Framer::new(framing);
     let mut frames = Vec::new();
     for piece in pieces {
         framer
@@ -43,8 +43,9 @@ pub fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, us
 }
 
 /// Reads an input as everything that an upstream of the dialect could send: a whole answer, an error,
-/// a stream in any pieces. Nothing of it may panic, the pieces may not matter, and a stream ends once.
-pub fn decode(dialect: Dialect, input: &[u8]) {
+/// a stream of this form in any pieces. Nothing of it may panic, the pieces may not matter, and a stream
+/// ends once.
+pub fn decode(dialect: Dialect, framing: Framing, input: &[u8]) {
     let Some((first, input)) = input.split_first() else { return };
     let rows: Vec<&'static Vendor> = VENDORS.iter().filter(|vendor| vendor.dialect == dialect).collect();
     let Some(vendor) = rows.get(usize::from(*first) % rows.len().max(1)) else { return };
@@ -55,8 +56,8 @@ pub fn decode(dialect: Dialect, input: &[u8]) {
     let _ = provider.fault(429, &HeaderMap::new(), stream, &target);
     let _ = provider.usage(stream, None, &target);
 
-    let (whole, _) = frames([stream]);
-    let (cut, _) = frames(pieces);
+    let (whole, _) = frames(framing, [stream]);
+    let (cut, _) = frames(framing, pieces);
     let events = decoded(&whole, dialect, &target);
     assert!(events == decoded(&cut, dialect, &target), "the pieces a stream comes in change what it says");
     let ended = |event: &Event| matches!(event, Event::End | Event::Fault(_));
@@ -102,7 +103,7 @@ pub fn decode_binary(input: &[u8]) {
 }
 
 fn binary_frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Frame> {
-    let (mut framer, mut frames) = (framing::Framer::new(Framing::EventStream), Vec::new());
+    let (mut framer, mut frames) = (Framer::new(Framing::EventStream), Vec::new());
     for piece in pieces {
         if framer.push(Bytes::copy_from_slice(piece), &mut frames).is_err() {
             break;
