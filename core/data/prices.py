@@ -85,10 +85,12 @@ SONNET = "input=3 cache_read=0.3 cache_write=3.75 cache_write_1h=6 output=15 bat
 OPUS = "input=15 cache_read=1.5 cache_write=18.75 cache_write_1h=30 output=75 batch input=7.5 cache_read=0.75 cache_write=9.375 cache_write_1h=15 output=37.5"
 LONG_SONNET = "input=3 cache_read=0.3 cache_write=3.75 cache_write_1h=6 output=15 >200000 input=6 cache_read=0.6 cache_write=7.5 cache_write_1h=12 output=22.5 batch input=1.5 cache_read=0.15 cache_write=1.875 cache_write_1h=3 output=7.5 batch>200000 input=3 cache_read=0.3 cache_write=3.75 cache_write_1h=6 output=11.25"
 HAIKU35 = "input=0.8 cache_read=0.08 cache_write=1 cache_write_1h=1.6 output=4 batch input=0.4 cache_read=0.04 cache_write=0.5 cache_write_1h=0.8 output=2"
+DALL_E_2 = "per_image=0.02 @1024x1024,standard,standard/1024x1024 per_image=0.02 @512x512,standard/512x512 per_image=0.018 @256x256,standard/256x256 per_image=0.016"
+DALL_E_3 = "per_image=0.04 @1024x1024,standard,standard/1024x1024 per_image=0.04 @1024x1792,1792x1024,standard/1024x1792,standard/1792x1024 per_image=0.08 @hd,hd/1024x1024 per_image=0.08 @hd/1024x1792,hd/1792x1024 per_image=0.12"
 BY_HAND = [
     (OPENAI, "openai", "chatgpt-4o-latest", 128000, 16384, "input=5 output=15"),
-    (OPENAI, "openai", "dall-e-2", 0, 0, "per_image=0.02"),
-    (OPENAI, "openai", "dall-e-3", 0, 0, "per_image=0.04"),
+    (OPENAI, "openai", "dall-e-2", 0, 0, DALL_E_2),
+    (OPENAI, "openai", "dall-e-3", 0, 0, DALL_E_3),
     (OPENAI, "openai", "gpt-4.5-preview", 128000, 16384, "input=75 cache_read=37.5 output=150"),
     (OPENAI, "openai", "gpt-4o-audio-preview", 128000, 16384, "input=2.5 output=10 audio_input=40 audio_output=80"),
     (OPENAI, "openai", "gpt-4o-mini-audio-preview", 128000, 16384, "input=0.15 output=0.6 audio_input=10 audio_output=20"),
@@ -142,6 +144,8 @@ HEADER = """\
 #   >N           prompts of more than N tokens, cached ones included
 #   batch, flex, priority, ultrafast      that service; `flex>N` the same for long prompts
 #   off-peak@DAYS/HOURS,…@…               in these hours (UTC; 1 is Monday)
+#   @FORM,…      pictures asked for so: `hd/1024x1792`, or what of the two was said; where a row has such
+#                sections, other forms have no price
 # `times-us=1.1` multiplies everything where the model is run in that region (or mode: fast).
 # A class of tokens without a price of its own costs what the next one does: cache reads and writes as
 # input, reasoning as output, sound and pictures as text. A row without prices is a model whose price

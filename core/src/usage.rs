@@ -69,33 +69,48 @@ pub struct UsageParts {
 }
 
 /// So much of something that is priced one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quantity {
     /// Of what.
     pub class: Class,
     /// How much.
     pub count: u64,
+    /// Which form of it was asked for, where it was: see [`Quantity::pictures`].
+    pub form: String,
 }
 
 impl Quantity {
-    /// Pictures made.
-    pub const fn pictures(count: u64) -> Self {
-        Self { class: Class::PictureMade, count }
+    const fn of(class: Class, count: u64) -> Self {
+        Self { class, count, form: String::new() }
+    }
+
+    /// Pictures made, as they were asked for: `hd/1024x1792`, or what was said of the two. What was left
+    /// to the provider is not said.
+    pub fn pictures(count: u64, quality: &str, size: &str) -> Self {
+        let mut pictures = Self::of(Class::PictureMade, count);
+        for said in [quality, size].into_iter().filter(|said| !matches!(*said, "" | "auto")) {
+            if !pictures.form.is_empty() {
+                pictures.form.push('/');
+            }
+            // No form that has a price has a longer name.
+            pictures.form.extend(said.chars().take(16));
+        }
+        pictures
     }
 
     /// Characters of text to be spoken.
     pub const fn characters(count: u64) -> Self {
-        Self { class: Class::Character, count }
+        Self::of(Class::Character, count)
     }
 
     /// Seconds of sound to be heard.
     pub const fn seconds(count: u64) -> Self {
-        Self { class: Class::SecondSent, count }
+        Self::of(Class::SecondSent, count)
     }
 
     /// Searches.
     pub const fn searches(count: u64) -> Self {
-        Self { class: Class::Search, count }
+        Self::of(Class::Search, count)
     }
 }
 

@@ -169,6 +169,50 @@ fn b8_pictures_are_billed_by_their_tokens_or_one_by_one() {
 }
 
 #[test]
+fn b8_pictures_have_their_price_by_quality_and_size() {
+    let of = |model: &str| Replay { name: "openai", ..Replay::new("openai", model) };
+    let drawn = |model: &str, asked: Value| {
+        let mut body = json!({"model": model, "prompt": "a", "n": 2});
+        body.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        let place = "/v1/images/generations";
+        cost(of(model).run_at(place, body.to_string(), &Answer::whole(200, DALL_E))).map(NanoDollars::get)
+    };
+    for (model, asked, cents) in [
+        ("dall-e-3", json!({}), Some(8)),
+        ("dall-e-3", json!({"quality": "auto", "size": null}), Some(8)),
+        ("dall-e-3", json!({"size": "1792x1024"}), Some(16)),
+        ("dall-e-3", json!({"quality": "standard", "size": "1024x1792"}), Some(16)),
+        ("dall-e-3", json!({"quality": "hd"}), Some(16)),
+        ("dall-e-3", json!({"quality": "hd", "size": "1024x1792"}), Some(24)),
+        ("dall-e-3", json!({"quality": "hd", "size": "512x512"}), None),
+        ("dall-e-3", json!({"quality": "a word of tomorrow"}), None),
+        ("dall-e-2", json!({"size": "1024x1024"}), Some(4)),
+        ("dall-e-2", json!({"size": "2048x2048"}), None),
+    ] {
+        assert_eq!(drawn(model, asked.clone()), cents.map(|cents| cents * 10_000_000), "{model}: {asked}");
+    }
+    assert_eq!(drawn("dall-e-2", json!({"size": "256x256"})), Some(32_000_000));
+
+    let varied = form(&[("model", "dall-e-2"), ("size", "512x512"), ("n", "2")], ("image", &[1, 2]));
+    let seen = of("dall-e-2").header("content-type", "multipart/form-data; boundary=xx").run_at(
+        "/v1/images/variations",
+        varied,
+        &Answer::whole(200, DALL_E),
+    );
+    assert_eq!(cost(seen), Some(NanoDollars(36_000_000)));
+
+    // One's own price holds for all forms, unless one tells them apart as well.
+    let own = |prices: &str| {
+        let body = json!({"model": "m-1", "prompt": "a", "quality": "hd"}).to_string();
+        let place = "/v1/images/generations";
+        cost(priced(prices).run_at(place, body, &Answer::whole(200, DALL_E)))
+    };
+    assert_eq!(own("as = \"openai/dall-e-3\"\nper_image = 0.5"), Some(NanoDollars(500_000_000)));
+    assert_eq!(own("as = \"openai/dall-e-3\""), Some(NanoDollars(80_000_000)));
+    assert_eq!(own("per_image = 1\n\"@hd\" = { per_image = 2 }"), Some(NanoDollars(2_000_000_000)));
+}
+
+#[test]
 fn b8_ranks_are_billed_by_search_or_by_tokens() {
     let body = json!({"model": "m-1", "query": "a", "documents": vec!["b"; 101]}).to_string();
     let at = |prices: &str, answer: &str| {

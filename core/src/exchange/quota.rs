@@ -262,7 +262,7 @@ impl Request {
             // No upstream can be told a cap, so nothing less is worth sending.
             let quantity = self.quantity();
             let mut targets = self.route.targets.iter().chain(&self.route.fallbacks);
-            let by_tokens = targets.any(|target| of_quantity(target, quantity).is_none());
+            let by_tokens = targets.any(|target| of_quantity(target, quantity.as_ref()).is_none());
             let all =
                 if by_tokens { times(self.known_cap().unwrap_or(usual(task))) } else { times(Tokens::ZERO) };
             return Output { least: all, most: all };
@@ -298,7 +298,7 @@ const fn usual(task: Task) -> Tokens {
 }
 
 /// What so much costs at a target, if that is what its price is for.
-fn of_quantity(target: &RouteTarget, quantity: Option<Quantity>) -> Option<NanoDollars> {
+fn of_quantity(target: &RouteTarget, quantity: Option<&Quantity>) -> Option<NanoDollars> {
     let price = target.price.as_deref()?;
     price.row.of_quantity(quantity?, price.terms)
 }
@@ -318,7 +318,8 @@ pub(super) fn priced(request: &Request, input: Tokens, which: Targets) -> Priced
     let quantity = request.quantity();
     let targets = (0..).zip(request.route.targets.iter().chain(&request.route.fallbacks));
     for (at, target) in targets.filter(|(at, _)| which.holds(*at)) {
-        let instead = of_quantity(target, quantity).map(|fixed| AskCost { fixed, ..AskCost::default() });
+        let instead =
+            of_quantity(target, quantity.as_ref()).map(|fixed| AskCost { fixed, ..AskCost::default() });
         match instead.or_else(|| cost_at(target, input, service)) {
             Some(cost) => {
                 priced.cost.fixed = priced.cost.fixed.max(cost.fixed);
@@ -338,7 +339,7 @@ pub(super) fn cost(
     input: Tokens,
     output: Tokens,
 ) -> Option<NanoDollars> {
-    if let Some(instead) = of_quantity(target, request.quantity()) {
+    if let Some(instead) = of_quantity(target, request.quantity().as_ref()) {
         return Some(instead);
     }
     cost_at(target, input, Service::Standard).map(|cost| cost.with_output(output))

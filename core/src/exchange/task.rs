@@ -19,8 +19,9 @@ impl Request {
         let Some(mut usage) = usage else {
             let instead = searches(answer).or_else(|| self.quantity());
             let mut usage = Usage::default();
+            let known = instead.is_some();
             usage.parts.instead = instead;
-            return instead.map(|_| usage);
+            return known.then_some(usage);
         };
         if task.only_reads() {
             // Some tell a total and nothing else.

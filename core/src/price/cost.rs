@@ -215,7 +215,7 @@ impl Charge {
         if let Some(reported) = usage.reported_cost {
             return Self::Reported(terms.of_charged(reported));
         }
-        let instead = row.and_then(|row| row.of_quantity(usage.parts.instead?, terms));
+        let instead = row.and_then(|row| row.of_quantity(usage.parts.instead.as_ref()?, terms));
         if let Some(amount) = instead {
             return Self::Computed(amount);
         }
@@ -273,12 +273,13 @@ impl PriceRow {
 
     /// What so much costs, if that is what the price is for. Where speech is priced by its length, that is
     /// estimated from its characters.
-    pub fn of_quantity(&self, quantity: Quantity, terms: Terms) -> Option<NanoDollars> {
-        let Quantity { class, count } = quantity;
+    pub fn of_quantity(&self, quantity: &Quantity, terms: Terms) -> Option<NanoDollars> {
+        let Quantity { class, count, form } = quantity;
+        let (class, count) = (*class, *count);
         let served = Served::default();
         let by = |class, count: u64| {
             let call = self.rate(Class::Request, &served).unwrap_or_default().times(1);
-            Some(terms.of_list(self.rate(class, &served)?.times(count).plus(call)))
+            Some(terms.of_list(self.rate_of_form(class, form, &served)?.times(count).plus(call)))
         };
         let spoken = class == Class::Character;
         let length = || by(Class::SecondMade, count.div_ceil(CHARACTERS_PER_SECOND)).filter(|_| spoken);

@@ -66,6 +66,8 @@ pub(crate) struct Section {
     /// For prompts of more than this.
     pub(super) above: Option<Tokens>,
     pub(super) hours: Option<Hours>,
+    /// For what was asked for in one of these forms, with commas between them; empty: in any.
+    pub(super) forms: String,
     pub(crate) rates: Rates,
 }
 
@@ -95,8 +97,10 @@ impl PriceRow {
     pub(crate) fn set_special(&mut self, mut special: Vec<Section>) {
         // Long prompts' last: what is put for short ones would drop them.
         special.sort_by_key(Section::place);
-        for Section { service, above, hours, rates } in &special {
-            let same = |section: &&mut Section| section.service == *service && section.hours == *hours;
+        for Section { service, above, hours, forms, rates } in &special {
+            let same = |section: &&mut Section| {
+                section.service == *service && section.hours == *hours && section.forms == *forms
+            };
             for section in self.sections.iter_mut().filter(same).filter(|section| section.above >= *above) {
                 section.rates.0.retain(|rate| rates.get(rate.class).is_none());
             }
@@ -146,6 +150,17 @@ impl PriceRow {
         Some(if tokens && !self.times.is_empty() { price.scaled(self.multiplier(served)) } else { price })
     }
 
+    /// The same of something in a form. Where the row tells forms apart, one that it does not list has no
+    /// price; what was asked for in none has the usual one.
+    pub(super) fn rate_of_form(&self, class: Class, form: &str, served: &Served) -> Option<PerMillion> {
+        let told = |section: &&Section| !section.forms.is_empty() && section.rates.get(class).is_some();
+        let mut apart = self.sections.iter().rev().filter(told).peekable();
+        if form.is_empty() || apart.peek().is_none() {
+            return self.rate(class, served);
+        }
+        apart.find(|section| section.forms.split(',').any(|known| known == form))?.rates.get(class)
+    }
+
     /// Whether nothing costs anything.
     pub(super) fn is_free(&self) -> bool {
         self.origin == super::Origin::OwnServer
@@ -167,8 +182,11 @@ impl PriceRow {
 }
 
 impl Section {
-    /// Reads `>200000`, `batch`, `flex>272000`, `off-peak@12345/…`; without prices yet.
+    /// Reads `>200000`, `batch`, `flex>272000`, `off-peak@12345/…`, `@hd/1024x1792,…`; without prices yet.
     pub(crate) fn parse(word: &str) -> Option<Self> {
+        if let Some(forms) = word.strip_prefix('@').filter(|forms| !forms.is_empty()) {
+            return Some(Self { forms: forms.to_owned(), ..Self::default() });
+        }
         if let Some(hours) = word.strip_prefix("off-peak@") {
             return Some(Self { hours: Some(Hours::parse(hours)?), ..Self::default() });
         }
@@ -188,8 +206,9 @@ impl Section {
     }
 
     fn applies(&self, served: &Served) -> bool {
-        let Self { service, above, hours, rates: _ } = self;
-        service.is_none_or(|service| service == served.service)
+        let Self { service, above, hours, forms, rates: _ } = self;
+        forms.is_empty()
+            && service.is_none_or(|service| service == served.service)
             && above.is_none_or(|above| served.prompt > above)
             && hours.as_ref().is_none_or(|hours| hours.hold(served.at))
     }

@@ -218,7 +218,10 @@ impl Surface for OpenAiTask {
     fn quantity(&self, body: &[u8], envelope: &Envelope) -> Option<Quantity> {
         match self.task {
             Task::Moderate => None,
-            Task::Draw | Task::EditImage | Task::VaryImage => Some(Quantity::pictures(envelope.n)),
+            Task::Draw | Task::EditImage | Task::VaryImage => Some(match self.bodies {
+                Bodies::Any => form::pictures(body, envelope.n),
+                Bodies::Json => json::pictures_made(body, envelope.n),
+            }),
             Task::Speak => Some(Quantity::characters(json::characters(body))),
             Task::Rerank => Some(Quantity::searches(json::documents(body).div_ceil(PER_SEARCH))),
             Task::Transcribe | Task::TranslateSpeech => Some(Quantity::seconds(form::seconds(body))),

@@ -7,6 +7,7 @@ use crate::directory;
 use crate::fault::Fault;
 use crate::multipart::{Part, one, parts};
 use crate::surface::{Envelope, ModelPlace, Places, RequestLine};
+use crate::usage::Quantity;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -127,6 +128,14 @@ pub(super) fn texts(task: &OpenAiTask, body: &[u8], each: &mut dyn FnMut(&str)) 
     let parts = again(body);
     spoken(task, &parts).for_each(each);
     Besides { media: media(task, &parts), ..Besides::default() }
+}
+
+/// The pictures that are asked for.
+pub(super) fn pictures(body: &[u8], n: u64) -> Quantity {
+    let parts = again(body);
+    let said =
+        |name: &str| parts.iter().find(|part| part.name == name).and_then(Part::text).unwrap_or_default();
+    Quantity::pictures(n, said("quality"), said("size"))
 }
 
 /// How long the recording is: by its head, where it is a WAV, else at most. At least one second.

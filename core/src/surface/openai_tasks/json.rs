@@ -8,6 +8,7 @@ use crate::json::{Kind, Tape, Value};
 use crate::surface::bulk::weigh;
 use crate::surface::shape::{end_user, found, noun, text};
 use crate::surface::{Envelope, ModelPlace, Places, RequestLine};
+use crate::usage::Quantity;
 
 /// Fields of the body that are the gateway's and not the provider's.
 const OWN_FIELDS: &[&str] = &["fallbacks"];
@@ -79,6 +80,14 @@ pub(super) fn texts(task: &OpenAiTask, body: &[u8], each: &mut dyn FnMut(&str)) 
         });
     }
     besides
+}
+
+/// The pictures that are asked for.
+pub(super) fn pictures_made(body: &[u8], n: u64) -> Quantity {
+    let tape = Tape::parse(body).ok();
+    let said =
+        |name: &str| tape.as_ref().and_then(|tape| tape.root().get(name)?.as_str()).unwrap_or_default();
+    Quantity::pictures(n, &said("quality"), &said("size"))
 }
 
 /// How many characters are to be spoken.
