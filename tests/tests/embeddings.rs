@@ -15,8 +15,13 @@ const GOOGLES: &str =
 const BATCH: &str = "/v1beta/models/m-1:batchEmbedContents";
 const ONE: &str = "/v1/models/m-1:embedContent";
 
+fn upstream(kind: &'static str, model: &str) -> Replay {
+    let terms = if kind == "vertex" { "project = \"p\"" } else { "" };
+    Replay { terms: terms.to_owned(), ..Replay::new(kind, model) }
+}
+
 fn asked(kind: &'static str, target: &str, body: &Value, answer: &str) -> Seen {
-    Replay::new(kind, "m-1").run_at(target, body.to_string(), &Answer::whole(200, answer.to_owned()))
+    upstream(kind, "m-1").run_at(target, body.to_string(), &Answer::whole(200, answer.to_owned()))
 }
 
 fn told(seen: &Seen) -> Value {
@@ -165,4 +170,80 @@ fn a_recorded_request_for_vectors_reaches_its_upstream_unchanged_and_is_understo
         let seen = other.run_at(target, body, &Answer::whole(200, OPENAIS));
         assert_eq!(told(&seen)["embeddings"][0]["values"], json!([0.5, 2.0]));
     }
+}
+
+const PREDICTED: &str = r#"{"predictions":[{"embeddings":{"values":[0.5,2.0],"statistics":{"token_count":3,"truncated":false}}},{"embeddings":{"values":[0.25,-1.0],"statistics":{"token_count":2.0,"truncated":false}}}],"metadata":{"billableCharacterCount":2}}"#;
+
+#[test]
+fn vertex_predicts_vectors_by_its_older_models() {
+    let body = json!({"model": "m-1", "input": ["a", "b"], "dimensions": 2, "user": "u"});
+    let seen = asked("vertex", "/v1/embeddings", &body, PREDICTED);
+    assert_eq!(
+        seen.sent[0].uri.path(),
+        "/base/v1/projects/p/locations/global/publishers/google/models/m-1:predict"
+    );
+    assert_eq!(
+        sent(&seen),
+        json!({"instances": [{"content": "a"}, {"content": "b"}], "parameters": {"outputDimensionality": 2}})
+    );
+    assert_eq!(seen.headers["x-tollgate-lost"], "user");
+    let answer = told(&seen);
+    assert_eq!(answer["data"][0]["embedding"], json!([0.5, 2.0]));
+    assert_eq!(answer["data"][1]["embedding"], json!([0.25, -1.0]));
+    assert_eq!(answer["usage"], json!({"prompt_tokens": 5, "total_tokens": 5}));
+    assert_eq!(seen.record.unwrap().usage.unwrap().prompt(), Tokens(5));
+    // Google's own clients get it in their words.
+    let seen = asked("vertex", BATCH, &batch(), PREDICTED);
+    let instance = |text: &str| json!({"content": text, "task_type": "RETRIEVAL_QUERY"});
+    assert_eq!(
+        sent(&seen),
+        json!({"instances": [instance("a"), instance("b")], "parameters": {"outputDimensionality": 2}})
+    );
+    assert_eq!(told(&seen)["embeddings"], json!([{"values": [0.5, 2.0]}, {"values": [0.25, -1.0]}]));
+    let tokens = json!({"model": "m-1", "input": [[1, 2]]});
+    let seen = asked("vertex", "/v1/embeddings", &tokens, PREDICTED);
+    assert_eq!(seen.status, 400);
+    assert!(seen.sent.is_empty());
+}
+
+#[test]
+fn vertex_embeds_contents_by_its_newer_models() {
+    let asked = |target: &str, body: &Value, answer: &str| {
+        let gateway = upstream("vertex", "gemini-embedding-2").alias("m-1");
+        gateway.run_at(target, body.to_string(), &Answer::whole(200, answer.to_owned()))
+    };
+    let one = json!({"model": "m-1", "input": "a", "dimensions": 2});
+    let seen = asked(
+        "/v1/embeddings",
+        &one,
+        r#"{"embedding":{"values":[0.5,2.0]},"usageMetadata":{"promptTokenCount":4}}"#,
+    );
+    assert_eq!(
+        seen.sent[0].uri.path(),
+        "/base/v1/projects/p/locations/global/publishers/google/models/gemini-embedding-2:embedContent"
+    );
+    let content = |text: &str| json!({"role": "user", "parts": [{"text": text}]});
+    assert_eq!(
+        sent(&seen),
+        json!({"content": content("a"), "embedContentConfig": {"outputDimensionality": 2}})
+    );
+    assert_eq!(told(&seen)["usage"]["prompt_tokens"], 4);
+    let many = json!({"model": "m-1", "input": ["a", "b"]});
+    let seen = asked("/v1/embeddings", &many, GOOGLES);
+    assert_eq!(
+        seen.sent[0].uri.path(),
+        "/base/v1/projects/p/locations/global/publishers/google/models/gemini-embedding-2:batchEmbedContents"
+    );
+    assert_eq!(sent(&seen), json!({"requests": [{"content": content("a")}, {"content": content("b")}]}));
+    // As Vertex's own clients ask, also where another provider answers.
+    let wishes = json!({"taskType": "RETRIEVAL_QUERY", "auto_truncate": true, "outputDimensionality": 2});
+    let body = json!({"content": content("a"), "embedContentConfig": wishes});
+    let path = "/v1beta1/projects/p/locations/l/publishers/google/models/m-1:embedContent";
+    let seen = asked(path, &body, r#"{"embedding":{"values":[0.5,2.0]}}"#);
+    let wishes = json!({"taskType": "RETRIEVAL_QUERY", "autoTruncate": true, "outputDimensionality": 2});
+    assert_eq!(sent(&seen), json!({"content": content("a"), "embedContentConfig": wishes}));
+    let seen =
+        Replay::new("openai", "m-1").run_at(path, body.to_string(), &Answer::whole(200, OPENAIS.to_owned()));
+    assert_eq!(sent(&seen)["dimensions"], 2);
+    assert_eq!(seen.headers["x-tollgate-lost"], "taskType, autoTruncate");
 }

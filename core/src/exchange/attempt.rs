@@ -211,7 +211,11 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     }
     let same = match request.task() {
         Some(_) => provider::of(vendor.dialect).endpoint(&target, request.purpose()).is_some(),
-        None => vendor.dialect == request.surface.dialect(),
+        // Vertex is asked for vectors in words of its own.
+        None => {
+            let elsewhere = request.embeds() && vendor.quirks.path == ChatPath::Vertex;
+            vendor.dialect == request.surface.dialect() && !elsewhere
+        }
     };
     let path = if same && !request.asks_in_chat(lane, &target) { Path::Pass } else { Path::Translate };
     if path == Path::Translate && request.passes_unread() {

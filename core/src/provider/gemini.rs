@@ -71,8 +71,7 @@ impl Provider for Gemini {
     }
 
     fn encode_embedding(&self, call: &EmbeddingCall, target: &Target<'_>) -> Result<Encoded, Fault> {
-        let purpose = Purpose { operation: Operation::EmbedBatch, ..Purpose::chat(Delivery::Whole) };
-        embeddings::encode(call, target, endpoint(target, purpose).unwrap_or_default())
+        embeddings::encode(call, target)
     }
 
     fn decode_embeddings(&self, body: &[u8], _target: &Target<'_>) -> Result<Embeddings, Box<UpstreamFault>> {
@@ -119,11 +118,21 @@ fn endpoint(target: &Target<'_>, purpose: Purpose) -> Option<Endpoint> {
         (Operation::Embed, ..) => "embedContent",
         (Operation::EmbedBatch, ..) => "batchEmbedContents",
     };
-    let publisher = if target.vendor.quirks.path == ChatPath::Vertex { "/google" } else { "" };
-    Some(Endpoint {
+    Some(verb(target, method))
+}
+
+/// What is asked of the model by this word.
+fn verb(target: &Target<'_>, method: &str) -> Endpoint {
+    let publisher = if is_vertex_path(target) { "/google" } else { "" };
+    Endpoint {
         path: format!("{publisher}{}:{method}", model::path(target.model)).into(),
         headers: HeaderMap::new(),
-    })
+    }
+}
+
+/// Whether it is asked at Vertex's own paths.
+fn is_vertex_path(target: &Target<'_>) -> bool {
+    target.vendor.quirks.path == ChatPath::Vertex
 }
 
 /// Quotes inside strings are escaped, so these patterns are found at keys only.

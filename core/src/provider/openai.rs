@@ -125,7 +125,7 @@ pub(crate) fn is_only_for_chat(target: &Target<'_>) -> bool {
     }
 }
 
-pub(super) use embeddings::{decode as embeddings, fields as embedding_fields};
+pub(super) use embeddings::{decode as embeddings, fields as embedding_fields, written as embedding_input};
 pub(super) use encode::fields;
 
 /// A model name as one segment of a path: what is not unreserved is percent-encoded.

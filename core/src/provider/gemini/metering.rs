@@ -5,6 +5,7 @@
 //! brought back is counted beside the prompt, and thoughts beside the candidates.
 
 use super::grounding;
+use crate::float;
 use crate::units::{Requests, Tokens};
 use crate::usage::{Inclusive, Usage, UsageParts};
 use memchr::memmem;
@@ -34,6 +35,19 @@ pub(super) fn of_bytes(data: &[u8], earlier: Option<&Usage>) -> Option<Usage> {
         all.get_or_insert_with(|| native(earlier)).extend(usage);
     }
     all.map(|all| of(all, searches))
+}
+
+/// The tokens that Vertex tells beside each vector.
+pub(super) fn of_statistics(predictions: &[Value]) -> Option<Usage> {
+    let count = |one: &Value| one.pointer("/embeddings/statistics/token_count").and_then(float::of_value);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, written as 6 or 6.0"
+    )]
+    let tokens = predictions.iter().map(|one| count(one).map(|count| Tokens(count as u64)));
+    let prompt = tokens.sum::<Option<Tokens>>()?;
+    Some(Usage::from(Inclusive { prompt, ..Inclusive::default() }))
 }
 
 /// One chunk's counts and searches, together with those before.

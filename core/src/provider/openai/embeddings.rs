@@ -101,7 +101,8 @@ fn add_extras(body: &mut Map<String, Value>, extras: &Extras, origin: Dialect, l
     }
 }
 
-fn written(at: usize, input: &Input, origin: Dialect) -> Result<Value, Fault> {
+/// One input, as a text or as tokens.
+pub(in crate::provider) fn written(at: usize, input: &Input, origin: Dialect) -> Result<Value, Fault> {
     match input {
         Input::Tokens(tokens) => Ok(Value::from(tokens.clone())),
         Input::Parts(parts) => {

@@ -198,6 +198,9 @@ impl One {
         let parts: Vec<Part> = content_parts(&mut fields, "content")?;
         fields.drop("model");
         fields.drop("fallbacks");
+        // Clients of Vertex say what they wish one level deeper.
+        let wishes = fields.object("embedContentConfig")?.map(parse::camel);
+        wishes.map(Fields::rest).into_iter().flatten().for_each(|(name, value)| fields.put(&name, value));
         Ok(Self {
             input: Input::Parts(parts),
             dimensions: parse::whole(&mut fields, "outputDimensionality")?,

@@ -92,7 +92,16 @@ pub static EMBED: &[Field] = &[
     optional("taskType", Form::Word),
     optional("title", Form::Text),
     optional("outputDimensionality", Form::Whole),
+    optional("embedContentConfig", Form::Object(EMBED_CONFIG)),
     optional("fallbacks", Form::Many(&Form::Text)),
+];
+
+/// What clients of Vertex wish of vectors.
+static EMBED_CONFIG: &[Field] = &[
+    optional("taskType", Form::Word),
+    optional("title", Form::Text),
+    optional("outputDimensionality", Form::Whole),
+    optional("autoTruncate", Form::Flag),
 ];
 
 /// The body of `batchEmbedContents`.

@@ -81,7 +81,7 @@ fn attribution(fields: &mut Fields) -> Result<Attribution, Fault> {
 }
 
 /// The same fields in camelCase.
-fn camel(fields: Fields) -> Fields {
+pub(super) fn camel(fields: Fields) -> Fields {
     fields.renamed(|key| {
         let key = if key.ends_with("esponseJsonSchema") || key.ends_with("esponse_json_schema") {
             key.strip_prefix('_').unwrap_or(key)
