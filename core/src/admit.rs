@@ -15,7 +15,9 @@ use crate::keyring::{self, Presented};
 use crate::ledger::{Report, Scope, Standing};
 use crate::models;
 use crate::mount::{self, Located, Mounted};
-use crate::surface::{self, Answers, Bodies, RequestLine, Surface, SurfaceId, openai_chat::OpenAiChat, raw};
+use crate::surface::{
+    self, Answers, Bodies, Client, RequestLine, Surface, SurfaceId, openai_chat::OpenAiChat, raw,
+};
 use crate::through::{self, Through};
 use crate::transcript::{self, Owner};
 use crate::units::{Millis, Time};
@@ -175,7 +177,9 @@ pub fn admit(head: &Parts, desk: &Desk<'_>, id: RequestId, now: Time) -> Admissi
         Mounted::Models { shape, id: model } => {
             let shape = models::shape(shape, &head.headers, head.uri.query());
             match enter(head, desk, path, surface::speaking(shape), id, now) {
-                Ok(caller) => list(desk, shape, model.as_deref(), caller.as_deref(), id),
+                Ok(caller) => {
+                    list(desk, (shape, Client::of(&head.headers)), model.as_deref(), caller.as_deref(), id)
+                }
                 Err(admission) => *admission,
             }
         }
@@ -273,6 +277,7 @@ fn called_at(
 ) -> Admission {
     match enter(head, desk, path, called.surface, id, now) {
         Ok(caller) => {
+            called.line.client = Client::of(&head.headers);
             called.line.content_type = match called.surface.bodies() {
                 Bodies::Json => None,
                 Bodies::Any => head.headers.get(CONTENT_TYPE).cloned(),
@@ -411,14 +416,14 @@ fn astray(head: &Parts, desk: &Desk<'_>, fault: &Fault, id: RequestId, now: Time
 
 fn list(
     desk: &Desk<'_>,
-    shape: Dialect,
+    (shape, client): (Dialect, Client),
     model: Option<&str>,
     caller: Option<&Caller>,
     id: RequestId,
 ) -> Admission {
     let found = match model {
-        Some(model) => models::one(desk.config, caller, shape, model),
-        None => Ok(models::list(desk.config, caller, shape)),
+        Some(model) => models::one(desk.config, caller, (shape, client), model),
+        None => Ok(models::list(desk.config, caller, (shape, client))),
     };
     let answer = match found {
         Ok(body) => json(body, id),

@@ -16,6 +16,7 @@ use crate::fault::{Code, Fault};
 use crate::mount::Shape;
 use crate::sort;
 use crate::sort::Map;
+use crate::surface::Client;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
@@ -47,12 +48,15 @@ fn has_key(query: Option<&str>) -> bool {
 }
 
 /// The body of a list of all models the key may use; without a key, of all there are.
-pub fn list(config: &Config, caller: Option<&Caller>, shape: Dialect) -> Bytes {
+pub fn list(config: &Config, caller: Option<&Caller>, (shape, client): (Dialect, Client)) -> Bytes {
     let models = usable(config, caller);
     match shape {
         // Bedrock lists models at another host than it runs them.
         Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
-            json(&OpenAiList { object: "list", data: models.iter().map(openai).collect() })
+            json(&OpenAiList {
+                object: "list",
+                data: models.iter().map(|model| openai(model, client)).collect(),
+            })
         }
         Dialect::Anthropic => json(&AnthropicList {
             data: models.iter().map(anthropic).collect(),
@@ -66,7 +70,12 @@ pub fn list(config: &Config, caller: Option<&Caller>, shape: Dialect) -> Bytes {
 
 /// The body that describes one model, listed or not. Fails with `model_not_found`, naming the closest one
 /// there is for this key.
-pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -> Result<Bytes, Fault> {
+pub fn one(
+    config: &Config,
+    caller: Option<&Caller>,
+    (shape, client): (Dialect, Client),
+    id: &str,
+) -> Result<Bytes, Fault> {
     let models = usable(config, caller);
     let (name, owner);
     let model = match models.get_key_value(id) {
@@ -80,7 +89,7 @@ pub fn one(config: &Config, caller: Option<&Caller>, shape: Dialect, id: &str) -
     };
     Ok(match shape {
         Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Bedrock | Dialect::Cohere | Dialect::Ollama => {
-            json(&openai(model))
+            json(&openai(model, client))
         }
         Dialect::Anthropic => json(&anthropic(model)),
         Dialect::Gemini => json(&google(model)),
@@ -140,10 +149,27 @@ struct OpenAiModel<'a> {
     object: &'static str,
     created: u64,
     owned_by: &'a str,
+    /// Mistral's client takes an entry without these two for none.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<Capabilities>,
 }
 
-fn openai<'a>((id, owner): (&'a String, &&'a str)) -> OpenAiModel<'a> {
-    OpenAiModel { id, object: "model", created: CREATED, owned_by: owner }
+#[derive(Serialize)]
+struct Capabilities {
+    completion_chat: bool,
+    function_calling: bool,
+}
+
+fn openai<'a>((id, owner): (&'a String, &&'a str), client: Client) -> OpenAiModel<'a> {
+    let (kind, capabilities) = match client {
+        Client::Usual => (None, None),
+        Client::Mistral => {
+            (Some("base"), Some(Capabilities { completion_chat: true, function_calling: true }))
+        }
+    };
+    OpenAiModel { id, object: "model", created: CREATED, owned_by: owner, kind, capabilities }
 }
 
 #[derive(Serialize)]

@@ -35,6 +35,7 @@ use crate::reply::{Event, Reply};
 use crate::units::Tokens;
 use crate::usage::Quantity;
 use bytes::{Bytes, BytesMut};
+use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::ops::Range;
 
@@ -188,6 +189,27 @@ pub struct RequestLine {
     pub provider: Option<ProviderId>,
     /// What is sent to a provider as it came.
     pub raw: Option<Box<Raw>>,
+    /// Whose client asks.
+    pub client: Client,
+}
+
+/// Clients of the same dialect that want different things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// One that reads what the dialect's own client reads.
+    #[default]
+    Usual,
+    /// Mistral's own. Each streamed piece of a call has to name its function, so calls come whole, as
+    /// Mistral's do; and an entry of a list of models has to say of which kind it is.
+    Mistral,
+}
+
+impl Client {
+    /// By the name that it gives itself.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let agent = headers.get(USER_AGENT).map_or(&[][..], HeaderValue::as_bytes);
+        if agent.starts_with(b"mistral-client-") { Self::Mistral } else { Self::Usual }
+    }
 }
 
 /// A request that a provider gets as it came, whatever it is.
@@ -381,6 +403,8 @@ pub struct Asked {
     pub framing: Framing,
     /// The client's body, for dialects whose answers repeat some of it.
     pub body: Bytes,
+    /// Whose client asks.
+    pub client: Client,
 }
 
 /// Turns events into the surface's stream.

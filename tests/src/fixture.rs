@@ -128,6 +128,7 @@ impl Case {
             Delivery::Stream(usage) => usage,
         };
         let asked = Asked {
+            client: tollgate_core::surface::Client::Usual,
             model: envelope.model,
             request_id: "fixture".to_owned(),
             now_secs: 1_700_000_000,

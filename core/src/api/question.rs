@@ -16,6 +16,7 @@ use crate::fault::{Code, Fault};
 use crate::ledger::Scope;
 use crate::price::{self, CLASSES, Served};
 use crate::sort;
+use crate::surface::Client;
 use crate::token::{self, Claims};
 use crate::units::{Millis, Requests, Time, Tokens};
 use http::StatusCode;
@@ -383,7 +384,7 @@ impl Turn<'_> {
             super::Principal::Admin | super::Principal::Local => None,
             super::Principal::Key(caller) => Some(caller.as_ref()),
         };
-        let list = crate::models::list(self.desk.config, caller, Dialect::OpenAi);
+        let list = crate::models::list(self.desk.config, caller, (Dialect::OpenAi, Client::Usual));
         let mut answer = ok(&Value::Null);
         *answer.body_mut() = list;
         Ok(Plan::Answer(answer))

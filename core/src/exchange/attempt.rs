@@ -217,7 +217,8 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
             vendor.dialect == request.surface.dialect() && !elsewhere
         }
     };
-    let path = if same && !request.asks_in_chat(lane, &target) { Path::Pass } else { Path::Translate };
+    let mended = request.asks_in_chat(lane, &target) || request.mends_calls(vendor);
+    let path = if same && !mended { Path::Pass } else { Path::Translate };
     if path == Path::Translate && request.passes_unread() {
         let message = format!("{} has no such calls: ask for a model of another provider", vendor.title);
         return Err(Fault::new(Code::Unsupported, message).at("model"));

@@ -24,7 +24,7 @@ use crate::count::Basis;
 use crate::directory::HolderKind;
 use crate::framing::Framing;
 use crate::host::Out;
-use crate::surface::{Envelope, RequestLine};
+use crate::surface::{Client, Envelope, RequestLine};
 use crate::units::{Millis, Time};
 use bytes::Bytes;
 use http::Response;
@@ -311,7 +311,11 @@ impl Request {
             crate::admit::Strictness::Report => 0,
             crate::admit::Strictness::Refuse => 1,
         }]);
-        let RequestLine { model: _, framing, content_type: _, provider: _, raw: _ } = line;
+        let RequestLine { model: _, framing, content_type: _, provider: _, raw: _, client } = line;
+        digest.part(&[match client {
+            Client::Usual => 0,
+            Client::Mistral => 1,
+        }]);
         digest.part(&[match framing {
             Framing::Events => 0,
             Framing::Array => 1,

@@ -17,8 +17,9 @@ use crate::maker::Pin;
 use crate::price::Terms;
 use crate::provider::openai::is_only_for_chat;
 use crate::provider::{Purpose, Target};
-use crate::surface::{Answers, Asked, Conversation, Envelope, RequestLine, Surface};
+use crate::surface::{Answers, Asked, Client, Conversation, Envelope, RequestLine, Surface};
 use crate::units::{Millis, Time, Tokens};
+use crate::vendor::Vendor;
 use bytes::Bytes;
 use http::HeaderMap;
 use std::fmt;
@@ -218,7 +219,17 @@ impl Request {
             usage,
             framing: self.line.framing,
             body: self.body.clone(),
+            client: self.line.client,
         }
+    }
+
+    /// Whether streamed calls have to be made whole, which this upstream's are not.
+    pub(super) fn mends_calls(&self, vendor: &Vendor) -> bool {
+        self.line.client == Client::Mistral
+            && vendor.name != "mistral"
+            && self.wants_stream()
+            && self.surface.operation() == Operation::Chat
+            && memchr::memmem::find(&self.body, b"\"tools\"").is_some()
     }
 
     /// Whether it is about a plain text and this upstream has to be asked in chat.

@@ -92,7 +92,7 @@ fn read(body: &Bytes) -> Value {
 }
 
 fn ids(caller: Option<&Caller>) -> Vec<String> {
-    let body = read(&list(&config(), caller, Dialect::OpenAi));
+    let body = read(&list(&config(), caller, (Dialect::OpenAi, Client::Usual)));
     body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -114,7 +114,10 @@ fn the_models_of_a_providers_vendor_are_listed_as_far_as_its_keys_serve_them() {
     let listed: Vec<String> = usable(&config, None).into_keys().collect();
     assert!(listed.contains(&"openai/gpt-4o".to_owned()), "{listed:?}");
     assert!(listed.iter().all(|model| model.starts_with("openai/gpt-4o")), "{listed:?}");
-    assert_eq!(read(&one(&config, None, Dialect::OpenAi, "openai/gpt-4o").unwrap())["owned_by"], "openai");
+    assert_eq!(
+        read(&one(&config, None, (Dialect::OpenAi, Client::Usual), "openai/gpt-4o").unwrap())["owned_by"],
+        "openai"
+    );
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn a_key_sees_what_it_may_use() {
 #[test]
 fn openai_lists_have_openais_shape() {
     assert_eq!(
-        read(&list(&config(), Some(&caller(&["fast", "openai/*"])), Dialect::OpenAi)),
+        read(&list(&config(), Some(&caller(&["fast", "openai/*"])), (Dialect::OpenAi, Client::Usual))),
         json!({"object": "list", "data": [
             {"id": "fast", "object": "model", "created": 0, "owned_by": "tollgate"},
             {"id": "openai/gpt-4o", "object": "model", "created": 0, "owned_by": "openai"},
@@ -140,11 +143,11 @@ fn anthropic_lists_have_anthropics_shape() {
     let model =
         |id| json!({"type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z"});
     assert_eq!(
-        read(&list(&config(), Some(&caller(&["chat", "fast"])), Dialect::Anthropic)),
+        read(&list(&config(), Some(&caller(&["chat", "fast"])), (Dialect::Anthropic, Client::Usual))),
         json!({"data": [model("chat"), model("fast")], "has_more": false, "first_id": "chat", "last_id": "fast"})
     );
     assert_eq!(
-        read(&list(&config(), Some(&caller(&["nothing"])), Dialect::Anthropic)),
+        read(&list(&config(), Some(&caller(&["nothing"])), (Dialect::Anthropic, Client::Usual))),
         json!({"data": [], "has_more": false, "first_id": null, "last_id": null})
     );
 }
@@ -152,7 +155,7 @@ fn anthropic_lists_have_anthropics_shape() {
 #[test]
 fn google_lists_have_googles_shape() {
     assert_eq!(
-        read(&list(&config(), Some(&caller(&["chat"])), Dialect::Gemini)),
+        read(&list(&config(), Some(&caller(&["chat"])), (Dialect::Gemini, Client::Usual))),
         json!({"models": [{"name": "models/chat", "displayName": "chat",
             "supportedGenerationMethods": ["generateContent", "countTokens"]}]})
     );
@@ -163,15 +166,17 @@ fn one_model_is_described_as_it_is_listed() {
     for (shape, list_field) in
         [(Dialect::OpenAi, "data"), (Dialect::Anthropic, "data"), (Dialect::Gemini, "models")]
     {
-        let all = read(&list(&config(), None, shape));
-        let one = read(&one(&config(), None, shape, "openai/gpt-4o").unwrap());
+        let all = read(&list(&config(), None, (shape, Client::Usual)));
+        let one = read(&one(&config(), None, (shape, Client::Usual), "openai/gpt-4o").unwrap());
         assert_eq!(one, all[list_field][2]);
     }
 }
 
 #[test]
 fn a_model_that_a_call_may_ask_for_is_there_whether_it_is_listed_or_not() {
-    let one = |caller: Option<Caller>, id: &str| super::one(&config(), caller.as_ref(), Dialect::OpenAi, id);
+    let one = |caller: Option<Caller>, id: &str| {
+        super::one(&config(), caller.as_ref(), (Dialect::OpenAi, Client::Usual), id)
+    };
     let described = read(&one(None, "other/vendor/new").unwrap());
     assert_eq!((&described["id"], &described["owned_by"]), (&json!("other/vendor/new"), &json!("other")));
     assert!(one(Some(caller(&["other/*"])), "other/vendor/new").is_ok());
@@ -186,24 +191,25 @@ fn a_model_that_a_call_may_ask_for_is_there_whether_it_is_listed_or_not() {
 fn a_model_of_the_catalogue_is_there_by_its_bare_name_too() {
     let text = "[providers.openai]\nkeys = [\"a\"]";
     let config = crate::config::load(text.as_bytes(), &|_| Err("no secrets here".to_owned())).unwrap();
-    let described = read(&one(&config, None, Dialect::Gemini, "gpt-4o").unwrap());
+    let described = read(&one(&config, None, (Dialect::Gemini, Client::Usual), "gpt-4o").unwrap());
     assert_eq!(described["name"], "models/gpt-4o");
-    assert!(one(&config, None, Dialect::Gemini, "claude-sonnet-4-5").is_err());
+    assert!(one(&config, None, (Dialect::Gemini, Client::Usual), "claude-sonnet-4-5").is_err());
 }
 
 #[test]
 fn a_model_that_is_not_there_is_told_the_closest_that_is() {
-    let fault = one(&config(), None, Dialect::OpenAi, "opennai/gpt-4o").unwrap_err();
+    let fault = one(&config(), None, (Dialect::OpenAi, Client::Usual), "opennai/gpt-4o").unwrap_err();
     assert_eq!(fault.code, Code::ModelNotFound);
     assert_eq!(fault.param.as_deref(), Some("model"));
     assert_eq!(fault.message, "the model opennai/gpt-4o does not exist: did you mean openai/gpt-4o");
-    let fault = one(&config(), None, Dialect::OpenAi, "zzz").unwrap_err();
+    let fault = one(&config(), None, (Dialect::OpenAi, Client::Usual), "zzz").unwrap_err();
     assert_eq!(fault.message, "the model zzz does not exist");
 }
 
 #[test]
 fn a_model_the_key_may_not_use_is_not_there_and_not_hinted_at() {
-    let fault = one(&config(), Some(&caller(&["fast"])), Dialect::OpenAi, "chat").unwrap_err();
+    let fault =
+        one(&config(), Some(&caller(&["fast"])), (Dialect::OpenAi, Client::Usual), "chat").unwrap_err();
     assert_eq!(fault.message, "the model chat does not exist");
 }
 
@@ -219,4 +225,11 @@ fn the_path_decides_on_the_shape_before_the_headers_do() {
     assert_eq!(shape(Shape::Asked, &headers("x-goog-api-key"), None), Dialect::Gemini);
     assert_eq!(shape(Shape::Asked, &headers("anthropic-version"), None), Dialect::Anthropic);
     assert_eq!(shape(Shape::Of(Dialect::OpenAi), &headers("anthropic-version"), None), Dialect::OpenAi);
+}
+
+#[test]
+fn mistrals_client_is_told_of_which_kind_an_entry_is() {
+    let told = read(&one(&config(), None, (Dialect::OpenAi, Client::Mistral), "openai/gpt-4o").unwrap());
+    assert_eq!(told["type"], "base");
+    assert_eq!(told["capabilities"]["completion_chat"], true);
 }

@@ -254,6 +254,7 @@ mod tests {
     fn numbers_are_written_as_they_were_asked_for() {
         let embeddings = Embeddings { vectors: vec![vec![0.5, -1.0]], ..Embeddings::default() };
         let asked = Asked {
+            client: crate::surface::Client::Usual,
             model: "m".to_owned(),
             request_id: "r".to_owned(),
             now_secs: 1,

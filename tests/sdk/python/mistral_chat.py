@@ -1,13 +1,13 @@
 """Mistral's own client, whose dialect is OpenAI's but for a few words, before providers of every dialect.
 
-It wants every fragment of a streamed call to repeat the function's name. Mistral's calls come whole, so they
-stream; those of OpenAI's form do not name it again, and are asked for whole.
+It wants every fragment of a streamed call to repeat the function's name, which Mistral's do, whose calls come
+whole, and an entry of a list of models to say of which kind it is. The gateway gives it both before any provider.
 """
 
 import functools
 import json
 
-from harness import DIRECT, KEY, MODELS, TOOLS, URL, run, user
+from harness import DIRECT, KEY, MODELS, TOOLS, URL, check, run, user
 from mistralai.client import Mistral, __version__
 from mistralai.client.errors import SDKError
 from proof import TOOLS as FUNCTIONS
@@ -53,9 +53,7 @@ class Chat:
         return client(KEY).chat.parse(Plan, model=model, messages=user("plan")).choices[0].message.parsed
 
 
-class Own(Chat):
-    models = ["mistral-sim+whole_calls" if DIRECT else "mistral/mistral-sim+whole_calls"]
-
+class Streaming(Chat):
     def tools_streamed(self, model, text):
         messages = user(text)
         calls = []
@@ -71,6 +69,21 @@ class Own(Chat):
             return "".join(choice.delta.content or "" for event in events for choice in event.data.choices)
 
 
-register(Chat())
+class Own(Streaming):
+    models = ["mistral-sim+whole_calls" if DIRECT else "mistral/mistral-sim+whole_calls"]
+
+
+if not DIRECT:
+
+    @check
+    def models_are_listed_with_their_kind():
+        cards = {card.id: card.type for card in client(KEY).models.list().data}
+        assert cards and set(cards.values()) == {"base"}, cards
+        listed = next(iter(cards))
+        assert client(KEY).models.retrieve(model_id=listed).id == listed
+
+
+# The simulated provider streams calls as OpenAI does.
+register(Chat() if DIRECT else Streaming())
 register(Own(), "own_")
 run(f"mistralai {__version__}")

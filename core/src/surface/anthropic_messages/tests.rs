@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 fn asked() -> Asked {
     Asked {
+        client: crate::surface::Client::Usual,
         model: "asked".to_owned(),
         request_id: "req".to_owned(),
         now_secs: 7,

@@ -30,6 +30,7 @@ fn parsed(body: &Value) -> Call {
 
 fn asked() -> Asked {
     Asked {
+        client: crate::surface::Client::Usual,
         model: "m".to_owned(),
         request_id: "r".to_owned(),
         now_secs: 0,

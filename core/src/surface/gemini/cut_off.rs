@@ -62,6 +62,7 @@ mod tests {
     fn cut(finished: &[&'static str], choices: u64, framing: Framing) -> Bytes {
         let finished: Vec<_> = finished.iter().map(|data| Bytes::from_static(data.as_bytes())).collect();
         let asked = Asked {
+            client: crate::surface::Client::Usual,
             model: "m".to_owned(),
             request_id: "r".to_owned(),
             now_secs: 7,

@@ -172,6 +172,7 @@ mod tests {
     fn an_array_that_ends_in_an_error_is_well_formed() {
         let fault = Fault::new(Code::UpstreamError, "gone");
         let asked = Asked {
+            client: crate::surface::Client::Usual,
             model: String::new(),
             request_id: String::new(),
             now_secs: 0,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 fn asked(framing: Framing) -> Asked {
     Asked {
+        client: crate::surface::Client::Usual,
         model: "m".into(),
         request_id: "req".into(),
         now_secs: 7,

@@ -12,7 +12,7 @@ use crate::call::{Extras, Opaque, Part, Signature, UsageChunk};
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
 use crate::reply::{Event, Level, Start, Stop};
-use crate::surface::{Asked, Render};
+use crate::surface::{Asked, Client, Render};
 use crate::usage::Usage;
 use bytes::{BufMut, BytesMut};
 use serde_json::{Map, Value, json};
@@ -42,6 +42,8 @@ struct Choice {
     chars: usize,
     /// Calls without arguments so far.
     bare_calls: Vec<u32>,
+    /// Calls and their arguments, where they have to come whole.
+    whole_calls: Vec<(u32, Value, String)>,
     /// Choice fields for the next chunk.
     extras: Extras,
     /// Message fields for the next chunk.
@@ -173,6 +175,13 @@ impl Stream {
         if let (Some(signature), Some(fields)) = (signature, value.as_object_mut()) {
             fields.insert("extra_content".to_owned(), words::extra_content(signature));
         }
+        if self.asked.client == Client::Mistral {
+            let choice = self.choices.get_mut(at);
+            choice.into_iter().for_each(|choice| {
+                choice.whole_calls.push((call, std::mem::take(&mut value), String::new()))
+            });
+            return;
+        }
         self.delta(choice, "tool_calls", &json!([value]), out);
     }
 
@@ -183,6 +192,10 @@ impl Stream {
         let at = self.open(choice, out);
         if let Some(choice) = self.choices.get_mut(at) {
             choice.bare_calls.retain(|bare| *bare != call);
+            if let Some((_, _, arguments)) = choice.whole_calls.iter_mut().find(|(at, ..)| *at == call) {
+                arguments.push_str(text);
+                return;
+            }
         }
         let value = json!([{"index": call, "function": {"arguments": text}}]);
         self.delta(choice, "tool_calls", &value, out);
@@ -211,6 +224,13 @@ impl Stream {
         let bare = self.choices.get_mut(at).map(|choice| std::mem::take(&mut choice.bare_calls));
         for call in bare.unwrap_or_default() {
             self.arguments(index, call, "{}", out);
+        }
+        let whole = self.choices.get_mut(at).map(|choice| std::mem::take(&mut choice.whole_calls));
+        for (_, mut call, arguments) in whole.unwrap_or_default() {
+            if let Some(place) = call.pointer_mut("/function/arguments") {
+                *place = arguments.into();
+            }
+            self.delta(index, "tool_calls", &json!([call]), out);
         }
         let Some(choice) = self.choices.get_mut(at) else { return };
         if let Some(native) = words::native_finish_reason(stop) {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 fn asked(usage: UsageChunk) -> Asked {
     Asked {
+        client: crate::surface::Client::Usual,
         model: "m".into(),
         request_id: "req".into(),
         now_secs: 7,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 pub(super) fn asked() -> Asked {
     Asked {
+        client: crate::surface::Client::Usual,
         model: "m".into(),
         request_id: "r".into(),
         now_secs: 7,

@@ -44,6 +44,7 @@ fn what_is_rendered_is_accepted_back() {
     let choice = crate::reply::Choice { parts: parts.clone(), ..Default::default() };
     let reply = crate::reply::Reply { choices: vec![choice], ..Default::default() };
     let asked = Asked {
+        client: crate::surface::Client::Usual,
         model: "m".into(),
         request_id: "r".into(),
         now_secs: 1,
