@@ -368,6 +368,7 @@ fn answers() -> Vec<(String, Answer, Told)> {
 
 fn asked() -> Asked {
     Asked {
+        client: tollgate_core::surface::Client::Usual,
         model: "asked".into(),
         request_id: "req".into(),
         now_secs: 1,

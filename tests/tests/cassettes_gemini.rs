@@ -343,6 +343,7 @@ fn due(recording: &Recording) -> Told {
 
 fn asked() -> Asked {
     Asked {
+        client: tollgate_core::surface::Client::Usual,
         model: "asked".into(),
         request_id: "req".into(),
         now_secs: 1,

@@ -79,6 +79,7 @@ impl Case {
 
 fn asked() -> Asked {
     Asked {
+        client: tollgate_core::surface::Client::Usual,
         model: "asked".into(),
         request_id: "req".into(),
         now_secs: 1,
