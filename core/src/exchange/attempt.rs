@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::sigv4::{By, Signing};
 use crate::sse::Frame;
 use crate::units::{Millis, Time, Tokens};
-use crate::vendor::{Auth, ChatPath, Vendor};
+use crate::vendor::{Auth, ChatPath, EmbeddingWords, Vendor};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -211,9 +211,11 @@ fn build(request: &mut Request, lane: Lane) -> Result<Built, Fault> {
     }
     let same = match request.task() {
         Some(_) => provider::of(vendor.dialect).endpoint(&target, request.purpose()).is_some(),
-        // Vertex is asked for vectors in words of its own.
+        // Some are asked for vectors in words of their own.
         None => {
-            let elsewhere = request.embeds() && vendor.quirks.path == ChatPath::Vertex;
+            let quirks = &vendor.quirks;
+            let own = quirks.path == ChatPath::Vertex || quirks.embeddings != EmbeddingWords::OpenAi;
+            let elsewhere = request.embeds() && own;
             vendor.dialect == request.surface.dialect() && !elsewhere
         }
     };
