@@ -175,7 +175,11 @@ pub fn openai(body: &Value) -> Asks {
     asks.forced = body["tool_choice"]["function"]["name"].as_str().map(str::to_owned);
     let schema = &body["response_format"]["json_schema"]["schema"];
     asks.schema = schema.is_object().then(|| plain(schema));
-    asks.thinks = matches!(string(&body["reasoning_effort"]), "low" | "medium" | "high");
+    let efforts = [&body["reasoning_effort"], &body["reasoning"]["effort"]];
+    asks.thinks = efforts.iter().any(|effort| matches!(string(effort), "low" | "medium" | "high"))
+        || body["reasoning"]["max_tokens"].is_u64()
+        || body["thinking"]["type"] == "enabled"
+        || body["enable_thinking"] == true;
     asks.cap = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64());
     asks
 }
