@@ -15,6 +15,7 @@ mod scan;
 mod string;
 #[cfg(test)]
 mod tests;
+pub(crate) mod write; // a tree as text
 
 use crate::float;
 use std::borrow::Cow;

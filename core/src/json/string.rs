@@ -33,6 +33,9 @@ pub(super) fn end(text: &[u8], quote: usize) -> Result<End, JsonError> {
 /// at a time: this is where most bytes of a request are read.
 pub(super) fn special(text: &[u8], from: usize) -> usize {
     let rest = text.get(from..).unwrap_or_default();
+    let (lines, _) = rest.as_chunks::<32>();
+    let skipped = lines.iter().take_while(|line| is_plain(line)).count() * 32;
+    let (from, rest) = (from + skipped, rest.get(skipped..).unwrap_or_default());
     let (words, tail) = rest.as_chunks::<8>();
     for (count, word) in words.iter().enumerate() {
         let found = marks(u64::from_le_bytes(*word));
@@ -43,6 +46,12 @@ pub(super) fn special(text: &[u8], from: usize) -> usize {
     let tail_at = text.len() - tail.len();
     let found = tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
     found.map_or(text.len(), |at| tail_at + at)
+}
+
+/// Whether nothing in it is special: four words at once, as registers hold more than one.
+fn is_plain(line: &[u8; 32]) -> bool {
+    let (words, _) = line.as_chunks::<8>();
+    words.iter().fold(0, |found, word| found | marks(u64::from_le_bytes(*word))) == 0
 }
 
 /// Sets the high bit of the first byte that is special. Bits above the lowest one may be wrong: a

@@ -251,7 +251,7 @@ fn endpoint(path: &'static str) -> Endpoint {
 }
 
 fn bytes(body: Fields) -> Bytes {
-    Bytes::from(Value::Object(body).to_string())
+    crate::json::write::object(&body)
 }
 
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {

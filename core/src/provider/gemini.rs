@@ -27,11 +27,11 @@ use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings};
 use crate::fault::{Fault, UpstreamFault};
 use crate::framing::Framing;
+use crate::json::write;
 use crate::reply::Reply;
 use crate::sse::Frame;
 use crate::usage::Usage;
 use crate::vendor::ChatPath;
-use bytes::Bytes;
 use http::HeaderMap;
 use memchr::memmem;
 use serde_json::{Map, Value};
@@ -61,11 +61,9 @@ impl Provider for Gemini {
     fn encode(&self, call: &Call, target: &Target<'_>) -> Result<Encoded, Fault> {
         let mut lost = Lost::default();
         let body = generation::body(call, target, &mut lost)?;
-        let body = serde_json::to_vec(&body)
-            .map_err(|_| Fault::new(crate::fault::Code::Bug, "a JSON value did not serialise"))?;
         Ok(Encoded {
             endpoint: endpoint(target, Purpose::chat(call.delivery)).unwrap_or_default(),
-            body: Bytes::from(body),
+            body: write::object(&body),
             lost: lost.names,
         })
     }

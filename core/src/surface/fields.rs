@@ -36,6 +36,11 @@ impl Fields {
         Self { prefix: String::new(), ..self }
     }
 
+    /// What its fields are called.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.map.keys()
+    }
+
     /// The same, its fields called otherwise.
     pub(super) fn renamed(self, name: impl Fn(&str) -> String) -> Self {
         let map = self.map.into_iter().map(|(key, value)| (name(&key), value)).collect();
@@ -70,6 +75,20 @@ impl Fields {
     /// Puts a field back.
     pub(super) fn put(&mut self, key: &str, value: Value) {
         self.map.insert(key.to_owned(), value);
+    }
+
+    /// A text without taking it.
+    pub(super) fn needed_word(&self, key: &str) -> Result<String, Fault> {
+        match self.peek(key) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(other) => Err(self.wrong(key, "a string", other)),
+            None => Err(Fault::missing_field(self.path(key), "a string")),
+        }
+    }
+
+    /// The object with all that is left, leaving nothing.
+    pub(super) fn everything(&mut self) -> Value {
+        Value::Object(std::mem::take(&mut self.map))
     }
 
     /// Forgets a field.

@@ -5,7 +5,8 @@ use super::settings::{self, ToolsAsked, ToolsSent};
 use super::turns::{self, Conversation};
 use crate::call::{Attribution, Call, Delivery, Extras, Format, JsonSchema, Output};
 use crate::dialect::Dialect;
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
+use crate::json::write;
 use crate::provider::anthropic::JSON_TOOL;
 use crate::provider::anthropic::lost::Lost;
 use crate::provider::anthropic::model::Model;
@@ -75,14 +76,7 @@ pub(super) fn encode(call: &Call, model_name: &str) -> Result<Written, Fault> {
     put(&mut body, "outputConfig", output_config(thinking.effort, answer.format));
     attribute(&mut body, attribution, &mut lost);
     add_extras(&mut body, extras, origin, &mut lost);
-    Ok(Written { body: bytes(&body)?, lost: lost.into_names() })
-}
-
-fn bytes(body: &Map<String, Value>) -> Result<Bytes, Fault> {
-    let written = serde_json::to_vec(body);
-    written
-        .map(Bytes::from)
-        .map_err(|_| Fault::new(Code::Bug, "we believed that every call can be written as JSON"))
+    Ok(Written { body: write::object(&body), lost: lost.into_names() })
 }
 
 fn put(body: &mut Map<String, Value>, key: &str, value: Option<Value>) {

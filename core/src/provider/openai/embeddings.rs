@@ -6,12 +6,12 @@ use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings, Encoding, Input};
 use crate::fault::{Code, Fault, UpstreamFault};
 use crate::float;
+use crate::json::write;
 use crate::provider::{Encoded, Endpoint, Target};
 use crate::sort;
 use crate::vendor::EmbeddingWords;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 /// See [`crate::provider::Provider::encode_embedding`].
@@ -21,7 +21,7 @@ pub(super) fn encode(
     endpoint: Endpoint,
 ) -> Result<Encoded, Fault> {
     let (body, lost) = fields(call, target)?;
-    Ok(Encoded { endpoint, body: Bytes::from(Value::Object(body).to_string()), lost })
+    Ok(Encoded { endpoint, body: write::object(&body), lost })
 }
 
 /// The body before it is written, and what it cannot carry.

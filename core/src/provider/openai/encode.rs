@@ -14,18 +14,18 @@ use crate::call::{
 use crate::dialect::Dialect;
 use crate::fault::Fault;
 use crate::float;
+use crate::json::write;
 use crate::provider::{Encoded, Endpoint, Target};
 use crate::vendor::{
     CacheMarks, MaxTokensField, Quirks, ReasoningAsk, RequiredWord, SeedField, StreamOptions, TopK,
 };
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 /// See [`crate::provider::Provider::encode`].
 pub(super) fn encode(call: &Call, target: &Target<'_>, endpoint: Endpoint) -> Result<Encoded, Fault> {
     let (fields, lost) = fields(call, target);
-    Ok(Encoded { endpoint, body: Bytes::from(Value::Object(fields).to_string()), lost })
+    Ok(Encoded { endpoint, body: write::object(&fields), lost })
 }
 
 /// The body before it is written, and what it cannot carry.

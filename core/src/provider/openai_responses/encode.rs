@@ -15,10 +15,10 @@ use crate::call::{
 use crate::dialect::Dialect;
 use crate::fault::{Code, Fault};
 use crate::float;
+use crate::json::write;
 use crate::provider::openai::model::Reasons;
 use crate::provider::{Encoded, Target};
 use crate::units::Tokens;
-use bytes::Bytes;
 use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -78,7 +78,7 @@ pub(super) fn encode(call: &Call, target: &Target<'_>) -> Result<Encoded, Fault>
     if !include.is_empty() {
         fields.insert("include".to_owned(), include.into());
     }
-    Ok(Encoded { endpoint: endpoint(), body: Bytes::from(Value::Object(fields).to_string()), lost })
+    Ok(Encoded { endpoint: endpoint(), body: write::object(&fields), lost })
 }
 
 /// A body in the making.

@@ -82,6 +82,9 @@ fn attribution(fields: &mut Fields) -> Result<Attribution, Fault> {
 
 /// The same fields in camelCase.
 pub(super) fn camel(fields: Fields) -> Fields {
+    if !fields.names().any(|name| name.contains('_')) {
+        return fields;
+    }
     fields.renamed(|key| {
         let key = if key.ends_with("esponseJsonSchema") || key.ends_with("esponse_json_schema") {
             key.strip_prefix('_').unwrap_or(key)

@@ -108,8 +108,8 @@ pub(super) fn block(value: Value, place: &Place, names: &mut Names) -> Result<Bl
     if !value.is_object() {
         return Err(Fault::bad_field(path, "an object with a type", noun(&value)));
     }
-    let mut fields = Fields::of(value.clone(), path)?;
-    let kind = fields.needed_text("type")?;
+    let mut fields = Fields::of(value, path)?;
+    let kind = fields.needed_word("type")?;
     let mut inner = Extras::new();
     let mut carried = None;
     let part = match kind.as_str() {
@@ -126,11 +126,12 @@ pub(super) fn block(value: Value, place: &Place, names: &mut Names) -> Result<Bl
         "tool_use" => Part::ToolCall(tool_call(&mut fields, names)?),
         "tool_result" => Part::ToolResult(tool_result(&mut fields, place, names, &mut inner)?),
         kind if OWN.contains(&kind) || HOSTED.iter().any(|ending| kind.ends_with(ending)) => {
-            let part = Part::Opaque(Opaque { origin: Dialect::Anthropic, value });
+            let part = Part::Opaque(Opaque { origin: Dialect::Anthropic, value: fields.everything() });
             return Ok(Block { part, carried: None, rest: Extras::new() });
         }
         _ => return Err(Fault::bad_field(fields.path("type"), "a known content block", "another word")),
     };
+    fields.drop("type");
     let rest = fields.rest().into_iter().map(|(name, value)| (format!("{key}.{name}"), value));
     Ok(Block { part, carried, rest: inner.into_iter().chain(rest).collect() })
 }

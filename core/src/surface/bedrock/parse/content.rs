@@ -74,7 +74,7 @@ fn marked(part: &mut Part) -> Option<&mut Option<CacheMark>> {
 }
 
 fn block(value: Value, path: &str, names: &mut Names) -> Result<Block, Fault> {
-    let mut fields = Fields::of(value.clone(), path)?;
+    let mut fields = Fields::of(value, path)?;
     if let Some(text) = fields.text("text")? {
         return Ok(Block::Part(Part::Text(Text::new(text))));
     }
@@ -127,7 +127,7 @@ fn block(value: Value, path: &str, names: &mut Names) -> Result<Block, Fault> {
         let citations = cited.value("citations").map(|value| Opaque { origin: Dialect::Bedrock, value });
         return Ok(Block::Part(Part::Text(Text { citations, ..Text::new(text) })));
     }
-    Ok(Block::Part(Part::Opaque(Opaque { origin: Dialect::Bedrock, value })))
+    Ok(Block::Part(Part::Opaque(Opaque { origin: Dialect::Bedrock, value: fields.everything() })))
 }
 
 fn thinking(mut content: Fields) -> Result<Block, Fault> {

@@ -15,6 +15,9 @@ use serde_json::{Map, Value};
 /// How ids begin that are made up here, for calls that have none.
 pub(super) const INVENTED: &str = "call_";
 
+/// Fields whose parts have a canonical word.
+const WORDED: [&str; 4] = ["text", "functionResponse", "inlineData", "inline_data"];
+
 /// A part, and its fields without a canonical word.
 pub(super) struct Parsed {
     pub(super) part: Part,
@@ -23,7 +26,9 @@ pub(super) struct Parsed {
 
 /// Reads a part. `open` are the calls that wait for an answer.
 pub(super) fn parse(value: Value, path: &str, open: &mut Vec<Open>) -> Result<Parsed, Fault> {
-    let whole = value.clone();
+    // What says one of these is never kept whole, and may be long.
+    let said = |key| value.get(key).is_some_and(|value| !value.is_null());
+    let whole = if WORDED.into_iter().any(said) { Value::Null } else { value.clone() };
     let mut fields = item(value, path)?;
     if let Some(block) = kept_block(&fields) {
         return Ok(Parsed { part: Part::Opaque(block), rest: Extras::new() });

@@ -35,8 +35,8 @@ pub(super) fn parse(message: &mut Fields) -> Result<Content, Fault> {
                         return Err(Fault::bad_field(message.path(&at), "an object", noun(&other)));
                     }
                 };
-                let mut fields = Fields::of(value.clone(), &message.path(&at))?;
-                content.parts.push(part(&mut fields, value)?);
+                let mut fields = Fields::of(value, &message.path(&at))?;
+                content.parts.push(part(&mut fields)?);
                 let rest = fields.rest().into_iter().map(|(key, value)| (format!("{at}.{key}"), value));
                 content.extras.extend(rest);
             }
@@ -46,10 +46,10 @@ pub(super) fn parse(message: &mut Fields) -> Result<Content, Fault> {
     Ok(content)
 }
 
-/// One part. `whole` is what it was before anything was taken, for parts of an unknown type.
-fn part(fields: &mut Fields, whole: Value) -> Result<Part, Fault> {
-    let kind = fields.needed_text("type")?;
-    Ok(match kind.as_str() {
+/// One part. Of an unknown type it is kept whole.
+fn part(fields: &mut Fields) -> Result<Part, Fault> {
+    let kind = fields.needed_word("type")?;
+    let part = match kind.as_str() {
         "text" | "input_text" | "output_text" => Part::Text(Text {
             text: fields.needed_text("text")?,
             cache: fields.cache()?,
@@ -62,11 +62,10 @@ fn part(fields: &mut Fields, whole: Value) -> Result<Part, Fault> {
         "video_url" => Part::Video(Video { source: url_source(fields, "video_url")?.0 }),
         "file" => Part::Document(file(fields)?),
         "thinking" if fields.peek("thinking").is_some() => Part::Thinking(thinking(fields)),
-        _ => {
-            *fields = Fields::of(Value::Object(Default::default()), "")?;
-            Part::Opaque(Opaque { origin: Dialect::OpenAi, value: whole })
-        }
-    })
+        _ => Part::Opaque(Opaque { origin: Dialect::OpenAi, value: fields.everything() }),
+    };
+    fields.drop("type");
+    Ok(part)
 }
 
 fn image(fields: &mut Fields) -> Result<Image, Fault> {

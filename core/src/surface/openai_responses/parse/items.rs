@@ -210,8 +210,8 @@ fn content(fields: &mut Fields, key: &str) -> Result<Content, Fault> {
                 if !value.is_object() {
                     return Err(Fault::bad_field(path, "an object", noun(&value)));
                 }
-                let mut rest = Fields::of(value.clone(), &path)?;
-                let part = part(&mut rest, value)?;
+                let mut rest = Fields::of(value, &path)?;
+                let part = part(&mut rest)?;
                 // What is kept whole has no rest.
                 if !matches!(part, Part::Opaque(_)) {
                     content.rests.push((j, rest));
@@ -224,16 +224,16 @@ fn content(fields: &mut Fields, key: &str) -> Result<Content, Fault> {
     }
 }
 
-/// One part, taken out of its fields. `whole` is what it was before, for parts of an unknown type.
-fn part(fields: &mut Fields, whole: Value) -> Result<Part, Fault> {
-    let kind = fields.needed_text("type")?;
+/// One part, taken out of its fields. Of an unknown type it is kept whole.
+fn part(fields: &mut Fields) -> Result<Part, Fault> {
+    let kind = fields.needed_word("type")?;
     Ok(match kind.as_str() {
         "input_text" | "output_text" | "text" => Part::Text(Text::new(fields.needed_text("text")?)),
         "refusal" => Part::Refusal(fields.needed_text("refusal")?),
         "input_image" => Part::Image(image(fields)?),
         "input_file" => Part::Document(file(fields)?),
         "input_audio" => Part::Audio(audio(fields)?),
-        _ => Part::Opaque(Opaque { origin: Dialect::OpenAiResponses, value: whole }),
+        _ => Part::Opaque(Opaque { origin: Dialect::OpenAiResponses, value: fields.everything() }),
     })
 }
 
