@@ -14,6 +14,11 @@ pub(crate) fn object(members: &Map<String, Value>) -> Bytes {
     Bytes::from(out)
 }
 
+/// An object of these members; unlike `json!`, which copies the trees it is given, it keeps them.
+pub(crate) fn tree<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
 /// How long the text is, but for escapes.
 fn room(value: &Value) -> usize {
     match value {

@@ -22,6 +22,7 @@ use crate::call::{Call, Message, Operation, Part, Role, Task};
 use crate::dialect::Dialect;
 use crate::embedding::{EmbeddingCall, Embeddings, Input};
 use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::json::write::{self, tree as object};
 use crate::reply::{Event, Reply, Stop};
 use crate::sse::Frame;
 use crate::usage::Usage;
@@ -251,11 +252,7 @@ fn endpoint(path: &'static str) -> Endpoint {
 }
 
 fn bytes(body: Fields) -> Bytes {
-    crate::json::write::object(&body)
-}
-
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    write::object(&body)
 }
 
 /// Gives a field another name.

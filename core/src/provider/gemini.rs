@@ -164,6 +164,13 @@ impl Lost {
         }
     }
 
+    /// Notes a field below a path that is there and cannot be carried.
+    fn add_at<T: ?Sized>(&mut self, field: Option<&T>, path: &str, name: &str) {
+        if field.is_some() {
+            self.add(format!("{path}.{name}"));
+        }
+    }
+
     /// Notes a setting that is there and cannot be carried.
     fn add_if<T: ?Sized>(&mut self, setting: Option<&T>, name: &str) {
         if setting.is_some() {

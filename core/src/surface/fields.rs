@@ -20,20 +20,21 @@ pub(super) fn gather(fields: &mut Extras, list: &str, more: Value) {
 /// An object being taken apart. `null` counts as absent throughout.
 pub(super) struct Fields {
     map: Map<String, Value>,
-    /// The path of the object, with its final dot, or empty for the body.
-    prefix: String,
+    /// The path of the object; empty for the body.
+    at: String,
 }
 
 impl Fields {
     /// The object at this path.
-    pub(super) fn of(value: Value, path: &str) -> Result<Self, Fault> {
-        let Value::Object(map) = value else { return Err(Fault::bad_field(path, "an object", noun(&value))) };
-        Ok(Self { map, prefix: format!("{path}.") })
+    pub(super) fn of(value: Value, path: impl Into<String>) -> Result<Self, Fault> {
+        let at = path.into();
+        let Value::Object(map) = value else { return Err(Fault::bad_field(at, "an object", noun(&value))) };
+        Ok(Self { map, at })
     }
 
     /// The same, as the body, whose fields are named without a prefix.
     pub(super) fn at_root(self) -> Self {
-        Self { prefix: String::new(), ..self }
+        Self { at: String::new(), ..self }
     }
 
     /// What its fields are called.
@@ -49,7 +50,7 @@ impl Fields {
 
     /// All that is left, leaving nothing.
     pub(super) fn taken(&mut self) -> Self {
-        Self { map: std::mem::take(&mut self.map), prefix: self.prefix.clone() }
+        Self { map: std::mem::take(&mut self.map), at: self.at.clone() }
     }
 
     /// True once every field is taken.
@@ -59,7 +60,7 @@ impl Fields {
 
     /// A field's path.
     pub(super) fn path(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
+        if self.at.is_empty() { key.to_owned() } else { format!("{}.{key}", self.at) }
     }
 
     /// Any value.
@@ -174,8 +175,7 @@ impl Fields {
 
     /// An object of its own, taken apart in turn.
     pub(super) fn object(&mut self, key: &str) -> Result<Option<Self>, Fault> {
-        let path = self.path(key);
-        self.value(key).map(|value| Self::of(value, &path)).transpose()
+        self.value(key).map(|value| Self::of(value, self.path(key))).transpose()
     }
 
     /// `cache_control`, wherever it stands.

@@ -15,6 +15,7 @@ use super::media::Names;
 use crate::call::{Message, Part, Role, ToolResult};
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::json::write::tree;
 use crate::provider::anthropic::ids::Ids;
 use crate::provider::anthropic::lost::{Lost, Place};
 use crate::provider::anthropic::model::Support;
@@ -334,14 +335,18 @@ impl Turn {
         }
         if mixes == Support::No && !results.is_empty() && !blocks.is_empty() {
             return vec![
-                json!({"role": role, "content": results}),
+                message(role, results),
                 json!({"role": "assistant", "content": [{"text": NOTHING_SAID}]}),
-                json!({"role": role, "content": blocks}),
+                message(role, blocks),
             ];
         }
         results.extend(blocks);
-        vec![json!({"role": role, "content": results})]
+        vec![message(role, results)]
     }
+}
+
+fn message(role: &str, content: Vec<Value>) -> Value {
+    tree([("role", role.into()), ("content", content.into())])
 }
 
 /// Instructions within a user's turn, told apart from what the user says.

@@ -19,6 +19,7 @@ use crate::call::{
 };
 use crate::dialect::Dialect;
 use crate::fault::Fault;
+use crate::json::write::tree;
 use crate::provider::Target;
 use results::{Open, Results};
 use serde_json::{Map, Value, json};
@@ -69,7 +70,7 @@ pub(super) fn of(
     if writer.contents.first().is_none_or(|first| first.speaker == Speaker::Model) {
         writer.contents.insert(0, Content::new(Speaker::User, json!({"text": " "})));
     }
-    let system = (!writer.system.is_empty()).then(|| json!({"parts": writer.system}));
+    let system = (!writer.system.is_empty()).then(|| tree([("parts", writer.system.into())]));
     Ok(Said { contents: writer.contents.into_iter().map(Content::into_json).collect(), system })
 }
 
@@ -98,7 +99,7 @@ impl Content {
             Speaker::User | Speaker::Responses => "user",
             Speaker::Model => "model",
         };
-        let mut content = json!({"role": role, "parts": parts});
+        let mut content = tree([("role", role.into()), ("parts", parts.into())]);
         if let Some(content) = content.as_object_mut() {
             super::join(content, &extras);
         }
@@ -131,8 +132,8 @@ impl Writer<'_> {
     fn message(&mut self, at: usize, message: &Message) -> Result<(), Fault> {
         let Message { role, name, parts, extras } = message;
         // On a tool's message it is the function's name, which the call tells.
-        if *role != Role::Tool {
-            self.lost.add_if(name.as_ref(), &format!("messages[{at}].name"));
+        if name.is_some() && *role != Role::Tool {
+            self.lost.add(format!("messages[{at}].name"));
         }
         match role {
             Role::System | Role::Developer => self.instruct(at, parts),
@@ -159,6 +160,9 @@ impl Writer<'_> {
                     }
                 }
             }
+        }
+        if extras.is_empty() {
+            return Ok(());
         }
         let mut kept = Map::new();
         let lost = &mut LostAt { lost: self.lost, prefix: format!("messages[{at}].") };
@@ -187,7 +191,7 @@ impl Writer<'_> {
             let path = format!("{at}[{index}]");
             match part {
                 Part::Text(text) => {
-                    self.lost.add_if(text.cache.as_ref(), &format!("{path}.cache_control"));
+                    self.lost.add_at(text.cache.as_ref(), &path, "cache_control");
                     if !text.text.is_empty() {
                         instructions.push(json!({"text": text.text}));
                     }
@@ -293,8 +297,8 @@ impl Writer<'_> {
 
     fn text(&mut self, speaker: Speaker, text: &Text, path: &str) {
         let Text { text, cache, signature, citations } = text;
-        self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
-        self.lost.add_if(citations.as_ref(), &format!("{path}.annotations"));
+        self.lost.add_at(cache.as_ref(), path, "cache_control");
+        self.lost.add_at(citations.as_ref(), path, "annotations");
         let signature = ours(signature.as_ref());
         // An empty text is refused, unless a signature hangs on it.
         if text.is_empty() && signature.is_none() {
@@ -312,7 +316,7 @@ impl Writer<'_> {
             }
             // An earlier answer's sound is elsewhere; its words are the best there is.
             (None, Some(words)) => {
-                self.lost.add_if(id.as_ref(), &format!("{path}.audio"));
+                self.lost.add_at(id.as_ref(), path, "audio");
                 self.push(speaker, json!({"text": words}));
             }
             (None, None) => self.lost.add(format!("{path}.audio")),
@@ -333,7 +337,7 @@ impl Writer<'_> {
 
     fn call(&mut self, call: &ToolCall, path: &str, ids: Ids) -> Result<(), Fault> {
         let ToolCall { id, name, arguments, signature, cache } = call;
-        self.lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+        self.lost.add_at(cache.as_ref(), path, "cache_control");
         let args = match self.origin {
             Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Cohere | Dialect::Ollama => {
                 arguments_object(arguments, &format!("{path}.function.arguments"))?
@@ -448,7 +452,7 @@ fn image_part(image: &Image, target: &Target<'_>, path: &str, lost: &mut Lost) -
     if detail.as_deref().is_some_and(|detail| detail != "auto") {
         lost.add(format!("{path}.image_url.detail"));
     }
-    lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+    lost.add_at(cache.as_ref(), path, "cache_control");
     Ok(Value::Object(media::part(source, target, &format!("{path}.image_url"))?))
 }
 
@@ -461,14 +465,14 @@ fn document_parts(
     lost: &mut Lost,
 ) -> Result<Vec<Value>, Fault> {
     let Document { body, title, about, citations, cache } = document;
-    lost.add_if(citations.as_ref(), &format!("{path}.citations"));
-    lost.add_if(cache.as_ref(), &format!("{path}.cache_control"));
+    lost.add_at(citations.as_ref(), path, "citations");
+    lost.add_at(cache.as_ref(), path, "cache_control");
     let (title, about) = (title.as_deref(), about.as_deref());
     let text = |text: String| json!({"text": text});
     Ok(match body {
         DocumentBody::Media(source) => {
-            lost.add_if(title, &format!("{path}.file.filename"));
-            lost.add_if(about, &format!("{path}.context"));
+            lost.add_at(title, path, "file.filename");
+            lost.add_at(about, path, "context");
             vec![Value::Object(media::part(source, target, &format!("{path}.file"))?)]
         }
         DocumentBody::Text(Text { text: words, .. }) => {
@@ -510,7 +514,7 @@ fn tagged_parts(
         let path = format!("{path}.content[{index}]");
         match part {
             Part::Text(text) => {
-                lost.add_if(text.cache.as_ref(), &format!("{path}.cache_control"));
+                lost.add_at(text.cache.as_ref(), &path, "cache_control");
                 list.push(json!({"text": text.text}));
             }
             Part::Image(image) => list.push(image_part(image, target, &path, lost)?),

@@ -114,6 +114,12 @@ impl Body {
         }
     }
 
+    fn lose_at<T>(&mut self, there: Option<&T>, at: &str, name: &str) {
+        if there.is_some() {
+            self.lose(format!("{at}.{name}"));
+        }
+    }
+
     /// A member of an object that may be there already.
     fn within(&mut self, object: &str, key: &str, value: Value) {
         let inner = self.fields.entry(object).or_insert_with(|| json!({}));

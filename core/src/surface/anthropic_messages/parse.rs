@@ -105,7 +105,7 @@ fn messages(list: Vec<Value>) -> Result<Vec<Message>, Fault> {
 }
 
 fn message(i: usize, value: Value, names: &mut Names) -> Result<Message, Fault> {
-    let mut fields = Fields::of(value, &format!("messages[{i}]"))?;
+    let mut fields = Fields::of(value, format!("messages[{i}]"))?;
     let role = match fields.needed_text("role")?.as_str() {
         "user" => Role::User,
         "assistant" => Role::Assistant,

@@ -6,6 +6,7 @@ use crate::call::{
     Thinking, ToolCall, ToolResult,
 };
 use crate::dialect::Dialect;
+use crate::json::write::tree;
 use serde_json::{Map, Value, json};
 
 /// A proof of reasoning as the canonical form keeps it: the item's id and what is encrypted. Neither
@@ -118,7 +119,7 @@ impl Body {
 
     fn or_lost(&mut self, encoded: Option<Value>, mark: Option<&CacheMark>, at: &str) -> Option<Value> {
         match &encoded {
-            Some(_) => self.lose_if(mark, &format!("{at}.cache_control")),
+            Some(_) => self.lose_at(mark, at, "cache_control"),
             None => self.lose(at),
         }
         encoded
@@ -127,20 +128,20 @@ impl Body {
     /// What hangs on words and has no place here.
     fn plain(&mut self, text: &Text, at: &str) {
         let Text { text: _, cache, signature, citations } = text;
-        self.lose_if(cache.as_ref(), &format!("{at}.cache_control"));
-        self.lose_if(signature.as_ref(), &format!("{at}.signature"));
-        self.lose_if(citations.as_ref(), &format!("{at}.annotations"));
+        self.lose_at(cache.as_ref(), at, "cache_control");
+        self.lose_at(signature.as_ref(), at, "signature");
+        self.lose_at(citations.as_ref(), at, "annotations");
     }
 
     fn document(&mut self, document: &Document, at: &str) -> Vec<Value> {
         let Document { body, title, about, citations, cache } = document;
-        self.lose_if(citations.as_ref(), &format!("{at}.citations"));
-        self.lose_if(cache.as_ref(), &format!("{at}.cache_control"));
+        self.lose_at(citations.as_ref(), at, "citations");
+        self.lose_at(cache.as_ref(), at, "cache_control");
         let text = |text: &str| json!({"type": "input_text", "text": text});
         let head: Vec<_> = [title, about].into_iter().flatten().map(|words| text(words)).collect();
         let mut list = match body {
             DocumentBody::Media(source) => {
-                self.lose_if(about.as_ref(), &format!("{at}.context"));
+                self.lose_at(about.as_ref(), at, "context");
                 return vec![file(source, title.as_deref())];
             }
             DocumentBody::Opaque(_) => {
@@ -189,14 +190,14 @@ impl Body {
 
     fn call(&mut self, call: &ToolCall, at: &str) -> Value {
         let ToolCall { id, name, arguments, signature, cache } = call;
-        self.lose_if(cache.as_ref(), &format!("{at}.cache_control"));
-        self.lose_if(signature.as_ref(), &format!("{at}.signature"));
+        self.lose_at(cache.as_ref(), at, "cache_control");
+        self.lose_at(signature.as_ref(), at, "signature");
         json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments})
     }
 
     fn result(&mut self, result: &ToolResult, at: &str) -> Value {
         let ToolResult { call_id, name: _, parts, failed, cache } = result;
-        self.lose_if(cache.as_ref(), &format!("{at}.cache_control"));
+        self.lose_at(cache.as_ref(), at, "cache_control");
         let list = self.parts(parts, at);
         let output = match (list.as_slice(), failed) {
             // Said in words, since there is no other place for it.
@@ -216,15 +217,15 @@ impl Body {
 
 /// Writes what has gathered as a message. One text is a string where that says the same.
 fn flush(role: &str, content: &mut Vec<Value>, input: &mut Vec<Value>) {
-    let content = std::mem::take(content);
-    let content = match content.as_slice() {
+    let mut content = std::mem::take(content);
+    let content = match content.as_mut_slice() {
         [] => return,
         [only] if only.get("type").is_some_and(|kind| kind == "input_text") => {
-            only.get("text").cloned().unwrap_or_default()
+            only.get_mut("text").map(Value::take).unwrap_or_default()
         }
         _ => Value::Array(content),
     };
-    input.push(json!({"type": "message", "role": role, "content": content}));
+    input.push(tree([("type", "message".into()), ("role", role.into()), ("content", content)]));
 }
 
 fn picture(image: &Image) -> Option<Value> {

@@ -48,7 +48,7 @@ pub(super) fn tools(fields: &mut Fields) -> Result<Tools, Fault> {
     let Some(mut config) = fields.object("toolConfig")? else { return Ok(Tools::default()) };
     let mut tools = Vec::new();
     for (at, value) in config.list("tools")?.into_iter().enumerate() {
-        let mut entry = Fields::of(value.clone(), &format!("toolConfig.tools[{at}]"))?;
+        let mut entry = Fields::of(value.clone(), format!("toolConfig.tools[{at}]"))?;
         if let Some(spec) = entry.object("toolSpec")? {
             tools.push(Tool::Function(function(spec)?));
         } else if let Some(mark) = entry.object("cachePoint")? {

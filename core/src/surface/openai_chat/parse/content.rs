@@ -35,7 +35,7 @@ pub(super) fn parse(message: &mut Fields) -> Result<Content, Fault> {
                         return Err(Fault::bad_field(message.path(&at), "an object", noun(&other)));
                     }
                 };
-                let mut fields = Fields::of(value, &message.path(&at))?;
+                let mut fields = Fields::of(value, message.path(&at))?;
                 content.parts.push(part(&mut fields)?);
                 let rest = fields.rest().into_iter().map(|(key, value)| (format!("{at}.{key}"), value));
                 content.extras.extend(rest);

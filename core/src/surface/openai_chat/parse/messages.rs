@@ -22,7 +22,7 @@ pub(super) fn parse(list: Vec<Value>) -> Result<Vec<Message>, Fault> {
 type Names = Map<String, String>;
 
 fn message(i: usize, value: Value, names: &mut Names) -> Result<Message, Fault> {
-    let mut fields = Fields::of(value, &format!("messages[{i}]"))?;
+    let mut fields = Fields::of(value, format!("messages[{i}]"))?;
     let role = match fields.needed_text("role")?.as_str() {
         "system" => Role::System,
         "developer" => Role::Developer,
@@ -109,7 +109,7 @@ fn assistant(fields: &mut Fields, content: Vec<Part>, names: &mut Names) -> Resu
         parts.push(Part::Audio(content::audio_reference(audio)?));
     }
     for (k, block) in fields.list("provider_blocks")?.into_iter().enumerate() {
-        parts.push(provider_block(Fields::of(block, &fields.path(&format!("provider_blocks[{k}]")))?)?);
+        parts.push(provider_block(Fields::of(block, fields.path(&format!("provider_blocks[{k}]")))?)?);
     }
     for (k, call) in fields.list("tool_calls")?.into_iter().enumerate() {
         let part = tool_call(call, &fields.path(&format!("tool_calls[{k}]")))?;
@@ -133,7 +133,7 @@ fn assistant(fields: &mut Fields, content: Vec<Part>, names: &mut Names) -> Resu
 fn thinking(fields: &mut Fields) -> Result<Vec<Part>, Fault> {
     let mut parts = Vec::new();
     for (k, block) in fields.list("thinking_blocks")?.into_iter().enumerate() {
-        let mut block = Fields::of(block, &fields.path(&format!("thinking_blocks[{k}]")))?;
+        let mut block = Fields::of(block, fields.path(&format!("thinking_blocks[{k}]")))?;
         let proof = |value| match proof::read(value, Dialect::Anthropic) {
             Proof::Of(_, signature) => Some(signature),
             Proof::Missing => None,

@@ -19,7 +19,7 @@ pub(super) fn tools(fields: &mut Fields) -> Result<Vec<Tool>, Fault> {
             tools.push(Tool::Hosted(Opaque { origin: Dialect::OpenAi, value: tool }));
             continue;
         }
-        let mut outer = Fields::of(tool, &format!("tools[{i}]"))?;
+        let mut outer = Fields::of(tool, format!("tools[{i}]"))?;
         outer.drop("type");
         let inner = outer
             .object("function")?
@@ -30,7 +30,7 @@ pub(super) fn tools(fields: &mut Fields) -> Result<Vec<Tool>, Fault> {
         tools.push(Tool::Function(tool));
     }
     for (i, legacy) in fields.list("functions")?.into_iter().enumerate() {
-        tools.push(Tool::Function(function(Fields::of(legacy, &format!("functions[{i}]"))?)?));
+        tools.push(Tool::Function(function(Fields::of(legacy, format!("functions[{i}]"))?)?));
     }
     Ok(tools)
 }

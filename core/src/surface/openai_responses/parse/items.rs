@@ -186,7 +186,7 @@ impl Turns {
 fn readable(fields: &mut Fields, key: &str) -> Result<Vec<String>, Fault> {
     let at = fields.path(key);
     let list = fields.list(key)?.into_iter().enumerate();
-    list.map(|(j, part)| Fields::of(part, &format!("{at}[{j}]"))?.needed_text("text")).collect()
+    list.map(|(j, part)| Fields::of(part, format!("{at}[{j}]"))?.needed_text("text")).collect()
 }
 
 /// A content's parts, and what is left of each by its place.

@@ -21,7 +21,7 @@ pub(super) fn tools(fields: &mut Fields) -> Result<Vec<Tool>, Fault> {
             tools.push(Tool::Hosted(Opaque { origin: Dialect::OpenAiResponses, value: tool }));
             continue;
         }
-        let mut tool = Fields::of(tool, &format!("tools[{i}]"))?;
+        let mut tool = Fields::of(tool, format!("tools[{i}]"))?;
         tool.drop("type");
         tools.push(Tool::Function(ToolFunction {
             name: tool.needed_text("name")?,
