@@ -7,10 +7,16 @@
 use crate::units::Millis;
 use bytes::Bytes;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
-/// What a client is told.
+/// What a client is told. Almost everything may fail with one and almost nothing does, so that it is a pointer: what
+/// hands it on moves no more than that.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
+pub struct Fault(Box<Parts>);
+
+/// What there is to a [`Fault`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
     /// The kind, which fixes status and type.
     pub code: Code,
     /// Lower case; names the field, what was found and what was expected. No secret, no prompt text.
@@ -23,16 +29,49 @@ pub struct Fault {
     pub upstream: Option<Box<UpstreamFault>>,
 }
 
+impl Deref for Fault {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Fault {
     /// A fault of this kind.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, retry_after: None, upstream: None }
+        Self::made(code, message.into(), None)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn made(code: Code, message: String, param: Option<String>) -> Self {
+        Self(Box::new(Parts { code, message, param, retry_after: None, upstream: None }))
     }
 
     /// The same, blaming a field.
     #[must_use]
-    pub fn at(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
+    pub fn at(self, param: impl Into<String>) -> Self {
+        self.blaming(param.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn blaming(mut self, param: String) -> Self {
+        self.param = Some(param);
+        self
+    }
+
+    /// The same, with other words.
+    #[must_use]
+    pub fn saying(mut self, message: String) -> Self {
+        self.message = message;
         self
     }
 
@@ -49,14 +88,23 @@ impl Fault {
         expected: impl fmt::Display,
         found: impl fmt::Display,
     ) -> Self {
-        let field = field.into();
-        Self::new(Code::BadField, format!("{field}: expected {expected}, found {found}")).at(field)
+        Self::of_field(field.into(), format_args!(": expected {expected}, found {found}"))
     }
 
     /// A field that must be there and is not.
     pub fn missing_field(field: impl Into<String>, expected: impl fmt::Display) -> Self {
-        let field = field.into();
-        Self::new(Code::BadField, format!("{field} is missing: expected {expected}")).at(field)
+        Self::of_field(field.into(), format_args!(" is missing: expected {expected}"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of_field(field: String, what: fmt::Arguments<'_>) -> Self {
+        Self::made(Code::BadField, format!("{field}{what}"), Some(field))
+    }
+
+    /// What there is to it.
+    pub fn into_parts(self) -> Parts {
+        *self.0
     }
 
     /// The HTTP status it is answered with: the upstream's own where it is passed on.

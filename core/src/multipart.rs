@@ -177,7 +177,7 @@ mod tests {
     const TYPE: &[u8] = b"multipart/form-data; charset=utf-8; boundary=xyz";
 
     fn names(body: &str) -> Result<Vec<(String, String, bool)>, String> {
-        let parts = parts(TYPE, body.as_bytes()).map_err(|fault| fault.message)?;
+        let parts = parts(TYPE, body.as_bytes()).map_err(|fault| fault.into_parts().message)?;
         let shown = |part: &Part<'_>| {
             let content = &body[part.content.clone()];
             assert_eq!(content.as_bytes(), part.bytes);

@@ -1,7 +1,7 @@
 //! Answers of the admin API: JSON, never cached.
 
 use super::shape::Object;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Parts};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
@@ -25,7 +25,7 @@ pub(super) fn ok(body: &Value) -> Response<Bytes> {
 
 /// The answer to what cannot be done.
 pub fn refusal(fault: &Fault) -> Response<Bytes> {
-    let Fault { code, message, param, retry_after: _, upstream: _ } = fault;
+    let Parts { code, message, param, retry_after: _, upstream: _ } = &**fault;
     let error = json!({"message": message, "type": code.kind(), "code": code.code(), "param": param});
     let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = answer(status, &json!({ "error": error }));

@@ -20,9 +20,9 @@ fn survey(text: &str) -> Result<Surveyed, String> {
         }
         survey.finish(&gauge)
     };
-    let whole = by(usize::MAX).map_err(|fault| fault.message);
+    let whole = by(usize::MAX).map_err(|fault| fault.into_parts().message);
     for size in [1, 7, 64] {
-        assert_eq!(by(size).map_err(|fault| fault.message), whole, "in pieces of {size}");
+        assert_eq!(by(size).map_err(|fault| fault.into_parts().message), whole, "in pieces of {size}");
     }
     whole
 }

@@ -243,7 +243,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        Wish::read(&headers, &BOUNDS).map_err(|fault| fault.message)
+        Wish::read(&headers, &BOUNDS).map_err(|fault| fault.into_parts().message)
     }
 
     fn decided(

@@ -42,7 +42,7 @@ impl Request {
         });
         if is_there {
             let message = format!("`{field}` can be told to one upstream only: {}", fault.message);
-            return Fault { message, ..fault };
+            return fault.saying(message);
         }
         let message = format!(
             "`{field}` can be told only to the upstream that made it, where this model does not lead"

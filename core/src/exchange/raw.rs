@@ -237,8 +237,10 @@ impl Exchange {
         let found = found.and_then(|surveyed| {
             let config = &self.request.config;
             let route = route(config, lane.provider, &surveyed.model, caller.as_deref());
-            let route =
-                route.map_err(|fault| Fault { message: format!("line 1: {}", fault.message), ..fault })?;
+            let route = route.map_err(|fault| {
+                let message = format!("line 1: {}", fault.message);
+                fault.saying(message)
+            })?;
             Ok((surveyed, route))
         });
         let (surveyed, route) = match found {

@@ -196,7 +196,7 @@ fn escapes_that_are_none_are_refused() {
 
 #[test]
 fn a_path_that_is_not_served_is_told_the_closest_that_is() {
-    let message = |target| refused(&Method::POST, target).message;
+    let message = |target| refused(&Method::POST, target).into_parts().message;
     assert_eq!(
         message("/v1/chat/completion?key=hidden"),
         "nothing is served at /v1/chat/completion: did you mean POST /v1/chat/completions"

@@ -6,7 +6,7 @@ use super::{Asked, Begun, Envelope, RequestLine, Surface};
 use crate::call::{Delivery, UsageChunk};
 use crate::count::Besides;
 use crate::dialect::Dialect;
-use crate::fault::Fault;
+use crate::fault::{Fault, Parts};
 use crate::json::Tape;
 use bytes::Bytes;
 use serde_json::json;
@@ -45,7 +45,7 @@ impl Surface for OpenAiRealtime {
 
     /// The server event `error`.
     fn fault_event(&self, fault: &Fault, asked: &Asked, _begun: Begun) -> Bytes {
-        let Fault { code, message, param, .. } = fault;
+        let Parts { code, message, param, .. } = &**fault;
         let error = json!({
             "type": code.kind(),
             "code": code.code(),

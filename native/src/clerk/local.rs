@@ -42,7 +42,8 @@ impl Local {
         let Errand { method, target, body } = errand;
         let random = Random::seeded();
         let id = u128::from(random.next()) << 64 | u128::from(random.next());
-        let knock = api::at_hand(method, target, RequestId(id)).map_err(|fault| fault.message)?;
+        let knock =
+            api::at_hand(method, target, RequestId(id)).map_err(|fault| fault.into_parts().message)?;
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
         let ask = Ask { knock: &knock, body: body.as_bytes() };
         let planned = if *method == Method::GET { self.look(&ask)? } else { self.change(&ask)? };

@@ -317,7 +317,7 @@ fn in_their_words(fault: Fault) -> Fault {
         Some("routes") => "allowed_routes",
         Some(_) | None => return fault,
     };
-    Fault { param: Some(theirs.to_owned()), ..fault }
+    fault.at(theirs)
 }
 
 /// What is stored in LiteLLM's form.

@@ -1,6 +1,6 @@
 //! Errors in Anthropic's shape: `{"type":"error","error":{"type","message"},"request_id"}`.
 
-use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::fault::{Code, Fault, Parts, UpstreamClass, UpstreamFault};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ pub(super) fn event(fault: &Fault, request_id: &str) -> Bytes {
 }
 
 fn value(fault: &Fault, request_id: &str) -> Value {
-    let Fault { code, message, param, retry_after: _, upstream } = fault;
+    let Parts { code, message, param, retry_after: _, upstream } = &**fault;
     let error = match (code, upstream) {
         (Code::UpstreamRefused, Some(upstream)) => refused(upstream),
         _ => {

@@ -382,7 +382,7 @@ fn what_makes_no_sense_is_refused_by_its_path() {
             .and_then(|()| MESSAGES.parse(text.as_bytes(), &RequestLine::default()).map(drop))
             .unwrap_err();
         assert_eq!(fault.code, Code::BadField, "{body}");
-        fault.param.unwrap()
+        fault.into_parts().param.unwrap()
     };
     let with = |list: Value| json!({"model": "m", "max_tokens": 9, "messages": list});
     let block = |block: Value| with(json!([{"role": "user", "content": [block]}]));

@@ -103,7 +103,7 @@ fn what_is_wrong_is_told_by_its_path() {
     let with = |path: &str, value: Value| {
         let mut body = full();
         *body.pointer_mut(path).unwrap() = value;
-        inspected(&body).unwrap_err().param.unwrap()
+        inspected(&body).unwrap_err().into_parts().param.unwrap()
     };
     for (path, value, named) in [
         ("/messages", json!({}), "messages"),

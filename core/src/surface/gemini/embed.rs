@@ -260,7 +260,12 @@ mod tests {
     #[test]
     fn bad_input_is_refused_by_its_path() {
         let look = |surface: &Embed, body: &str| {
-            surface.inspect(&Tape::parse(body.as_bytes()).unwrap(), &line()).unwrap_err().param.unwrap()
+            surface
+                .inspect(&Tape::parse(body.as_bytes()).unwrap(), &line())
+                .unwrap_err()
+                .into_parts()
+                .param
+                .unwrap()
         };
         assert_eq!(look(&ONE, "{}"), "content");
         assert_eq!(look(&ONE, r#"{"content":{"parts":[{"text":1}]}}"#), "content.parts[0].text");

@@ -1,7 +1,7 @@
 //! Errors in Google's shape.
 
 use super::frame::Frames;
-use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::fault::{Code, Fault, Parts, UpstreamClass, UpstreamFault};
 use crate::surface::{Asked, Begun};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ pub(super) fn of_upstream(upstream: &UpstreamFault) -> Value {
 }
 
 fn error(fault: &Fault) -> Value {
-    let Fault { code, message, param, retry_after, upstream } = fault;
+    let Parts { code, message, param, retry_after, upstream } = &**fault;
     if let (Code::UpstreamRefused, Some(upstream)) = (code, upstream)
         && let Some(own) = own_words(&upstream.body)
     {

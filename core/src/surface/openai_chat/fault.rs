@@ -1,13 +1,13 @@
 //! Errors in OpenAI's shape.
 
-use crate::fault::{Code, Fault, UpstreamClass, UpstreamFault};
+use crate::fault::{Code, Fault, Parts, UpstreamClass, UpstreamFault};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// `{"error": {message, type, param, code}}`. A refusal of the upstream's that is passed on keeps its
 /// own words.
 pub(in crate::surface) fn body(fault: &Fault) -> Bytes {
-    let Fault { code, message, param, retry_after: _, upstream } = fault;
+    let Parts { code, message, param, retry_after: _, upstream } = &**fault;
     let error = match (code, upstream) {
         (Code::UpstreamRefused, Some(upstream)) => refused(upstream, *code),
         _ => json!({"message": message, "type": code.kind(), "param": param, "code": code.code()}),

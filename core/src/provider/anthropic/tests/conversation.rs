@@ -30,7 +30,7 @@ fn roles(sent: &Sent) -> Vec<String> {
 
 fn param(messages: Vec<Message>) -> (Code, String) {
     let fault = try_encode(&call(messages), OLD).unwrap_err();
-    (fault.code, fault.param.unwrap())
+    (fault.code, fault.into_parts().param.unwrap())
 }
 
 #[test]

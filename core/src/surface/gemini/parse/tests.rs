@@ -15,7 +15,7 @@ fn parsed(body: Value) -> Call {
 }
 
 fn refused(body: Value) -> String {
-    generate(body.to_string().as_bytes(), &line(), Delivery::Whole).unwrap_err().param.unwrap()
+    generate(body.to_string().as_bytes(), &line(), Delivery::Whole).unwrap_err().into_parts().param.unwrap()
 }
 
 fn said(contents: Value) -> Vec<Message> {
@@ -263,7 +263,7 @@ fn schemas_of_openapi_become_those_of_json() {
             "items": {"anyOf": [{"type": ["string", "null"], "enum": ["a", null], "format": "enum"}, {}]},
         })
     );
-    let wrong = |schema: Value| schema::json_schema(schema, "p").unwrap_err().param.unwrap();
+    let wrong = |schema: Value| schema::json_schema(schema, "p").unwrap_err().into_parts().param.unwrap();
     assert_eq!(wrong(json!({"properties": {"a": {"type": "DATE"}}})), "p.properties.a.type");
     assert_eq!(wrong(json!({"items": 3})), "p.items");
 }

@@ -10,7 +10,7 @@ fn look(body: &str) -> Result<Envelope, Fault> {
 fn refused(body: &str) -> String {
     let fault = look(body).unwrap_err();
     assert_eq!(fault.code, Code::BadField, "{body}");
-    fault.param.unwrap()
+    fault.into_parts().param.unwrap()
 }
 
 fn with(field: &str) -> String {

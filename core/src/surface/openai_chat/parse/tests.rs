@@ -9,7 +9,7 @@ fn call(message: Value) -> Call {
 }
 
 fn refused(body: Value) -> String {
-    parse(body.to_string().as_bytes(), None).unwrap_err().param.unwrap()
+    parse(body.to_string().as_bytes(), None).unwrap_err().into_parts().param.unwrap()
 }
 
 #[test]

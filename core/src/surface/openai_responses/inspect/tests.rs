@@ -7,7 +7,7 @@ fn inspected(body: &str) -> Result<Envelope, Fault> {
 }
 
 fn blamed(body: serde_json::Value) -> String {
-    inspected(&body.to_string()).unwrap_err().param.unwrap()
+    inspected(&body.to_string()).unwrap_err().into_parts().param.unwrap()
 }
 
 #[test]
