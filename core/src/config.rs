@@ -39,7 +39,7 @@ use crate::source::Source;
 use crate::token::Tokens;
 use crate::units::{Millis, Requests};
 use crate::vendor::Vendor;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::sync::{Arc, OnceLock};
 
 /// Reads a document, TOML or JSON, and resolves it: all of it, or every error in the order of the
@@ -249,6 +249,8 @@ pub struct Provider {
     pub headers: HeaderMap,
     /// Azure's `api-version` and such: appended to the query verbatim.
     pub query: Option<String>,
+    /// The header of its keys and what stands before them, where not the vendor's.
+    pub key_header: Option<(HeaderName, String)>,
     /// The address of the dialect's one fixed path, built on first use.
     pub fixed_uri: OnceLock<Uri>,
     /// Set once it has said that it serves its first dialect only, whatever its vendor may speak.

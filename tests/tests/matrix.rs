@@ -22,7 +22,7 @@ use std::fmt::Write as _;
 use tollgate_core::dialect::Dialect;
 use tollgate_core::framing::event_stream::write_event;
 use tollgate_tests::asks::{self, Asks};
-use tollgate_tests::replay::{Answer, Seen};
+use tollgate_tests::replay::{Answer, Replay, Seen};
 use tollgate_tests::said::{self, Said};
 
 /// A case: what is asked, and what is answered.
@@ -383,6 +383,46 @@ fn every_vendor_is_sent_what_it_departs_by() {
         }
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Every dialect at an address of the user's, with a key, headers and a query as its config says.
+#[test]
+fn a_server_of_any_dialect_is_reached_by_config_alone() {
+    let tongues = tongues();
+    for surface in served(&tongues) {
+        for tongue in tongues.iter().filter(|tongue| tongue.dialect != Dialect::Bedrock) {
+            for (header, name, value) in [
+                ("x-my-key", "x-my-key", "sk-replay-upstream"),
+                ("Authorization: Key", "authorization", "Key sk-replay-upstream"),
+            ] {
+                let mut gateway = Replay::new(tongue.name, tongue.model()).alias("m-1");
+                gateway.terms = format!(
+                    "key_header = \"{header}\"\nheaders = {{ x-team = \"search\" }}\n\
+                     query = {{ version = \"2025-02-06\", tier = \"a\" }}\napi_version = \"1\""
+                );
+                let told = tongue.answering(tongue.write("answers", "plain").unwrap(), true);
+                let mut body = surface.write("asks", "plain").unwrap().clone();
+                if !matches!(surface.name, "gemini" | "bedrock") {
+                    body["stream"] = true.into();
+                }
+                let seen = gateway.run_at(surface.paths[1], body.to_string(), &told);
+                let pair = format!("{} → {}", surface.name, tongue.name);
+                assert_eq!(seen.status, 200, "{pair}: {:?}", seen.body);
+                let fetch = seen.sent.last().unwrap();
+                assert_eq!(fetch.headers[name], value, "{pair}");
+                assert_eq!(fetch.headers["x-team"], "search", "{pair}");
+                let query = fetch.uri.query().unwrap_or_default();
+                assert!(query.ends_with("api-version=1&version=2025-02-06&tier=a"), "{pair}: {query}");
+                let said = (surface.said)(&seen.body);
+                assert_eq!(said.choices[0].text, "Hello, world.", "{pair}");
+                let own: Vec<_> = ["authorization", "x-api-key", "x-goog-api-key", "api-key"]
+                    .into_iter()
+                    .filter(|own| *own != name && fetch.headers.contains_key(*own))
+                    .collect();
+                assert!(own.is_empty(), "{pair}: the key is also in {own:?}");
+            }
+        }
+    }
 }
 
 #[test]

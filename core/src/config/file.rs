@@ -68,6 +68,8 @@ const PROVIDER: &[&str] = &[
     "keys",
     "timeout",
     "headers",
+    "query",
+    "key_header",
     "api_version",
     "bills_unheard",
     "discount",
@@ -207,12 +209,14 @@ pub(super) struct Provider {
     pub(super) session: Option<Millis>,
     pub(super) session_idle: Option<Millis>,
     pub(super) headers: Vec<Header>,
+    pub(super) query: Vec<Header>,
+    pub(super) key_header: Option<Spot<String>>,
     pub(super) api_version: Option<Spot<String>>,
     pub(super) bills_unheard: Option<bool>,
     pub(super) terms: Terms,
 }
 
-/// A header sent with every call to a provider.
+/// A header, or a member of the query, sent with every call to a provider.
 pub(super) struct Header {
     pub(super) name: Spot<String>,
     pub(super) value: Spot<String>,
@@ -436,6 +440,8 @@ impl Provider {
             session,
             session_idle,
             headers: named(table.get("headers"), Header::read, errors),
+            query: named(table.get("query"), Header::read, errors),
+            key_header: table.get("key_header").and_then(|cell| cell.text(errors)),
             api_version: table.get("api_version").and_then(|cell| cell.text(errors)),
             bills_unheard: table.get("bills_unheard").and_then(|cell| cell.truth(errors)),
             terms: terms(&table, errors),

@@ -121,6 +121,30 @@ fn every_field_of_the_document_arrives() {
 }
 
 #[test]
+fn the_header_and_the_query_of_a_server_of_ones_own() {
+    let own = |more: &str| {
+        format!("[providers.p]\nkind = \"openai\"\nbase_url = \"http://p.test/v1\"\nkey = \"k\"\n{more}")
+    };
+    let config = loaded(&own("query = { version = \"1\", tier = \"a\" }\nkey_header = \"X-Key: Word\""));
+    assert_eq!(config.providers[0].query.as_deref(), Some("version=1&tier=a"));
+    let (name, word) = config.providers[0].key_header.as_ref().unwrap();
+    assert_eq!((name.as_str(), word.as_str()), ("x-key", "Word "));
+    for (line, says) in [
+        ("query = { a = \"1&b=2\" }", "not a member of a query"),
+        ("query = { \"a b\" = \"1\" }", "not a member of a query"),
+        ("query = { a = \"\" }", "the string is empty"),
+        ("key_header = \"x key\"", "not a header"),
+        ("key_header = \"x-key: two words\"", "not a header"),
+        ("key_header = \"\"", "the string is empty"),
+    ] {
+        let errors = errors(&own(line));
+        assert!(errors.len() == 1 && errors[0].contains(says), "{line}: {errors:?}");
+    }
+    let aws = "[providers.bedrock]\nregion = \"us-east-1\"\nkey = \"k\"\nkey_header = \"x-key\"";
+    assert!(errors(aws)[0].contains("no header of their own"));
+}
+
+#[test]
 fn limits_keep_their_units_and_dollars_are_exact() {
     let config = loaded(FULL);
     let key = &config.keys[0];

@@ -475,9 +475,10 @@ fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Res
     else {
         return Ok(());
     };
-    let name = match provider.vendor.auth {
-        Auth::Header(name) => HeaderName::from_static(name),
-        Auth::Bearer | Auth::Token | Auth::Aws | Auth::Optional => AUTHORIZATION,
+    let name = match (&provider.key_header, provider.vendor.auth) {
+        (Some((name, _)), _) => name.clone(),
+        (None, Auth::Header(name)) => HeaderName::from_static(name),
+        (None, Auth::Bearer | Auth::Token | Auth::Aws | Auth::Optional) => AUTHORIZATION,
     };
     let value = match credential.header.get() {
         Some(value) => value.clone(),
@@ -491,13 +492,13 @@ fn authenticate(provider: &Provider, lane: Lane, headers: &mut HeaderMap) -> Res
 }
 
 fn key_header(provider: &Provider, secret: &Secret) -> Result<HeaderValue, Fault> {
-    let value = match provider.vendor.auth {
-        Auth::Header(_) => HeaderValue::from_str(secret.expose()),
-        Auth::Token => HeaderValue::from_str(&["Token ", secret.expose()].concat()),
-        Auth::Bearer | Auth::Aws | Auth::Optional => {
-            HeaderValue::from_str(&["Bearer ", secret.expose()].concat())
-        }
+    let word = match (&provider.key_header, provider.vendor.auth) {
+        (Some((_, word)), _) => word.as_str(),
+        (None, Auth::Header(_)) => "",
+        (None, Auth::Token) => "Token ",
+        (None, Auth::Bearer | Auth::Aws | Auth::Optional) => "Bearer ",
     };
+    let value = HeaderValue::from_str(&[word, secret.expose()].concat());
     let mut value = value.map_err(|_| {
         let message = format!("a key of provider {} holds characters a header cannot carry", provider.name);
         Fault::new(Code::Bug, message)

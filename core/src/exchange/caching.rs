@@ -416,6 +416,7 @@ fn provider_parts(provider: &Provider, digest: &mut Digest) {
         speaks_one: _,
         only_chat: _,
         bills_unheard: _,
+        key_header: _,
         terms: _,
     } = provider;
     let texts = [name, vendor.name, &base_url.to_string(), query.as_deref().unwrap_or_default()];

@@ -38,6 +38,7 @@ pub(super) fn provider(name: &str, keys: &[&str]) -> Provider {
         timeouts: Timeouts { first_byte: span, idle: span, total: span, ..Timeouts::USUAL },
         headers: http::HeaderMap::new(),
         query: None,
+        key_header: None,
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
         only_chat: Default::default(),

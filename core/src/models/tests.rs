@@ -31,6 +31,7 @@ fn provider(name: &str) -> Provider {
         timeouts: Timeouts { first_byte: wait, idle: wait, total: wait, ..Timeouts::USUAL },
         headers: HeaderMap::new(),
         query: None,
+        key_header: None,
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
         only_chat: Default::default(),

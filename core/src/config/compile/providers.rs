@@ -60,6 +60,8 @@ impl Compiler<'_> {
             session,
             session_idle,
             headers,
+            query,
+            key_header,
             api_version,
             bills_unheard,
             terms,
@@ -73,7 +75,8 @@ impl Compiler<'_> {
         let base_url = self.in_project(&name, vendor, base_url, own, (project, location));
         let vendor = vendor.map(|vendor| at_address(vendor, &name.value, base_url.as_ref()));
         let headers = self.headers(headers);
-        let query = self.api_version(api_version);
+        let query = self.query(query, api_version);
+        let key_header = key_header.and_then(|raw| self.key_header(raw, vendor));
         let credentials = self.credentials(keys, vendor, region);
         let (vendor, Place { path, .. }) = (vendor?, &name.place);
         let base_url = base_url?;
@@ -99,6 +102,7 @@ impl Compiler<'_> {
             },
             headers,
             query,
+            key_header,
             fixed_uri: Default::default(),
             speaks_one: Default::default(),
             only_chat: Default::default(),
@@ -227,12 +231,47 @@ impl Compiler<'_> {
         headers
     }
 
-    fn api_version(&mut self, raw: Option<Spot<String>>) -> Option<String> {
-        let raw = raw?;
-        if !raw.value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')) {
-            self.errors.push(&raw.place, "not a version", r#"write it bare, such as "2024-10-21""#);
+    fn query(&mut self, raw: Vec<file::Header>, version: Option<Spot<String>>) -> Option<String> {
+        let fits = |text: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+            !text.is_empty() && text.chars().all(plain)
+        };
+        let mut all = String::new();
+        let mut add = |name: &str, value: &str| {
+            for part in [if all.is_empty() { "" } else { "&" }, name, "=", value] {
+                all.push_str(part);
+            }
+        };
+        if let Some(raw) = version {
+            if !fits(&raw.value) {
+                self.errors.push(&raw.place, "not a version", r#"write it bare, such as "2024-10-21""#);
+            }
+            add("api-version", &raw.value);
         }
-        Some(format!("api-version={}", raw.value))
+        for file::Header { name, value } in raw {
+            if !fits(&name.value) || !fits(&value.value) {
+                let fix = "use letters, digits, `-`, `.`, `_` and `~` only; secrets belong into `headers`";
+                self.errors.push(&value.place, "not a member of a query", fix);
+            }
+            add(&name.value, &value.value);
+        }
+        (!all.is_empty()).then_some(all)
+    }
+
+    /// `name`, or `name: word` with what stands before the key.
+    fn key_header(&mut self, raw: Spot<String>, vendor: Option<&Vendor>) -> Option<(HeaderName, String)> {
+        if vendor.is_some_and(|vendor| vendor.auth == Auth::Aws) {
+            self.errors.push(&raw.place, "AWS's keys have no header of their own", "remove it");
+        }
+        let (name, word) = raw.value.split_once(':').unwrap_or((&raw.value, ""));
+        let name = name.trim().to_ascii_lowercase().parse::<HeaderName>().ok();
+        let word = word.trim();
+        let Some(name) = name.filter(|_| word.bytes().all(|byte| byte.is_ascii_graphic())) else {
+            let fix = r#"write "x-api-key", or "authorization: Key" with the word before the key"#;
+            self.errors.push(&raw.place, "not a header", fix);
+            return None;
+        };
+        Some((name, if word.is_empty() { String::new() } else { [word, " "].concat() }))
     }
 
     fn credentials(

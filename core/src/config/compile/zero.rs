@@ -131,6 +131,7 @@ fn provider(
         timeouts: Timeouts::USUAL,
         headers: HeaderMap::new(),
         query: None,
+        key_header: None,
         fixed_uri: Default::default(),
         speaks_one: Default::default(),
         only_chat: Default::default(),
