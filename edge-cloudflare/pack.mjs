@@ -147,8 +147,8 @@ function imported(body) {
 const RUN = 6;
 /** Runs that more functions have than this say nothing of any. */
 const COMMON = 60;
-/** What gzip looks back at, and some room. */
-const WINDOW = 24000;
+/** What gzip looks back at, less some room. */
+const WINDOW = 30000;
 /** So that a small function with one run in common does not count for more than a large one with many. */
 const SMALL = 8;
 
