@@ -42,12 +42,12 @@ impl Written<'_> {
     fn once(&self) -> Result<usize, String> {
         let surface = surface::of(self.surface);
         let line = RequestLine { model: Some("gpt-sim".to_owned()), ..RequestLine::default() };
-        let envelope = surface.envelope(self.body, &line).map_err(|fault| fault.message)?;
+        let envelope = surface.envelope(self.body, &line).map_err(|fault| fault.into_parts().message)?;
         let Some(name) = self.vendor else { return Ok(envelope.model.len()) };
         let vendor = vendor::find(name).ok_or_else(|| format!("no vendor {name}"))?;
-        let call = surface.parse(self.body, &line).map_err(|fault| fault.message)?;
+        let call = surface.parse(self.body, &line).map_err(|fault| fault.into_parts().message)?;
         let target = Target { vendor, model: "gpt-sim" };
-        let encoded = provider::encode(&call, &target).map_err(|fault| fault.message)?;
+        let encoded = provider::encode(&call, &target).map_err(|fault| fault.into_parts().message)?;
         Ok(encoded.body.len())
     }
 }
