@@ -125,6 +125,8 @@ pub enum ThinkingBack {
     WithToolCalls,
     /// In `reasoning`.
     Reasoning,
+    /// There, and its proofs in `reasoning_details` (OpenRouter).
+    ReasoningDetails,
     /// As `thinking` chunks of the content (Mistral).
     Chunks,
 }

@@ -276,7 +276,7 @@ pub const VENDORS: &[Vendor] = &[
             developer: DeveloperRole::Known,
             reasoning: ReasoningAsk::Object,
             cache_marks: CacheMarks::Sent,
-            thinking_back: ThinkingBack::Reasoning,
+            thinking_back: ThinkingBack::ReasoningDetails,
             ..Quirks::COMPATIBLE
         },
         ..openai("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", &["OPENROUTER_API_KEY"])

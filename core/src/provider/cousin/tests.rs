@@ -299,6 +299,11 @@ fn coheres_errors_are_sorted() {
             r#"{"error_type":"TOO_MANY_TOKENS","message":"too many tokens: size limit exceeded"}"#,
             UpstreamClass::ContextLength,
         ),
+        (
+            400,
+            r#"{"message":"too many tokens: the prompt cannot exceed 128000"}"#,
+            UpstreamClass::ContextLength,
+        ),
         (400, r#"{"message":"invalid request: p must be between 0.01 and 0.99"}"#, UpstreamClass::BadRequest),
         (401, r#"{"message":"invalid api token"}"#, UpstreamClass::Auth),
         (404, r#"{"message":"model 'x' not found"}"#, UpstreamClass::NotFound),

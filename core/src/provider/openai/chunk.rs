@@ -242,18 +242,45 @@ impl Choice {
     }
 
     /// Reasoning stands in `reasoning_content` or `reasoning`, sometimes in both; OpenRouter repeats it
-    /// in `reasoning_details`, which is kept as it is, since it must come back verbatim.
+    /// in `reasoning_details`, with proofs that must come back verbatim.
     fn reasoning(&mut self, fields: &mut Fields, out: &mut Vec<Event>) {
         let content = words(fields.shift_remove("reasoning_content"));
         let bare = words(fields.shift_remove("reasoning"));
-        let text = content.or(bare).or_else(|| details_text(fields.get("reasoning_details")?));
+        let details = fields.shift_remove("reasoning_details");
+        let spelled = details.as_ref().and_then(details_text);
+        let mut details = array(details);
+        let proves = |detail: &Value| says(detail, "signature").or(says(detail, "data")).is_some();
         let blocks = array(fields.shift_remove("thinking_blocks"));
-        if let Some(text) = text.filter(|_| blocks.is_empty()) {
-            self.think(text, out);
+        // Words that a proof comes with are told with it, and so are those beside them.
+        if !details.iter().any(|detail| proves(detail) && says(detail, "text").is_some()) {
+            details.retain(proves);
+            if let Some(text) = content.or(bare).or(spelled).filter(|_| blocks.is_empty()) {
+                self.think(text, out);
+            }
+        }
+        for detail in details {
+            self.detail(detail, out);
         }
         for block in blocks {
             self.block(&block, out);
         }
+    }
+
+    /// One of OpenRouter's: of a proof, what stands beside the words is kept as it is.
+    fn detail(&mut self, mut detail: Value, out: &mut Vec<Event>) {
+        let choice = self.index;
+        let text = detail.as_object_mut().and_then(|fields| words(fields.shift_remove("text")));
+        if let Some(text) = text.filter(|text| *text != self.thought) {
+            self.think(text, out);
+        }
+        let proof = || Signature { origin: Dialect::OpenAi, value: detail.to_string() };
+        let event = match (says(&detail, "data"), says(&detail, "signature")) {
+            (Some(_), _) => Event::SealedThinking { choice, sealed: proof() },
+            (None, Some(_)) => Event::ThinkingSignature { choice, signature: proof() },
+            (None, None) => return,
+        };
+        self.thought.clear();
+        out.push(event);
     }
 
     fn think(&mut self, text: String, out: &mut Vec<Event>) {
@@ -341,6 +368,11 @@ fn words(value: Option<Value>) -> Option<String> {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     }
+}
+
+/// What an object's field says, if anything.
+fn says<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
+    object.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
 fn array(value: Option<Value>) -> Vec<Value> {

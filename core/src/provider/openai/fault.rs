@@ -163,6 +163,7 @@ const TOO_LONG: &[&str] = &[
     "input token count",
     "too_many_prompt_tokens",
     "too_many_tokens",
+    "too many tokens",
     "too large for model with",
     "exceeds the model's maximum",
     "maximum prompt length",
@@ -195,6 +196,11 @@ const FILTERED: &[&str] = &[
     "bio_policy",
     "data_inspection_failed",
     "content management policy",
+    "content exists risk",
+    "considered high risk",
+    "content violates usage guidelines",
+    "your input was flagged",
+    "moderation_blocked",
 ];
 
 /// Wordings of bad keys that come with a 400 (xAI, Gemini).

@@ -39,7 +39,7 @@ fn value(fault: &Fault, request_id: &str) -> Value {
             let mut details = Map::new();
             details.insert("error_code".to_owned(), code.code().into());
             details.extend(param.as_deref().map(|param| ("param".to_owned(), param.into())));
-            json!({"type": kind(*code), "message": message, "details": details})
+            json!({"type": kind_told(*code, upstream.as_deref()), "message": message, "details": details})
         }
     };
     json!({"type": "error", "error": error, "request_id": request_id})
@@ -59,6 +59,16 @@ fn refused(upstream: &UpstreamFault) -> Value {
         error.insert("details".to_owned(), Value::Object(details));
     }
     error
+}
+
+/// An overload stays one when it comes in the middle of a stream: clients wait longer for it.
+fn kind_told(code: Code, upstream: Option<&UpstreamFault>) -> &'static str {
+    match (code, upstream) {
+        (Code::UpstreamError, Some(upstream)) if upstream.class == UpstreamClass::Overloaded => {
+            kind_of(upstream.class)
+        }
+        _ => kind(code),
+    }
 }
 
 /// The `type` of a fault of the gateway's own.

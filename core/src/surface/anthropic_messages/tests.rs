@@ -437,6 +437,13 @@ fn faults_are_told_in_this_dialects_words() {
     ] {
         assert_eq!(shown(&Fault::new(code, "no"))["error"]["type"], kind);
     }
+    let mut broken = Fault::new(Code::UpstreamError, "the upstream's stream failed: Overloaded");
+    for (class, kind) in
+        [(UpstreamClass::Overloaded, "overloaded_error"), (UpstreamClass::Server, "api_error")]
+    {
+        broken.upstream = Some(Box::new(UpstreamFault::new(class, 200, "Overloaded")));
+        assert_eq!(shown(&broken)["error"]["type"], kind);
+    }
     let mut upstream = UpstreamFault::new(UpstreamClass::ContextLength, 400, "too many tokens");
     upstream.kind = Some("invalid_request_error".into());
     let mut fault = Fault::new(Code::UpstreamRefused, "too many tokens");

@@ -106,6 +106,8 @@ impl Message {
     fn thinking(&mut self, thinking: &Thinking) {
         let Thinking { text, signature, sealed } = thinking;
         self.reasoning.push_str(text);
+        // What another server of this dialect proves stands among its extras as it came.
+        let sealed = sealed.as_ref().filter(|sealed| sealed.origin != Dialect::OpenAi);
         if let Some(sealed) = sealed {
             let (field, block) = words::sealed_block(sealed);
             self.push(field, block);
@@ -114,6 +116,7 @@ impl Message {
             Some(signature) if signature.origin == Dialect::Gemini => {
                 self.fields.insert("extra_content".to_owned(), words::extra_content(signature));
             }
+            Some(signature) if signature.origin == Dialect::OpenAi => {}
             Some(signature) => self.push("thinking_blocks", words::thinking_block(text, Some(signature))),
             None => {}
         }

@@ -341,6 +341,10 @@ impl Render for Stream {
             Event::TextSignature { choice, signature } => {
                 self.delta(*choice, "extra_content", &words::extra_content(signature), out);
             }
+            // What another server of this dialect proves stands among its extras as it came.
+            Event::ThinkingSignature { signature: proof, .. }
+            | Event::SealedThinking { sealed: proof, .. }
+                if proof.origin == Dialect::OpenAi => {}
             Event::ThinkingSignature { choice, signature } => self.signature(*choice, signature, out),
             Event::SealedThinking { choice, sealed } => {
                 let (field, block) = words::sealed_block(sealed);

@@ -217,12 +217,22 @@ impl Encoder<'_> {
                 turn.only_with_calls = self.body.quirks.thinking_back == ThinkingBack::WithToolCalls;
                 turn.reasoning.push_str(text);
             }
-            ThinkingBack::Reasoning => {
+            ThinkingBack::Reasoning | ThinkingBack::ReasoningDetails => {
                 turn.reasoning_field = "reasoning";
                 turn.reasoning.push_str(text);
             }
         }
-        if signature.is_some() || sealed.is_some() {
+        let proof = sealed.as_ref().or(signature.as_ref());
+        let own = proof.filter(|proof| {
+            proof.origin == Dialect::OpenAi
+                && self.body.quirks.thinking_back == ThinkingBack::ReasoningDetails
+        });
+        if let Some(Ok(Value::Object(mut detail))) = own.map(|own| serde_json::from_str(&own.value)) {
+            if sealed.is_none() {
+                detail.insert("text".to_owned(), text.as_str().into());
+            }
+            turn.details.push(Value::Object(detail));
+        } else if proof.is_some() {
             match self.body.origin {
                 Dialect::OpenAi => self.body.lose(format!("messages[{}].thinking_blocks", self.i)),
                 Dialect::OpenAiResponses
@@ -340,13 +350,23 @@ struct Turn {
     calls: Vec<Value>,
     audio: Option<Value>,
     extra: Option<Value>,
+    details: Vec<Value>,
 }
 
 impl Turn {
     /// Writes it into the message, and tells whether there was anything.
     fn finish(self, role: Role, fields: &mut Map<String, Value>) -> bool {
-        let Self { content, refusal, reasoning, reasoning_field, only_with_calls, calls, audio, extra } =
-            self;
+        let Self {
+            content,
+            refusal,
+            reasoning,
+            reasoning_field,
+            only_with_calls,
+            calls,
+            audio,
+            extra,
+            details,
+        } = self;
         let says = !content.is_empty() || refusal.is_some() || !calls.is_empty() || audio.is_some();
         let silent = role == Role::Assistant && content.is_empty() && says;
         let content = if silent { Value::Null } else { content::as_content(content) };
@@ -354,6 +374,9 @@ impl Turn {
         let wanted = !only_with_calls || !calls.is_empty();
         if wanted && !reasoning.is_empty() {
             fields.insert(reasoning_field.to_owned(), reasoning.into());
+        }
+        if !details.is_empty() {
+            fields.insert("reasoning_details".to_owned(), Value::Array(details));
         }
         fields.extend(refusal.map(|text| ("refusal".to_owned(), text.into())));
         fields.extend(audio.map(|audio| ("audio".to_owned(), audio)));

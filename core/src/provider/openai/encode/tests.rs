@@ -140,6 +140,27 @@ fn what_cannot_be_carried_is_named() {
 }
 
 #[test]
+fn openrouter_gets_its_own_proofs_back_and_nobody_else_does() {
+    let proof = |value: &str| Some(Signature { origin: Dialect::OpenAi, value: value.to_owned() });
+    let (signed, sealed) =
+        (json!({"type": "reasoning.text", "signature": "SIG"}), json!({"data": "ENC", "id": "c"}));
+    let signature = proof(&signed.to_string());
+    let thoughts = vec![
+        Part::Thinking(Thinking { text: "hm".into(), signature, sealed: None }),
+        Part::Thinking(Thinking { sealed: proof(&sealed.to_string()), ..Thinking::default() }),
+        Part::Text(Text::new("yes")),
+    ];
+    let call = foreign(thoughts, Role::Assistant);
+    let back = sent(&call, "openrouter");
+    let turn = &back.body["messages"][1];
+    assert_eq!((&turn["reasoning"], &turn["content"], back.lost), (&json!("hm"), &json!("yes"), vec![]));
+    let whole = json!({"type": "reasoning.text", "signature": "SIG", "text": "hm"});
+    assert_eq!(turn["reasoning_details"], json!([whole, sealed]));
+    let other = sent(&call, "cerebras");
+    assert_eq!((other.body["messages"][1].get("reasoning_details"), other.lost.len()), (None, 2));
+}
+
+#[test]
 fn thinking_is_asked_for_as_each_vendor_understands() {
     let ask = |vendor: &str, reasoning: Value| {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});

@@ -58,6 +58,21 @@ fn classes_follow_status_and_words() {
     for (status, body, expected) in [
         (400, r#"{"code":"invalid-argument","error":"Incorrect API key provided: xx"}"#, UpstreamClass::Auth),
         (400, r#"{"error":{"code":"content_filter","message":"x"}}"#, UpstreamClass::ContentFilter),
+        (
+            400,
+            r#"{"error":{"message":"Content Exists Risk","code":"invalid_request_error"}}"#,
+            UpstreamClass::ContentFilter,
+        ),
+        (
+            403,
+            r#"{"code":"The caller does not have permission","error":"Content violates usage guidelines. Model: x"}"#,
+            UpstreamClass::ContentFilter,
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Your chosen model requires moderation and your input was flagged","code":403}}"#,
+            UpstreamClass::ContentFilter,
+        ),
         (400, r#"{"error":{"message":"bad"}}"#, UpstreamClass::BadRequest),
         (401, r#"{"detail":"Unauthorized"}"#, UpstreamClass::Auth),
         (402, r#"{"error":{"message":"Insufficient Balance"}}"#, UpstreamClass::Billing),

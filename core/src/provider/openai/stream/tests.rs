@@ -1,5 +1,6 @@
 use super::*;
 use crate::call::{Part, ToolCall};
+use crate::dialect::Dialect;
 use crate::provider::{Provider, openai::OpenAi};
 use crate::reply::{Assembler, Reply, Stop};
 use crate::vendor;
@@ -188,6 +189,36 @@ fn mistrals_thinking_chunks_are_reasoning() {
     assert!(
         matches!(&reply.choices[0].parts[..], [Part::Thinking(t), Part::Text(x)] if t.text == "hm" && x.text == "yes")
     );
+}
+
+#[test]
+fn openrouters_proofs_stand_with_the_thinking_they_prove() {
+    let said = r#"{"reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","index":0}]}"#;
+    let signed =
+        r#"{"reasoning_details":[{"type":"reasoning.text","signature":"SIG","format":"f","index":0}]}"#;
+    let sealed =
+        r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"ENC","id":"rs_1","index":1}]}"#;
+    let streamed =
+        reply(&[&delta(said), &delta(signed), &delta(sealed), &delta(r#"{"content":"yes"}"#), STOP]);
+    let whole = whole(
+        r#"{"choices":[{"finish_reason":"stop","message":{"content":"yes","reasoning":"hm","reasoning_details":[
+        {"type":"reasoning.text","text":"hm","signature":"SIG","format":"f","index":0},
+        {"type":"reasoning.encrypted","data":"ENC","id":"rs_1","index":1}]}}]}"#,
+    );
+    for reply in [streamed, whole.unwrap()] {
+        let [Part::Thinking(first), Part::Thinking(second), Part::Text(_)] = &reply.choices[0].parts[..]
+        else {
+            panic!("{:?}", reply.choices[0].parts)
+        };
+        let proof = first.signature.as_ref().unwrap();
+        let expected = r#"{"type":"reasoning.text","signature":"SIG","format":"f","index":0}"#;
+        assert_eq!(
+            (first.text.as_str(), proof.origin, proof.value.as_str()),
+            ("hm", Dialect::OpenAi, expected)
+        );
+        let expected = r#"{"type":"reasoning.encrypted","data":"ENC","id":"rs_1","index":1}"#;
+        assert_eq!(second.sealed.as_ref().unwrap().value, expected);
+    }
 }
 
 fn whole(body: &str) -> Result<Reply, Box<UpstreamFault>> {
