@@ -452,3 +452,19 @@ fn faults_are_told_in_this_dialects_words() {
     let event = MESSAGES.fault_event(&fault, &asked(), Begun::Yes);
     assert!(event.starts_with(b"event: error\ndata: {\"type\":\"error\",") && event.ends_with(b"}\n\n"));
 }
+
+#[test]
+fn places_in_documents_that_bedrock_cites_are_this_dialects() {
+    let cited = json!([
+        {"title": "D", "sourceContent": [{"text": "a"}, {"text": "b"}],
+         "location": {"documentPage": {"documentIndex": 1, "start": 2, "end": 3}}},
+        {"title": "T", "location": {"s3Location": {"uri": "s3://x"}}},
+    ]);
+    let citation = crate::call::Opaque { origin: crate::dialect::Dialect::Bedrock, value: cited.clone() };
+    let expected = json!([{
+        "type": "page_location", "cited_text": "ab", "document_index": 1, "document_title": "D",
+        "start_page_number": 2, "end_page_number": 3,
+    }]);
+    assert_eq!(json!(words::citations(&citation)), expected);
+    assert_eq!(words::other_citations(&citation), json!([cited[1]]));
+}

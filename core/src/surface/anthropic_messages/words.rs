@@ -152,7 +152,8 @@ pub(super) fn input(arguments: &str) -> Value {
     object.unwrap_or_else(|| json!({"arguments": arguments}))
 }
 
-/// Citations as this dialect writes them. Those of another are kept where they cite a page.
+/// Citations as this dialect writes them. Those of another are kept where they cite a page of the web, or
+/// a place in a document.
 pub(super) fn citations(citation: &Opaque) -> Vec<Value> {
     let list = citation.value.as_array().cloned().unwrap_or_else(|| vec![citation.value.clone()]);
     match citation.origin {
@@ -173,9 +174,34 @@ pub(super) fn other_citations(citation: &Opaque) -> Value {
     others.cloned().collect()
 }
 
+/// What Bedrock calls the places in a document, and their names here.
+const PLACES: [(&str, &str, &str, &str); 3] = [
+    ("documentPage", "page_location", "start_page_number", "end_page_number"),
+    ("documentChar", "char_location", "start_char_index", "end_char_index"),
+    ("documentChunk", "content_block_location", "start_block_index", "end_block_index"),
+];
+
+/// A citation of Bedrock's of a document.
+fn place(citation: &Value) -> Option<Value> {
+    let location = citation.get("location")?;
+    let known = PLACES.iter().find_map(|place| Some((place, location.get(place.0)?)));
+    let ((_, kind, start, end), at) = known?;
+    let cited = citation.get("sourceContent").and_then(Value::as_array).into_iter().flatten();
+    let cited: String = cited.filter_map(|piece| piece.get("text")?.as_str()).collect();
+    Some(json!({
+        "type": kind,
+        "cited_text": cited,
+        "document_index": at.get("documentIndex"),
+        "document_title": citation.get("title"),
+        *start: at.get("start"),
+        *end: at.get("end"),
+    }))
+}
+
 fn page(citation: &Value) -> Option<Value> {
     let page = citation.get("url_citation").unwrap_or(citation);
-    let url = page.get("url").or_else(|| page.get("uri"))?.as_str()?;
+    let url = page.get("url").or_else(|| page.get("uri")).and_then(Value::as_str);
+    let Some(url) = url else { return place(citation) };
     let title = page.get("title").cloned().unwrap_or(Value::Null);
     Some(json!({
         "type": "web_search_result_location",
