@@ -1,7 +1,7 @@
 //! One candidate of an answer.
 
 use super::{elements, opaque};
-use crate::call::{Audio, Extras, Image, MediaSource, Part, Signature};
+use crate::call::{Audio, Extras, Image, MediaSource, Opaque, Part, Signature};
 use crate::dialect::Dialect;
 use crate::reply::{Event, Level, Stop};
 use serde_json::{Map, Value, json};
@@ -12,11 +12,13 @@ pub(super) struct Choice {
     pub(super) index: u32,
     pub(super) stop: Option<Stop>,
     calls: u32,
+    /// Its text so far, which grounding points into.
+    said: String,
 }
 
 impl Choice {
     pub(super) fn new(index: u32) -> Self {
-        Self { index, stop: None, calls: 0 }
+        Self { index, stop: None, calls: 0, said: String::new() }
     }
 
     /// `STOP` is said for tool calls too; other reasons stand.
@@ -30,8 +32,17 @@ impl Choice {
 
     pub(super) fn read(&mut self, candidate: &Value, response_id: Option<&str>, out: &mut Vec<Event>) {
         let Some(candidate) = candidate.as_object() else { return };
+        let before = out.len();
         for part in elements(candidate.get("content").and_then(|content| content.get("parts"))) {
             self.part(part, response_id, out);
+        }
+        let pages = candidate.get("groundingMetadata").map(|grounding| pages(grounding, &self.said));
+        if let Some(pages) = pages.filter(|pages| !pages.is_empty()) {
+            let citation = Opaque { origin: Dialect::Gemini, value: Value::Array(pages) };
+            // With the words, before what proves them.
+            let of_text = out.iter().rposition(|event| matches!(event, Event::Text { .. }));
+            let at = of_text.map_or(before, |at| at + 1).max(before);
+            out.insert(at, Event::Citation { choice: self.index, citation, chars: 0 });
         }
         if let Some(logprobs) = candidate.get("logprobsResult").and_then(logprobs) {
             out.push(Event::LogProbs { choice: self.index, logprobs });
@@ -57,7 +68,10 @@ impl Choice {
             match (thought, text.is_empty()) {
                 (_, true) => {}
                 (true, false) => out.push(Event::Thinking { choice, text }),
-                (false, false) => out.push(Event::Text { choice, text }),
+                (false, false) => {
+                    self.said.push_str(&text);
+                    out.push(Event::Text { choice, text });
+                }
             }
             out.extend(signature.map(|signature| match thought {
                 true => Event::ThinkingSignature { choice, signature },
@@ -133,6 +147,30 @@ fn generated(part: &Value) -> Option<Part> {
     } else {
         None
     }
+}
+
+/// The pages that words of the answer are grounded on, with where these stand in characters. Google
+/// counts bytes, of a part.
+fn pages(grounding: &Value, said: &str) -> Vec<Value> {
+    let chunks = grounding.get("groundingChunks").and_then(Value::as_array);
+    let mut pages = Vec::new();
+    for support in elements(grounding.get("groundingSupports")) {
+        let Some(segment) = support.get("segment") else { continue };
+        let Some(text) = segment.get("text").and_then(Value::as_str) else { continue };
+        let told = segment.get("startIndex").and_then(Value::as_u64).unwrap_or(0);
+        let told = usize::try_from(told).unwrap_or(usize::MAX);
+        let is_there = said.get(told..).is_some_and(|rest| rest.starts_with(text));
+        let Some(start) = is_there.then_some(told).or_else(|| said.find(text)) else { continue };
+        let start = said.get(..start).map_or(0, |before| before.chars().count());
+        let end = start + text.chars().count();
+        for at in elements(support.get("groundingChunkIndices")).filter_map(Value::as_u64) {
+            let chunk = usize::try_from(at).ok().and_then(|at| chunks?.get(at)?.as_object()?.values().next());
+            let Some(url) = chunk.and_then(|chunk| chunk.get("uri")) else { continue };
+            let title = chunk.and_then(|chunk| chunk.get("title"));
+            pages.push(json!({"url": url, "title": title, "start_index": start, "end_index": end}));
+        }
+    }
+    pages
 }
 
 /// Candidate fields without a canonical word, by their own names.

@@ -86,6 +86,32 @@ fn thoughts_are_apart_from_text_and_signatures_stay_on_their_part() {
 }
 
 #[test]
+fn what_words_are_grounded_on_is_cited_in_characters_before_their_proof() {
+    let mut last = chunk(&json!([{"text": " zwei.", "thoughtSignature": "c2ln"}]), Some("STOP"));
+    last["candidates"][0]["groundingMetadata"] = json!({
+        "groundingChunks": [{"web": {"uri": "https://a", "title": "A"}}, {"retrievedContext": {"uri": "gs://b"}}],
+        "groundingSupports": [
+            {"segment": {"endIndex": 5, "text": "Für"}, "groundingChunkIndices": [0]},
+            {"segment": {"startIndex": 5, "endIndex": 10, "text": "zwei."}, "groundingChunkIndices": [0, 1, 7]},
+            {"segment": {"startIndex": 2, "endIndex": 9, "text": "never said"}, "groundingChunkIndices": [0]},
+        ],
+    });
+    let events = events(&[chunk(&json!([{"text": "Für"}]), None), last]);
+    let at = events.iter().position(|event| matches!(event, Event::Citation { .. })).unwrap();
+    assert!(
+        matches!(events[at - 1], Event::Text { .. }) && matches!(events[at + 1], Event::TextSignature { .. })
+    );
+    let Event::Citation { citation, .. } = &events[at] else { panic!() };
+    let page = |url: &str, title: Value, from: u32, to: u32| json!({"url": url, "title": title, "start_index": from, "end_index": to});
+    let expected = [
+        page("https://a", json!("A"), 0, 3),
+        page("https://a", json!("A"), 4, 9),
+        page("gs://b", Value::Null, 4, 9),
+    ];
+    assert_eq!(citation.value, json!(expected));
+}
+
+#[test]
 fn every_reason_has_its_stop_numbers_included() {
     for (reason, stop) in [
         (json!("STOP"), Stop::End),
