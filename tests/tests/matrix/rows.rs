@@ -115,6 +115,7 @@ fn departures(vendor: &Vendor) -> Vec<&'static str> {
         ThinkingBack::ReasoningContent => Some("thinking_back: reasoning_content"),
         ThinkingBack::WithToolCalls => Some("thinking_back: with-tool-calls"),
         ThinkingBack::Reasoning => Some("thinking_back: reasoning"),
+        ThinkingBack::ReasoningDetails => Some("thinking_back: reasoning-details"),
         ThinkingBack::Chunks => Some("thinking_back: chunks"),
     };
     let turns = match turns {
